@@ -1,0 +1,158 @@
+"""Real stores and recorded data for every test. The fixtures that start something are plain functions of session scope:
+they need no event loop, so tests of any loop scope can use them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import tempfile
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+import redis
+
+from alphapulse.embedded import (
+    LaunchOptions,
+    PostgresStore,
+    ValkeyStore,
+    external_postgres,
+    external_redis,
+    with_database,
+)
+
+PROJECT = Path(__file__).resolve().parents[1]
+TEMPORARY = LaunchOptions(durable=False, remove_with_parent=True)
+
+
+class DatabaseMaker:
+    """Creates and drops databases on one server. Blocking; usable inside and outside of an event loop."""
+
+    def __init__(self, server_url: str) -> None:
+        self.server_url = server_url
+        self._numbers = itertools.count(1)
+
+    def create(self, template: str | None = None) -> str:
+        """URL of a new database: empty, or a copy of the one at `template`, to which nobody may be connected."""
+        name = f"test_{os.getpid()}_{next(self._numbers)}"
+        source = f' TEMPLATE "{template.rpartition("/")[2]}"' if template else ""
+        self._execute(f'CREATE DATABASE "{name}"{source}')
+        return with_database(self.server_url, name)
+
+    def drop(self, url: str) -> None:
+        """Drop it, even when somebody is still connected."""
+        self._execute(f'DROP DATABASE IF EXISTS "{url.rpartition("/")[2]}" WITH (FORCE)')
+
+    def _execute(self, statement: str) -> None:
+        run_blocking(_execute(self.server_url, statement))
+
+
+async def _execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def run_blocking(work: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine in a thread with its own loop: the loop of the test, if any, is left alone."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, work).result()
+
+
+@pytest.fixture(scope="session")
+def database_server_url() -> Iterator[str]:
+    """URL of a running Postgres, shared by the session: TEST_DATABASE_URL, or an embedded one."""
+    given = os.environ.get("TEST_DATABASE_URL")
+    if given:
+        external_postgres(given).start()
+        yield given
+        return
+    with tempfile.TemporaryDirectory(prefix="alphapulse-test-") as folder:
+        store = PostgresStore(Path(folder) / "postgres", TEMPORARY)
+        store.start()
+        try:
+            yield store.url
+        finally:
+            store.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """URL of a running Valkey or Redis, shared by the session: TEST_REDIS_URL, or an embedded one."""
+    given = os.environ.get("TEST_REDIS_URL")
+    if given:
+        external_redis(given).start()
+        yield given
+        return
+    with tempfile.TemporaryDirectory(prefix="alphapulse-test-") as folder:
+        store = ValkeyStore(Path(folder) / "valkey", TEMPORARY)
+        store.start()
+        try:
+            yield store.url
+        finally:
+            store.stop()
+
+
+@pytest.fixture(scope="session")
+def database_maker(database_server_url: str) -> DatabaseMaker:
+    """Makes databases: `create()`, `create(template=URL)` for a fast copy of a migrated one, `drop(URL)`."""
+    return DatabaseMaker(database_server_url)
+
+
+@pytest.fixture
+def database_url(database_maker: DatabaseMaker) -> Iterator[str]:
+    """URL of a new empty database of this test's own, dropped afterwards."""
+    url = database_maker.create()
+    yield url
+    database_maker.drop(url)
+
+
+@pytest.fixture(scope="session")
+def _next_redis_url(redis_url: str) -> Callable[[], str]:
+    if os.environ.get("TEST_REDIS_URL"):
+        return lambda: redis_url
+    numbers = itertools.cycle(range(1, 16))
+    return lambda: f"{redis_url.rpartition('/')[0]}/{next(numbers)}"
+
+
+@pytest.fixture
+def fresh_redis_url(_next_redis_url: Callable[[], str]) -> Iterator[str]:
+    """URL of an empty Redis database of this test's own. Pub/sub channels are shared by all: name them apart."""
+    url = _next_redis_url()
+    _flush(url)
+    yield url
+    _flush(url)
+
+
+def _flush(url: str) -> None:
+    client = redis.Redis.from_url(url)
+    try:
+        client.flushdb()
+    finally:
+        client.close()
+
+
+@pytest.fixture(scope="session")
+def recordings_dir() -> Path:
+    """Folder of recorded venue frames: ALPHAPULSE_RECORDINGS, or `../shared/recordings`. Skips when absent."""
+    return _data_folder("ALPHAPULSE_RECORDINGS", "recordings")
+
+
+@pytest.fixture(scope="session")
+def reference_dir() -> Path:
+    """Folder of public reference data: ALPHAPULSE_REFERENCE, or `../shared/reference`. Skips when absent."""
+    return _data_folder("ALPHAPULSE_REFERENCE", "reference")
+
+
+def _data_folder(variable: str, name: str) -> Path:
+    folder = Path(os.environ.get(variable) or PROJECT.parent / "shared" / name)
+    if not folder.is_dir():
+        pytest.skip(f"no {name}: {folder} is no folder; set {variable}")
+    return folder
