@@ -1,10 +1,9 @@
 """Minted ids of instruments, listings and sources: opaque after minting, never reused.
 
-An id is the first 16 bytes of SHA-256 over the UTF-8 identity text of `alphapulse.domain.identity`, so two collectors that
-never met mint the same one. On the data path a listing is its `key`: the first 64 bits, big endian, as an unsigned integer.
-A key is never 0 (0 means 'no listing' in a record), and a unique constraint in Postgres catches two texts with one key: the
-later one is minted again with the next salt, and the registry records the case.
-"""
+An id is the first 16 bytes of SHA-256 over the UTF-8 identity text of `alphapulse.domain.identity`, so two collectors
+that never met mint the same one. On the data path a listing is its `key`: the first 64 bits, big endian, as an unsigned
+integer. A key is never 0 (0 means 'no listing' in a record), and a unique constraint in Postgres catches two texts with
+one key: the later one is minted again with the next salt, and the registry records the case."""
 
 from __future__ import annotations
 
@@ -31,8 +30,8 @@ def sha256(data: bytes) -> bytes:
 def mint(text: str, salt: int = 0, *, digest: Digest = sha256) -> bytes:
     """The 16 bytes of the id for a canonical identity text.
 
-    `salt` > 0 appends `|salt=N` to the text: the way out of a collision. A digest whose first 64 bits are zero is skipped
-    by going to the next salt, so every process skips it alike.
+    `salt` > 0 appends `|salt=N` to the text: the way out of a collision. A digest whose first 64 bits are zero is
+    skipped by going to the next salt, so every process skips it alike.
     """
     if salt < 0:
         raise ValueError(f"salt={salt}: must not be negative")
