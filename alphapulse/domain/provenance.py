@@ -7,7 +7,7 @@ from typing import Final
 
 
 class Provenance(IntEnum):
-    """Whether an event happened. Numbers equal the API's enum; 0 in a record's flags: nobody said, and it is refused."""
+    """Whether an event happened. Numbers equal the API's enum; 0 in a record's flags: nobody said, it is refused."""
 
     LIVE = 1
     """Received from a venue as it happened."""

@@ -16,6 +16,7 @@ import psutil
 from alphapulse.embedded.binaries import PostgresPrograms, postgres_programs
 from alphapulse.embedded.errors import DataFolderError, StoreStartError
 from alphapulse.embedded.launch import run
+from alphapulse.embedded.privileges import Privileges, check_access, privileges_for
 from alphapulse.embedded.processes import HOST, is_alive, send, store_process, store_processes, wait_gone
 from alphapulse.embedded.store import LocalStore
 
@@ -54,6 +55,7 @@ class PostgresStore(LocalStore):
     force_signals: ClassVar[tuple[signal.Signals, ...]] = (signal.SIGQUIT, signal.SIGKILL)
 
     _programs: PostgresPrograms | None = None
+    _privileges = Privileges()
 
     @property
     def url(self) -> str:
@@ -79,6 +81,9 @@ class PostgresStore(LocalStore):
         version = self.data / "PG_VERSION"
         if not version.exists():
             self._set_broken_data_aside()
+        self._privileges = privileges_for(self.data)
+        check_access(self._privileges, program=programs.postgres, folder=self.folder)
+        if not version.exists():
             self._create(programs)
         found = version.read_text("ascii").strip()
         if found != str(programs.major):
@@ -93,28 +98,36 @@ class PostgresStore(LocalStore):
         assert self._programs is not None
         options = {"listen_addresses": HOST, "port": port, "unix_socket_directories": "", "logging_collector": "off"}
         flags = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-        return [*_as_ordinary_user(), str(self._programs.postgres), "-D", str(self.data), *flags]
+        return [*self._privileges.prefix, str(self._programs.postgres), "-D", str(self.data), *flags]
 
     def _create(self, programs: PostgresPrograms) -> None:
         """Make the data folder beside its place and move it there at once: a crash leaves no half of it."""
         self._progress("creating the database ...")
         half_made = Path(tempfile.mkdtemp(prefix=_HALF_MADE, dir=self.folder))
-        password = self.folder / "password"
+        try:
+            self._fill(programs, half_made)
+            half_made.rename(self.data)
+        except BaseException:
+            shutil.rmtree(half_made, ignore_errors=True)
+            raise
+        _sync_folder(self.folder)
+
+    def _fill(self, programs: PostgresPrograms, data: Path) -> None:
         self._password()
+        password = self.folder / "password"
+        self._privileges.give(data, password)
         locale = ["--locale=C"]
         if programs.major >= _BUILTIN_LOCALE_SINCE:
             locale += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         durable = [] if self._options.durable else ["--no-sync"]
-        initdb = [str(programs.initdb), "-D", str(half_made), "-U", USER, "--encoding=UTF8", *locale, *durable]
+        initdb = [str(programs.initdb), "-D", str(data), "-U", USER, "--encoding=UTF8", *locale, *durable]
         self._run_step([*initdb, "--auth=scram-sha-256", f"--pwfile={password}", "--no-instructions"])
-        with (half_made / "postgresql.conf").open("a", encoding="utf-8") as conf:
+        with (data / "postgresql.conf").open("a", encoding="utf-8") as conf:
             conf.write(_SETTINGS + ("" if self._options.durable else _FAST_SETTINGS))
-        self._create_database(programs, half_made)
-        half_made.rename(self.data)
-        _sync_folder(self.folder)
+        self._create_database(programs, data)
 
     def _create_database(self, programs: PostgresPrograms, data: Path) -> None:
-        command = [*_as_ordinary_user(), str(programs.postgres), "--single", "-D", str(data), "template1"]
+        command = [*self._privileges.prefix, str(programs.postgres), "--single", "-D", str(data), "template1"]
         done = subprocess.run(  # noqa: S603
             command, input=f"CREATE DATABASE {DATABASE}\n", capture_output=True, text=True, check=False, timeout=300
         )
@@ -123,7 +136,7 @@ class PostgresStore(LocalStore):
 
     def _run_step(self, command: list[str]) -> None:
         start = self.log_path.stat().st_size if self.log_path.exists() else 0
-        code = run([*_as_ordinary_user(), *command], log=self.log_path)
+        code = run([*self._privileges.prefix, *command], log=self.log_path)
         if code != 0:
             raise StoreStartError(f"{Path(command[0]).name} failed with code {code}:\n{self._log_tail(start)}")
 
@@ -164,25 +177,6 @@ class PostgresStore(LocalStore):
         except OSError:
             return []
         return [line.strip() for line in text.splitlines()]
-
-
-def _as_ordinary_user() -> list[str]:
-    """The prefix that lets root run Postgres, which refuses root: a user namespace where root has another number.
-
-    No user is created and no file changes its owner; the process keeps its pid.
-    """
-    if os.geteuid() != 0:
-        return []
-    unshare = shutil.which("unshare")
-    prefix = [unshare or "unshare", "--user", "--map-user=1000", "--map-group=1000"]
-    if unshare is not None:
-        tried = subprocess.run([*prefix, "true"], capture_output=True, text=True, check=False, timeout=30)  # noqa: S603
-        if tried.returncode == 0:
-            return prefix
-    raise StoreStartError(
-        "Postgres refuses to run as root, and this system gives root no user namespace (`unshare --user`): "
-        "run as an ordinary user, or set DATABASE_URL to a server of yours"
-    )
 
 
 def _sync_folder(folder: Path) -> None:

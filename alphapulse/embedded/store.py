@@ -201,7 +201,8 @@ class LocalStore(ABC):
 
     def _make_folder(self) -> None:
         try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Others may pass through, in case root runs the store as another user; the files are this user's alone.
+            self.folder.mkdir(mode=0o711, parents=True, exist_ok=True)
         except OSError as error:
             raise DataFolderError(f"cannot make the data folder {self.folder}: {error.strerror}") from error
         if not os.access(self.folder, os.W_OK | os.X_OK):

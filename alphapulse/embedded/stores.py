@@ -15,7 +15,7 @@ from typing import Self
 from alphapulse.embedded.external import external_postgres, external_redis
 from alphapulse.embedded.postgres import PostgresStore
 from alphapulse.embedded.store import LaunchOptions, LocalStore, Store
-from alphapulse.embedded.urls import sqlalchemy_url
+from alphapulse.embedded.urls import asyncpg_url, sqlalchemy_url
 from alphapulse.embedded.valkey import ValkeyStore
 
 
@@ -79,6 +79,7 @@ class EmbeddedStores:
         """New empty stores in a temporary folder, removed at the end; not synced to disk. For tests."""
         options = LaunchOptions(durable=False, remove_with_parent=True)
         folder = Path(tempfile.mkdtemp(prefix="alphapulse-"))
+        folder.chmod(0o711)
         stores = cls(folder, environ={}, progress=progress, postgres_options=options, valkey_options=options)
         stores._temporary = True
         return stores
@@ -86,7 +87,7 @@ class EmbeddedStores:
     @property
     def database_url(self) -> str:
         """`postgresql://USER:PASSWORD@HOST:PORT/DATABASE`, for asyncpg, psql and libpq."""
-        return self.postgres.url
+        return asyncpg_url(self.postgres.url)
 
     @property
     def sqlalchemy_url(self) -> str:

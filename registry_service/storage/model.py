@@ -1,0 +1,257 @@
+"""What the storage keeps, and the interface the slices write against. No SQL here, no protobuf: bodies are bytes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import IntEnum
+from typing import Protocol
+
+
+class EntityKind(IntEnum):
+    """The kinds of entries the three registries keep."""
+
+    INSTRUMENT = 1
+    LISTING = 2
+    COLLISION_CASE = 3
+    VENUE = 4
+    SYNTHETIC = 5
+
+
+class ChangeKind(IntEnum):
+    """What happened to an entry in one revision; equals the proto enum."""
+
+    CREATED = 1
+    UPDATED = 2
+    RETIRED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """One version of an entry."""
+
+    kind: EntityKind
+    entity_id: str
+    body: bytes
+    """The serialized message as it is answered."""
+    revision: int
+    """The revision that wrote this version."""
+    facets: tuple[str, ...] = ()
+    """What filters ask for, as "field:value", such as "class:1" or "venue:XNAS"; sorted."""
+    name: str = ""
+    """What search looks at."""
+    parent_id: str = ""
+    """The instrument of a listing; empty otherwise."""
+    sort_key: int = 0
+    """A number entries can be found by: the listing_key of a listing, as a signed 64-bit integer; 0 otherwise."""
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifierRow:
+    """An identifier assertion: who bears a name, valid when, known since when. Times are UTC; None is unbounded."""
+
+    scheme: int
+    value: str
+    venue: str
+    level: int
+    target_kind: EntityKind
+    target_id: str
+    """The instrument or listing that bears it."""
+    instrument_id: str
+    """The instrument itself, or that of the listing."""
+    valid_from: datetime | None
+    valid_to: datetime | None
+    source: str
+    recorded_revision: int = 0
+    """The revision that recorded it. 0: not written yet."""
+    closed_revision: int | None = None
+    """The revision that knew better. None: it is what we know now."""
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifierKey:
+    """What a look-up asks for; an empty venue asks for any."""
+
+    scheme: int
+    value: str
+    venue: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One row of the change log."""
+
+    revision: int
+    kind: EntityKind
+    entity_id: str
+    change: ChangeKind
+    after: bytes
+    before: bytes
+    """Empty for CREATED."""
+    facets: tuple[str, ...]
+    parent_id: str
+    cache_keys: tuple[str, ...]
+    """Cached answers this change makes void."""
+    actor: str
+    request_id: str
+    commit_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOutcome:
+    """What a write answered."""
+
+    response: bytes
+    revision: int
+    """The registry's revision that holds it."""
+    replayed: bool
+    """True when the request_id was known: the response is the earlier one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which entries of a kind. Each group of facets is alternatives; all groups have to hold."""
+
+    kind: EntityKind
+    facet_groups: tuple[tuple[str, ...], ...] = ()
+    child_kind: EntityKind | None = None
+    child_facet_groups: tuple[tuple[str, ...], ...] = ()
+    """Entries with a child of child_kind that holds these, such as instruments listed on a venue."""
+    ids: tuple[str, ...] = ()
+    """Empty: any."""
+    parent_ids: tuple[str, ...] = ()
+    """Empty: any."""
+    expires_from: datetime | None = None
+    expires_to: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchMatch:
+    """An entry found by name."""
+
+    entity: Entity
+    score: float
+    """0 to 1."""
+
+
+class WriteSession(Protocol):
+    """The state a write is planned against: what is committed, overlaid with what this transaction has staged so far. Only staging: nothing is
+    written before the operation returns, and nothing of one that raises."""
+
+    @property
+    def now(self) -> datetime:
+        """The time of this commit, UTC."""
+
+    async def get(self, kind: EntityKind, ids: Sequence[str]) -> Mapping[str, Entity]:
+        """The current versions; ids without one are left out."""
+
+    async def children(self, kind: EntityKind, parent_ids: Sequence[str]) -> Mapping[str, Sequence[Entity]]:
+        """The current versions below each parent."""
+
+    async def by_sort_key(self, kind: EntityKind, keys: Sequence[int]) -> Mapping[int, Entity]:
+        """The current versions with these sort keys."""
+
+    async def identifiers(self, keys: Sequence[IdentifierKey]) -> Mapping[IdentifierKey, Sequence[IdentifierRow]]:
+        """What we know now of these names: every assertion not closed, whatever its valid time."""
+
+    async def identifiers_of(self, target_ids: Sequence[str]) -> Mapping[str, Sequence[IdentifierRow]]:
+        """What we know now of these holders."""
+
+    def next_revision(self) -> int:
+        """Takes the next revision; exactly one `put` has to use it."""
+
+    def put(self, entity: Entity, change: ChangeKind, cache_keys: Iterable[str] = ()) -> None:
+        """Stages a new version; entity.revision comes from next_revision()."""
+
+    def assert_identifier(self, row: IdentifierRow) -> None:
+        """Stages an assertion; recorded_revision has to be a revision taken in this operation."""
+
+    def close_identifier(self, row: IdentifierRow, closed_revision: int) -> None:
+        """Stages the end of what we knew; the row stays for earlier known_at."""
+
+
+Operation = Callable[[WriteSession], Awaitable[bytes]]
+"""Plans one write and returns the serialized response. Raises a domain error to refuse it."""
+
+
+class Store(Protocol):
+    """One registry's truth in Postgres."""
+
+    async def write(
+        self, operation: Operation, *, actor: str, request_id: str = "", request_body: bytes = b"", validate_only: bool = False
+    ) -> WriteOutcome:
+        """Runs an operation in the next group commit and returns once it is durable. The same request_id with the same body within 24 hours gives the
+        earlier response; with another body raises RequestIdReused. validate_only plans and discards."""
+
+    async def revision(self) -> int:
+        """The last committed revision, from Postgres."""
+
+    async def get(self, kind: EntityKind, ids: Sequence[str], at_revision: int | None = None) -> Mapping[str, Entity]:
+        """Versions current now, or at a revision."""
+
+    async def children(
+        self, kind: EntityKind, parent_ids: Sequence[str], at_revision: int | None = None
+    ) -> Mapping[str, Sequence[Entity]]:
+        """Versions below each parent."""
+
+    async def by_sort_key(self, kind: EntityKind, keys: Sequence[int]) -> Mapping[int, Entity]:
+        """Current versions with these sort keys."""
+
+    async def identifiers(
+        self, keys: Sequence[IdentifierKey], at_revision: int | None = None
+    ) -> Mapping[IdentifierKey, Sequence[IdentifierRow]]:
+        """Assertions of these names as known now, or at a revision."""
+
+    async def revision_at(self, time: datetime) -> int:
+        """The last revision committed at or before a time: what known_at means. 0: none."""
+
+    async def page(self, query: Query, *, after_id: str, limit: int, at_revision: int) -> Sequence[Entity]:
+        """Entries in order of id, after one."""
+
+    async def count(self, query: Query, at_revision: int) -> int:
+        """How many match."""
+
+    async def search(self, text: str, query: Query, limit: int) -> Sequence[SearchMatch]:
+        """Entries by name, with typos (pg_trgm), the best first."""
+
+    async def changes(self, after_revision: int, limit: int) -> Sequence[Change]:
+        """Rows of the change log in order."""
+
+    async def changes_of(self, entity_ids: Sequence[str], *, before_revision: int | None, limit: int) -> Sequence[Change]:
+        """Rows of these entries and those below them, newest first."""
+
+    def snapshot(self, query: Query, chunk: int = 1000) -> AsyncIterator[tuple[int, Sequence[Entity]]]:
+        """Every matching entry in chunks, all read in one transaction; each chunk with the revision the snapshot stands for. At least one chunk."""
+
+
+@dataclass(frozen=True, slots=True)
+class CachedAnswer:
+    """A serialized answer and the revision it was read at."""
+
+    body: bytes
+    revision: int
+
+
+Loader = Callable[[Sequence[str]], Awaitable[Mapping[str, CachedAnswer]]]
+"""Loads the answers of keys from Postgres; every key gets one: "nobody" is an answer too."""
+
+
+class AnswerCache(Protocol):
+    """Serialized answers: process LRU, then Redis, then the loader; one load a key however many ask. Never needed for a right answer."""
+
+    def peek(self, key: str) -> bytes | None:
+        """The answer if this process has it: the hot path, no await."""
+
+    async def get(self, key: str, load: Loader, *, min_revision: int = 0) -> bytes:
+        """The answer, read at min_revision or later."""
+
+    async def get_many(self, keys: Sequence[str], load: Loader, *, min_revision: int = 0) -> list[bytes]:
+        """The answers, in order."""
+
+    def invalidate(self, keys: Iterable[str], revision: int) -> None:
+        """Voids what was read before this revision."""
+
+    stats: Mapping[str, int] = field(default_factory=dict)
+    """Hits by level and misses."""
