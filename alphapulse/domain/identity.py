@@ -1,0 +1,187 @@
+"""The canonical, versioned identity text of every asset class and of listings: what an id is minted from.
+
+Grammar, escapes and test vectors: docs/identity.md. Only what never changes stands in a text: no name, no decimals, no
+status. Each function raises InvalidArgument (rule `identity-incomplete`) where a part that must be there is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from string import ascii_lowercase, ascii_uppercase
+from typing import Final
+
+from alphapulse.domain.asset_class import SECURITIES, AssetClass
+from alphapulse.domain.decimal import ExactDecimal
+from alphapulse.domain.errors import InvalidArgument
+from alphapulse.domain.identifiers import Scheme
+from alphapulse.domain.identifiers.caip import canonical_address
+from alphapulse.domain.ids import InstrumentId, ListingId
+from alphapulse.domain.instruments import (
+    CurrencyDetails,
+    FutureDetails,
+    IdentifierAssertion,
+    Instrument,
+    LpTokenDetails,
+    OptionDetails,
+    PairDetails,
+    PerpetualDetails,
+    PoolDetails,
+    SyntheticDetails,
+    TokenDetails,
+)
+
+VERSION: Final = "ap1"
+_ESCAPED: Final = frozenset(b"%|=")
+_CAPITALS: Final = str.maketrans(ascii_lowercase, ascii_uppercase)
+_STRENGTH: Final = (Scheme.ISIN, Scheme.FIGI, Scheme.CUSIP, Scheme.SEDOL)
+_SYMBOL_SCHEMES: Final = (Scheme.TICKER, Scheme.EXCHANGE_SYMBOL)
+
+
+def escape(text: str) -> str:
+    """Free text as it stands in a canonical text: UTF-8 bytes outside 0x21-0x7E, and % | =, as %XX with capitals."""
+    if text.isascii() and text.isalnum():
+        return text
+    raw = text.encode("utf-8", "surrogatepass")
+    return "".join([f"%{byte:02X}" if byte in _ESCAPED or not 0x21 <= byte <= 0x7E else chr(byte) for byte in raw])
+
+
+def capitals(text: str) -> str:
+    """ASCII small letters as capitals, everything else as it is: the same in every language."""
+    return text.translate(_CAPITALS)
+
+
+def instrument_text(instrument: Instrument) -> str:
+    """The canonical text of an instrument, from its class, details and identifiers."""
+    asset_class, details = instrument.asset_class, instrument.details
+    if asset_class is None:
+        raise _incomplete("asset_class", "the class decides what identifies an instrument")
+    if asset_class in SECURITIES:
+        return security_text(asset_class, instrument.identifiers)
+    match details:
+        case CurrencyDetails():
+            kind = details.kind.name.lower() if details.kind is not None else ""
+            parts = [_need("kind", kind), capitals(_need("code", details.code))]
+        case PairDetails():
+            parts = [_hex("base_id", details.base_id), _hex("quote_id", details.quote_id)]
+        case TokenDetails():
+            parts = [token_caip19(_need("chain", details.chain), _need("address", details.address))]
+        case PoolDetails():
+            parts = [*_place(details.chain, details.address), str(details.fee_pips)]
+        case LpTokenDetails():
+            parts = [_hex("pool_id", details.pool_id), *_place(details.chain, details.address)]
+        case FutureDetails() | PerpetualDetails() | OptionDetails():
+            parts = _derivative_parts(details)
+        case SyntheticDetails():
+            parts = [_need("name", details.name)]
+        case _:
+            raise _incomplete("details", f"{asset_class.name} needs the fields of its class")
+    return _join(asset_class.name.lower(), *parts)
+
+
+def security_text(asset_class: AssetClass, identifiers: Sequence[IdentifierAssertion]) -> str:
+    """By the strongest identifier: ISIN, FIGI (share class before composite before listing), CUSIP, SEDOL, venue and
+    ticker. Of several of one scheme and level the first in ASCII order."""
+    held = [assertion for assertion in identifiers if assertion.scheme in _STRENGTH]
+    kind = asset_class.name.lower()
+    if held:
+        best = min((_STRENGTH.index(one.scheme), one.level, one.identifier().value) for one in held)
+        return _join(kind, _STRENGTH[best[0]].name.lower(), best[2])
+    symbols = [one for one in identifiers if one.scheme in _SYMBOL_SCHEMES and one.venue]
+    if not symbols:
+        raise _incomplete(
+            "identifiers", f"{asset_class.name} needs an ISIN, FIGI, CUSIP, SEDOL, or a ticker at a venue"
+        )
+    first = min((_SYMBOL_SCHEMES.index(one.scheme), capitals(one.venue), one.identifier().value) for one in symbols)
+    return _join(kind, "venue_ticker", first[1], first[2])
+
+
+def currency_text(kind: str, code: str) -> str:
+    """`ap1|currency|fiat|USD`; `kind` is fiat, crypto or metal."""
+    return _join("currency", kind.lower(), capitals(code))
+
+
+def pair_text(asset_class: AssetClass, base_id: InstrumentId, quote_id: InstrumentId) -> str:
+    """`ap1|spot_pair|BASE|QUOTE`, the ids as hexadecimal digits."""
+    return _join(asset_class.name.lower(), base_id.hex, quote_id.hex)
+
+
+def listing_text(venue: str, symbol: str, instrument_id: InstrumentId) -> str:
+    """`ap1|listing|VENUE|SYMBOL|INSTRUMENT`; the symbol in the venue's own spelling."""
+    return _join("listing", capitals(_need("venue", venue)), _need("symbol", symbol), instrument_id.hex)
+
+
+def token_caip19(chain: str, address: str) -> str:
+    """The CAIP-19 text of a token: erc20 on eip155 chains (address in lower case), token elsewhere.
+
+    An address that brings its own asset namespace (`slip44:60`) keeps it.
+    """
+    if ":" in address:
+        return f"{chain}/{address}"
+    namespace = "erc20" if chain.startswith("eip155:") else "token"
+    return f"{chain}/{namespace}:{canonical_address(chain, address)}"
+
+
+def mint_instrument_id(instrument: Instrument, salt: int = 0) -> InstrumentId:
+    """The id of an instrument by its canonical text."""
+    return InstrumentId.of(instrument_text(instrument), salt)
+
+
+def mint_listing_id(venue: str, symbol: str, instrument_id: InstrumentId, salt: int = 0) -> ListingId:
+    """The id of a listing by its canonical text."""
+    return ListingId.of(listing_text(venue, symbol, instrument_id), salt)
+
+
+def _derivative_parts(details: FutureDetails | PerpetualDetails | OptionDetails) -> list[str]:
+    underlying = _hex("underlying_id", details.underlying_id)
+    settlement = details.settlement_id.hex if details.settlement_id is not None else ""
+    venue, size = capitals(details.venue), _plain(details.contract_size)
+    if isinstance(details, OptionDetails):
+        if details.strike is None or details.right is None or details.style is None:
+            raise _incomplete("strike, right, style", "an option is known by all three")
+        series = [_plain(details.strike), details.right.name.lower(), details.style.name.lower()]
+        return [underlying, _instant(details.expiry), *series, venue, settlement]
+    payoff = "inverse" if details.inverse else "linear"
+    if isinstance(details, PerpetualDetails):
+        _need("settlement_id", settlement)
+        return [underlying, settlement, _need("venue", venue), size, payoff]
+    series_root = capitals(details.series)
+    _need("venue or series", venue or series_root)
+    return [underlying, venue, series_root, _instant(details.expiry), settlement, size, payoff]
+
+
+def _join(*parts: str) -> str:
+    return "|".join([VERSION, *map(escape, parts)])
+
+
+def _place(chain: str, address: str) -> tuple[str, str]:
+    return _need("chain", chain), canonical_address(chain, _need("address", address))
+
+
+def _instant(moment: datetime | None) -> str:
+    """UTC to the second, `2026-03-27T08:00:00Z`; a fraction of a second is dropped."""
+    if moment is None:
+        raise _incomplete("expiry", "a series is known by its expiry")
+    if moment.tzinfo is None:
+        raise InvalidArgument.field("expiry", moment.isoformat(), "time-zone", "the expiry needs a time zone")
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _plain(value: ExactDecimal | None) -> str:
+    return str(value.normalised()) if value is not None else ""
+
+
+def _hex(field: str, instrument_id: InstrumentId | None) -> str:
+    if instrument_id is None:
+        raise _incomplete(field, "the id of another instrument is part of this identity")
+    return instrument_id.hex
+
+
+def _need(field: str, text: str) -> str:
+    if not text:
+        raise _incomplete(field, "it is part of the identity")
+    return text
+
+
+def _incomplete(field: str, description: str) -> InvalidArgument:
+    return InvalidArgument.field(field, "", "identity-incomplete", description)

@@ -1,0 +1,272 @@
+"""What is wrong with an instrument or a listing: all of it at once, each with its path in the request.
+
+Pure rules of form and completeness. Whether a referenced id or venue exists is for the registry to say. A path is that of
+the API message: `instrument.spot_pair.base_id`, `instrument.identifiers[0].value`, `listing.rules.tick_size`.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import fields
+from datetime import datetime
+from typing import Final
+
+from alphapulse.domain.asset_class import SECURITIES, AssetClass
+from alphapulse.domain.currencies import ISO_4217, METALS, WITHDRAWN
+from alphapulse.domain.decimal import ExactDecimal
+from alphapulse.domain.errors import FieldViolation, InvalidArgument
+from alphapulse.domain.identifiers import ISO_3166_ALPHA_2, Caip2, Lei, Scheme, identifier_type
+from alphapulse.domain.identifiers.caip import EVM_ADDRESS
+from alphapulse.domain.instruments import (
+    DETAILS_OF,
+    CurrencyDetails,
+    CurrencyKind,
+    Details,
+    IdentifierAssertion,
+    Instrument,
+    Listing,
+    PairDetails,
+    PoolDetails,
+)
+
+NAME_LENGTH: Final = 512
+SYMBOL_LENGTH: Final = 128
+TEXT_LENGTH: Final = 256
+ADDRESS_LENGTH: Final = 256
+VENUE_LENGTH: Final = 32
+MAX_IDENTIFIERS: Final = 256
+MAX_POOL_ASSETS: Final = 64
+MAX_DECIMALS: Final = 255
+
+_CODE: Final = re.compile(r"[A-Z0-9]{1,20}")
+_COIN: Final = re.compile(r"\S{1,64}")
+_VENUE: Final = re.compile(r"[A-Z0-9][A-Z0-9_.:-]{0,31}")
+_POOL_ID: Final = re.compile(r"0[xX](?:[0-9a-fA-F]{40}|[0-9a-fA-F]{64})")
+_REQUIRED: Final[dict[AssetClass, tuple[str, ...]]] = {
+    AssetClass.EQUITY: ("currency",),
+    AssetClass.ETF: ("currency",),
+    AssetClass.FUND: ("currency",),
+    AssetClass.BOND: ("currency",),
+    AssetClass.INDEX: (),
+    AssetClass.CURRENCY: ("code", "kind"),
+    AssetClass.FX_PAIR: ("base_id", "quote_id"),
+    AssetClass.SPOT_PAIR: ("base_id", "quote_id"),
+    AssetClass.TOKEN: ("chain", "address"),
+    AssetClass.POOL: ("chain", "address", "asset_ids"),
+    AssetClass.LP_TOKEN: ("pool_id", "chain", "address"),
+    AssetClass.FUTURE: ("underlying_id", "expiry", "settlement_id"),
+    AssetClass.PERPETUAL: ("underlying_id", "settlement_id", "venue"),
+    AssetClass.OPTION: ("underlying_id", "expiry", "strike", "right", "style"),
+    AssetClass.SYNTHETIC: ("name",),
+}
+_TEXT_BOUNDS: Final = {
+    "name": NAME_LENGTH,
+    "address": ADDRESS_LENGTH,
+    "symbol": SYMBOL_LENGTH,
+    "sector": TEXT_LENGTH,
+    "industry": TEXT_LENGTH,
+    "provider": TEXT_LENGTH,
+    "protocol": TEXT_LENGTH,
+    "series": SYMBOL_LENGTH,
+}
+_POSITIVE: Final = frozenset({"contract_size", "face_value"})
+_IDENTIFYING: Final = frozenset({Scheme.ISIN, Scheme.FIGI, Scheme.CUSIP, Scheme.SEDOL})
+_SYMBOLS: Final = frozenset({Scheme.TICKER, Scheme.EXCHANGE_SYMBOL})
+
+
+def required_fields(asset_class: AssetClass) -> tuple[str, ...]:
+    """The fields that the details of a class must have."""
+    return _REQUIRED[asset_class]
+
+
+class _Findings:
+    """Collects violations; each rule is one call."""
+
+    __slots__ = ("found",)
+
+    def __init__(self) -> None:
+        self.found: list[FieldViolation] = []
+
+    def add(self, field: str, value: object, rule: str, description: str) -> None:
+        shown = value if isinstance(value, str) else str(value)
+        self.found.append(FieldViolation(field, shown, rule, description))
+
+    def text(self, field: str, value: str, limit: int) -> None:
+        """Bounded, without control characters (Postgres refuses NUL) and lone surrogates (protobuf refuses them)."""
+        if len(value) > limit:
+            self.add(field, value, "text-length", f"at most {limit} characters, got {len(value)}")
+        elif not value.isprintable() and any(unicodedata.category(char) in ("Cc", "Cs") for char in value):
+            self.add(field, value, "text-characters", "control characters and lone surrogates are not text")
+
+    def span(self, field: str, start: datetime | None, end: datetime | None) -> None:
+        for name, moment in (("valid_from", start), ("valid_to", end)):
+            if moment is not None and moment.tzinfo is None:
+                self.add(f"{field}.{name}", moment.isoformat(), "time-zone", "a time needs a time zone")
+                return
+        if start is not None and end is not None and start >= end:
+            self.add(f"{field}.valid_to", end.isoformat(), "span-order", "valid_to must be later than valid_from")
+
+    def positive(self, field: str, value: ExactDecimal | None) -> None:
+        if value is not None and not value.is_positive:
+            self.add(field, value, "positive", "it must be above zero")
+
+    def venue(self, field: str, value: str) -> None:
+        if _VENUE.fullmatch(value) is None:
+            rule = f"a MIC or a venue code: 1 to {VENUE_LENGTH} capitals, digits, _ . : -, and a letter or digit first"
+            self.add(field, value, "venue-format", rule)
+
+
+def validate_instrument(instrument: Instrument, prefix: str = "instrument") -> tuple[FieldViolation, ...]:
+    """Every rule the instrument breaks; empty for a valid one."""
+    findings = _Findings()
+    findings.text(f"{prefix}.name", instrument.name, NAME_LENGTH)
+    findings.text(f"{prefix}.source", instrument.source, TEXT_LENGTH)
+    if len(instrument.identifiers) > MAX_IDENTIFIERS:
+        description = f"at most {MAX_IDENTIFIERS} identifiers, got {len(instrument.identifiers)}"
+        findings.add(f"{prefix}.identifiers", len(instrument.identifiers), "too-many", description)
+    for at, assertion in enumerate(instrument.identifiers[:MAX_IDENTIFIERS]):
+        _assertion(findings, f"{prefix}.identifiers[{at}]", assertion)
+    if instrument.asset_class is None:
+        findings.add(f"{prefix}.asset_class", "", "required", "the asset class is missing or unknown")
+        return tuple(findings.found)
+    path = f"{prefix}.{instrument.asset_class.name.lower()}"
+    wanted = DETAILS_OF[instrument.asset_class]
+    if not isinstance(instrument.details, wanted):
+        given = type(instrument.details).__name__ if instrument.details is not None else ""
+        findings.add(path, given, "details-class", f"{instrument.asset_class.name} needs the fields of its own class")
+        return tuple(findings.found)
+    for name in _REQUIRED[instrument.asset_class]:
+        if getattr(instrument.details, name) in (None, "", ()):
+            findings.add(f"{path}.{name}", "", "required", f"{instrument.asset_class.name} needs {name}")
+    _details(findings, path, instrument.asset_class, instrument.details)
+    _nameable(findings, prefix, instrument)
+    return tuple(findings.found)
+
+
+def validate_listing(listing: Listing, prefix: str = "listing") -> tuple[FieldViolation, ...]:
+    """Every rule the listing breaks; empty for a valid one. The instrument id may be absent (it stands beside it)."""
+    findings = _Findings()
+    findings.venue(f"{prefix}.venue", listing.venue)
+    symbol = identifier_type(Scheme.EXCHANGE_SYMBOL).broken_rule(listing.symbol)
+    if symbol is not None:
+        findings.add(f"{prefix}.symbol", listing.symbol, symbol.rule, symbol.description)
+    if _CODE.fullmatch(listing.currency) is None:
+        findings.add(f"{prefix}.currency", listing.currency, "currency-code", "1 to 20 capitals and digits")
+    findings.text(f"{prefix}.source", listing.source, TEXT_LENGTH)
+    findings.span(prefix, listing.valid_from, listing.valid_to)
+    rules = listing.rules
+    for name in ("tick_size", "lot_size", "max_size", "multiplier"):
+        findings.positive(f"{prefix}.rules.{name}", getattr(rules, name))
+    for name, least in (("min_size", rules.min_size), ("min_notional", rules.min_notional)):
+        if least is not None and least.mantissa < 0:
+            findings.add(f"{prefix}.rules.{name}", least, "not-negative", "it must not be below zero")
+    if rules.min_size is not None and rules.max_size is not None and rules.max_size < rules.min_size:
+        findings.add(f"{prefix}.rules.max_size", rules.max_size, "size-order", "max_size must not be below min_size")
+    if listing.definition_version < 1:
+        findings.add(f"{prefix}.definition_version", listing.definition_version, "positive", "versions start at 1")
+    return tuple(findings.found)
+
+
+def require_valid(violations: tuple[FieldViolation, ...]) -> None:
+    """InvalidArgument with all the violations, nothing for none."""
+    if violations:
+        raise InvalidArgument.of(violations)
+
+
+def _assertion(findings: _Findings, path: str, assertion: IdentifierAssertion) -> None:
+    kind = identifier_type(assertion.scheme)
+    try:
+        kind.canonical(assertion.value, f"{path}.value")
+    except InvalidArgument as error:
+        findings.found.extend(error.violations)
+    if assertion.level not in assertion.scheme.levels:
+        description = f"{assertion.scheme.name} names nothing at the level {assertion.level.name}"
+        findings.add(f"{path}.level", assertion.level.name, "identifier-level", description)
+    findings.span(path, assertion.valid_from, assertion.valid_to)
+    findings.text(f"{path}.source", assertion.source, TEXT_LENGTH)
+    if assertion.venue:
+        findings.venue(f"{path}.venue", assertion.venue)
+
+
+def _details(findings: _Findings, path: str, asset_class: AssetClass, details: Details) -> None:
+    for spec in fields(details):
+        value = getattr(details, spec.name)
+        if value is None or value == "":
+            continue
+        where = f"{path}.{spec.name}"
+        if spec.name in _TEXT_BOUNDS:
+            findings.text(where, value, _TEXT_BOUNDS[spec.name])
+        elif spec.name in _POSITIVE:
+            findings.positive(where, value)
+        elif spec.name == "venue":
+            findings.venue(where, value)
+        elif spec.name == "expiry" and value.tzinfo is None:
+            findings.add(where, value.isoformat(), "time-zone", "a time needs a time zone")
+        else:
+            _code(findings, where, spec.name, value)
+    match details:
+        case CurrencyDetails():
+            _currency(findings, path, details)
+        case PairDetails() if details.base_id is not None and details.base_id == details.quote_id:
+            findings.add(f"{path}.quote_id", details.quote_id, "pair-distinct", "base and quote must differ")
+        case PoolDetails():
+            _pool(findings, path, details)
+        case _ if asset_class in (AssetClass.TOKEN, AssetClass.LP_TOKEN):
+            _address(findings, path, getattr(details, "chain"), getattr(details, "address"))  # noqa: B009
+
+
+def _code(findings: _Findings, where: str, name: str, value: object) -> None:
+    """The coded texts: currency, country, LEI, chain."""
+    if name == "currency" and value not in ISO_4217 and value not in WITHDRAWN:
+        findings.add(where, value, "currency-unknown", "it is no currency of ISO 4217")
+    elif name == "country" and value not in ISO_3166_ALPHA_2:
+        findings.add(where, value, "country-unknown", "it is no country of ISO 3166")
+    elif name in ("issuer_lei", "chain") and isinstance(value, str):
+        broken = (Lei if name == "issuer_lei" else Caip2).broken_rule(value)
+        if broken is not None:
+            findings.add(where, value, broken.rule, broken.description)
+
+
+def _currency(findings: _Findings, path: str, details: CurrencyDetails) -> None:
+    code = details.code
+    if details.kind is CurrencyKind.FIAT and code and code not in ISO_4217 and code not in WITHDRAWN:
+        findings.add(f"{path}.code", code, "currency-unknown", "it is no currency of ISO 4217")
+    elif details.kind is CurrencyKind.METAL and code and code not in METALS:
+        findings.add(f"{path}.code", code, "currency-unknown", f"a metal is one of {', '.join(sorted(METALS))}")
+    elif code and (_COIN.fullmatch(code) is None or not code.isprintable()):
+        findings.add(f"{path}.code", code, "currency-code", "1 to 64 printable characters without spaces")
+    if details.minor_units is not None and not 0 <= details.minor_units <= MAX_DECIMALS:
+        findings.add(f"{path}.minor_units", details.minor_units, "range", f"0 to {MAX_DECIMALS}")
+
+
+def _pool(findings: _Findings, path: str, details: PoolDetails) -> None:
+    if details.asset_ids and not 2 <= len(details.asset_ids) <= MAX_POOL_ASSETS:
+        description = f"a pool has 2 to {MAX_POOL_ASSETS} assets, got {len(details.asset_ids)}"
+        findings.add(f"{path}.asset_ids", len(details.asset_ids), "pool-assets", description)
+    elif len(set(details.asset_ids)) != len(details.asset_ids):
+        findings.add(f"{path}.asset_ids", "", "pool-distinct", "the assets of a pool must differ")
+    if not 0 <= details.fee_pips <= 1_000_000:
+        findings.add(f"{path}.fee_pips", details.fee_pips, "range", "0 to 1000000 (all of it)")
+    if details.chain.startswith("eip155:") and details.address and _POOL_ID.fullmatch(details.address) is None:
+        findings.add(f"{path}.address", details.address, "address-format", "0x and 40 or 64 hexadecimal digits")
+
+
+def _address(findings: _Findings, path: str, chain: str, address: str) -> None:
+    namespaced = ":" in address
+    if chain.startswith("eip155:") and address and not namespaced and EVM_ADDRESS.fullmatch(address) is None:
+        findings.add(f"{path}.address", address, "address-format", "0x and 40 hexadecimal digits")
+
+
+def _nameable(findings: _Findings, prefix: str, instrument: Instrument) -> None:
+    """A security must bring what its id is minted from; a future a venue or a series."""
+    path = f"{prefix}.{instrument.asset_class.name.lower() if instrument.asset_class else ''}"
+    if instrument.asset_class in SECURITIES and not any(
+        one.scheme in _IDENTIFYING or (one.scheme in _SYMBOLS and one.venue) for one in instrument.identifiers
+    ):
+        description = "an ISIN, FIGI, CUSIP, SEDOL, or a ticker with its venue"
+        findings.add(f"{prefix}.identifiers", "", "required", description)
+    if instrument.asset_class is AssetClass.FUTURE and not (
+        getattr(instrument.details, "venue", "") or getattr(instrument.details, "series", "")
+    ):
+        findings.add(f"{path}.venue", "", "required", "FUTURE needs a venue or a series")
