@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -40,16 +41,20 @@ class DatabaseMaker:
     def create(self, template: str | None = None) -> str:
         """URL of a new database: empty, or a copy of the one at `template`, to which nobody may be connected."""
         name = f"test_{os.getpid()}_{next(self._numbers)}"
-        source = f' TEMPLATE "{template.rpartition("/")[2]}"' if template else ""
+        source = f' TEMPLATE "{_database_of(template)}"' if template else ""
         self._execute(f'CREATE DATABASE "{name}"{source}')
         return with_database(self.server_url, name)
 
     def drop(self, url: str) -> None:
         """Drop it, even when somebody is still connected."""
-        self._execute(f'DROP DATABASE IF EXISTS "{url.rpartition("/")[2]}" WITH (FORCE)')
+        self._execute(f'DROP DATABASE IF EXISTS "{_database_of(url)}" WITH (FORCE)')
 
     def _execute(self, statement: str) -> None:
         run_blocking(_execute(self.server_url, statement))
+
+
+def _database_of(url: str) -> str:
+    return urlsplit(url).path.lstrip("/")
 
 
 async def _execute(url: str, statement: str) -> None:
@@ -75,6 +80,7 @@ def database_server_url() -> Iterator[str]:
         yield given
         return
     with tempfile.TemporaryDirectory(prefix="alphapulse-test-") as folder:
+        Path(folder).chmod(0o711)  # root may have to run the store as another user
         store = PostgresStore(Path(folder) / "postgres", TEMPORARY)
         store.start()
         try:
@@ -92,6 +98,7 @@ def redis_url() -> Iterator[str]:
         yield given
         return
     with tempfile.TemporaryDirectory(prefix="alphapulse-test-") as folder:
+        Path(folder).chmod(0o711)  # root may have to run the store as another user
         store = ValkeyStore(Path(folder) / "valkey", TEMPORARY)
         store.start()
         try:

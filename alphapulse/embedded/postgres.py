@@ -17,7 +17,7 @@ from alphapulse.embedded.binaries import PostgresPrograms, postgres_programs
 from alphapulse.embedded.errors import DataFolderError, StoreStartError
 from alphapulse.embedded.launch import run
 from alphapulse.embedded.privileges import Privileges, check_access, privileges_for
-from alphapulse.embedded.processes import HOST, is_alive, send, store_process, store_processes, wait_gone
+from alphapulse.embedded.processes import HOST, send, store_process, store_processes, wait_gone
 from alphapulse.embedded.store import LocalStore
 
 USER = "alphapulse"
@@ -162,13 +162,14 @@ class PostgresStore(LocalStore):
                 wait_gone(orphan, 5.0)
 
     def _remove_stale_pid_file(self) -> None:
-        """Remove a pid file whose pid now belongs to another program.
+        """Remove a pid file that is damaged, or whose pid now belongs to another program.
 
-        Postgres clears the file of a dead process itself, but takes any living process of that pid for a server. Safe
-        here: the lock is held, and no process of this folder is left.
+        Postgres takes any living process of that pid for a server. The file of a dead process is left to Postgres,
+        which checks the shared memory it names as well. Safe: the lock is held, no process of this folder is left.
         """
         lines = self._pid_file_lines()
-        if lines and lines[0].isdigit() and not any(map(is_alive, store_processes(self.process_names, self.data))):
+        dead = bool(lines) and lines[0].isdigit() and not psutil.pid_exists(int(lines[0]))
+        if lines and not dead and not store_processes(self.process_names, self.data):
             (self.data / "postmaster.pid").unlink(missing_ok=True)
 
     def _pid_file_lines(self) -> list[str]:

@@ -17,7 +17,7 @@ _PREFERRED_USERS = ("postgres", "nobody")
 
 @dataclass(frozen=True, slots=True)
 class Privileges:
-    """How to run the program: words before its command, and the owner its files must have (None: whoever makes them)."""
+    """How to run the program: words before its command, and the owner its files must have if not this user."""
 
     prefix: tuple[str, ...] = ()
     owner: tuple[int, int] | None = None
@@ -62,8 +62,8 @@ def check_access(privileges: Privileges, *, program: Path, folder: Path) -> None
         if not _works((*privileges.prefix, "test", test, str(path)), command=()):
             name = _user_with_id(privileges.owner[0]).pw_name
             raise StoreStartError(
-                f"Postgres refuses to run as root, and the user {name} cannot reach {path}: use a folder that others may "
-                "enter, run as an ordinary user, or set DATABASE_URL to a server of yours"
+                f"Postgres refuses to run as root, and the user {name} cannot reach {path}: use a folder that others "
+                "may enter, run as an ordinary user, or set DATABASE_URL to a server of yours"
             )
 
 
