@@ -26,11 +26,20 @@ def generate(out: Path) -> None:
     protos = sorted(str(p.relative_to(PROTO)) for p in PROTO.rglob("*.proto"))
     well_known = str(resources.files("grpc_tools") / "_proto")
     command = [sys.executable, "-m", "grpc_tools.protoc", f"-I{PROTO}", f"-I{well_known}"]
-    command += [f"--python_out={out}", f"--grpc_python_out={out}", f"--mypy_out=quiet:{out}", f"--mypy_grpc_out=quiet:{out}", *protos]
+    command += [
+        f"--python_out={out}",
+        f"--grpc_python_out={out}",
+        f"--mypy_out=quiet:{out}",
+        f"--mypy_grpc_out=quiet:{out}",
+        *protos,
+    ]
     # protoc finds the mypy plug-ins of this interpreter's environment on PATH.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    subprocess.run(command, check=True, env={**os.environ, "PATH": path})  # noqa: S603
-    for folder in {p.parent for p in (out / API).rglob("*.py")} | {out / API, *(p for p in (out / API).iterdir() if p.is_dir())}:
+    subprocess.run(command, check=True, env={**os.environ, "PATH": path})
+    for folder in {p.parent for p in (out / API).rglob("*.py")} | {
+        out / API,
+        *(p for p in (out / API).iterdir() if p.is_dir()),
+    }:
         (folder / "__init__.py").write_text(HEADER)
 
 
@@ -50,9 +59,13 @@ def main() -> int:
             shutil.copytree(fresh, committed)
             return 0
         stale = sorted(str(p) for p in files(fresh) ^ files(committed))
-        stale += [str(p) for p in sorted(files(fresh) & files(committed)) if not filecmp.cmp(fresh / p, committed / p, shallow=False)]
+        stale += [
+            str(p)
+            for p in sorted(files(fresh) & files(committed))
+            if not filecmp.cmp(fresh / p, committed / p, shallow=False)
+        ]
     for name in stale:
-        print(f"alphapulse/api/{name} is not what proto/ generates: run `make proto`", file=sys.stderr)  # noqa: T201
+        print(f"alphapulse/api/{name} is not what proto/ generates: run `make proto`", file=sys.stderr)
     return 1 if stale else 0
 
 

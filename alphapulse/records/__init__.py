@@ -1,0 +1,67 @@
+"""The fixed layouts of market events as numpy dtypes, derived from the marketdata descriptors, and the frame they travel in on a Unix socket.
+
+A row of an array IS the wire form of one element of its `EventBatch` field: tag, length, then (tag, value) pairs of constant place. So an array's bytes
+parse as protobuf in every language, and received bytes are an array without a copy. Nothing here knows a service.
+"""
+
+from alphapulse.records.batch import pack_messages, split_batch, unpack_rows
+from alphapulse.records.framing import (
+    CONTROL_TYPES,
+    HEADER_SIZE,
+    MAX_PAYLOAD,
+    Frame,
+    FrameDecoder,
+    FrameFault,
+    FrameType,
+    encode_control,
+    encode_frame,
+)
+from alphapulse.records.layout import (
+    BAR,
+    BOOK_LEVEL,
+    COMMON_FIELDS,
+    INSTRUMENT_DISCOVERED,
+    LAYOUTS,
+    OPPORTUNITY,
+    QUOTE,
+    STATISTIC,
+    SYNTHETIC_UPDATE,
+    TRADE,
+    TRADING_STATUS,
+    RecordLayout,
+    RecordLayoutError,
+    Rows,
+    derive_layout,
+    row_sizes,
+)
+
+__all__ = [
+    "BAR",
+    "BOOK_LEVEL",
+    "COMMON_FIELDS",
+    "CONTROL_TYPES",
+    "HEADER_SIZE",
+    "INSTRUMENT_DISCOVERED",
+    "LAYOUTS",
+    "MAX_PAYLOAD",
+    "OPPORTUNITY",
+    "QUOTE",
+    "STATISTIC",
+    "SYNTHETIC_UPDATE",
+    "TRADE",
+    "TRADING_STATUS",
+    "Frame",
+    "FrameDecoder",
+    "FrameFault",
+    "FrameType",
+    "RecordLayout",
+    "RecordLayoutError",
+    "Rows",
+    "derive_layout",
+    "encode_control",
+    "encode_frame",
+    "pack_messages",
+    "row_sizes",
+    "split_batch",
+    "unpack_rows",
+]
