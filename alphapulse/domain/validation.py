@@ -1,7 +1,7 @@
 """What is wrong with an instrument or a listing: all of it at once, each with its path in the request.
 
-Pure rules of form and completeness. Whether a referenced id or venue exists is for the registry to say. A path is that of
-the API message: `instrument.spot_pair.base_id`, `instrument.identifiers[0].value`, `listing.rules.tick_size`.
+Pure rules of form and completeness. Whether a referenced id or venue exists is for the registry to say. A path is that
+of the API message: `instrument.spot_pair.base_id`, `instrument.identifiers[0].value`, `listing.rules.tick_size`.
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ from alphapulse.domain.instruments import (
     IdentifierAssertion,
     Instrument,
     Listing,
+    LpTokenDetails,
     PairDetails,
     PoolDetails,
+    TokenDetails,
 )
 
 NAME_LENGTH: Final = 512
@@ -139,7 +141,7 @@ def validate_instrument(instrument: Instrument, prefix: str = "instrument") -> t
     for name in _REQUIRED[instrument.asset_class]:
         if getattr(instrument.details, name) in (None, "", ()):
             findings.add(f"{path}.{name}", "", "required", f"{instrument.asset_class.name} needs {name}")
-    _details(findings, path, instrument.asset_class, instrument.details)
+    _details(findings, path, instrument.details)
     _nameable(findings, prefix, instrument)
     return tuple(findings.found)
 
@@ -189,7 +191,7 @@ def _assertion(findings: _Findings, path: str, assertion: IdentifierAssertion) -
         findings.venue(f"{path}.venue", assertion.venue)
 
 
-def _details(findings: _Findings, path: str, asset_class: AssetClass, details: Details) -> None:
+def _details(findings: _Findings, path: str, details: Details) -> None:
     for spec in fields(details):
         value = getattr(details, spec.name)
         if value is None or value == "":
@@ -212,8 +214,12 @@ def _details(findings: _Findings, path: str, asset_class: AssetClass, details: D
             findings.add(f"{path}.quote_id", details.quote_id, "pair-distinct", "base and quote must differ")
         case PoolDetails():
             _pool(findings, path, details)
-        case _ if asset_class in (AssetClass.TOKEN, AssetClass.LP_TOKEN):
-            _address(findings, path, getattr(details, "chain"), getattr(details, "address"))  # noqa: B009
+        case TokenDetails():
+            _address(findings, path, details.chain, details.address)
+            if details.decimals is not None and not 0 <= details.decimals <= MAX_DECIMALS:
+                findings.add(f"{path}.decimals", details.decimals, "range", f"0 to {MAX_DECIMALS}")
+        case LpTokenDetails():
+            _address(findings, path, details.chain, details.address)
 
 
 def _code(findings: _Findings, where: str, name: str, value: object) -> None:
