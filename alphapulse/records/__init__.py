@@ -1,7 +1,8 @@
 """The fixed layouts of market events as numpy dtypes, derived from the marketdata descriptors, and the frame they travel in on a Unix socket.
 
-A row of an array IS the wire form of one element of its `EventBatch` field: tag, length, then (tag, value) pairs of constant place. So an array's bytes
-parse as protobuf in every language, and received bytes are an array without a copy. Nothing here knows a service.
+A row of an array IS the wire form of one element of its `EventBatch` field: tag, length, then (tag, value) pairs of
+constant place. So an array's bytes parse as protobuf in every language, and received bytes are an array without a copy.
+Nothing here knows a service.
 """
 
 from alphapulse.records.batch import pack_messages, split_batch, unpack_rows

@@ -107,7 +107,8 @@ def _too_large(size: int) -> FrameTooLarge:
 class FrameDecoder:
     """Finds frames in a byte stream, whatever the pieces it arrives in.
 
-    Receive into `writable()`, tell `advance(n)`, then iterate `frames()`; or `feed(data)`, which does all three. Frames point into the decoder's buffer.
+    Receive into `writable()`, tell `advance(n)`, then iterate `frames()`; or `feed(data)`, which does all three. Frames
+    point into the decoder's buffer.
     """
 
     __slots__ = ("_buffer", "_end", "_raw", "_start", "_view")

@@ -1,0 +1,74 @@
+# The habits of the project. `make demo` and `make test` are all a fresh machine needs: Python 3.11 or later, and the package registries.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+NODE_TOOLS := tools/node/node_modules/.installed
+
+SECONDS ?=
+SOURCE ?= simulated
+RECORDINGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check bench soak proto docs lint types format buf generated chart clients clean
+
+help: ## What there is to make
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: $(INSTALLED) ## Create .venv from the hashed lock
+
+# uv itself comes from the lock, too: its block is cut out so that pip can check the hashes before anything else is installed.
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or later is needed; this is %s. Say which with: make PYTHON=python3.12" % sys.version.split()[0])'
+	@test -x $(BIN)/python || { echo "creating $(VENV) ..."; $(PYTHON) -m venv $(VENV); }
+	@echo "installing the locked packages ..."
+	@awk '/^[^ #]/ {on = /^uv==/} on' requirements.lock > $(VENV)/uv.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $(VENV)/uv.lock
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip sync --quiet --require-hashes requirements.lock
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --no-deps -e .
+	@touch $@
+
+demo: $(INSTALLED) ## Run the whole platform: SECONDS=20, SOURCE=simulated|live, RECORDINGS=DIR
+	@$(BIN)/alphapulse demo $(if $(SECONDS),--seconds $(SECONDS)) $(if $(RECORDINGS),--recordings $(RECORDINGS),--source $(SOURCE))
+
+test: $(INSTALLED) ## Run the tests on real stores
+	$(BIN)/python -m pytest
+
+check: lint types generated buf ## Lint, types, generated files, protos
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(INSTALLED)
+	$(BIN)/mypy
+
+format: $(INSTALLED) ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+generated: $(INSTALLED)
+	$(BIN)/python tools/generate_protos.py --check
+
+proto: $(INSTALLED) ## Regenerate alphapulse/api from proto/
+	$(BIN)/python tools/generate_protos.py
+
+$(NODE_TOOLS): tools/node/package-lock.json
+	cd tools/node && npm ci --silent --no-audit --no-fund && touch node_modules/.installed
+
+buf: $(NODE_TOOLS) ## Lint the protos and hold them against the last commit of main
+	tools/node/node_modules/.bin/buf lint
+	tools/breaking.sh tools/node/node_modules/.bin/buf
+
+bench: $(INSTALLED) ## Print the figures of benchmarks/, each with its floor
+	$(BIN)/alphapulse bench --all
+
+chart: $(INSTALLED) ## Lint, render and validate the Helm chart and the compose file
+	tools/check_chart.sh
+
+clients: $(INSTALLED) ## Generate a Node client and run it against the services
+	$(BIN)/python -m pytest tests/clients
+
+clean: ## Remove what was built; data of a demo is kept in .alphapulse
+	rm -rf $(VENV) tools/node/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .build
