@@ -63,6 +63,20 @@ def launch(
     return Launched(process, guard if die_with_parent else None)
 
 
+def is_doomed(process: psutil.Process) -> bool:
+    """Whether the guard of a store has lost its launcher, so that it is about to end the store."""
+    try:
+        guard = process.parent()
+        if guard is None:
+            return False
+        words = guard.cmdline()
+        if str(_GUARD) not in words or "--launcher" not in words:
+            return False
+        return guard.ppid() != int(words[words.index("--launcher") + 1])
+    except (psutil.Error, ValueError):
+        return False
+
+
 def run(command: list[str], *, log: Path) -> int:
     """Run a program to its end, with its output in `log`; it ends with this process. Returns its exit code."""
     guard = _start_guard(command, log, signal.SIGTERM, detach=False, remove=None)

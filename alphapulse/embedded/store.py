@@ -20,7 +20,7 @@ from typing import ClassVar, Protocol
 import psutil
 
 from alphapulse.embedded.errors import DataFolderError, PortInUseError, StoreStartError
-from alphapulse.embedded.launch import Launched, launch
+from alphapulse.embedded.launch import Launched, is_doomed, launch
 from alphapulse.embedded.lock import folder_lock
 from alphapulse.embedded.processes import free_port, is_alive, port_is_free, send, wait_gone
 
@@ -215,6 +215,11 @@ class LocalStore(ABC):
         process, port = found
         # It may be starting, or stopping because its launcher has just died: then it is not there to attach to.
         if not self._wait_ready(process, port):
+            return False
+        if is_doomed(process):
+            self._progress(f"waiting for {self.title} to end, as its launcher was killed ...")
+            if not wait_gone(process, self._options.stop_seconds):
+                self._end(process)
             return False
         self._process, self._port = process, port
         return True

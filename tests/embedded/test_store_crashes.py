@@ -52,8 +52,8 @@ sys.stdin.read()
 
 @pytest.fixture
 def made(folder: Path) -> PostgresStore:
-    """A stopped Postgres with a table `kept` of one row."""
-    store = PostgresStore(folder / "postgres")
+    """A stopped Postgres."""
+    store = PostgresStore(folder / "postgres", LaunchOptions(durable=False))
     store.start()
     store.stop()
     return store
@@ -253,6 +253,25 @@ def test_a_killed_launcher_of_temporary_stores_leaves_no_folder(gone: Callable[[
         process.kill()
         assert gone([int(pid) for pid in pids] + guards)
     assert not Path(where).exists()
+
+
+def test_a_store_about_to_end_is_not_attached_to(folder: Path, launcher: Callable[..., Any]) -> None:
+    first = launcher()
+    said = first.wait_started()
+    guards = psutil.Process(first.process.pid).children()
+    for guard in guards:
+        guard.suspend()
+    first.kill()
+
+    def resume(_: str) -> None:
+        for guard in guards:
+            if guard.is_running():
+                guard.resume()
+
+    with EmbeddedStores(folder, environ={}, progress=resume) as stores:
+        assert not stores.postgres.attached
+        assert not stores.valkey.attached
+        assert {stores.postgres.pid, stores.valkey.pid}.isdisjoint(said["pids"])
 
 
 def test_the_folder_serves_again_at_once_after_a_killed_launcher(launcher: Callable[..., Any]) -> None:
