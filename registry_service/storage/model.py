@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 from typing import Protocol
@@ -68,6 +68,8 @@ class IdentifierRow:
     """The revision that recorded it. 0: not written yet."""
     closed_revision: int | None = None
     """The revision that knew better. None: it is what we know now."""
+    shared: bool = False
+    """A person decided that several instruments bear it (KEEP_BOTH): the one-holder constraint leaves this row out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +182,13 @@ class Store(Protocol):
     """One registry's truth in Postgres."""
 
     async def write(
-        self, operation: Operation, *, actor: str, request_id: str = "", request_body: bytes = b"", validate_only: bool = False
+        self,
+        operation: Operation,
+        *,
+        actor: str,
+        request_id: str = "",
+        request_body: bytes = b"",
+        validate_only: bool = False,
     ) -> WriteOutcome:
         """Runs an operation in the next group commit and returns once it is durable. The same request_id with the same body within 24 hours gives the
         earlier response; with another body raises RequestIdReused. validate_only plans and discards."""
@@ -219,11 +227,13 @@ class Store(Protocol):
     async def changes(self, after_revision: int, limit: int) -> Sequence[Change]:
         """Rows of the change log in order."""
 
-    async def changes_of(self, entity_ids: Sequence[str], *, before_revision: int | None, limit: int) -> Sequence[Change]:
+    async def changes_of(
+        self, entity_ids: Sequence[str], *, before_revision: int | None, limit: int
+    ) -> Sequence[Change]:
         """Rows of these entries and those below them, newest first."""
 
     def snapshot(self, query: Query, chunk: int = 1000) -> AsyncIterator[tuple[int, Sequence[Entity]]]:
-        """Every matching entry in chunks, all read in one transaction; each chunk with the revision the snapshot stands for. At least one chunk."""
+        """Every matching entry in chunks, all as they were at one revision, which each chunk carries. At least one chunk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,5 +263,6 @@ class AnswerCache(Protocol):
     def invalidate(self, keys: Iterable[str], revision: int) -> None:
         """Voids what was read before this revision."""
 
-    stats: Mapping[str, int] = field(default_factory=dict)
-    """Hits by level and misses."""
+    @property
+    def stats(self) -> Mapping[str, int]:
+        """Counted since the start: hits_process, hits_redis, misses, redis_errors."""

@@ -1,0 +1,16 @@
+"""Following a registry: the change feed of this process, watches for clients, and the tokens that resume them.
+
+- `feed`: reads the change log in order, voids cached answers, knows how far this process has come.
+- `hub`: joins snapshot, log and live changes into one watch without a hole or a double.
+- `tokens`: opaque page and resume tokens, bound to service and filter.
+- `model`: what a watch is made of (`WatchSpec`, `SnapshotChunk`, `Mark`, `Delta`).
+
+Not here: SQL (`registry_service.storage`) and response messages (each slice's `convert.py`).
+"""
+
+from registry_service.watch.feed import Feed
+from registry_service.watch.hub import Hub
+from registry_service.watch.model import Delta, Mark, SnapshotChunk, WatchEvent, WatchSpec
+from registry_service.watch.tokens import PageToken, TokenCodec
+
+__all__ = ["Delta", "Feed", "Hub", "Mark", "PageToken", "SnapshotChunk", "TokenCodec", "WatchEvent", "WatchSpec"]
