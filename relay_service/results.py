@@ -1,0 +1,70 @@
+"""What one call of the core hands on: finished rows, gaps and counts. Nothing here does I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Rows = np.ndarray[Any, np.dtype[np.void]]
+"""A one-dimensional structured array of `alphapulse.records.LAYOUTS[event_type].dtype`."""
+Slots = npt.NDArray[np.int32]
+"""Slot numbers of `SlotTable`; -1 where the listing has none."""
+
+
+class RowGroup(NamedTuple):
+    """Finished rows of one type: contiguous, `sequence` ascending by one from `first_sequence`, relay_out_ns not yet stamped.
+
+    `rows` may lie in the buffer the frame came in: it is valid until the sink it was given to returns. Copy what is kept.
+    """
+
+    event_type: int
+    """An EventType."""
+    rows: Rows
+    """Shape (n,), n >= 1."""
+    slots: Slots
+    """Shape (n,): the slot of each row's listing_key; the buy leg of an opportunity, the synthetic's own of an update."""
+    first_sequence: int
+    """The sequence of rows[0]."""
+    other_slots: Slots | None = None
+    """Shape (n,), of opportunities alone: the slots of the sell legs."""
+
+
+class SourceGapRecord(NamedTuple):
+    """Events of a source that never arrived, to be declared to its subscribers."""
+
+    source: str
+    reason: str
+    """SOURCE_GAP (missing in the numbering) or the source's own reason, such as RECONNECTED."""
+    count: int
+    """How many; 0 where it is not known."""
+    before_sequence: int
+    """The relay's sequence of the first event after the gap, where it is known; else 0."""
+    listing_key: int = 0
+    """The listing concerned; 0: all of the source."""
+
+
+@dataclass(slots=True)
+class AcceptResult:
+    """What became of one frame or tick. Not frozen: one is made for each frame, and freezing costs more than the checks."""
+
+    groups: tuple[RowGroup, ...] = ()
+    """Ascending and disjoint in sequence: first the frame's rows, then the opportunities, then the synthetic updates."""
+    gaps: tuple[SourceGapRecord, ...] = ()
+    """To be declared before the groups."""
+    now_ns: int = 0
+    """The relay_in_ns of all rows."""
+    source: str = ""
+    """The name of the source; empty for a tick."""
+    accepted: int = 0
+    """Rows taken from the frame."""
+    rejected: int = 0
+    """Rows refused: counted by reason in the core's counters."""
+    duplicates: int = 0
+    """Rows that had come before."""
+
+
+EMPTY = AcceptResult()
+"""What a frame or tick without anything to hand on gives. Never changed."""
