@@ -72,14 +72,13 @@ def _power(base: Motion, exponent: Motion) -> Motion:
     if constant is None or not constant.is_integer():
         return Motion(-math.inf, math.inf, _unmoved(base, exponent))
     even = constant % 2 == 0
-    if not even and constant > 0:
-        return Motion(-math.inf, math.inf, base.sign)
-    low, high = (0.0, math.inf) if even else (-math.inf, math.inf)
+    low = 0.0 if even else -math.inf
+    if constant > 0 and not even:
+        return Motion(low, math.inf, base.sign)
     if base.side is None:
-        return Motion(low, high, _unmoved(base, exponent))
-    return Motion(
-        low, math.inf if even else 0.0, _times(base.sign, -1 if (constant > 0) == even else 1 if even else -1)
-    )
+        return Motion(low, math.inf, _unmoved(base, exponent))
+    # Below zero: x**2 and 1/x fall when x rises, x**-2 rises.
+    return Motion(low, math.inf if even else 0.0, _times(base.sign, 1 if even and constant <= 0 else -1))
 
 
 def _call(function: str, arguments: list[Motion]) -> Motion:

@@ -66,7 +66,7 @@ def _read(tree: ast.expr, findings: Findings, depth: int) -> Node | None:
             return _call(tree, findings, depth)
         case _:
             shown = "unary +" if isinstance(tree, ast.UnaryOp) else type(tree).__name__.lower()
-            findings.add(shown, "syntax", f"{shown} at character {tree.col_offset} has no place in a formula")
+            findings.add(shown, "syntax", f"{shown} at character {max(tree.col_offset, 1)} has no place in a formula")
             return None
 
 

@@ -19,7 +19,9 @@ MAX_LENGTH: Final = 4096
 MAX_NODES: Final = 1024
 """Tokens, and with them nodes of the tree."""
 MAX_NESTING: Final = 32
-"""Parentheses within each other; also signs and powers in a row."""
+"""Parentheses within each other, and signs in a row: both nest in Python's parser."""
+MAX_POWERS: Final = 128
+"""Powers of a formula; in a row they nest too."""
 MAX_EXPONENT: Final = 64
 """Magnitude of a constant exponent."""
 MAX_VARIABLES: Final = 64
@@ -37,7 +39,7 @@ _TOKEN: Final = re.compile(
     re.DOTALL,
 )
 _NUMBER: Final = re.compile(r"(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
-_CHAINED: Final = frozenset({"-", "+", "**"})
+_SIGNS: Final = frozenset({"-", "+"})
 
 
 class Findings:
@@ -64,46 +66,32 @@ def scan(text: str, findings: Findings) -> None:
     if not text.strip(" \t\r\n"):
         findings.add(text, "empty", "a formula is needed")
         return
-    nesting = chain = count = 0
+    nesting = signs = count = powers = 0
     for found in _TOKEN.finditer(text):
         kind, token, column = found.lastgroup, found.group(), found.start() + 1
         if kind == "space":
             continue
         count += 1
-        # A power's exponent may be signed, so signs and powers count as one chain; operands between powers keep it.
-        chain = chain + 1 if token in _CHAINED else chain if kind == "word" and chain else 0
-        nesting += (token == "(") - (token == ")")  # noqa: S105 - a parenthesis, no secret
+        powers += token == "**"  # noqa: S105 - an operator, no secret
+        signs = signs + 1 if token in _SIGNS else 0
+        nesting += (token == "(") - (token == ")")  # noqa: S105
         if kind == "other":
             findings.add(token, "character", f"{token!r} at character {column} has no place in a formula")
         elif kind == "word":
             _word(token, column, findings)
         elif token == "//":  # noqa: S105
             findings.add(token, "operator", f"'//' at character {column}: use + - * / **")
-        if nesting > MAX_NESTING or count > MAX_NODES:
+        if nesting < 0:
+            findings.add(token, "syntax", f"the parenthesis at character {column} closes none")
+            break
+        if max(nesting, signs) > MAX_NESTING or powers > MAX_POWERS or count > MAX_NODES:
             break
     if count > MAX_NODES:
         findings.add(text, "nodes", f"a formula has at most {MAX_NODES} numbers, names and operators")
-    if nesting > MAX_NESTING:
-        findings.add(text, "nesting", f"parentheses nest at most {MAX_NESTING} deep")
-    _signs(text, findings)
-
-
-def _signs(text: str, findings: Findings) -> None:
-    """Signs and powers in a row nest in Python's parser as parentheses do."""
-    run = 0
-    for found in _TOKEN.finditer(text):
-        token, kind = found.group(), found.lastgroup
-        if kind == "space":
-            continue
-        if token in ("-", "+"):
-            run += 1
-            if run > MAX_NESTING:
-                findings.add(text, "nesting", f"at most {MAX_NESTING} signs in a row")
-                return
-        else:
-            run = 0
-    if text.count("**") > MAX_NODES // 8:
-        findings.add(text, "nesting", f"at most {MAX_NODES // 8} powers in a formula")
+    if max(nesting, signs) > MAX_NESTING:
+        findings.add(text, "nesting", f"parentheses nest, and signs follow each other, at most {MAX_NESTING} deep")
+    if powers > MAX_POWERS:
+        findings.add(text, "nesting", f"at most {MAX_POWERS} powers in a formula")
 
 
 def _word(token: str, column: int, findings: Findings) -> None:
