@@ -1,0 +1,212 @@
+"""What the options of a call mean, the same for venues and synthetics: how fresh a read is, who writes, where a page begins.
+
+Not here: what an entry is and which rules it keeps; that is each slice's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from google.protobuf.message import Message
+
+from alphapulse.api.common.v1 import common_pb2 as common
+from alphapulse.domain.errors import AlphaPulseError, FieldViolation, InvalidArgument, StaleEtag
+from alphapulse.domain.revisions import RevisionToken
+from registry_service.resources import RegistryResources
+from registry_service.storage.model import CachedAnswer, Entity, EntityKind, Operation, Query, WriteOutcome
+
+OPTION_LENGTH: Final = 128
+DEFAULT_PAGE: Final = 100
+LARGEST_PAGE: Final = 1000
+MAX_BATCH: Final = 10_000
+QUERY_LENGTH: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a list."""
+
+    entities: Sequence[Entity]
+    next_token: str
+    total: int
+    revision: int
+
+
+class Calls:
+    """The calls of one slice."""
+
+    def __init__(self, resources: RegistryResources, kind: EntityKind) -> None:
+        self._resources = resources
+        self._kind = kind
+
+    def token(self, revision: int) -> str:
+        """The revision token that names a revision of this registry."""
+        return replace(RevisionToken(), **{self._resources.service: revision}).encode()
+
+    async def fresh(self, read: common.ReadOptions) -> int:
+        """The revision an answer has to be read at, or later; this process has applied it when this returns.
+
+        Raises ConsistencyNotReached, ResumeTokenInvalid, StoreUnavailable.
+        """
+        match read.WhichOneof("consistency"):
+            case "at_least_as_fresh":
+                wanted = self._part(read.at_least_as_fresh, "read.at_least_as_fresh")
+            case "latest" if read.latest:
+                wanted = await self._resources.store.revision()
+            case _:
+                return 0
+        await self._resources.feed.wait_applied(wanted)
+        return wanted
+
+    async def answers(
+        self,
+        keys: Mapping[str, str],
+        minimum: int,
+    ) -> list[bytes]:
+        """The cached bodies of entries: `keys` gives each cache key its id. Empty bytes: there is none."""
+
+        async def load(missing: Sequence[str]) -> dict[str, CachedAnswer]:
+            # Read before the rows: a change that commits in between then voids what was read.
+            revision = max(self._resources.feed.applied_revision, minimum)
+            held = await self._resources.store.get(self._kind, [keys[key] for key in missing])
+            return {key: CachedAnswer(_body(held.get(keys[key])), revision) for key in missing}
+
+        return await self._resources.cache.get_many(list(keys), load, min_revision=minimum)
+
+    async def write(self, options: common.WriteOptions, request: Message, operation: Operation) -> WriteOutcome:
+        """Runs a write with its options; `request` is what a repeated request_id has to match."""
+        found = [
+            FieldViolation(
+                f"write.{name}", value, "text-length", f"at most {OPTION_LENGTH} characters, got {len(value)}"
+            )
+            for name, value in (("request_id", options.request_id), ("actor", options.actor))
+            if len(value) > OPTION_LENGTH
+        ]
+        if found:
+            raise InvalidArgument.of(found)
+        if options.after_token:
+            await self._resources.feed.wait_applied(self._part(options.after_token, "write.after_token"))
+        return await self._resources.store.write(
+            operation,
+            actor=options.actor or "anonymous",
+            request_id=options.request_id,
+            request_body=request.SerializeToString(deterministic=True),
+            validate_only=options.validate_only,
+        )
+
+    async def page(self, request: Any, query: Query, what: str) -> Page:
+        """The page a list request asks for; every page of a list is read at the revision of its first."""
+        size = page_size(request.page_size)
+        scope = type(request)()
+        scope.CopyFrom(request)
+        for name in ("page_token", "page_size", "read"):
+            scope.ClearField(name)
+        filter_bytes = what.encode() + b"\0" + scope.SerializeToString(deterministic=True)
+        tokens = self._resources.tokens
+        if request.page_token:
+            place = tokens.read_page(request.page_token, filter_bytes)
+            revision, after = place.revision, place.after
+        else:
+            minimum = await self.fresh(request.read)
+            revision, after = max(minimum, await self._resources.store.revision()), ""
+        store = self._resources.store
+        found = await store.page(query, after_id=after, limit=size + 1, at_revision=revision)
+        total = await store.count(query, revision)
+        more = len(found) > size
+        entities = found[:size]
+        following = tokens.page(filter_bytes, revision=revision, after=entities[-1].entity_id) if more else ""
+        return Page(entities, following, total, revision)
+
+    async def history(self, entity_id: str, size: int, token: str) -> tuple[Sequence[Any], str]:
+        """(changes, next page token) of an entry, newest first."""
+        limit = page_size(size)
+        filter_bytes = b"history\0" + entity_id.encode()
+        before = self._resources.tokens.read_page(token, filter_bytes).revision if token else None
+        found = await self._resources.store.changes_of([entity_id], before_revision=before, limit=limit + 1)
+        shown = found[:limit]
+        if len(found) <= limit:
+            return shown, ""
+        return shown, self._resources.tokens.page(filter_bytes, revision=shown[-1].revision, after="")
+
+    def _part(self, token: str, field: str) -> int:
+        revision: int = getattr(RevisionToken.decode(token, field), self._resources.service)
+        return revision
+
+
+def page_size(asked: int) -> int:
+    """The size of a page. InvalidArgument names `page_size`."""
+    if not 0 <= asked <= LARGEST_PAGE:
+        raise InvalidArgument.field("page_size", str(asked), "range", f"0 to {LARGEST_PAGE}; 0 means {DEFAULT_PAGE}")
+    return asked or DEFAULT_PAGE
+
+
+def search_limit(query: str, asked: int) -> int:
+    """How many hits. InvalidArgument names `query` or `limit`."""
+    if not query.strip() or len(query) > QUERY_LENGTH:
+        raise InvalidArgument.field("query", query, "text-length", f"1 to {QUERY_LENGTH} characters, got {len(query)}")
+    if not 0 <= asked <= 100:
+        raise InvalidArgument.field("limit", str(asked), "range", "0 to 100; 0 means 10")
+    return asked or 10
+
+
+def bounded_batch(count: int, field: str) -> None:
+    """InvalidArgument for more items than a batch may have."""
+    if count > MAX_BATCH:
+        raise InvalidArgument.field(field, str(count), "too-many", f"at most {MAX_BATCH} items, got {count}")
+
+
+def check_etag(given: str, current: str) -> None:
+    """StaleEtag unless there is no precondition or it holds."""
+    if given and given != current:
+        raise StaleEtag(
+            f"write.etag is {given!r} and the entry's is {current!r}: it was changed meanwhile",
+            metadata={"etag": given, "current_etag": current},
+            hint="read the entry again and retry",
+        )
+
+
+def mask_violations(paths: Sequence[str], allowed: frozenset[str]) -> list[FieldViolation]:
+    """What is wrong with an update_mask."""
+    if not paths:
+        return [FieldViolation("update_mask", "", "required", "the mask names the fields to change")]
+    known = ", ".join(sorted(allowed))
+    return [
+        FieldViolation("update_mask", path, "mask-field", f"{path} cannot be changed; fields that can: {known}")
+        for path in paths
+        if path not in allowed
+    ]
+
+
+def apply_mask(target: Any, source: Any, paths: Sequence[str]) -> None:
+    """Replaces whole top-level fields of a message by those of another."""
+    for path in paths:
+        target.ClearField(path)
+        part = type(source)()
+        part.CopyFrom(source)
+        for field in part.DESCRIPTOR.fields:
+            if field.name != path:
+                part.ClearField(field.name)
+        target.MergeFrom(part)
+
+
+def item_error(error: AlphaPulseError) -> common.ItemError:
+    """An error as it stands beside the other items of a batch."""
+    return common.ItemError(
+        reason=error.reason,
+        message=error.message,
+        violations=[violation_message(one) for one in error.violations],
+        metadata=error.metadata,
+    )
+
+
+def violation_message(violation: FieldViolation) -> common.ItemViolation:
+    """As it stands in an answer about many items."""
+    return common.ItemViolation(
+        field=violation.field, value=violation.value, rule=violation.rule, description=violation.description
+    )
+
+
+def _body(entity: Entity | None) -> bytes:
+    return entity.body if entity is not None else b""

@@ -1,0 +1,161 @@
+"""Venue messages as stored entries, and stored entries and changes as answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Final
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from alphapulse.api.common.v1 import common_pb2 as common
+from alphapulse.api.venue.v1 import venue_pb2 as wire
+from alphapulse.api.venue.v1 import venue_service_pb2 as service
+from registry_service.storage.model import Change, ChangeKind, Entity, EntityKind, Query
+from registry_service.watch.model import Delta, Mark, SnapshotChunk, WatchEvent
+
+__all__ = ["Timestamp", "common", "service", "wire"]
+
+SERVER_FIELDS: Final = ("etag", "revision", "create_time", "update_time")
+"""Fields the registry fills; what a caller puts there is dropped."""
+
+
+def moment(value: Timestamp) -> datetime:
+    """The aware datetime, to the microsecond. ValueError or OverflowError beyond the years 1 to 9999."""
+    return value.ToDatetime(tzinfo=UTC)
+
+
+def stamp(value: datetime) -> Timestamp:
+    """The message of an aware datetime."""
+    message = Timestamp()
+    message.FromDatetime(value.astimezone(UTC).replace(tzinfo=None))
+    return message
+
+
+def registered(message: wire.Venue) -> wire.Venue:
+    """A copy as it is registered: without the registry's own fields, the status filled in."""
+    copy = wire.Venue()
+    copy.CopyFrom(message)
+    for name in SERVER_FIELDS:
+        copy.ClearField(name)
+    if copy.status == wire.VENUE_STATUS_UNSPECIFIED:
+        copy.status = wire.VENUE_STATUS_ACTIVE
+    return copy
+
+
+def same(one: wire.Venue, other: wire.Venue) -> bool:
+    """Whether two venues say the same, whoever registered them."""
+    first, second = registered(one), registered(other)
+    first.source = second.source = ""
+    return first == second
+
+
+def stored(message: wire.Venue, *, revision: int, now: datetime, created: Timestamp | None = None) -> wire.Venue:
+    """The message with the registry's own fields."""
+    message.revision = revision
+    message.etag = f"{revision:x}"
+    message.update_time.CopyFrom(stamp(now))
+    message.create_time.CopyFrom(created if created is not None else message.update_time)
+    return message
+
+
+def entity(message: wire.Venue) -> Entity:
+    """The entry to keep."""
+    return Entity(
+        kind=EntityKind.VENUE,
+        entity_id=message.code,
+        body=message.SerializeToString(deterministic=True),
+        revision=message.revision,
+        facets=facets(message),
+        name=f"{message.code} {message.name}",
+    )
+
+
+def facets(message: wire.Venue) -> tuple[str, ...]:
+    """What filters ask for."""
+    found = [f"type:{message.type}", f"status:{message.status}"]
+    if message.country:
+        found.append(f"country:{message.country}")
+    if message.operating_mic:
+        found.append(f"operator:{message.operating_mic}")
+    return tuple(sorted(found))
+
+
+def cache_keys(*messages: wire.Venue) -> list[str]:
+    """The cached answers that a change of these makes void."""
+    keys: set[str] = set()
+    for message in messages:
+        keys.add(venue_key(message.code))
+        keys.update(mic_key(mic) for mic in (message.code, message.mic, message.operating_mic) if mic)
+    return sorted(keys)
+
+
+def venue_key(code: str) -> str:
+    """The cache key of a venue."""
+    return f"venue/{code}"
+
+
+def mic_key(mic: str) -> str:
+    """The cache key of a MIC's answer."""
+    return f"mic/{mic}"
+
+
+def query(filter_: service.VenueFilter) -> Query:
+    """The entries a filter asks for."""
+    groups = (
+        tuple(f"type:{one}" for one in filter_.types),
+        tuple(f"country:{one}" for one in filter_.countries),
+        tuple(f"status:{one}" for one in filter_.statuses),
+        tuple(f"operator:{one}" for one in filter_.operating_mics),
+    )
+    return Query(EntityKind.VENUE, tuple(group for group in groups if group), ids=tuple(filter_.codes))
+
+
+def venues(entities: Iterable[Entity]) -> list[wire.Venue]:
+    """The messages of entries."""
+    return [wire.Venue.FromString(one.body) for one in entities]
+
+
+def change(row: Change) -> service.VenueChange:
+    """One revision as an answer."""
+    message = service.VenueChange(
+        revision=row.revision,
+        kind=common.ChangeKind.ValueType(row.change),
+        venue=wire.Venue.FromString(row.after),
+        actor=row.actor,
+        request_id=row.request_id,
+        commit_time=stamp(row.commit_time),
+    )
+    if row.before:
+        message.previous.ParseFromString(row.before)
+    return message
+
+
+def watch_response(event: WatchEvent) -> service.WatchVenuesResponse:
+    """A piece of a watch."""
+    match event:
+        case SnapshotChunk():
+            encoded = event.encoded(_snapshot)
+            return service.WatchVenuesResponse.FromString(encoded)
+        case Mark():
+            bookmark = common.Bookmark(
+                revision=event.revision, resume_token=event.resume_token, snapshot_complete=event.snapshot_complete
+            )
+            return service.WatchVenuesResponse(bookmark=bookmark)
+        case Delta():
+            return service.WatchVenuesResponse(
+                changes=service.VenueChanges(changes=[change(row) for row in event.changes])
+            )
+
+
+def change_kind(before: wire.Venue | None, after: wire.Venue) -> ChangeKind:
+    """What happened to a venue."""
+    if before is None:
+        return ChangeKind.CREATED
+    expired = after.status == wire.VENUE_STATUS_EXPIRED and before.status != wire.VENUE_STATUS_EXPIRED
+    return ChangeKind.RETIRED if expired else ChangeKind.UPDATED
+
+
+def _snapshot(chunk: SnapshotChunk) -> bytes:
+    snapshot = service.VenueSnapshot(venues=venues(chunk.entities))
+    return service.WatchVenuesResponse(snapshot=snapshot).SerializeToString()

@@ -1,0 +1,90 @@
+"""Planning writes of venues against what the registry holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from alphapulse.domain.errors import AlphaPulseError, InvalidArgument, NotFound
+from registry_service.calls import apply_mask, check_etag, item_error, mask_violations
+from registry_service.storage.model import EntityKind, WriteSession
+from registry_service.venue import convert
+from registry_service.venue.convert import service, wire
+from registry_service.venue.rules import venue_violations
+
+CHANGEABLE: Final = frozenset(
+    field.name for field in wire.Venue.DESCRIPTOR.fields if field.name not in {"code", "mic", *convert.SERVER_FIELDS}
+)
+"""Fields UpdateVenue takes. The code is the venue's name, and the MIC is the code."""
+
+
+class Registration:
+    """One batch of venues, planned in order; a later one sees what an earlier one staged."""
+
+    def __init__(self, venues: Sequence[wire.Venue], prefix: str = "venues[{at}]") -> None:
+        self._venues = venues
+        self._prefix = prefix
+
+    async def plan(self, session: WriteSession) -> list[service.VenueRegistrationResult]:
+        """Stages what is new. One result an item, in order; a refused one leaves nothing behind."""
+        codes = list(dict.fromkeys(venue.code for venue in self._venues))
+        held = await session.get(EntityKind.VENUE, codes)
+        known = {code: wire.Venue.FromString(entity.body) for code, entity in held.items()}
+        return [self._one(session, at, venue, known) for at, venue in enumerate(self._venues)]
+
+    def _one(
+        self, session: WriteSession, at: int, venue: wire.Venue, known: dict[str, wire.Venue]
+    ) -> service.VenueRegistrationResult:
+        broken = venue_violations(venue, self._prefix.format(at=at))
+        if broken:
+            return refused(venue.code, InvalidArgument.of(broken))
+        current = known.get(venue.code)
+        if current is not None:
+            outcome = (
+                service.VENUE_REGISTRATION_OUTCOME_UNCHANGED
+                if convert.same(current, venue)
+                else service.VENUE_REGISTRATION_OUTCOME_EXISTS
+            )
+            return service.VenueRegistrationResult(outcome=outcome, code=venue.code)
+        message = stage(session, convert.registered(venue), None)
+        known[venue.code] = message
+        return service.VenueRegistrationResult(outcome=service.VENUE_REGISTRATION_OUTCOME_CREATED, code=venue.code)
+
+
+def stage(session: WriteSession, message: wire.Venue, before: wire.Venue | None) -> wire.Venue:
+    """Stages a version; gives it with the registry's own fields."""
+    created = before.create_time if before is not None else None
+    convert.stored(message, revision=session.next_revision(), now=session.now, created=created)
+    keys = convert.cache_keys(message, *([before] if before is not None else []))
+    session.put(convert.entity(message), convert.change_kind(before, message), keys)
+    return message
+
+
+async def update(session: WriteSession, request: service.UpdateVenueRequest) -> wire.Venue:
+    """Stages the change of the named fields; nothing where nothing changes. Raises NotFound, StaleEtag, InvalidArgument."""
+    paths = list(request.update_mask.paths)
+    broken = mask_violations(paths, CHANGEABLE)
+    if broken:
+        raise InvalidArgument.of(broken)
+    code = request.venue.code
+    held = await session.get(EntityKind.VENUE, [code])
+    if code not in held:
+        raise NotFound(f"there is no venue {code!r}", metadata={"code": code})
+    current = wire.Venue.FromString(held[code].body)
+    check_etag(request.write.etag, current.etag)
+    changed = convert.registered(current)
+    apply_mask(changed, request.venue, paths)
+    changed = convert.registered(changed)
+    violations = venue_violations(changed)
+    if violations:
+        raise InvalidArgument.of(violations)
+    if changed == convert.registered(current):
+        return current
+    return stage(session, changed, current)
+
+
+def refused(code: str, error: AlphaPulseError) -> service.VenueRegistrationResult:
+    """The result of an item that is not registered."""
+    return service.VenueRegistrationResult(
+        outcome=service.VENUE_REGISTRATION_OUTCOME_REFUSED, code=code[:64], error=item_error(error)
+    )
