@@ -1,0 +1,174 @@
+"""What runs, with which variables, on which ports."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+import click
+
+HOST: Final = "127.0.0.1"
+REGISTRIES: Final = ("instrument", "venue", "synthetic")
+SERVICES: Final = (*REGISTRIES, "relay", "collector")
+DEFAULT_PORTS: Final[Mapping[str, int]] = {
+    "instrument": 50051,
+    "venue": 50052,
+    "synthetic": 50053,
+    "relay": 50061,
+    "collector": 50071,
+}
+DEFAULT_METRICS: Final[Mapping[str, int]] = {name: 9090 + k for k, name in enumerate(SERVICES)}
+HEALTH_NAMES: Final[Mapping[str, str]] = {
+    name: f"alphapulse.api.{name}.v1.{name.capitalize()}Service" for name in SERVICES
+}
+_LONGEST_SOCKET_PATH: Final = 100
+"""Bytes; the kernel allows 107."""
+
+Transport = Literal["simulated", "live", "replay"]
+
+
+class PortInUse(click.ClickException):
+    """A port the platform was asked to use is taken."""
+
+    exit_code = 3
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformOptions:
+    """What a user chooses."""
+
+    data_dir: Path
+    free_ports: bool = False
+    """Free ports instead of the well-known ones, so that several platforms fit on one machine."""
+    transport: Transport = "simulated"
+    sources: tuple[str, ...] = ("BINANCE", "COINBASE", "KRAKEN")
+    recordings: Path | None = None
+    replay_speed: float = 4.0
+    registry_enabled: bool = True
+    seed: int = 1
+    """Of the simulated venues."""
+    strategy: Path | None = None
+    """A strategy's file, run as one more process."""
+    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where everything listens."""
+
+    grpc: Mapping[str, int]
+    metrics: Mapping[str, int]
+    ingress_socket: str
+    egress_socket: str
+
+    def of(self, service: str) -> str:
+        """`host:port` of a service's gRPC server."""
+        return f"{HOST}:{self.grpc[service]}"
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+        return True
+
+
+def _free_ports(count: int) -> list[int]:
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind((HOST, 0))
+        return [probe.getsockname()[1] for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()
+
+
+def _well_known(ports: Iterable[int]) -> None:
+    taken = [port for port in ports if not _is_free(port)]
+    if taken:
+        raise PortInUse(
+            f"in use on {HOST}: {', '.join(map(str, taken))}. Stop what listens there (alphapulse down, if it is an earlier "
+            "platform), or let the platform pick free ones: --free-ports"
+        )
+
+
+def choose_addresses(options: PlatformOptions) -> Addresses:
+    """The ports and socket paths of this run. Raises PortInUse."""
+    if options.free_ports:
+        ports = _free_ports(2 * len(SERVICES))
+        grpc = dict(zip(SERVICES, ports, strict=False))
+        metrics = dict(zip(SERVICES, ports[len(SERVICES) :], strict=True))
+    else:
+        grpc, metrics = dict(DEFAULT_PORTS), dict(DEFAULT_METRICS)
+        _well_known([*grpc.values(), *metrics.values()])
+    run = options.data_dir / "run"
+    run.mkdir(parents=True, exist_ok=True)
+    if len(os.fsencode(run / "ingress.sock")) > _LONGEST_SOCKET_PATH:
+        run = Path(tempfile.mkdtemp(prefix="alphapulse-run-"))
+    return Addresses(grpc, metrics, str(run / "ingress.sock"), str(run / "egress.sock"))
+
+
+def service_command(service: str) -> list[str]:
+    """The command line of one service."""
+    if service in REGISTRIES:
+        return [sys.executable, "-m", "registry_service", service]
+    return [sys.executable, "-m", f"{service}_service"]
+
+
+def strategy_command(strategy: Path, stats: Path) -> list[str]:
+    """The command line of the example strategy."""
+    return [sys.executable, "-m", "strategy_sdk.run", str(strategy), "--stats-file", str(stats)]
+
+
+def registry_variables(addresses: Addresses) -> dict[str, str]:
+    """The variables that tell a process where the registries are."""
+    return {f"{name.upper()}_REGISTRY_ADDRESS": addresses.of(name) for name in REGISTRIES}
+
+
+def service_environment(
+    service: str, options: PlatformOptions, addresses: Addresses, database_url: str, redis_url: str
+) -> dict[str, str]:
+    """The variables of one service: the user's own, then what ties the processes together."""
+    own = {
+        "LISTEN_HOST": HOST,
+        "GRPC_PORT": str(addresses.grpc[service]),
+        "METRICS_PORT": str(addresses.metrics[service]),
+        **registry_variables(addresses),
+    }
+    if service in REGISTRIES:
+        own |= {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
+    else:
+        own |= {
+            "RELAY_INGRESS_SOCKET": addresses.ingress_socket,
+            "RELAY_EGRESS_SOCKET": addresses.egress_socket,
+            "REGISTRY_ENABLED": str(options.registry_enabled).lower(),
+        }
+    if service == "collector":
+        own |= {
+            "SOURCES": ",".join(options.sources),
+            "TRANSPORT": options.transport,
+            "SIMULATION_SEED": str(options.seed),
+        }
+        if options.recordings is not None:
+            own |= {"RECORDINGS": str(options.recordings), "REPLAY_SPEED": f"{options.replay_speed:g}"}
+    return {**options.environment, **own}
+
+
+def strategy_environment(options: PlatformOptions, addresses: Addresses) -> dict[str, str]:
+    """The variables of the strategy."""
+    return {
+        **options.environment,
+        **registry_variables(addresses),
+        "RELAY_ADDRESS": addresses.of("relay"),
+        "RELAY_EGRESS_SOCKET": addresses.egress_socket,
+    }
