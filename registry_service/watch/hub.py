@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -36,10 +36,13 @@ class WatchSource(Protocol):
     async def revision(self) -> int:
         """The last committed revision."""
 
-    def snapshot(
-        self, query: Query, chunk: int = 1000, child_kind: EntityKind | None = None
-    ) -> AsyncIterator[tuple[int, Sequence[Entity], dict[str, list[Entity]]]]:
-        """Chunks of entries with their children, all of one revision."""
+    def snapshot(self, query: Query, chunk: int = 1000) -> AsyncIterator[tuple[int, Sequence[Entity]]]:
+        """Chunks of entries, all of one revision."""
+
+    async def children(
+        self, kind: EntityKind, parent_ids: Sequence[str], at_revision: int | None = None
+    ) -> Mapping[str, Sequence[Entity]]:
+        """Versions below each parent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,7 +223,11 @@ class Hub:
             return
         chunks: list[SnapshotChunk] | None = []
         size = 0
-        async for revision, entities, children in self._source.snapshot(spec.query, child_kind=spec.child_kind):
+        async for revision, entities in self._source.snapshot(spec.query):
+            children: Mapping[str, Sequence[Entity]] = {}
+            if spec.child_kind is not None and entities:
+                ids = [entity.entity_id for entity in entities]
+                children = await self._source.children(spec.child_kind, ids, revision)
             chunk = SnapshotChunk(revision, entities, children)
             if chunks is not None:
                 chunks.append(chunk)

@@ -1,0 +1,106 @@
+"""The engine, and what Postgres's failures become."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Final
+
+import asyncpg
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from alphapulse.domain.errors import ConfigurationError, StoreUnavailable
+
+_RETRY_SECONDS: Final = 0.5
+_DRIVERS: Final = frozenset({"postgres", "postgresql", "postgresql+asyncpg"})
+
+
+def parse_url(database_url: str) -> URL:
+    """The address as SQLAlchemy wants it. Raises ConfigurationError naming DATABASE_URL; never shows the password."""
+    rule = "must be postgresql://user:password@host:port/database"
+    try:
+        url = make_url(database_url)
+    except (ArgumentError, ValueError):
+        raise ConfigurationError.for_variable("DATABASE_URL", database_url, rule, secret=True) from None
+    if url.drivername not in _DRIVERS:
+        raise ConfigurationError.for_variable("DATABASE_URL", database_url, rule, secret=True)
+    return url.set(drivername="postgresql+asyncpg")
+
+
+def make_engine(database_url: str, service: str, *, pool_size: int = 8, connect_seconds: float = 5.0) -> AsyncEngine:
+    """A pool of connections that mends itself: a dead one is noticed when it is taken, and replaced."""
+    settings = {
+        "application_name": f"alphapulse-{service}",
+        # A frozen replica must not hold the counter's lock for ever.
+        "idle_in_transaction_session_timeout": "30s",
+        "lock_timeout": "20s",
+        "statement_timeout": "60s",
+        "jit": "off",
+        "timezone": "UTC",
+    }
+    return create_async_engine(
+        parse_url(database_url),
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_timeout=10.0,
+        pool_pre_ping=True,
+        isolation_level="READ COMMITTED",
+        connect_args={"timeout": connect_seconds, "command_timeout": 60.0, "server_settings": settings},
+    )
+
+
+async def driver(connection: AsyncConnection) -> asyncpg.Connection:
+    """asyncpg's own connection below SQLAlchemy's, for COPY. The transaction has to have begun: a first statement did it."""
+    raw = await connection.get_raw_connection()
+    return raw.driver_connection
+
+
+_AWAY: Final = (
+    OSError,
+    TimeoutError,
+    PoolTimeout,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.InternalClientError,
+)
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether the error says that Postgres cannot serve now, rather than that it refuses what was asked."""
+    if isinstance(error, DBAPIError):
+        if error.connection_invalidated:
+            return True
+        cause = cause_of(error)
+        return isinstance(error, InterfaceError) if cause is error else is_away(cause)
+    return isinstance(error, _AWAY)
+
+
+def cause_of(error: BaseException) -> BaseException:
+    """asyncpg's error inside SQLAlchemy's."""
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        return error.orig.__cause__ or error.orig
+    return error
+
+
+def unavailable(error: BaseException, what: str = "Postgres cannot be reached") -> StoreUnavailable:
+    """The domain's error. It says nothing of addresses or passwords."""
+    reason = f"{type(cause_of(error)).__name__}: {cause_of(error)}".splitlines()[0][:200]
+    return StoreUnavailable(f"{what} ({reason})", retry_after=_RETRY_SECONDS)
+
+
+@contextlib.contextmanager
+def translated(what: str = "Postgres cannot be reached") -> Iterator[None]:
+    """Failures of the connection become StoreUnavailable; everything else goes through."""
+    try:
+        yield
+    except Exception as error:
+        if is_away(error):
+            raise unavailable(error, what) from error
+        raise

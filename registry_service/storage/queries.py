@@ -1,0 +1,152 @@
+"""Reads over many entries: pages pinned to a revision, counts, search by name, the change log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Interval, Select, case, exists, func, literal, or_, select, union_all
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.selectable import FromClause
+
+from registry_service.storage import rows
+from registry_service.storage.model import Change, Entity, Query, SearchMatch
+from registry_service.storage.reads import Reads, one_of, text_array
+from registry_service.storage.schema import Tables
+
+_SIMILAR_ENOUGH = 0.25
+
+
+class Queries:
+    """The statements of one schema; each method runs one on the connection it is given."""
+
+    def __init__(self, tables: Tables, reads: Reads) -> None:
+        self._tables = tables
+        self._reads = reads
+
+    async def page(
+        self, connection: AsyncConnection, query: Query, after_id: str, limit: int, at_revision: int
+    ) -> list[Entity]:
+        """Current entries and those replaced after the revision are asked for apart: each has its indexes."""
+        entity = self._tables.entity
+        parts = []
+        for version in self._versions(at_revision):
+            part = self._matching(query, at_revision).where(version, entity.c.entity_id > after_id)
+            parts.append(part.order_by(entity.c.entity_id).limit(limit).subquery().select())
+        both = union_all(*parts).subquery()
+        statement = select(both).order_by(both.c.entity_id).limit(limit)
+        return [rows.entity(row) for row in await connection.execute(statement)]
+
+    async def count(self, connection: AsyncConnection, query: Query, at_revision: int) -> int:
+        """How many match at the revision."""
+        total = 0
+        for version in self._versions(at_revision):
+            part = self._matching(query, at_revision).where(version).subquery()
+            total += (await connection.execute(select(func.count()).select_from(part))).scalar_one()
+        return total
+
+    async def search(self, connection: AsyncConnection, text: str, query: Query, limit: int) -> list[SearchMatch]:
+        """Whole name alike, a word of it alike, or a name that starts with the text; 0.5 more for the beginning."""
+        entity = self._tables.entity
+        wanted = text.strip()
+        if not wanted:
+            return []
+        prefix = entity.c.name.istartswith(wanted, autoescape=True)
+        inside = entity.c.name.icontains(wanted, autoescape=True)
+        alike = func.greatest(func.similarity(entity.c.name, wanted), func.word_similarity(wanted, entity.c.name) * 0.9)
+        score = case(
+            (func.lower(entity.c.name) == wanted.lower(), 1.0),
+            (prefix, func.least(0.99, 0.5 + alike * 0.49)),
+            else_=func.least(0.98, alike),
+        ).label("score")
+        near = or_(entity.c.name.bool_op("%")(wanted), literal(wanted).bool_op("<%")(entity.c.name), inside)
+        statement = (
+            self._matching(query, None)
+            .add_columns(score)
+            .where(entity.c.revision_to.is_(None), entity.c.name != "", near)
+            .order_by(score.desc(), func.length(entity.c.name), entity.c.entity_id)
+            .limit(limit)
+        )
+        await connection.exec_driver_sql(f"SET LOCAL pg_trgm.similarity_threshold = {_SIMILAR_ENOUGH}")
+        found = await connection.execute(statement)
+        return [SearchMatch(rows.entity(row), float(row[9])) for row in found]
+
+    async def changes(self, connection: AsyncConnection, after_revision: int, limit: int) -> list[Change]:
+        """Rows in order."""
+        log = self._tables.change_log
+        statement = select(log).where(log.c.revision > after_revision).order_by(log.c.revision).limit(limit)
+        return [rows.change(row) for row in await connection.execute(statement)]
+
+    async def changes_of(
+        self, connection: AsyncConnection, entity_ids: Sequence[str], before_revision: int | None, limit: int
+    ) -> list[Change]:
+        """Rows of these entries and those below them, newest first."""
+        log = self._tables.change_log
+        parts = []
+        for belongs in (
+            one_of(log.c.entity_id, entity_ids),
+            one_of(log.c.parent_id, entity_ids) & (log.c.parent_id != ""),
+        ):
+            part = select(log).where(belongs).order_by(log.c.revision.desc()).limit(limit)
+            if before_revision is not None:
+                part = part.where(log.c.revision < before_revision)
+            parts.append(part.subquery().select())
+        both = union_all(*parts).subquery()
+        statement = select(both).distinct().order_by(both.c.revision.desc()).limit(limit)
+        return [rows.change(row) for row in await connection.execute(statement)]
+
+    async def revision_at(self, connection: AsyncConnection, time: datetime) -> int:
+        """The last revision with a commit time at or before `time`."""
+        log, counter = self._tables.change_log, self._tables.revision
+        # A commit under way may have taken an earlier time than `time` and not be seen yet: the answer would change
+        # later. Waiting for its lock makes it final; what comes after takes a later time.
+        recent = select(func.clock_timestamp() - time < literal("1 minute").cast(Interval()))
+        if (await connection.execute(recent)).scalar_one():
+            await connection.execute(select(counter.c.value).with_for_update(read=True))
+        statement = (
+            select(log.c.revision)
+            .where(log.c.commit_time <= time)
+            .order_by(log.c.commit_time.desc(), log.c.revision.desc())
+            .limit(1)
+        )
+        return int((await connection.execute(statement)).scalar_one_or_none() or 0)
+
+    def _versions(self, at_revision: int) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+        entity = self._tables.entity
+        written = entity.c.revision_from <= at_revision
+        return written & entity.c.revision_to.is_(None), written & (entity.c.revision_to > at_revision)
+
+    def _matching(self, query: Query, at_revision: int | None) -> Select[Any]:
+        entity = self._tables.entity
+        statement = select(*self._reads.entity_columns).where(entity.c.kind == int(query.kind))
+        for group in query.facet_groups:
+            statement = statement.where(entity.c.facets.overlap(text_array(group)))
+        if query.ids:
+            statement = statement.where(one_of(entity.c.entity_id, query.ids))
+        if query.parent_ids:
+            statement = statement.where(one_of(entity.c.parent_id, query.parent_ids))
+        if query.expires_from is not None:
+            statement = statement.where(entity.c.expires_at >= query.expires_from)
+        if query.expires_to is not None:
+            statement = statement.where(entity.c.expires_at < query.expires_to)
+        if query.child_kind is not None and query.child_facet_groups:
+            statement = statement.where(self._has_child(query, at_revision))
+        return statement
+
+    def _has_child(self, query: Query, at_revision: int | None) -> ColumnElement[bool]:
+        """One child holds all groups."""
+        assert query.child_kind is not None
+        parent: FromClause = self._tables.entity
+        child = self._tables.entity.alias("child")
+        inner = select(literal(1)).where(
+            child.c.kind == int(query.child_kind), child.c.parent_id == parent.c.entity_id, child.c.parent_id != ""
+        )
+        for group in query.child_facet_groups:
+            inner = inner.where(child.c.facets.overlap(text_array(group)))
+        if at_revision is None:
+            inner = inner.where(child.c.revision_to.is_(None))
+        else:
+            alive = or_(child.c.revision_to.is_(None), child.c.revision_to > at_revision)
+            inner = inner.where(child.c.revision_from <= at_revision, alive)
+        return exists(inner.correlate(parent))

@@ -1,0 +1,163 @@
+"""Point reads: by id, parent, sort key and identifier. Used by the store, and by the write session inside its transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, Select, SmallInteger, Table, Text, bindparam, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alphapulse.domain.errors import Internal
+from registry_service.storage import rows
+from registry_service.storage.model import Entity, EntityKind, IdentifierKey, IdentifierRow
+from registry_service.storage.schema import Tables
+
+
+class Reads:
+    """The statements of one schema; each method runs one on the connection it is given."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        entity = tables.entity
+        self.entity_columns = [
+            entity.c.kind,
+            entity.c.entity_id,
+            entity.c.revision_from,
+            entity.c.body,
+            entity.c.facets,
+            entity.c.name,
+            entity.c.parent_id,
+            entity.c.sort_key,
+            entity.c.expires_at,
+        ]
+
+    async def get(
+        self, connection: AsyncConnection, kind: EntityKind, ids: Sequence[str], at_revision: int | None
+    ) -> dict[str, Entity]:
+        """Versions by id."""
+        if not ids:
+            return {}
+        entity = self._tables.entity
+        query = self._entities(kind, at_revision).where(entity.c.entity_id == func.any(_array(ids, Text())))
+        return {row[1]: rows.entity(row) for row in await connection.execute(query)}
+
+    async def children(
+        self, connection: AsyncConnection, kind: EntityKind, parent_ids: Sequence[str], at_revision: int | None
+    ) -> dict[str, list[Entity]]:
+        """Versions by parent, each list in order of id; every parent asked for is there."""
+        found: dict[str, list[Entity]] = {parent: [] for parent in parent_ids}
+        if not found:
+            return found
+        entity = self._tables.entity
+        query = (
+            self._entities(kind, at_revision)
+            .where(entity.c.parent_id == func.any(_array(list(found), Text())), entity.c.parent_id != "")
+            .order_by(entity.c.entity_id)
+        )
+        for row in await connection.execute(query):
+            found[row[6]].append(rows.entity(row))
+        return found
+
+    async def by_sort_key(
+        self, connection: AsyncConnection, kind: EntityKind, keys: Sequence[int]
+    ) -> dict[int, Entity]:
+        """Current versions by sort key."""
+        if not keys:
+            return {}
+        entity = self._tables.entity
+        query = self._entities(kind, None).where(
+            entity.c.sort_key == func.any(_array(keys, BigInteger())), entity.c.sort_key != 0
+        )
+        return {row[7]: rows.entity(row) for row in await connection.execute(query)}
+
+    async def identifiers(
+        self, connection: AsyncConnection, keys: Sequence[IdentifierKey], at_revision: int | None
+    ) -> dict[IdentifierKey, list[IdentifierRow]]:
+        """Assertions known by key, in the order they were recorded; every key asked for is there."""
+        found: dict[IdentifierKey, list[IdentifierRow]] = {key: [] for key in keys}
+        if not found:
+            return found
+        table = self._identifier_table()
+        wanted = func.unnest(
+            _array([key.scheme for key in found], SmallInteger()), _array([key.value for key in found], Text())
+        ).table_valued("scheme", "value", name="wanted")
+        query = (
+            select(*_identifier_columns(table))
+            .select_from(
+                wanted.join(table, (table.c.scheme == wanted.c.scheme) & (table.c.value == wanted.c.value.collate("C")))
+            )
+            .where(_known(table, at_revision))
+            .order_by(table.c.seq)
+        )
+        by_name: dict[tuple[int, str], dict[int, IdentifierRow]] = {}
+        for row in await connection.execute(query):
+            by_name.setdefault((row[0], row[1]), {})[row[13]] = rows.identifier(row)
+        for key, bearers in found.items():
+            for bearer in by_name.get((key.scheme, key.value), {}).values():
+                if not key.venue or bearer.venue == key.venue:
+                    bearers.append(bearer)
+        return found
+
+    async def identifiers_of(
+        self, connection: AsyncConnection, target_ids: Sequence[str]
+    ) -> dict[str, list[IdentifierRow]]:
+        """What we know now of these holders; every holder asked for is there."""
+        found: dict[str, list[IdentifierRow]] = {target: [] for target in target_ids}
+        if not found:
+            return found
+        table = self._identifier_table()
+        query = (
+            select(*_identifier_columns(table))
+            .where(table.c.target_id == func.any(_array(list(found), Text())), _known(table, None))
+            .order_by(table.c.seq)
+        )
+        for row in await connection.execute(query):
+            found[row[5]].append(rows.identifier(row))
+        return found
+
+    def _entities(self, kind: EntityKind, at_revision: int | None) -> Select[Any]:
+        entity = self._tables.entity
+        query = select(*self.entity_columns).where(entity.c.kind == int(kind))
+        if at_revision is None:
+            return query.where(entity.c.revision_to.is_(None))
+        return query.where(
+            entity.c.revision_from <= at_revision,
+            or_(entity.c.revision_to.is_(None), entity.c.revision_to > at_revision),
+        )
+
+    def _identifier_table(self) -> Table:
+        if self._tables.identifier is None:
+            raise Internal(f"the {self._tables.schema} registry keeps no identifiers")
+        return self._tables.identifier
+
+
+def _identifier_columns(table: Table) -> list[ColumnElement[Any]]:
+    columns = [column for column in table.c if column.name != "seq"]
+    return [*columns, table.c.seq]
+
+
+def _known(table: Table, at_revision: int | None) -> ColumnElement[bool]:
+    if at_revision is None:
+        return table.c.closed_revision.is_(None)
+    return (table.c.recorded_revision <= at_revision) & or_(
+        table.c.closed_revision.is_(None), table.c.closed_revision > at_revision
+    )
+
+
+def _array(values: Sequence[Any], of: Any) -> Any:
+    """One parameter however many values: one statement for the plan cache."""
+    return bindparam(None, list(values), type_=ARRAY(of), unique=True)
+
+
+def one_of(column: ColumnElement[Any], values: Sequence[str]) -> ColumnElement[bool]:
+    """column = ANY(values), as one parameter."""
+    return column == func.any(_array(values, Text()))
+
+
+def text_array(values: Sequence[str]) -> Any:
+    """A text[] parameter."""
+    return _array(values, Text())
+
+
+Lookup = Mapping[IdentifierKey, Sequence[IdentifierRow]]

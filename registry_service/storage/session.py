@@ -1,0 +1,153 @@
+"""The session an operation is planned against: committed state under the counter's lock, overlaid with what is staged."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alphapulse.domain.errors import Internal
+from registry_service.storage.model import ChangeKind, Entity, EntityKind, IdentifierKey, IdentifierRow
+from registry_service.storage.reads import Reads
+from registry_service.storage.staging import EntityKey, Overlay, StagedVersion, Staging
+
+_T = TypeVar("_T")
+
+
+class TransactionLost(Exception):  # noqa: N818 - internal: names what happened to the group
+    """A read of the session failed: the transaction is gone, and with it the whole group."""
+
+
+@dataclass(slots=True)
+class GroupState:
+    """What all operations of one transaction share. The counter's lock is held, so what was read stays true."""
+
+    connection: AsyncConnection
+    base_revision: int
+    now: datetime
+    staged: Staging = field(default_factory=Staging)
+    committed: dict[EntityKey, Entity | None] = field(default_factory=dict)
+    lost: Exception | None = None
+
+    @property
+    def revision(self) -> int:
+        """The last revision taken by what is staged."""
+        return self.base_revision + len(self.staged.versions)
+
+
+class StagedSession:
+    """Implements WriteSession for one operation. `finish` checks the rules and gives what it staged."""
+
+    def __init__(self, group: GroupState, reads: Reads, actor: str, request_id: str) -> None:
+        self._group = group
+        self._reads = reads
+        self._actor = actor
+        self._request_id = request_id
+        self._own = Staging()
+        self._overlay = Overlay(group.staged, self._own)
+        self._first = group.revision + 1
+        self._taken = 0
+        self._used: set[int] = set()
+
+    @property
+    def now(self) -> datetime:
+        """The time of this commit, UTC."""
+        return self._group.now
+
+    async def get(self, kind: EntityKind, ids: Sequence[str]) -> Mapping[str, Entity]:
+        """The current versions."""
+        cache = self._group.committed
+        missing = [i for i in dict.fromkeys(ids) if (kind, i) not in cache and self._overlay.current(kind, i) is None]
+        if missing:
+            read = await self._read(self._reads.get(self._group.connection, kind, missing, None))
+            for entity_id in missing:
+                cache[kind, entity_id] = read.get(entity_id)
+        found = {}
+        for entity_id in ids:
+            entity = self._overlay.current(kind, entity_id) or cache.get((kind, entity_id))
+            if entity is not None:
+                found[entity_id] = entity
+        return found
+
+    async def children(self, kind: EntityKind, parent_ids: Sequence[str]) -> Mapping[str, Sequence[Entity]]:
+        """The current versions below each parent, in order of id."""
+        read = await self._read(self._reads.children(self._group.connection, kind, parent_ids, None))
+        found: dict[str, list[Entity]] = {}
+        for parent_id, committed in read.items():
+            merged = {e.entity_id: e for e in committed if self._overlay.current(kind, e.entity_id) is None}
+            for entity in committed:
+                self._group.committed[kind, entity.entity_id] = entity
+            merged |= {e.entity_id: e for e in self._overlay.with_parent(kind, parent_id)}
+            found[parent_id] = [merged[entity_id] for entity_id in sorted(merged)]
+        return found
+
+    async def by_sort_key(self, kind: EntityKind, keys: Sequence[int]) -> Mapping[int, Entity]:
+        """The current versions with these sort keys."""
+        found = {}
+        read = await self._read(self._reads.by_sort_key(self._group.connection, kind, keys))
+        for key in keys:
+            staged = self._overlay.with_sort_key(kind, key)
+            committed = read.get(key)
+            if staged is not None:
+                found[key] = staged
+            elif committed is not None and self._overlay.current(kind, committed.entity_id) is None:
+                self._group.committed[kind, committed.entity_id] = committed
+                found[key] = committed
+        return found
+
+    async def identifiers(self, keys: Sequence[IdentifierKey]) -> Mapping[IdentifierKey, Sequence[IdentifierRow]]:
+        """What we know now of these names."""
+        read = await self._read(self._reads.identifiers(self._group.connection, keys, None))
+        return {key: self._overlay.identifiers(key, rows) for key, rows in read.items()}
+
+    async def identifiers_of(self, target_ids: Sequence[str]) -> Mapping[str, Sequence[IdentifierRow]]:
+        """What we know now of these holders."""
+        read = await self._read(self._reads.identifiers_of(self._group.connection, target_ids))
+        return {target: self._overlay.identifiers_of(target, rows) for target, rows in read.items()}
+
+    def next_revision(self) -> int:
+        """Takes the next revision."""
+        self._taken += 1
+        return self._first + self._taken - 1
+
+    def put(self, entity: Entity, change: ChangeKind, cache_keys: Iterable[str] = ()) -> None:
+        """Stages a new version. Raises Internal when its revision was not taken, or is used already."""
+        self._check_taken(entity.revision, f"put of {entity.entity_id!r}")
+        if entity.revision in self._used:
+            raise Internal(f"revision {entity.revision} is used by two puts; the second is of {entity.entity_id!r}")
+        self._used.add(entity.revision)
+        self._own.put(StagedVersion(entity, change, tuple(cache_keys), self._actor, self._request_id))
+
+    def assert_identifier(self, row: IdentifierRow) -> None:
+        """Stages an assertion."""
+        self._check_taken(row.recorded_revision, f"assertion of {row.value!r}")
+        self._own.assert_row(row)
+
+    def close_identifier(self, row: IdentifierRow, closed_revision: int) -> None:
+        """Stages the end of what we knew."""
+        self._check_taken(closed_revision, f"end of {row.value!r}")
+        # One that an earlier operation of the group asserted is only hidden here; absorbing closes it there.
+        self._own.close_row(row, closed_revision)
+
+    def finish(self) -> Staging:
+        """What this operation staged, in order of revision. Raises Internal when a revision taken was not used."""
+        if len(self._used) != self._taken:
+            raise Internal(f"{self._taken} revisions were taken and {len(self._used)} put")
+        self._own.versions.sort(key=lambda version: version.entity.revision)
+        return self._own
+
+    def _check_taken(self, revision: int, what: str) -> None:
+        if not self._first <= revision < self._first + self._taken:
+            raise Internal(f"{what} uses revision {revision}, which this operation has not taken")
+
+    async def _read(self, reading: Awaitable[_T]) -> _T:
+        try:
+            return await reading
+        except DBAPIError as error:
+            # Postgres aborts a transaction at its first error: nothing of the group can go on.
+            self._group.lost = error
+            raise TransactionLost from error
