@@ -1,0 +1,108 @@
+"""Decodes recordings without a network: for tests, and to see what a recording holds."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from alphapulse.domain.errors import FailedPrecondition
+from alphapulse.domain.provenance import Provenance
+from alphapulse.records import LAYOUTS, Rows
+from collector_service.book import BookMachine, Level
+from collector_service.listings import ListingIndex
+from collector_service.rows import as_array
+from collector_service.session import Session
+from collector_service.sources import source_named
+from collector_service.spec import InstrumentList
+from collector_service.transport.recording import instrument_list, read_recording
+
+_STREAM: Final = re.compile(r"\.(ws|http)\.[0-9.]+\.gz$")
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeReport:
+    """What recordings of one source hold."""
+
+    source: str
+    frames: int
+    rows: Mapping[int, Rows]
+    """The rows of each event type, in order."""
+    book_updates: Mapping[str, int]
+    """Snapshots and updates delivered, by symbol; a row is one level of one of them."""
+    rejects: Mapping[str, int]
+    unknown_messages: Mapping[str, int]
+    unknown_symbols: tuple[str, ...]
+    resyncs: int
+    books: Mapping[str, BookMachine]
+    listings: ListingIndex
+    refused_lines: tuple[str, ...]
+    """Lines of the instrument list that could not be read."""
+
+    def count(self, event_type: int) -> int:
+        """Events of a type."""
+        return len(self.rows.get(event_type, ()))
+
+    def top_of_book(self, symbol: str) -> tuple[Level | None, Level | None]:
+        """The best bid and ask at the end; None for an empty side or a book that is not in step."""
+        machine = self.books.get(symbol)
+        if machine is None or not machine.synced:
+            return None, None
+        return machine.book.bids.best(), machine.book.asks.best()
+
+
+def recording_files(folder: Path, source: str) -> list[Path]:
+    """The files of one source in a folder of recordings."""
+    return sorted(folder.glob(f"{source}.*.gz"))
+
+
+def stream_files(files: Iterable[Path]) -> list[Path]:
+    """Those of the files that hold frames and the answers among them, not the instrument list."""
+    return [path for path in files if _STREAM.search(path.name)]
+
+
+def list_files(files: Iterable[Path]) -> list[Path]:
+    """Those of the files that hold the instrument list."""
+    return [path for path in files if not _STREAM.search(path.name)]
+
+
+def read_instruments(files: Iterable[Path], source: str) -> InstrumentList:
+    """The recorded instrument list. Raises FailedPrecondition where no file holds one."""
+    body = instrument_list(list_files(files))
+    if body is None:
+        raise FailedPrecondition(f"{source}: no file of the recording holds an instrument list ({source}.0.gz)")
+    return source_named(source).discovery.parse(body)
+
+
+def decode_files(files: Iterable[Path], source: str) -> DecodeReport:
+    """Decodes the files of one source. Raises NotFound for a source that is unknown."""
+    spec = source_named(source)
+    paths = list(files)
+    listed = read_instruments(paths, source) if list_files(paths) else InstrumentList(())
+    listings = ListingIndex(spec.venue)
+    listings.learn(listed.entries)
+    session = Session(spec, listings, Provenance.REPLAY)
+    for arrival in read_recording(stream_files(paths)):
+        session.handle(arrival)
+    return report_of(session, listed.refused)
+
+
+def report_of(session: Session, refused_lines: tuple[str, ...] = ()) -> DecodeReport:
+    """What a session has decoded and not handed on yet."""
+    taken = session.sink.take()
+    return DecodeReport(
+        source=session.spec.name,
+        frames=session.frames,
+        rows={kind: as_array(LAYOUTS[kind], rows) for kind, rows in taken.items() if rows},
+        book_updates=Counter(session.emitter.book_updates),
+        rejects=Counter(session.rejects),
+        unknown_messages=Counter(session.unknown_messages),
+        unknown_symbols=tuple(session.emitter.unknown_symbols),
+        resyncs=session.resyncs,
+        books=session.emitter.books,
+        listings=session.emitter.listings,
+        refused_lines=refused_lines,
+    )

@@ -1,0 +1,219 @@
+"""From a venue's words to rows: symbols become keys, texts become exact numbers, books go through their machines."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from alphapulse.domain.errors import InvalidArgument
+from alphapulse.domain.provenance import Provenance, RecordFlag
+from collector_service.amounts import Amount, at_one_exponent, fitted, parse_amount
+from collector_service.book import BookMachine, BookUpdate, Delivery, LevelChange, MachineFactory, Result, Step
+from collector_service.book.machine import ASK, BID
+from collector_service.listings import ListingIndex, unknown_key
+from collector_service.rows import RowSink
+
+MAX_UNKNOWN: Final = 4_096
+"""Symbols outside the list that are still carried, marked unknown; beyond it their messages are refused."""
+
+LevelText = tuple[str, str]
+"""(price, size) as the venue writes them."""
+
+
+class Emitter:
+    """What the routes of a source write to. Every method raises InvalidArgument for a number that is none."""
+
+    def __init__(
+        self, venue: str, listings: ListingIndex, sink: RowSink, provenance: Provenance, new_book: MachineFactory
+    ) -> None:
+        self.listings = listings
+        self.sink = sink
+        self.books: dict[str, BookMachine] = {}
+        self.resyncs: list[tuple[str, str]] = []
+        """Symbols whose book needs a snapshot, with the reason; taken by the session."""
+        self.book_updates: Counter[str] = Counter()
+        """Snapshots and updates delivered, by symbol."""
+        self.book_steps: Counter[str] = Counter()
+        self.requested = ""
+        """The symbol of the snapshot that is being decoded."""
+        self._venue = venue
+        self._provenance = int(provenance)
+        self._new_book = new_book
+        self._unknown: dict[str, int] = {}
+        self._last_trades: dict[str, int] = {}
+
+    @property
+    def unknown_symbols(self) -> Sequence[str]:
+        """Symbols met outside the list."""
+        return tuple(self._unknown)
+
+    def trade(
+        self, symbol: str, price: str, size: str, *, trade_id: int = 0, aggressor: int = 0, time_ns: int = 0
+    ) -> None:
+        """One trade. `aggressor` as in the API: 1 the buyer, 2 the seller, 0 not said."""
+        self._last_trades[symbol] = max(trade_id, self._last_trades.get(symbol, 0))
+        key, flags = self._identify(symbol)
+        cost, amount = fitted(_positive(price)), fitted(parse_amount(size))
+        if cost is None or amount is None:
+            flags |= RecordFlag.OVERSIZE
+        cost, amount = cost or (0, 0), amount or (0, 0)
+        self.sink.trade(key, time_ns, flags, cost[0], amount[0], trade_id, cost[1], amount[1], aggressor)
+
+    def has_seen_trade(self, symbol: str, trade_id: int) -> bool:
+        """Whether a trade of this number or a later one of the symbol was already given: for venues that repeat."""
+        return self._last_trades.get(symbol, -1) >= trade_id
+
+    def set_depth(self, symbol: str, depth: int) -> None:
+        """The venue says how many levels a side it sends."""
+        self._machine(symbol).depth = depth
+
+    def quote(
+        self,
+        symbol: str,
+        bid: str | None,
+        bid_size: str | None,
+        ask: str | None,
+        ask_size: str | None,
+        *,
+        time_ns: int = 0,
+    ) -> None:
+        """One best bid and offer; None is what the venue did not give. A price of zero is an empty side."""
+        key, flags = self._identify(symbol)
+        prices, price_flags = _two_sides(bid, ask, RecordFlag.BID_ABSENT, RecordFlag.ASK_ABSENT, zero_absent=True)
+        sizes, size_flags = _two_sides(bid_size, ask_size, RecordFlag.BID_SIZE_ABSENT, RecordFlag.ASK_SIZE_ABSENT)
+        flags |= price_flags | size_flags
+        if not price_flags and prices[0] >= prices[1]:
+            flags |= RecordFlag.CROSSED
+        self.sink.quote(key, time_ns, flags, prices[0], sizes[0], prices[1], sizes[1], prices[2], sizes[2])
+
+    def snapshot(
+        self,
+        symbol: str,
+        bids: Iterable[LevelText],
+        asks: Iterable[LevelText],
+        *,
+        sequence: int = 0,
+        checksum: int | None = None,
+        time_ns: int = 0,
+        depth: int | None = None,
+    ) -> None:
+        """A whole book."""
+        changes = [*side_changes(BID, bids), *side_changes(ASK, asks)]
+        machine = self._machine(symbol)
+        if depth is not None:
+            machine.depth = depth
+        self._take(symbol, machine, machine.snapshot(BookUpdate(changes, sequence, sequence, checksum, time_ns)))
+
+    def update(
+        self,
+        symbol: str,
+        changes: list[LevelChange],
+        *,
+        first: int = 0,
+        last: int = 0,
+        checksum: int | None = None,
+        time_ns: int = 0,
+    ) -> None:
+        """A change of a book."""
+        machine = self._machine(symbol)
+        self._take(symbol, machine, machine.update(BookUpdate(changes, first, last, checksum, time_ns)))
+
+    def lose_books(self) -> None:
+        """The connection is gone: no book is in step any more."""
+        for machine in self.books.values():
+            machine.reset()
+
+    def republish_books(self, time_ns: int) -> None:
+        """Every book in step as a snapshot, for a relay that missed something."""
+        for symbol, machine in self.books.items():
+            image = machine.image(time_ns)
+            if image is not None:
+                self._deliver(symbol, machine, image)
+
+    def _machine(self, symbol: str) -> BookMachine:
+        machine = self.books.get(symbol)
+        if machine is None:
+            self._identify(symbol)
+            machine = self.books[symbol] = self._new_book()
+        return machine
+
+    def _take(self, symbol: str, machine: BookMachine, result: Result) -> None:
+        self.book_steps[result.step.value] += 1
+        for delivery in result.deliveries:
+            self.book_updates[symbol] += 1
+            self._deliver(symbol, machine, delivery)
+        if result.step is Step.RESYNC:
+            self.resyncs.append((symbol, result.reason))
+        elif result.step is Step.WAITING:
+            self.resyncs.append((symbol, ""))
+
+    def _deliver(self, symbol: str, machine: BookMachine, delivery: Delivery) -> None:
+        key, base = self._identify(symbol)
+        last = len(delivery.changes) - 1
+        for place, (side, price, size) in enumerate(delivery.changes):
+            flags = base
+            if place == 0 and delivery.snapshot:
+                flags |= RecordFlag.SNAPSHOT_BEGIN
+            if place == last:
+                flags |= RecordFlag.LAST_OF_UPDATE | _condition(machine)
+            cost, amount = fitted(price), fitted(size)
+            if cost is None or amount is None:
+                flags |= RecordFlag.OVERSIZE
+            cost, amount = cost or (0, 0), amount or (0, 0)
+            self.sink.book_level(
+                key, delivery.time_ns, flags, cost[0], amount[0], delivery.sequence, cost[1], amount[1], side
+            )
+
+    def _identify(self, symbol: str) -> tuple[int, int]:
+        key = self.listings.key(symbol)
+        if key is not None:
+            return key, self._provenance
+        known = self._unknown.get(symbol)
+        if known is None:
+            if len(self._unknown) >= MAX_UNKNOWN:
+                raise InvalidArgument.field("symbol", symbol, "symbol-listed", "not in the venue's instrument list")
+            known = self._unknown[symbol] = unknown_key(self._venue, symbol)
+        return known, self._provenance | RecordFlag.UNKNOWN_LISTING
+
+
+def side_changes(side: int, levels: Iterable[LevelText]) -> list[LevelChange]:
+    """Levels of one side, parsed. Raises InvalidArgument for a number that is none, or a price of zero."""
+    return [(side, _positive(price), parse_amount(size)) for price, size in levels]
+
+
+def _positive(text: str) -> Amount:
+    amount = parse_amount(text)
+    if not amount[0]:
+        raise InvalidArgument.field("price", text, "price-zero", "a price is above zero here")
+    return amount
+
+
+def _two_sides(
+    bid: str | None, ask: str | None, no_bid: RecordFlag, no_ask: RecordFlag, *, zero_absent: bool = False
+) -> tuple[tuple[int, int, int], int]:
+    """(bid, ask, exponent) of two amounts, and the flags for what is absent or does not fit."""
+    flags = 0
+    one = parse_amount(bid) if bid is not None else None
+    two = parse_amount(ask) if ask is not None else None
+    if one is None or (zero_absent and not one[0]):
+        flags |= no_bid
+        one = None
+    if two is None or (zero_absent and not two[0]):
+        flags |= no_ask
+        two = None
+    both = at_one_exponent(one or (0, two[1] if two else 0), two or (0, one[1] if one else 0))
+    if both is None:
+        return (0, 0, 0), flags | RecordFlag.OVERSIZE
+    return both, flags
+
+
+def _condition(machine: BookMachine) -> int:
+    book, flags = machine.book, 0
+    if book.crossed:
+        flags |= RecordFlag.CROSSED
+    if not len(book.bids):
+        flags |= RecordFlag.BID_ABSENT
+    if not len(book.asks):
+        flags |= RecordFlag.ASK_ABSENT
+    return flags

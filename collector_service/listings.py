@@ -1,0 +1,131 @@
+"""What a source knows of its venue's listings: the venue's spellings, the identities behind them, their keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from alphapulse.domain.asset_class import AssetClass
+from alphapulse.domain.currencies import METALS
+from alphapulse.domain.identity import mint_instrument_id, mint_listing_id
+from alphapulse.domain.ids import ListingId, mint
+from alphapulse.domain.instruments import (
+    CurrencyDetails,
+    CurrencyKind,
+    Instrument,
+    Listing,
+    ListingStatus,
+    PairDetails,
+    TradingRules,
+)
+
+_KEY_BYTES: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class VenueSymbol:
+    """One line of a venue's instrument list, its names translated and its numbers exact."""
+
+    symbol: str
+    """The venue's exact spelling: the listing's symbol."""
+    base: str
+    quote: str
+    """Codes in the platform's spelling: BTC, not XBT."""
+    fiat: frozenset[str]
+    """Which of the two codes are ISO 4217 currencies on this venue: MTL is a coin on Binance, and once was a lira."""
+    rules: TradingRules = field(default_factory=TradingRules)
+    status: ListingStatus = ListingStatus.TRADING
+    aliases: tuple[str, ...] = ()
+    """Other spellings the venue uses for it, on its streams or in its requests."""
+
+    @property
+    def pair(self) -> str:
+        """`BTC/USDT`."""
+        return f"{self.base}/{self.quote}"
+
+
+def currency(code: str, *, fiat: bool, source: str = "") -> Instrument:
+    """The currency or coin behind a code, its id minted."""
+    kind = (CurrencyKind.METAL if code in METALS else CurrencyKind.FIAT) if fiat else CurrencyKind.CRYPTO
+    made = Instrument(AssetClass.CURRENCY, code, CurrencyDetails(code, kind), source=source)
+    return replace(made, id=mint_instrument_id(made))
+
+
+def pair_of(entry: VenueSymbol, source: str = "") -> Instrument:
+    """The pair a line lists, its id minted. Two fiat currencies are an FX pair."""
+    both = len(entry.fiat & {entry.base, entry.quote}) == 2
+    base = currency(entry.base, fiat=entry.base in entry.fiat)
+    quote = currency(entry.quote, fiat=entry.quote in entry.fiat)
+    asset_class = AssetClass.FX_PAIR if both else AssetClass.SPOT_PAIR
+    made = Instrument(asset_class, entry.pair, PairDetails(base.id, quote.id), source=source)
+    return replace(made, id=mint_instrument_id(made))
+
+
+def listing_of(entry: VenueSymbol, venue: str, source: str = "") -> Listing:
+    """The listing a line describes, its id minted."""
+    instrument_id = pair_of(entry).id
+    assert instrument_id is not None  # pair_of mints it
+    return Listing(
+        venue=venue,
+        symbol=entry.symbol,
+        currency=entry.quote,
+        instrument_id=instrument_id,
+        id=mint_listing_id(venue, entry.symbol, instrument_id),
+        status=entry.status,
+        rules=entry.rules,
+        source=source,
+    )
+
+
+def unknown_key(venue: str, symbol: str) -> int:
+    """The key that events of a symbol bear which no list names: the same in every process, and never a listing's."""
+    return int.from_bytes(mint(f"unlisted|{venue}|{symbol}")[:_KEY_BYTES], "big")
+
+
+class ListingIndex:
+    """From a venue's spelling to the listing's key. Keys are minted here until the registry has said otherwise."""
+
+    def __init__(self, venue: str) -> None:
+        self._venue = venue
+        self._entries: dict[str, VenueSymbol] = {}
+        self._ids: dict[str, ListingId] = {}
+        self._keys: dict[str, int] = {}
+        self._spellings: dict[str, str] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[VenueSymbol]:
+        return iter(self._entries.values())
+
+    def learn(self, entries: Iterable[VenueSymbol], registered: Mapping[str, ListingId] | None = None) -> None:
+        """Adds lines of the venue's list. `registered` has the ids the registry gave, by symbol."""
+        for entry in entries:
+            listing_id = (registered or {}).get(entry.symbol) or listing_of(entry, self._venue).id
+            assert listing_id is not None  # listing_of mints it
+            self._entries[entry.symbol] = entry
+            self._ids[entry.symbol] = listing_id
+            # An alias never hides a listing's own symbol.
+            for spelling in entry.aliases:
+                if spelling not in self._entries:
+                    self._keys[spelling] = listing_id.key
+                    self._spellings[spelling] = entry.symbol
+            self._keys[entry.symbol] = listing_id.key
+            self._spellings[entry.symbol] = entry.symbol
+
+    def key(self, spelling: str) -> int | None:
+        """The key behind a spelling, None for one that no list names."""
+        return self._keys.get(spelling)
+
+    def id_of(self, symbol: str) -> ListingId | None:
+        """The listing's id by its symbol."""
+        return self._ids.get(symbol)
+
+    def entry(self, spelling: str) -> VenueSymbol | None:
+        """The line of the list behind a spelling."""
+        return self._entries.get(self._spellings.get(spelling, ""))
+
+    def symbol_of_key(self, key: int) -> str | None:
+        """The symbol behind a key; for reports, not for the data path."""
+        return next((symbol for symbol, listing_id in self._ids.items() if listing_id.key == key), None)

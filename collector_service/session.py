@@ -1,0 +1,177 @@
+"""One source's conversation with its venue: what arrives becomes rows, and what has to be said back. No input or output of its own, so
+that a live connection, a recording and a simulation take the same path.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from alphapulse.domain.errors import InvalidArgument
+from alphapulse.domain.ids import source_id
+from alphapulse.domain.provenance import Provenance
+from collector_service.emitter import Emitter
+from collector_service.listings import ListingIndex, VenueSymbol
+from collector_service.rows import RowSink
+from collector_service.spec import Channel, Dialect, Route, SourceSpec
+from collector_service.transport.base import Arrival, ArrivalKind, Fetch, Request, Send
+
+SNAPSHOT_PATIENCE_NS: Final = 10_000_000_000
+"""After so long without the snapshot that was asked for, it is asked for again."""
+_MAX_KINDS: Final = 256
+ALL_CHANNELS: Final = (Channel.TRADES, Channel.QUOTES, Channel.BOOKS)
+
+
+class Session:
+    """Takes arrivals, answers with requests; rows gather in `sink`."""
+
+    def __init__(
+        self,
+        spec: SourceSpec,
+        listings: ListingIndex,
+        provenance: Provenance,
+        *,
+        subscriptions: Sequence[Sequence[VenueSymbol]] = (),
+        channels: Sequence[Channel] = ALL_CHANNELS,
+    ) -> None:
+        self.spec = spec
+        self.sink = RowSink(source_id(spec.name))
+        self.emitter = Emitter(spec.venue, listings, self.sink, provenance, spec.new_book)
+        self.frames = 0
+        self.rejects: Counter[str] = Counter()
+        """Messages refused, by reason."""
+        self.unknown_messages: Counter[str] = Counter()
+        """Messages of kinds this source does not know, by kind."""
+        self.venue_errors: Counter[str] = Counter()
+        self.resyncs = 0
+        self.last_frame_ns = 0
+        self.subscriptions = subscriptions
+        """The symbols of each connection."""
+        self._channels = channels
+        self._replays = provenance is Provenance.REPLAY
+        self._dialect = spec.live
+        self._asked: dict[str, int] = {}
+
+    def handle(self, arrival: Arrival) -> list[Request]:
+        """Decodes one arrival; nothing it holds can raise."""
+        self.sink.received_ns = arrival.time_ns
+        match arrival.kind:
+            case ArrivalKind.FRAME:
+                return self._frame(arrival)
+            case ArrivalKind.RESPONSE:
+                return self._response(arrival)
+            case ArrivalKind.OPENED:
+                if self._replays:
+                    self._dialect = self.spec.dialect_at(arrival.time_ns)
+                return self._subscribe(arrival.connection)
+            case ArrivalKind.CLOSED:
+                self.emitter.lose_books()
+                self._asked.clear()
+            case ArrivalKind.FAILED:
+                self.rejects["REQUEST_FAILED"] += 1
+            case ArrivalKind.BROKEN:
+                self.rejects["TRUNCATED_RECORDING"] += 1
+        return []
+
+    def republish_books(self, time_ns: int) -> None:
+        """Writes every book as a snapshot: the relay has missed events."""
+        self.sink.received_ns = time_ns
+        self.emitter.republish_books(time_ns)
+
+    def _subscribe(self, connection: int) -> list[Request]:
+        if connection >= len(self.subscriptions):
+            return []
+        frames = self._dialect.subscribe(self.subscriptions[connection], self._channels)
+        return [Send(connection, frame) for frame in frames]
+
+    def _frame(self, arrival: Arrival) -> list[Request]:
+        self.frames += 1
+        self.last_frame_ns = arrival.time_ns
+        kind = ""
+        dialect = self._dialect
+        try:
+            kind, body = dialect.split(arrival.data)
+            route = dialect.routes.get(kind)
+        except _REFUSALS as error:
+            self._refuse(error)
+            self._doubt_books(arrival, "UNREADABLE_FRAME")
+            return self._repair(arrival)
+        if route is None:
+            self._unrouted(kind, dialect)
+            return []
+        if not self._run(route, body) and kind in dialect.books:
+            self._doubt_books(arrival, "UNREADABLE_UPDATE")
+        return self._repair(arrival)
+
+    def _response(self, arrival: Arrival) -> list[Request]:
+        request = self.spec.snapshot
+        symbol = request.symbol(arrival.url) if request is not None else None
+        if request is None or symbol is None:
+            return []
+        self.emitter.requested = symbol
+        self._asked.pop(symbol, None)
+        self._run(request.route, arrival.data)
+        return self._repair(arrival)
+
+    def _run(self, route: Route, body: Any) -> bool:
+        mark = self.sink.mark()
+        try:
+            route.emit(route.decode(body), self.emitter)
+        except _REFUSALS as error:
+            self.sink.undo(mark)
+            self._refuse(error)
+            return False
+        return True
+
+    def _unrouted(self, kind: str, dialect: Dialect) -> None:
+        if kind in dialect.silent:
+            return
+        counter = self.venue_errors if kind == "error" else self.unknown_messages
+        counter[kind if kind in counter or len(counter) < _MAX_KINDS else "(others)"] += 1
+
+    def _refuse(self, error: Exception) -> None:
+        if isinstance(error, InvalidArgument) and error.violations:
+            reason = error.violations[0].rule.upper().replace("-", "_").replace(".", "_")
+        elif isinstance(error, msgspec.ValidationError):
+            reason = "MALFORMED"
+        else:
+            reason = "UNDECODABLE"
+        self.rejects[reason] += 1
+
+    def _doubt_books(self, arrival: Arrival, reason: str) -> None:
+        """A message that could not be read may have changed a book. A machine with numbers or checksums will notice; another one would go
+        on with a wrong book in silence, so its books start again."""
+        for symbol, machine in self.emitter.books.items():
+            if not machine.notices_loss and machine.synced:
+                machine.reset()
+                self.emitter.resyncs.append((symbol, reason))
+
+    def _repair(self, arrival: Arrival) -> list[Request]:
+        """Requests for the snapshots that books wait for, each asked for once in a while."""
+        wanted = self.emitter.resyncs
+        if not wanted:
+            return []
+        requests: list[Request] = []
+        for symbol, reason in wanted:
+            self.resyncs += bool(reason)
+            asked = self._asked.get(symbol)
+            if asked is not None and arrival.time_ns - asked < SNAPSHOT_PATIENCE_NS:
+                continue
+            self._asked[symbol] = arrival.time_ns
+            # A stream that opens with the snapshot is given its time before it is asked again.
+            if reason or asked is not None or self.spec.snapshot is not None:
+                requests += self._snapshot_requests(symbol, arrival.connection)
+        wanted.clear()
+        return requests
+
+    def _snapshot_requests(self, symbol: str, connection: int) -> list[Request]:
+        if self.spec.snapshot is not None:
+            return [Fetch(self.spec.snapshot.path(symbol))]
+        entry = self.emitter.listings.entry(symbol)
+        return [Send(connection, text) for text in self._dialect.resync(entry)] if entry is not None else []
+
+
+_REFUSALS: Final = (msgspec.DecodeError, InvalidArgument, UnicodeDecodeError, RecursionError)

@@ -1,0 +1,88 @@
+"""What every transport is."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol, Self
+
+import msgspec
+
+from alphapulse.domain.errors import Unavailable
+from alphapulse.domain.provenance import Provenance
+
+
+class ArrivalKind(Enum):
+    """What arrived."""
+
+    OPENED = "opened"
+    """A connection is open: `url` says where to."""
+    FRAME = "frame"
+    """A WebSocket frame."""
+    RESPONSE = "response"
+    """The body of a request answered beside the stream: `url` says which."""
+    FAILED = "failed"
+    """A request was not answered: `url` says which, `data` why."""
+    CLOSED = "closed"
+    """A connection is gone: `data` says why."""
+    BROKEN = "broken"
+    """Part of a recording that cannot be read: `data` says why."""
+
+
+class Arrival(msgspec.Struct, frozen=True, gc=False):
+    """One thing that arrived, in the order of arrival."""
+
+    kind: ArrivalKind
+    time_ns: int
+    """When the collector received it; of a recording: when the recorder did."""
+    data: bytes = b""
+    connection: int = 0
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """A frame for the venue."""
+
+    connection: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """A request beside the stream; its answer arrives among the frames."""
+
+    path: str
+    """Behind the REST address."""
+
+
+Request = Send | Fetch
+
+
+class TransportError(Unavailable):
+    """A venue cannot be reached, or answers with an error. `retry_after` is the venue's own where it gave one."""
+
+    reason = "VENUE_UNAVAILABLE"
+
+
+class Transport(Protocol):
+    """One source's way to its venue. An async context manager."""
+
+    provenance: Provenance
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(self, *exc: object) -> None: ...
+
+    async def instrument_list(self, path: str) -> bytes:
+        """The venue's list. Raises TransportError."""
+        ...
+
+    def arrivals(self, connections: int) -> AsyncIterator[Arrival]:
+        """What arrives over so many connections, which are opened anew when they break; ends when a recording does."""
+        ...
+
+    def submit(self, request: Request) -> None:
+        """Sends, within the venue's limits, without waiting."""
+        ...
