@@ -45,6 +45,9 @@ class Voidable(Protocol):
     def invalidate_all(self, revision: int) -> None:
         """Voids everything read before this revision."""
 
+    def advance(self, revision: int) -> None:
+        """Every change up to this revision has been told."""
+
 
 Listener = Callable[[Sequence[Change]], None]
 
@@ -164,6 +167,7 @@ class Feed:
         for change in changes:
             self._cache.invalidate(change.cache_keys, change.revision)
         self._applied = changes[-1].revision
+        self._cache.advance(self._applied)
         for listener in self._listeners:
             listener(changes)
         for waiter, revision in list(self._waiters.items()):

@@ -1,0 +1,251 @@
+"""Serialized answers in two levels before Postgres: this process, then Redis. Fast, and never needed to be right.
+
+Why an answer can be trusted: it carries the revision it was read at, and is void below its floor. A key's floor is the last
+revision that changed it, as the change feed told; the global floor is Postgres's revision when this process began to
+follow the feed. What lies in Redis from before, from a restored dump or from another replica is measured by the same floors.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final, Protocol, Self
+
+from registry_service.storage.model import CachedAnswer, Loader
+
+_ENTRY_BYTES: Final = 200
+"""What a cached answer costs beside its bytes and its key."""
+_LOAD_TRIES: Final = 3
+
+
+class SecondLevel(Protocol):
+    """What lies between this process and Postgres: Redis. It never raises; a failure is a miss."""
+
+    errors: int
+
+    async def get_many(self, keys: Sequence[str]) -> Mapping[str, CachedAnswer]:
+        """What it has."""
+
+    def offer(self, answers: Mapping[str, CachedAnswer]) -> None:
+        """Keeps these, later, where they are newer than what it has."""
+
+    async def close(self) -> None:
+        """Ends it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheLimits:
+    """Bounds of the process's level."""
+
+    entries: int = 500_000
+    total_bytes: int = 256 << 20
+    floors: int = 200_000
+    """Keys with a floor of their own; the oldest beyond them raise the global floor instead."""
+
+
+class TieredCache:
+    """Implements AnswerCache. An async context manager; one event loop."""
+
+    def __init__(self, second: SecondLevel | None = None, limits: CacheLimits | None = None) -> None:
+        self._second = second
+        self._limits = limits or CacheLimits()
+        self._bodies: dict[str, bytes] = {}
+        self._revisions: dict[str, int] = {}
+        """The same keys as _bodies, apart from them so that `peek` is one look into one dictionary."""
+        self._bytes = 0
+        self._floors: dict[str, int] = {}
+        self._global_floor = 0
+        self._followed = 0
+        self._loading: dict[str, asyncio.Future[CachedAnswer]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._hits_process = self._hits_redis = self._misses = 0
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._second is not None:
+            await self._second.close()
+
+    @property
+    def stats(self) -> Mapping[str, int]:
+        """Counted since the start. A peek is not counted: it is as cheap as a look into a dictionary."""
+        return {
+            "hits_process": self._hits_process,
+            "hits_redis": self._hits_redis,
+            "misses": self._misses,
+            "redis_errors": self._second.errors if self._second is not None else 0,
+        }
+
+    @property
+    def entries(self) -> int:
+        """Answers held by this process."""
+        return len(self._bodies)
+
+    @property
+    def size_bytes(self) -> int:
+        """Their bytes, with what each costs beside."""
+        return self._bytes
+
+    def peek(self, key: str) -> bytes | None:
+        """The answer if this process has it. It does not count as a use: what is only ever peeked at leaves first when
+        the level is full, and comes back with the next `get`."""
+        return self._bodies.get(key)
+
+    async def get(self, key: str, load: Loader, *, min_revision: int = 0) -> bytes:
+        """The answer, read at min_revision or later."""
+        return (await self.get_many((key,), load, min_revision=min_revision))[0]
+
+    async def get_many(self, keys: Sequence[str], load: Loader, *, min_revision: int = 0) -> list[bytes]:
+        """The answers, in order. Raises what the loader raises."""
+        found: dict[str, bytes] = {}
+        missing: list[str] = []
+        for key in dict.fromkeys(keys):
+            body = self._held(key, min_revision)
+            if body is None:
+                missing.append(key)
+            else:
+                found[key] = body
+        self._hits_process += len(found)
+        if missing:
+            found |= await self._load_all(missing, load, min_revision)
+        return [found[key] for key in keys]
+
+    def invalidate(self, keys: Iterable[str], revision: int) -> None:
+        """Voids what was read of these keys before this revision."""
+        for key in keys:
+            if self._floors.pop(key, 0) < revision or key not in self._floors:
+                self._floors[key] = revision
+            if self._revisions.get(key, revision) < revision:
+                self._drop(key)
+            # Who asks from now on must not be given a load that began before the change.
+            self._loading.pop(key, None)
+        while len(self._floors) > self._limits.floors:
+            oldest = next(iter(self._floors))
+            self._global_floor = max(self._global_floor, self._floors.pop(oldest))
+
+    def invalidate_all(self, revision: int) -> None:
+        """Voids everything read before this revision."""
+        self._global_floor = max(self._global_floor, revision)
+        for key in [key for key, read_at in self._revisions.items() if read_at < revision]:
+            self._drop(key)
+        self._loading.clear()
+
+    def advance(self, revision: int) -> None:
+        """Every change up to this revision has been told by `invalidate`: what is not void is as fresh as that."""
+        self._followed = max(self._followed, revision)
+
+    def _floor(self, key: str) -> int:
+        return max(self._floors.get(key, 0), self._global_floor)
+
+    def _good(self, key: str, answer: CachedAnswer, min_revision: int) -> bool:
+        return answer.revision >= self._floor(key) and min_revision <= max(answer.revision, self._followed)
+
+    def _held(self, key: str, min_revision: int) -> bytes | None:
+        body = self._bodies.get(key)
+        if body is None or min_revision > max(self._revisions[key], self._followed):
+            return None
+        # To the end of both: what is used last leaves last.
+        self._bodies[key] = self._bodies.pop(key)
+        return body
+
+    async def _load_all(self, keys: Sequence[str], load: Loader, min_revision: int) -> dict[str, bytes]:
+        found: dict[str, bytes] = {}
+        for attempt in range(_LOAD_TRIES):
+            waiting = self._start(keys, load, min_revision)
+            await asyncio.gather(*(asyncio.shield(one) for one in waiting.values()), return_exceptions=True)
+            last = attempt == _LOAD_TRIES - 1
+            again = []
+            for key, future in waiting.items():
+                answer = future.result()
+                # The load of somebody who needed less, or one overtaken by a change: read again. A key that changes all
+                # the time is answered with what was true when the last load was asked for.
+                if not last and not self._good(key, answer, min_revision):
+                    again.append(key)
+                else:
+                    found[key] = answer.body
+            if not again:
+                return found
+            keys = again
+        return found
+
+    def _start(self, keys: Sequence[str], load: Loader, min_revision: int) -> dict[str, asyncio.Future[CachedAnswer]]:
+        """The loads of these keys: those under way, and one more for the rest."""
+        waiting, fresh = {}, {}
+        for key in keys:
+            future = self._loading.get(key)
+            if future is None:
+                future = asyncio.get_running_loop().create_future()
+                # A failure that nobody waits for any more is no error of the program.
+                future.add_done_callback(lambda done: done.cancelled() or done.exception())
+                self._loading[key] = fresh[key] = future
+            waiting[key] = future
+        if fresh:
+            task = asyncio.create_task(self._load(fresh, load, min_revision))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return waiting
+
+    async def _load(self, futures: Mapping[str, asyncio.Future[CachedAnswer]], load: Loader, min_revision: int) -> None:
+        """A task of its own: it goes on when the caller that began it is cancelled, for the others who wait."""
+        try:
+            missing = await self._from_redis(futures, min_revision)
+            if missing:
+                self._misses += len(missing)
+                loaded = await load(missing)
+                self._settle(futures, loaded)
+                if self._second is not None:
+                    self._second.offer({key: a for key, a in loaded.items() if a.revision >= self._floor(key)})
+                for key in missing:
+                    if not futures[key].done():
+                        futures[key].set_exception(KeyError(f"the loader gave no answer for {key!r}"))
+        except BaseException as error:
+            for future in futures.values():
+                if not future.done():
+                    future.set_exception(error) if isinstance(error, Exception) else future.cancel()
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            for key, future in futures.items():
+                if self._loading.get(key) is future:
+                    del self._loading[key]
+
+    async def _from_redis(self, futures: Mapping[str, asyncio.Future[CachedAnswer]], min_revision: int) -> list[str]:
+        """Settles what Redis has and the floors allow; the keys that remain."""
+        if self._second is None:
+            return list(futures)
+        held = await self._second.get_many(list(futures))
+        good = {k: a for k, a in held.items() if self._good(k, a, min_revision)}
+        self._hits_redis += len(good)
+        self._settle(futures, good)
+        return [key for key in futures if key not in good]
+
+    def _settle(self, futures: Mapping[str, asyncio.Future[CachedAnswer]], answers: Mapping[str, CachedAnswer]) -> None:
+        for key, answer in answers.items():
+            self._keep(key, answer)
+            future = futures.get(key)
+            if future is not None and not future.done():
+                future.set_result(answer)
+
+    def _keep(self, key: str, answer: CachedAnswer) -> None:
+        if answer.revision < self._floor(key) or answer.revision < self._revisions.get(key, 0):
+            return
+        self._drop(key)
+        self._bodies[key] = answer.body
+        self._revisions[key] = answer.revision
+        self._bytes += len(answer.body) + len(key) + _ENTRY_BYTES
+        while self._bytes > self._limits.total_bytes or len(self._bodies) > self._limits.entries:
+            self._drop(next(iter(self._bodies)))
+
+    def _drop(self, key: str) -> None:
+        body = self._bodies.pop(key, None)
+        if body is not None:
+            del self._revisions[key]
+            self._bytes -= len(body) + len(key) + _ENTRY_BYTES
