@@ -1,0 +1,301 @@
+"""Messages to domain values and back. What a message says wrongly becomes violations, all of them at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from enum import IntEnum
+from typing import Any, Final, TypeVar
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from alphapulse.api.common.v1 import common_pb2 as common
+from alphapulse.api.instrument.v1 import instrument_pb2 as wire
+from alphapulse.api.instrument.v1 import instrument_service_pb2 as service
+from alphapulse.domain import instruments as domain
+from alphapulse.domain.asset_class import AssetClass
+from alphapulse.domain.decimal import ExactDecimal
+from alphapulse.domain.errors import FieldViolation, InvalidArgument
+from alphapulse.domain.identifiers import Level, Scheme, identifier_type
+from alphapulse.domain.ids import InstrumentId
+from alphapulse.domain.validation import MAX_IDENTIFIERS
+
+__all__ = [
+    "Findings",
+    "Timestamp",
+    "common",
+    "instrument_of",
+    "listing_of",
+    "moment",
+    "service",
+    "stamp",
+    "usual_level",
+    "violation_message",
+    "wire",
+]
+
+_E = TypeVar("_E", bound=IntEnum)
+_PLACEHOLDER: Final = domain.IdentifierAssertion(Scheme.OWN, "-")
+"""Stands where an assertion cannot be read, so that the others keep their numbers; its violation refuses the whole."""
+
+
+class Findings:
+    """Violations met while reading a message."""
+
+    __slots__ = ("found",)
+
+    def __init__(self) -> None:
+        self.found: list[FieldViolation] = []
+
+    def add(self, field: str, value: object, rule: str, description: str) -> None:
+        """One broken rule."""
+        self.found.append(FieldViolation(field, str(value), rule, description))
+
+    def enum(self, kind: type[_E], number: int, field: str, absent: _E | None = None) -> _E | None:
+        """The member; `absent` for 0, a violation for a number without a member."""
+        if number == 0:
+            return absent
+        try:
+            return kind(number)
+        except ValueError:
+            self.add(field, number, "enum-unknown", f"{number} is no {kind.__name__} this registry knows")
+            return absent
+
+    def id(self, text: str, field: str) -> InstrumentId | None:
+        """An instrument id; None where it is absent or wrong."""
+        if not text:
+            return None
+        try:
+            return InstrumentId.parse(text, field)
+        except InvalidArgument as error:
+            self.found.extend(error.violations)
+            return None
+
+    def decimal(self, message: Any, name: str, path: str) -> ExactDecimal | None:
+        """An optional Decimal field."""
+        if not message.HasField(name):
+            return None
+        value = getattr(message, name)
+        try:
+            return ExactDecimal(value.mantissa, value.exponent)
+        except InvalidArgument as error:
+            broken = error.violations[0]
+            self.add(f"{path}.{name}", broken.value, broken.rule, broken.description)
+            return None
+
+    def time(self, message: Any, name: str, path: str) -> datetime | None:
+        """An optional Timestamp field."""
+        if not message.HasField(name):
+            return None
+        value = getattr(message, name)
+        try:
+            return moment(value)
+        except (ValueError, OverflowError):
+            self.add(f"{path}.{name}", f"{value.seconds}s", "timestamp", "a time between the years 1 and 9999")
+            return None
+
+    def date(self, text: str, field: str) -> date | None:
+        """A YYYY-MM-DD text."""
+        if not text:
+            return None
+        try:
+            if len(text) == 10:
+                return date.fromisoformat(text)
+        except ValueError:
+            pass
+        self.add(field, text, "date-format", "a date is YYYY-MM-DD")
+        return None
+
+
+def moment(value: Timestamp) -> datetime:
+    """The aware datetime, to the microsecond."""
+    return value.ToDatetime(tzinfo=UTC)
+
+
+def stamp(value: datetime) -> Timestamp:
+    """The message of an aware datetime."""
+    message = Timestamp()
+    message.FromDatetime(value.astimezone(UTC).replace(tzinfo=None))
+    return message
+
+
+def usual_level(scheme: Scheme, venue: str) -> Level:
+    """The level of an identifier for which none is stated."""
+    if scheme is Scheme.LEI:
+        return Level.ISSUER
+    if scheme in (Scheme.EXCHANGE_SYMBOL, Scheme.RIC, Scheme.MIC) or (scheme is Scheme.TICKER and venue):
+        return Level.LISTING
+    return Level.INSTRUMENT
+
+
+def instrument_of(message: wire.Instrument, path: str, findings: Findings) -> domain.Instrument:
+    """The domain value; what cannot be read is a violation, and absent in the value."""
+    count = len(message.identifiers)
+    if count > MAX_IDENTIFIERS:
+        findings.add(f"{path}.identifiers", count, "too-many", f"at most {MAX_IDENTIFIERS} identifiers, got {count}")
+    successors = (findings.id(text, f"{path}.successor_ids[{at}]") for at, text in enumerate(message.successor_ids))
+    return domain.Instrument(
+        asset_class=findings.enum(AssetClass, message.asset_class, f"{path}.asset_class"),
+        name=message.name,
+        details=_details(message, path, findings),
+        identifiers=tuple(
+            [_assertion(one, path, at, findings) for at, one in enumerate(message.identifiers[:MAX_IDENTIFIERS])]
+        ),
+        status=findings.enum(domain.InstrumentStatus, message.status, f"{path}.status", domain.InstrumentStatus.ACTIVE)
+        or domain.InstrumentStatus.ACTIVE,
+        source=message.source,
+        successor_ids=tuple([one for one in successors if one is not None]),
+    )
+
+
+def listing_of(message: wire.Listing, path: str, findings: Findings) -> domain.Listing:
+    """The domain value of a listing."""
+    has_rules, has_fees = message.HasField("rules"), message.HasField("fees")
+    return domain.Listing(
+        venue=message.venue,
+        symbol=message.symbol,
+        currency=message.currency,
+        instrument_id=findings.id(message.instrument_id, f"{path}.instrument_id"),
+        status=findings.enum(domain.ListingStatus, message.status, f"{path}.status", domain.ListingStatus.TRADING)
+        or domain.ListingStatus.TRADING,
+        rules=_rules(message.rules, f"{path}.rules", findings) if has_rules else _NO_RULES,
+        fees=_fees(message.fees, f"{path}.fees", findings) if has_fees else None,
+        primary=message.primary,
+        source=message.source,
+        valid_from=findings.time(message, "valid_from", path),
+        valid_to=findings.time(message, "valid_to", path),
+    )
+
+
+def violation_message(violation: FieldViolation) -> common.ItemViolation:
+    """As it stands in an answer about many items."""
+    return common.ItemViolation(
+        field=violation.field, value=violation.value, rule=violation.rule, description=violation.description
+    )
+
+
+def _assertion(one: wire.IdentifierAssertion, path: str, at: int, findings: Findings) -> domain.IdentifierAssertion:
+    try:
+        scheme = Scheme(one.scheme)
+    except ValueError:
+        where = f"{path}.identifiers[{at}].scheme"
+        findings.add(where, one.scheme, "scheme-unknown", "the naming system is missing or unknown")
+        return _PLACEHOLDER
+    venue = one.venue
+    where = f"{path}.identifiers[{at}]"
+    try:
+        value = identifier_type(scheme).canonical(one.value)
+    except InvalidArgument:
+        value = one.value  # the validation of the whole says what is wrong with it
+    return domain.IdentifierAssertion(
+        scheme=scheme,
+        value=value,
+        level=findings.enum(Level, one.level, f"{where}.level") or usual_level(scheme, venue),
+        valid_from=findings.time(one, "valid_from", where),
+        valid_to=findings.time(one, "valid_to", where),
+        source=one.source,
+        venue=venue,
+    )
+
+
+_NO_RULES: Final = domain.TradingRules()
+_RULE_FIELDS: Final = ("tick_size", "lot_size", "min_size", "max_size", "min_notional", "multiplier")
+
+
+def _rules(message: wire.TradingRules, path: str, findings: Findings) -> domain.TradingRules:
+    return domain.TradingRules(*[findings.decimal(message, name, path) for name in _RULE_FIELDS])
+
+
+def _fees(message: wire.ListingFees, path: str, findings: Findings) -> domain.ListingFees:
+    return domain.ListingFees(
+        findings.decimal(message, "maker_bps", path), findings.decimal(message, "taker_bps", path)
+    )
+
+
+def _details(message: wire.Instrument, path: str, findings: Findings) -> domain.Details | None:
+    which = message.WhichOneof("details")
+    if which is None:
+        return None
+    other_pair = {"fx_pair": int(AssetClass.SPOT_PAIR), "spot_pair": int(AssetClass.FX_PAIR)}.get(which)
+    if other_pair is not None and int(message.asset_class) == other_pair:
+        return None  # the other kind of pair: the same fields, another class
+    return _DETAILS[which](getattr(message, which), f"{path}.{which}", findings)
+
+
+def _bond(m: Any, path: str, f: Findings) -> domain.Details:
+    maturity = f.date(m.maturity, f"{path}.maturity")
+    return domain.BondDetails(
+        m.currency, f.decimal(m, "coupon", path), maturity, f.decimal(m, "face_value", path), m.issuer_lei
+    )
+
+
+def _currency(m: Any, path: str, f: Findings) -> domain.Details:
+    kind = f.enum(domain.CurrencyKind, m.kind, f"{path}.kind")
+    return domain.CurrencyDetails(m.code, kind, m.minor_units if m.HasField("minor_units") else None)
+
+
+def _token(m: Any, path: str, f: Findings) -> domain.Details:
+    return domain.TokenDetails(m.chain, m.address, m.decimals if m.HasField("decimals") else None, m.symbol)
+
+
+def _pool(m: Any, path: str, f: Findings) -> domain.Details:
+    ids = [f.id(text, f"{path}.asset_ids[{at}]") for at, text in enumerate(m.asset_ids)]
+    return domain.PoolDetails(m.chain, m.address, tuple([one for one in ids if one]), m.fee_pips, m.protocol)
+
+
+def _future(m: Any, path: str, f: Findings) -> domain.Details:
+    return domain.FutureDetails(
+        underlying_id=f.id(m.underlying_id, f"{path}.underlying_id"),
+        series=m.series,
+        expiry=f.time(m, "expiry", path),
+        settlement_id=f.id(m.settlement_id, f"{path}.settlement_id"),
+        contract_size=f.decimal(m, "contract_size", path),
+        venue=m.venue,
+        inverse=m.inverse,
+    )
+
+
+def _perpetual(m: Any, path: str, f: Findings) -> domain.Details:
+    return domain.PerpetualDetails(
+        underlying_id=f.id(m.underlying_id, f"{path}.underlying_id"),
+        settlement_id=f.id(m.settlement_id, f"{path}.settlement_id"),
+        contract_size=f.decimal(m, "contract_size", path),
+        venue=m.venue,
+        inverse=m.inverse,
+    )
+
+
+def _option(m: Any, path: str, f: Findings) -> domain.Details:
+    return domain.OptionDetails(
+        underlying_id=f.id(m.underlying_id, f"{path}.underlying_id"),
+        expiry=f.time(m, "expiry", path),
+        strike=f.decimal(m, "strike", path),
+        right=f.enum(domain.OptionRight, m.right, f"{path}.right"),
+        style=f.enum(domain.ExerciseStyle, m.style, f"{path}.style"),
+        contract_size=f.decimal(m, "contract_size", path),
+        settlement_id=f.id(m.settlement_id, f"{path}.settlement_id"),
+        venue=m.venue,
+    )
+
+
+def _pair(m: Any, path: str, f: Findings) -> domain.Details:
+    return domain.PairDetails(f.id(m.base_id, f"{path}.base_id"), f.id(m.quote_id, f"{path}.quote_id"))
+
+
+_DETAILS: Final[dict[str, Callable[[Any, str, Findings], domain.Details]]] = {
+    "equity": lambda m, p, f: domain.EquityDetails(m.currency, m.country, m.sector, m.industry, m.issuer_lei),
+    "etf": lambda m, p, f: domain.EtfDetails(m.currency, m.country, f.id(m.index_id, f"{p}.index_id"), m.issuer_lei),
+    "fund": lambda m, p, f: domain.FundDetails(m.currency, m.country, m.issuer_lei),
+    "bond": _bond,
+    "index": lambda m, p, f: domain.IndexDetails(m.currency, m.provider),
+    "currency": _currency,
+    "fx_pair": _pair,
+    "spot_pair": _pair,
+    "token": _token,
+    "pool": _pool,
+    "lp_token": lambda m, p, f: domain.LpTokenDetails(f.id(m.pool_id, f"{p}.pool_id"), m.chain, m.address),
+    "future": _future,
+    "perpetual": _perpetual,
+    "option": _option,
+    "synthetic": lambda m, p, f: domain.SyntheticDetails(m.name),
+}

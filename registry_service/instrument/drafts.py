@@ -1,0 +1,141 @@
+"""Entries of a request made ready to be planned: read, checked and named, without asking the registry anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from alphapulse.domain import instruments as domain
+from alphapulse.domain.errors import FieldViolation, InvalidArgument
+from alphapulse.domain.identifiers import Level, Scheme
+from alphapulse.domain.identity import instrument_text, listing_text
+from alphapulse.domain.ids import Digest, InstrumentId, ListingId, sha256
+from registry_service.instrument.convert import Findings, instrument_of, listing_of, wire
+from registry_service.instrument.keys import SHARED, VENUE_SCOPED, truth_key
+from registry_service.instrument.rules import MAX_LISTINGS, Reference, references_of, violations_of
+from registry_service.storage.model import IdentifierKey
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An identifier that an entry says it bears."""
+
+    assertion: domain.IdentifierAssertion
+    key: IdentifierKey
+    exclusive: bool
+    """Whether two instruments cannot bear it at one time."""
+    listing: int | None
+    """Which listing of the entry it names; None: the instrument."""
+
+
+@dataclass(slots=True)
+class Draft:
+    """One entry, checked by itself. With violations nothing else of it counts."""
+
+    message: wire.Instrument
+    listing_messages: Sequence[wire.Listing]
+    violations: list[FieldViolation]
+    instrument: domain.Instrument
+    listings: list[domain.Listing]
+    text: str = ""
+    """The identity text."""
+    id: InstrumentId | None = None
+    listing_ids: tuple[ListingId, ...] = ()
+    """The listings' ids, as long as nothing collides."""
+    claims: tuple[Claim, ...] = ()
+    references: Sequence[Reference] = ()
+
+    @property
+    def hex(self) -> str:
+        """The minted id's text."""
+        return self.id.hex if self.id is not None else ""
+
+
+class Minter:
+    """Mints ids from identity texts. `digest` is SHA-256 but in tests that force collisions."""
+
+    def __init__(self, digest: Digest = sha256) -> None:
+        self._digest = digest
+
+    def instrument(self, text: str, salt: int = 0) -> InstrumentId:
+        """The id for an instrument's identity text."""
+        return InstrumentId.of(text, salt, digest=self._digest)
+
+    def listing(self, venue: str, symbol: str, instrument_id: InstrumentId, salt: int = 0) -> ListingId:
+        """The id of a listing."""
+        return ListingId.of(listing_text(venue, symbol, instrument_id), salt, digest=self._digest)
+
+
+def prepare(message: wire.Instrument, listings: Sequence[wire.Listing], minter: Minter) -> Draft:
+    """The draft of an entry; the message's identifiers are put into their canonical form."""
+    findings = Findings()
+    instrument = instrument_of(message, "instrument", findings)
+    read = [listing_of(one, f"listings[{at}]", findings) for at, one in enumerate(listings[: MAX_LISTINGS + 1])]
+    draft = Draft(message, listings, violations_of(instrument, read, findings), instrument, read)
+    if draft.violations:
+        return draft
+    try:
+        draft.text = instrument_text(instrument)
+    except InvalidArgument as error:
+        draft.violations = [one.under("instrument") for one in error.violations]
+        return draft
+    draft.id = minter.instrument(draft.text)
+    draft.listing_ids = tuple([minter.listing(one.venue, one.symbol, draft.id) for one in read])
+    draft.violations = _wrong_owner(draft)
+    draft.references = references_of(instrument)
+    draft.claims = tuple([_claim(one, read) for one in instrument.identifiers])
+    _canonical(draft)
+    return draft
+
+
+def listing_key_of(venue: str, symbol: str) -> IdentifierKey:
+    """Under which the listing's own symbol is asserted."""
+    return IdentifierKey(int(Scheme.EXCHANGE_SYMBOL), symbol, venue)
+
+
+def signed(key: int) -> int:
+    """A listing_key as the signed 64-bit number it is stored as."""
+    return key - (1 << 64) if key >= 1 << 63 else key
+
+
+def _claim(one: domain.IdentifierAssertion, listings: Sequence[domain.Listing]) -> Claim:
+    scheme = int(one.scheme)
+    target = None
+    if one.venue and one.level is Level.LISTING:
+        target = next((at for at, listing in enumerate(listings) if listing.venue == one.venue), None)
+    exclusive = scheme not in SHARED and (scheme not in VENUE_SCOPED or bool(one.venue))
+    return Claim(one, truth_key(scheme, one.value, one.venue), exclusive, target)
+
+
+def _wrong_owner(draft: Draft) -> list[FieldViolation]:
+    """A listing sent with an instrument lists that instrument; its instrument_id may be left out."""
+    return [
+        FieldViolation(
+            f"listings[{at}].instrument_id",
+            one.instrument_id.hex,
+            "listing-instrument",
+            f"it stands beside the instrument {draft.hex}",
+        )
+        for at, one in enumerate(draft.listings)
+        if one.instrument_id is not None and one.instrument_id != draft.id
+    ]
+
+
+def _canonical(draft: Draft) -> None:
+    """What the registry fills or spells itself, in the message that will be kept."""
+    message, instrument = draft.message, draft.instrument
+    message.status = instrument.status.value  # type: ignore[assignment]
+    source = message.source
+    for one, claim in zip(message.identifiers, draft.claims, strict=True):
+        one.value = claim.assertion.value
+        one.level = claim.assertion.level.value  # type: ignore[assignment]
+        if not one.source:
+            one.source = source
+        if one.HasField("recorded_to"):
+            one.ClearField("recorded_to")
+
+
+def span_start(claimed: datetime | None, ended: Sequence[datetime]) -> datetime | None:
+    """A venue's name that others bore before begins, without a date of its own, where the last of them ended."""
+    return claimed if claimed is not None or not ended else max(ended)

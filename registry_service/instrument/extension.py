@@ -1,0 +1,137 @@
+"""Extending an instrument that is registered: new identifiers, new listings, fields that were empty."""
+
+from __future__ import annotations
+
+from alphapulse.domain.identifiers import Level, Scheme
+from alphapulse.domain.instruments import IdentifierAssertion
+from registry_service.instrument.convert import moment, service, usual_level, wire
+from registry_service.instrument.drafts import Claim, listing_key_of
+from registry_service.instrument.holdings import Holdings
+from registry_service.instrument.merging import FEATURES, add_missing, merge_listing
+from registry_service.instrument.planning import Step
+from registry_service.instrument.rules import derived_mismatch
+from registry_service.storage.model import ChangeKind, Entity
+
+
+async def extend(step: Step, entity: Entity) -> None:
+    """Stages what the entry adds to the registered instrument; the outcome says whether it was anything."""
+    held = wire.Instrument.FromString(entity.body)
+    before = step.holdings.writes
+    targets = await _listings(step, held)
+    claims = await _new_claims(step, held, targets)
+    changed = add_missing(held, step.draft.message)
+    if claims or changed:
+        named = [step.target_of(claim, targets) for claim in claims]
+        for claim, target in zip(claims, named, strict=True):
+            held.identifiers.append(_message_of(step, claim, target))
+        revision = step.holdings.put_instrument(held, ChangeKind.UPDATED)
+        step.assert_claims(claims, named, revision)
+    step.result.listing_ids = targets
+    if step.result.outcome == service.REGISTRATION_OUTCOME_UNCHANGED and step.holdings.writes != before:
+        step.result.outcome = service.REGISTRATION_OUTCOME_EXTENDED
+
+
+async def _new_claims(step: Step, held: wire.Instrument, targets: list[str]) -> list[Claim]:
+    """The claims the instrument does not bear yet and nobody contests."""
+    contested = step.contested()
+    symbols = {listing_key_of(one.venue, one.symbol) for one in step.draft.listings}
+    known = [assertion_of(one) for one in held.identifiers]
+    found = []
+    for at, claim in enumerate(step.draft.claims):
+        one = claim.assertion
+        if at in contested:
+            await step.contested_claim(at, contested[at])
+        elif claim.key in symbols or step.holdings.bears(claim.key, step.id, one.valid_from, one.valid_to):
+            continue
+        elif why := derived_mismatch(known, one):
+            identifier = step.draft.message.identifiers[at]
+            await step.open(wire.COLLISION_KIND_DERIVED_ID_MISMATCH, identifier, [step.id], (), why)
+        else:
+            found.append(claim)
+    return found
+
+
+async def _listings(step: Step, held: wire.Instrument) -> list[str]:
+    """Stages new and changed listings; the ids of all, an empty text for one that is kept in a case."""
+    targets = []
+    for at, sent in enumerate(step.draft.listing_messages):
+        listing_id, entity, collided = await step.find_listing(at)
+        if entity is not None:
+            await change_listing(step, at, wire.Listing.FromString(entity.body), sent, held)
+            targets.append(listing_id.hex)
+            continue
+        listing = await step.name_listing(at, listing_id, collided)
+        targets.append(listing.listing_id if listing is not None else "")
+        if listing is not None:
+            step.stage_listing(listing, held)
+    return targets
+
+
+async def change_listing(step: Step, at: int, held: wire.Listing, sent: wire.Listing, owner: wire.Instrument) -> None:
+    """Stages what the entry changes of a registered listing."""
+    was_delisted = held.status == wire.LISTING_STATUS_DELISTED
+    source = step.draft.listings[at].source or step.draft.message.source
+    changed = merge_listing(held, sent, source, step.holdings.now)
+    if not changed:
+        return
+    if was_delisted and held.status != wire.LISTING_STATUS_DELISTED:
+        key = listing_key_of(held.venue, held.symbol)
+        rows = step.holdings.holders(key, step.id, step.holdings.now, None)
+        if rows:
+            await step.contested_listing(at, rows)
+            return
+    put_changed_listing(step.holdings, held, changed, owner)
+
+
+def put_changed_listing(
+    holdings: Holdings, held: wire.Listing, changed: frozenset[str], owner: wire.Instrument
+) -> None:
+    """Stages a changed listing: its definition_version, and the span in which it bears its symbol."""
+    if changed & FEATURES:
+        held.definition_version += 1
+    retired = "status" in changed and held.status == wire.LISTING_STATUS_DELISTED
+    revision = holdings.put_listing(held, ChangeKind.RETIRED if retired else ChangeKind.UPDATED, owner)
+    if changed & {"status", "valid_from", "valid_to"}:
+        _respan(holdings, held, revision, relisted="status" in changed and not retired)
+
+
+def _respan(holdings: Holdings, held: wire.Listing, revision: int, *, relisted: bool) -> None:
+    """Closes what was known of the symbol's span and asserts what is known now; earlier spans stay."""
+    key = listing_key_of(held.venue, held.symbol)
+    start = moment(held.valid_from) if held.HasField("valid_from") else None
+    end = moment(held.valid_to) if held.HasField("valid_to") else None
+    own = [row for row in holdings.names.get(key, ()) if row.target_id == held.listing_id]
+    current = [row for row in own if row.valid_to is None or row.valid_to > holdings.now or not relisted]
+    if relisted and not current:
+        holdings.assert_name(holdings.symbol_row(held, revision, holdings.now, end), key)
+        return
+    for row in current[-1:]:
+        first = start if start is not None else row.valid_from
+        if (first, end) == (row.valid_from, row.valid_to):
+            continue
+        holdings.close_name(row, key, revision)
+        if first is None or end is None or first < end:
+            holdings.assert_name(holdings.symbol_row(held, revision, first, end), key)
+
+
+def assertion_of(one: wire.IdentifierAssertion) -> IdentifierAssertion:
+    """The domain value of a stored assertion."""
+    scheme = Scheme(one.scheme)
+    return IdentifierAssertion(
+        scheme,
+        one.value,
+        Level(one.level) if one.level else usual_level(scheme, one.venue),
+        moment(one.valid_from) if one.HasField("valid_from") else None,
+        moment(one.valid_to) if one.HasField("valid_to") else None,
+        one.source,
+        one.venue,
+    )
+
+
+def _message_of(step: Step, claim: Claim, target: str) -> wire.IdentifierAssertion:
+    at = step.draft.claims.index(claim)
+    message = wire.IdentifierAssertion()
+    message.CopyFrom(step.draft.message.identifiers[at])
+    message.target_id = target
+    message.ClearField("recorded_from")
+    return message

@@ -1,0 +1,52 @@
+"""The names under which answers are cached, and the keys identifiers are found by in the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from alphapulse.domain.identifiers import Scheme
+from registry_service.instrument.convert import wire
+from registry_service.storage.model import IdentifierKey
+
+VENUE_SCOPED: Final = frozenset({int(Scheme.TICKER), int(Scheme.EXCHANGE_SYMBOL)})
+"""The schemes whose names mean something only together with a venue."""
+
+SHARED: Final = frozenset({int(Scheme.LEI), int(Scheme.CFI), int(Scheme.MIC), int(Scheme.CAIP2)})
+"""The schemes that name issuers, kinds, venues or chains: many instruments bear one name."""
+
+PREFIXES: Final[dict[int, str]] = {int(scheme): f"{scheme.name.lower()}/" for scheme in Scheme}
+"""What a cached answer's key begins with; the value follows, after the venue and a slash for venue-scoped schemes."""
+
+
+def answer_key(scheme: int, value: str, venue: str = "") -> str:
+    """The key of the cached look-up answer. A venue holds no slash, so that no two questions share a key."""
+    if scheme in VENUE_SCOPED:
+        return f"{PREFIXES[scheme]}{venue}/{value}"
+    return PREFIXES[scheme] + value
+
+
+def truth_key(scheme: int, value: str, venue: str = "") -> IdentifierKey:
+    """The key under which the store finds the assertions; the venue counts for venue-scoped schemes alone."""
+    return IdentifierKey(scheme, value, venue if scheme in VENUE_SCOPED else "")
+
+
+def entry_key(instrument_id: str) -> str:
+    """The key of the cached instrument with its listings."""
+    return f"entry/{instrument_id}"
+
+
+def name_keys(scheme: int, value: str, venue: str) -> tuple[str, ...]:
+    """Every cached answer that one assertion takes part in."""
+    if scheme in VENUE_SCOPED and venue:
+        return answer_key(scheme, value, venue), answer_key(scheme, value)
+    return (answer_key(scheme, value),)
+
+
+def entry_keys(instrument: wire.Instrument, listings: Iterable[wire.Listing]) -> Iterator[str]:
+    """Every cached answer that shows this instrument: a change of it or of any of its listings voids them all."""
+    yield entry_key(instrument.instrument_id)
+    for one in instrument.identifiers:
+        yield from name_keys(one.scheme, one.value, one.venue)
+    for listing in listings:
+        yield from name_keys(Scheme.EXCHANGE_SYMBOL, listing.symbol, listing.venue)

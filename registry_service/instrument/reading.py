@@ -1,0 +1,218 @@
+"""Reads of entries: one by id, pages of many, search by name, history, collision cases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from alphapulse.domain.errors import InvalidArgument, NotFound
+from alphapulse.domain.identifiers import Scheme, identifier_type
+from alphapulse.domain.ids import InstrumentId, ListingId
+from registry_service.calls import Calls, page_size, search_limit
+from registry_service.instrument.convert import Findings, moment, service, wire
+from registry_service.instrument.drafts import signed
+from registry_service.instrument.facets import filter_query, group, require
+from registry_service.instrument.framing import chunk, entry, number, text
+from registry_service.instrument.keys import entry_key
+from registry_service.instrument.outcomes import holds_at
+from registry_service.instrument.watch import encode_change
+from registry_service.resources import RegistryResources
+from registry_service.storage.model import CachedAnswer, Entity, EntityKind, IdentifierKey, Query
+
+_NAMING: Final = tuple(scheme for scheme in Scheme if scheme not in (Scheme.CFI, Scheme.MIC, Scheme.CAIP2))
+_CASES_AT_ONCE: Final = 1000
+
+
+class Reading:
+    """The reads of the slice; answers are serialized responses."""
+
+    def __init__(self, resources: RegistryResources, calls: Calls) -> None:
+        self._resources = resources
+        self._store = resources.store
+        self._calls = calls
+
+    async def instrument(self, request: service.GetInstrumentRequest) -> bytes:
+        """GetInstrument. Raises NotFound."""
+        wanted = InstrumentId.parse(request.instrument_id, "instrument_id").hex
+        findings = Findings()
+        as_of, known_at = findings.time(request, "as_of", ""), findings.time(request, "known_at", "")
+        require(findings)
+        minimum = await self._calls.fresh(request.read)
+        if as_of is None and known_at is None:
+            key = entry_key(wanted)
+            body = await self._resources.cache.get(key, self._load, min_revision=minimum)
+        else:
+            revision = await self._store.revision_at(known_at) if known_at is not None else self._now(minimum)
+            body = (await self._entries([wanted], revision, as_of)).get(wanted, b"")
+        if not body:
+            raise NotFound(f"no instrument {wanted} is registered", metadata={"instrument_id": wanted})
+        return body
+
+    async def listing(self, request: service.GetListingRequest) -> bytes:
+        """GetListing by id or key. Raises NotFound."""
+        minimum = await self._calls.fresh(request.read)
+        which = request.WhichOneof("listing")
+        if which is None:
+            raise InvalidArgument.field("listing_id", "", "required", "a listing_id or a listing_key")
+        revision = self._now(minimum)
+        if which == "listing_key":
+            key, shown = signed(request.listing_key), str(request.listing_key)
+            held = (await self._store.by_sort_key(EntityKind.LISTING, [key])).get(key)
+        else:
+            shown = ListingId.parse(request.listing_id, "listing_id").hex
+            held = (await self._store.get(EntityKind.LISTING, [shown])).get(shown)
+        if held is None:
+            raise NotFound(f"no listing {shown} is registered", metadata={which: shown})
+        owner = (await self._store.get(EntityKind.INSTRUMENT, [held.parent_id]))[held.parent_id]
+        return chunk(1, held.body) + chunk(2, owner.body) + text(3, self._calls.token(revision))
+
+    async def instruments(self, request: service.ListInstrumentsRequest) -> bytes:
+        """ListInstruments."""
+        page = await self._calls.page(request, filter_query(request.filter), "instruments")
+        listings: Mapping[str, Sequence[Entity]] = {}
+        if request.with_listings and page.entities:
+            ids = [one.entity_id for one in page.entities]
+            listings = await self._store.children(EntityKind.LISTING, ids, page.revision)
+        entries = [chunk(1, entry(one, listings.get(one.entity_id, ()))) for one in page.entities]
+        tail = text(2, page.next_token) + number(3, page.total) + text(4, self._calls.token(page.revision))
+        return b"".join(entries) + tail
+
+    async def listings(self, request: service.ListListingsRequest) -> bytes:
+        """ListListings."""
+        for at, one in enumerate(request.instrument_ids):
+            InstrumentId.parse(one, f"instrument_ids[{at}]")
+        groups = (group("venue", request.venues), group("status", request.statuses))
+        query = Query(
+            EntityKind.LISTING, tuple([one for one in groups if one]), parent_ids=tuple(request.instrument_ids)
+        )
+        page = await self._calls.page(request, query, "listings")
+        tail = text(2, page.next_token) + number(3, page.total) + text(4, self._calls.token(page.revision))
+        return b"".join([chunk(1, one.body) for one in page.entities]) + tail
+
+    async def search(self, request: service.SearchInstrumentsRequest) -> bytes:
+        """SearchInstruments: who bears exactly this identifier first, then names by likeness."""
+        limit = search_limit(request.query, request.limit)
+        query = filter_query(request.filter)
+        findings = Findings()
+        as_of = findings.time(request, "as_of", "")
+        require(findings)
+        minimum = await self._calls.fresh(request.read)
+        revision = self._now(minimum)
+        hits: dict[str, tuple[Entity, float, str]] = {}
+        for held, why in await self._bearers(request.query.strip(), query, revision, as_of):
+            hits.setdefault(held.entity_id, (held, 1.0, why))
+        for match in await self._store.search(request.query, query, limit):
+            why = f"name: trigram {match.score:.2f}"
+            hits.setdefault(match.entity.entity_id, (match.entity, match.score, why))
+        shown = list(hits.values())[:limit]
+        listings: Mapping[str, Sequence[Entity]] = {}
+        if shown:
+            listings = await self._store.children(EntityKind.LISTING, [one[0].entity_id for one in shown], revision)
+        parts = []
+        for held, score, why in shown:
+            head = service.SearchHit(score=score, why=why).SerializeToString()
+            parts.append(chunk(1, chunk(1, entry(held, listings.get(held.entity_id, ()))) + head))
+        return b"".join(parts) + text(2, self._calls.token(revision))
+
+    async def history(self, request: service.GetInstrumentHistoryRequest) -> bytes:
+        """GetInstrumentHistory, newest first. Raises NotFound for an id nobody ever had."""
+        wanted = InstrumentId.parse(request.instrument_id, "instrument_id").hex
+        changes, following = await self._calls.history(wanted, request.page_size, request.page_token)
+        if not changes and not request.page_token:
+            raise NotFound(f"no instrument {wanted} is registered", metadata={"instrument_id": wanted})
+        return b"".join([chunk(1, encode_change(one)) for one in changes]) + text(2, following)
+
+    async def cases(self, request: service.ListCollisionCasesRequest) -> bytes:
+        """ListCollisionCases, newest first: cases are few, so they are sorted here."""
+        size = page_size(request.page_size)
+        scope = service.ListCollisionCasesRequest(
+            states=request.states, kinds=request.kinds, instrument_id=request.instrument_id
+        )
+        filter_bytes = b"cases\0" + scope.SerializeToString(deterministic=True)
+        revision, before = await self._store.revision(), 1 << 62
+        if request.page_token:
+            place = self._resources.tokens.read_page(request.page_token, filter_bytes)
+            revision, before = place.revision, int(place.after)
+        groups = [group("state", request.states), group("kind", request.kinds)]
+        if request.instrument_id:
+            wanted = InstrumentId.parse(request.instrument_id, "instrument_id").hex
+            groups.append((f"instrument:{wanted}",))
+        query = Query(EntityKind.COLLISION_CASE, tuple([one for one in groups if one]))
+        found: list[Entity] = []
+        while page := await self._store.page(
+            query, after_id=found[-1].entity_id if found else "", limit=_CASES_AT_ONCE, at_revision=revision
+        ):
+            found.extend(page)
+        rest = [one for one in sorted(found, key=lambda one: -one.revision) if one.revision < before]
+        shown = rest[:size]
+        following = ""
+        if len(rest) > size:
+            after = str(shown[-1].revision)
+            following = self._resources.tokens.page(filter_bytes, revision=revision, after=after)
+        return b"".join([chunk(1, one.body) for one in shown]) + text(2, following)
+
+    async def case(self, request: service.GetCollisionCaseRequest) -> bytes:
+        """GetCollisionCase. Raises NotFound."""
+        held = (await self._store.get(EntityKind.COLLISION_CASE, [request.case_id[:64]])).get(request.case_id)
+        if held is None:
+            raise NotFound(f"no collision case {request.case_id[:64]!r} was opened")
+        return chunk(1, held.body)
+
+    async def _load(self, keys: Sequence[str]) -> Mapping[str, CachedAnswer]:
+        revision = self._now(0)
+        ids = {key: key.partition("/")[2] for key in keys}
+        found = await self._entries(list(ids.values()), revision, None)
+        return {key: CachedAnswer(found.get(one, b""), revision) for key, one in ids.items()}
+
+    async def _entries(self, ids: Sequence[str], revision: int, as_of: datetime | None) -> dict[str, bytes]:
+        """GetInstrumentResponses by id, each naming the revision it was read at."""
+        held = await self._store.get(EntityKind.INSTRUMENT, ids, revision)
+        listings = await self._store.children(EntityKind.LISTING, ids, revision) if held else {}
+        token = text(2, self._calls.token(revision))
+        found = {}
+        for one, instrument in held.items():
+            below = listings.get(one, ())
+            if as_of is not None:
+                instrument, below = _valid(instrument, below, as_of)
+            found[one] = chunk(1, entry(instrument, below)) + token
+        return found
+
+    async def _bearers(
+        self, name: str, query: Query, revision: int, as_of: datetime | None
+    ) -> list[tuple[Entity, str]]:
+        """Who bears exactly this text as an identifier, among those the filter lets through."""
+        keys = [IdentifierKey(int(one), identifier_type(one).normalised(name)) for one in _NAMING if _could(one, name)]
+        whys: dict[str, str] = {}
+        for key, rows in (await self._store.identifiers(keys, revision) if keys else {}).items():
+            for row in rows:
+                if as_of is None or holds_at(row, as_of):
+                    whys.setdefault(row.instrument_id, f"identifier: {Scheme(key.scheme).name} {key.value}")
+        if not whys:
+            return []
+        wanted = replace(query, ids=tuple(whys))
+        found = await self._store.page(wanted, after_id="", limit=100, at_revision=revision)
+        return [(one, whys[one.entity_id]) for one in found]
+
+    def _now(self, minimum: int) -> int:
+        return max(self._resources.feed.applied_revision, minimum)
+
+
+def _could(scheme: Scheme, name: str) -> bool:
+    return identifier_type(scheme).is_valid(name)
+
+
+def _valid(instrument: Entity, listings: Sequence[Entity], as_of: datetime) -> tuple[Entity, Sequence[Entity]]:
+    """Without the identifiers and listings that were not valid at a time."""
+    message = wire.Instrument.FromString(instrument.body)
+    kept = [one for one in message.identifiers if _held_then(one, as_of)]
+    del message.identifiers[:]
+    message.identifiers.extend(kept)
+    shown = [one for one in listings if _held_then(wire.Listing.FromString(one.body), as_of)]
+    return replace(instrument, body=message.SerializeToString()), shown
+
+
+def _held_then(one: wire.IdentifierAssertion | wire.Listing, as_of: datetime) -> bool:
+    started = not one.HasField("valid_from") or moment(one.valid_from) <= as_of
+    return started and (not one.HasField("valid_to") or as_of < moment(one.valid_to))

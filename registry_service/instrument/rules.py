@@ -1,0 +1,158 @@
+"""What a registration must keep to: every broken rule at once, with the paths of the request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from alphapulse.domain import instruments as domain
+from alphapulse.domain.asset_class import AssetClass
+from alphapulse.domain.errors import AlphaPulseError, FieldViolation, InvalidArgument, ReferenceWrongClass
+from alphapulse.domain.identifiers import Isin, Level, Scheme
+from alphapulse.domain.validation import validate_instrument, validate_listing
+from registry_service.instrument.convert import Findings
+
+MAX_LISTINGS: Final = 1000
+"""Listings of one entry."""
+
+_MONEY: Final = frozenset({AssetClass.CURRENCY, AssetClass.TOKEN, AssetClass.LP_TOKEN})
+_ANY: Final = frozenset(AssetClass)
+_ALLOWED: Final[dict[str, frozenset[AssetClass]]] = {
+    "index_id": frozenset({AssetClass.INDEX}),
+    "base_id": _MONEY,
+    "quote_id": _MONEY,
+    "asset_ids": _MONEY,
+    "pool_id": frozenset({AssetClass.POOL}),
+    "underlying_id": _ANY,
+    "settlement_id": _MONEY,
+}
+_REFERRING: Final = {
+    kind: tuple(name for name in kind.__slots__ if name in _ALLOWED) for kind in domain.DETAILS_OF.values()
+}
+_FIAT_ALONE: Final = frozenset({AssetClass.CURRENCY})
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Another instrument that an entry names by its id, and the classes that can stand there."""
+
+    field: str
+    id: str
+    allowed: frozenset[AssetClass]
+
+
+def violations_of(
+    instrument: domain.Instrument, listings: Sequence[domain.Listing], findings: Findings
+) -> list[FieldViolation]:
+    """Everything that is wrong with an entry by itself; what `findings` met while reading it stands first."""
+    found = findings.found
+    found.extend(_without(found, validate_instrument(instrument)))
+    found.extend(_derived(instrument.identifiers))
+    if len(listings) > MAX_LISTINGS:
+        found.append(_violation("listings", len(listings), "too-many", f"at most {MAX_LISTINGS} listings of an entry"))
+    seen: dict[tuple[str, str], int] = {}
+    for at, listing in enumerate(listings[:MAX_LISTINGS]):
+        found.extend(_without(found, validate_listing(listing, f"listings[{at}]")))
+        earlier = seen.setdefault((listing.venue, listing.symbol), at)
+        if earlier != at:
+            rule = f"listings[{earlier}] has the same venue and symbol"
+            found.append(_violation(f"listings[{at}].symbol", listing.symbol, "listing-duplicate", rule))
+    return found
+
+
+def references_of(instrument: domain.Instrument) -> list[Reference]:
+    """The ids an instrument names; empty for most."""
+    details, kind = instrument.details, instrument.asset_class
+    names = _REFERRING.get(type(details), ()) if details is not None else ()
+    if not names and not instrument.successor_ids:
+        return []
+    path = f"instrument.{kind.name.lower() if kind is not None else ''}"
+    found: list[Reference] = []
+    for name in names:
+        allowed = _FIAT_ALONE if kind is AssetClass.FX_PAIR else _ALLOWED[name]
+        value = getattr(details, name)
+        if isinstance(value, tuple):
+            found.extend(Reference(f"{path}.{name}[{at}]", one.hex, allowed) for at, one in enumerate(value))
+        elif value is not None:
+            found.append(Reference(f"{path}.{name}", value.hex, allowed))
+    for at, one in enumerate(instrument.successor_ids):
+        found.append(Reference(f"instrument.successor_ids[{at}]", one.hex, _ANY))
+    return found
+
+
+def unknown_reference(reference: Reference) -> FieldViolation:
+    """Nobody has that id."""
+    return _violation(reference.field, reference.id, "reference-unknown", "no instrument with this id is registered")
+
+
+def wrong_reference(reference: Reference, actual: AssetClass) -> FieldViolation:
+    """The instrument exists and is of a class that cannot stand there."""
+    allowed = ", ".join(one.name for one in sorted(reference.allowed))
+    return _violation(reference.field, reference.id, "reference-class", f"it is {actual.name}, expected {allowed}")
+
+
+def refusal(violations: Sequence[FieldViolation]) -> AlphaPulseError:
+    """The error for these violations: ReferenceWrongClass where nothing else is wrong."""
+    error = InvalidArgument.of(violations)
+    if all(one.rule == "reference-class" for one in violations):
+        return ReferenceWrongClass(error.message, violations=violations)
+    return error
+
+
+def derived_mismatch(held: Iterable[domain.IdentifierAssertion], claim: domain.IdentifierAssertion) -> str:
+    """The ISIN (or the name inside it) that contradicts a claim, among what is held; empty where none does."""
+    for one in held:
+        if not overlap(one.valid_from, one.valid_to, claim.valid_from, claim.valid_to):
+            continue
+        isin, other = (one, claim) if one.scheme is Scheme.ISIN else (claim, one)
+        if isin.scheme is not Scheme.ISIN or other.level is not Level.INSTRUMENT:
+            continue
+        if other.scheme is Scheme.CUSIP:
+            inside = Isin.parse(isin.value).cusip()
+        elif other.scheme is Scheme.SEDOL:
+            sedol = Isin.parse(isin.value).sedol()
+            if sedol is not None and sedol.value != other.value:
+                return f"the ISIN {isin.value} holds the SEDOL {sedol.value}"
+            continue
+        else:
+            continue
+        if inside is not None and inside.value != other.value:
+            return f"the ISIN {isin.value} holds the CUSIP {inside.value}"
+    return ""
+
+
+def overlap(
+    one_from: datetime | None, one_to: datetime | None, other_from: datetime | None, other_to: datetime | None
+) -> bool:
+    """Whether two spans, each with its start and without its end, share an instant."""
+    return (one_to is None or other_from is None or other_from < one_to) and (
+        other_to is None or one_from is None or one_from < other_to
+    )
+
+
+def _derived(identifiers: Sequence[domain.IdentifierAssertion]) -> list[FieldViolation]:
+    """A CUSIP or SEDOL that is not the one inside an ISIN of the same entry: one of the two is wrong."""
+    isins = [one for one in identifiers if one.scheme is Scheme.ISIN and Isin.is_valid(one.value)]
+    found = []
+    for at, one in enumerate(identifiers):
+        if isins and one.scheme in (Scheme.CUSIP, Scheme.SEDOL) and (why := derived_mismatch(isins, one)):
+            path = f"instrument.identifiers[{at}].value"
+            found.append(_violation(path, one.value, "derived-id-mismatch", why))
+    return found
+
+
+def _without(known: Sequence[FieldViolation], more: Iterable[FieldViolation]) -> list[FieldViolation]:
+    """The violations of fields about which nothing is said yet: a field that cannot be read is not missing, too."""
+    fields = {(one.field, one.rule) for one in known}
+    named = {one.field for one in known}
+    return [
+        one
+        for one in more
+        if (one.field, one.rule) not in fields and not (one.rule == "required" and one.field in named)
+    ]
+
+
+def _violation(field: str, value: object, rule: str, description: str) -> FieldViolation:
+    return FieldViolation(field, str(value), rule, description)

@@ -1,0 +1,205 @@
+"""UpdateInstrument and UpdateListing: named fields replaced, identity left alone, identifiers closed rather than lost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from google.protobuf.field_mask_pb2 import FieldMask
+
+from alphapulse.domain.asset_class import SECURITIES, AssetClass
+from alphapulse.domain.errors import Collision, FieldViolation, InvalidArgument, NotFound
+from alphapulse.domain.ids import InstrumentId, ListingId
+from alphapulse.domain.validation import validate_listing
+from registry_service.calls import check_etag
+from registry_service.instrument.convert import Findings, listing_of, service, wire
+from registry_service.instrument.drafts import Draft, Minter, listing_key_of, prepare
+from registry_service.instrument.extension import put_changed_listing
+from registry_service.instrument.facets import require
+from registry_service.instrument.holdings import Holdings
+from registry_service.instrument.keys import truth_key
+from registry_service.instrument.merging import change_status
+from registry_service.instrument.planning import Registered, Step
+from registry_service.instrument.rules import refusal, unknown_reference, wrong_reference
+from registry_service.storage.model import ChangeKind, Entity, EntityKind, IdentifierKey, IdentifierRow, WriteSession
+
+_DETAILS: Final = frozenset(one.name for one in wire.Instrument.DESCRIPTOR.oneofs_by_name["details"].fields)
+INSTRUMENT_FIELDS: Final = frozenset({"name", "status", "successor_ids", "identifiers"}) | _DETAILS
+LISTING_FIELDS: Final = frozenset({"status", "rules", "fees", "primary", "valid_from", "valid_to"})
+_ENDED: Final = frozenset({wire.INSTRUMENT_STATUS_EXPIRED, wire.INSTRUMENT_STATUS_RETIRED})
+
+
+async def update_instrument(
+    session: WriteSession, request: service.UpdateInstrumentRequest, minter: Minter
+) -> wire.Instrument:
+    """Stages the changed instrument. Raises NotFound, StaleEtag, InvalidArgument, ReferenceWrongClass, Collision."""
+    instrument_id = InstrumentId.parse(request.instrument.instrument_id, "instrument.instrument_id")
+    _check_mask(request.update_mask, wire.Instrument, INSTRUMENT_FIELDS)
+    held = (await session.get(EntityKind.INSTRUMENT, [instrument_id.hex])).get(instrument_id.hex)
+    if held is None:
+        raise NotFound(f"no instrument {instrument_id.hex} is registered")
+    before, message = wire.Instrument.FromString(held.body), wire.Instrument.FromString(held.body)
+    check_etag(request.write.etag, before.etag)
+    request.update_mask.MergeMessage(
+        request.instrument, message, replace_message_field=True, replace_repeated_field=True
+    )
+    holdings = Holdings(session)
+    await holdings.load_children([instrument_id.hex])
+    listings = [wire.Listing.FromString(one.body) for one in holdings.children.get(instrument_id.hex, {}).values()]
+    draft = await _checked(holdings, message, before, listings, minter)
+    if "identifiers" in request.update_mask.paths:
+        await _replace_identifiers(holdings, draft, before, instrument_id, minter)
+    elif message == before:
+        return before
+    ended = message.status in _ENDED and before.status not in _ENDED
+    if holdings.writes == 0:
+        holdings.put_instrument(message, ChangeKind.RETIRED if ended else ChangeKind.UPDATED)
+    return message
+
+
+async def _checked(
+    holdings: Holdings,
+    message: wire.Instrument,
+    before: wire.Instrument,
+    listings: Sequence[wire.Listing],
+    minter: Minter,
+) -> Draft:
+    """The draft of the changed instrument: all its rules, and its identity as it was."""
+    draft = prepare(message, listings, minter)
+    violations = [one for one in draft.violations if one.rule != "listing-instrument"]
+    if not violations:
+        await holdings.load([draft], ())
+        for one in draft.references:
+            kind = holdings.class_of(one.id)
+            if kind is None:
+                violations.append(unknown_reference(one))
+            elif kind not in one.allowed:
+                violations.append(wrong_reference(one, kind))
+        if AssetClass(before.asset_class) not in SECURITIES and draft.text != before.identity_text:
+            rule = f"the identity is {before.identity_text}; another one is another instrument"
+            violations.append(FieldViolation("update_mask", draft.text, "identity-field", rule))
+    if violations:
+        raise refusal(violations)
+    return draft
+
+
+async def _replace_identifiers(
+    holdings: Holdings, draft: Draft, before: wire.Instrument, instrument_id: InstrumentId, minter: Minter
+) -> None:
+    """Closes what is no longer claimed, asserts what is new, and leaves alone what is the same."""
+    step = Step(holdings, minter, draft, instrument_id, Registered(service.REGISTRATION_OUTCOME_UNCHANGED))
+    message = draft.message
+    old = {_name(one): one for one in before.identifiers}
+    symbols = {listing_key_of(one.venue, one.symbol) for one in draft.listings}
+    gone = [one for name, one in old.items() if name not in {_name(new) for new in message.identifiers}]
+    closing = [] if not gone else await _rows_of(holdings, gone, step.id, symbols)
+    for key, row in closing:
+        holdings.names[key] = [one for one in holdings.names.get(key, ()) if one != row]
+    if contested := step.contested():
+        at, rows = next(iter(contested.items()))
+        claim = message.identifiers[at]
+        raise Collision(
+            f"{claim.value} is borne by {rows[0].instrument_id}; nothing was changed",
+            metadata={"holder": rows[0].instrument_id, "field": f"instrument.identifiers[{at}].value"},
+        )
+    listing_ids = [one.listing_id for one in draft.listing_messages]
+    targets = [step.target_of(claim, listing_ids) for claim in draft.claims]
+    for one, target in zip(message.identifiers, targets, strict=True):
+        one.target_id = target
+        known = old.get(_name(one))
+        if known is not None:
+            one.recorded_from.CopyFrom(known.recorded_from)
+        else:
+            one.ClearField("recorded_from")
+    if message == before:
+        return
+    ended = message.status in _ENDED and before.status not in _ENDED
+    # The names it no longer bears have to forget it, too.
+    revision = holdings.put_instrument(message, ChangeKind.RETIRED if ended else ChangeKind.UPDATED, also=before)
+    for key, row in closing:
+        holdings.close_name(row, key, revision)
+    step.assert_claims(draft.claims, targets, revision)
+
+
+async def _rows_of(
+    holdings: Holdings, gone: Sequence[wire.IdentifierAssertion], who: str, symbols: set[IdentifierKey]
+) -> list[tuple[IdentifierKey, IdentifierRow]]:
+    """The assertions behind identifiers that are claimed no longer; a listing's own symbol is the listing's to end."""
+    keys = {IdentifierKey(*_name(one)[:3]): one for one in gone}
+    found: list[tuple[IdentifierKey, IdentifierRow]] = []
+    for key, rows in (await holdings.session.identifiers(list(keys))).items():
+        holdings.names.setdefault(key, list(rows))
+        own = [row for row in rows if row.instrument_id == who and key not in symbols]
+        for one in gone:
+            if IdentifierKey(*_name(one)[:3]) == key:
+                found.extend((key, row) for row in own if len(own) == 1 or _same_span(row, one))
+    return list(dict.fromkeys(found))
+
+
+def _same_span(row: IdentifierRow, one: wire.IdentifierAssertion) -> bool:
+    start = one.valid_from.ToNanoseconds() if one.HasField("valid_from") else None
+    return start is None or (row.valid_from is not None and round(row.valid_from.timestamp() * 1e6) == start // 1000)
+
+
+def _name(one: wire.IdentifierAssertion) -> tuple[Any, ...]:
+    key = truth_key(one.scheme, one.value, one.venue)
+    start = one.valid_from.ToNanoseconds() if one.HasField("valid_from") else None
+    end = one.valid_to.ToNanoseconds() if one.HasField("valid_to") else None
+    return key.scheme, key.value, key.venue, one.level, start, end
+
+
+async def update_listing(session: WriteSession, request: service.UpdateListingRequest) -> wire.Listing:
+    """Stages the changed listing. Raises NotFound, StaleEtag, InvalidArgument, Collision."""
+    listing_id = ListingId.parse(request.listing.listing_id, "listing.listing_id")
+    _check_mask(request.update_mask, wire.Listing, LISTING_FIELDS)
+    held = (await session.get(EntityKind.LISTING, [listing_id.hex])).get(listing_id.hex)
+    if held is None:
+        raise NotFound(f"no listing {listing_id.hex} is registered")
+    before, message = wire.Listing.FromString(held.body), wire.Listing.FromString(held.body)
+    check_etag(request.write.etag, before.etag)
+    request.update_mask.MergeMessage(request.listing, message, replace_message_field=True, replace_repeated_field=True)
+    if message.status != before.status:
+        status, message.status = message.status, before.status
+        change_status(message, status, session.now)
+    findings = Findings()
+    listing = listing_of(message, "listing", findings)
+    findings.found.extend(validate_listing(listing, "listing"))
+    if not request.listing.status and "status" in request.update_mask.paths:
+        findings.add("listing.status", 0, "required", "the mask names the status and none is given")
+    require(findings)
+    if message == before:
+        return before
+    holdings = Holdings(session)
+    key = listing_key_of(message.venue, message.symbol)
+    holdings.names[key] = list((await session.identifiers([key])).get(key, ()))
+    returns = before.status == wire.LISTING_STATUS_DELISTED != message.status
+    if returns and (rows := holdings.holders(key, message.instrument_id, session.now, None)):
+        raise Collision(
+            f"{message.symbol} at {message.venue} lists {rows[0].instrument_id} now; nothing was changed",
+            metadata={"holder": rows[0].instrument_id, "field": "listing.status"},
+        )
+    owner = await _owner(holdings, message.instrument_id)
+    changed = [name for name in LISTING_FIELDS if getattr(message, name) != getattr(before, name)]
+    changed += [name for name in ("valid_from", "valid_to") if message.HasField(name) != before.HasField(name)]
+    put_changed_listing(holdings, message, frozenset(changed), owner)
+    return message
+
+
+async def _owner(holdings: Holdings, instrument_id: str) -> wire.Instrument:
+    held: Entity | None = await holdings.instrument(instrument_id)
+    assert held is not None, f"listing without its instrument {instrument_id}"
+    return wire.Instrument.FromString(held.body)
+
+
+def _check_mask(mask: FieldMask, kind: type[Any], allowed: frozenset[str]) -> None:
+    """InvalidArgument for a mask without fields, or with some that do not exist or may not be changed."""
+    found = []
+    if not mask.paths:
+        found.append(FieldViolation("update_mask", "", "required", "the mask names the fields to change"))
+    for path in mask.paths:
+        if path.partition(".")[0] not in allowed or not FieldMask(paths=[path]).IsValidForDescriptor(kind.DESCRIPTOR):
+            known = ", ".join(sorted(allowed))
+            rule = f"it cannot be changed; fields that can: {known}"
+            found.append(FieldViolation("update_mask", path, "mask-field", rule))
+    if found:
+        raise InvalidArgument.of(found)
