@@ -1,0 +1,225 @@
+"""`alphapulse demo`: everything, for a while, with a live view and a summary."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import click
+from rich.console import Console
+from rich.live import Live
+
+from alphapulse_cli.commands.up import seed_addresses
+from alphapulse_cli.demo import summary as summaries
+from alphapulse_cli.demo import view
+from alphapulse_cli.demo.account import RelayAccount
+from alphapulse_cli.demo.figures import FigureReader, Figures
+from alphapulse_cli.demo.rates import Rates
+from alphapulse_cli.demo.strategy_feed import StrategyFeed
+from alphapulse_cli.platform import Platform, PlatformError, PlatformOptions
+from alphapulse_cli.platform.plan import Transport
+from alphapulse_cli.seed import seed_all
+
+STRATEGY: Final = Path(__file__).resolve().parents[2] / "examples" / "momentum.py"
+_STREAMS_EVERY: Final = 0.5
+_REGISTRIES_EVERY: Final = 2.0
+_LINE_EVERY: Final = 5.0
+
+
+class Demo:
+    """A platform, what is known of it, and how it is shown."""
+
+    def __init__(self, platform: Platform, console: Console, seconds: float | None) -> None:
+        self._platform = platform
+        self._console = console
+        self._seconds = seconds
+        self._account = RelayAccount()
+        self._feed = StrategyFeed(platform.stats_file)
+        self._rates = Rates()
+        self._figures = Figures()
+
+    async def run(self, stop: asyncio.Event) -> dict[str, Any]:
+        """Until the seconds are over or `stop` is set; the summary."""
+        started = time.monotonic()
+        lines_at = registries_at = 0.0
+        async with FigureReader(self._platform.addresses) as reader:
+            with self._live() as live:
+                while not stop.is_set():
+                    now = time.monotonic()
+                    left = None if self._seconds is None else self._seconds - (now - started)
+                    if left is not None and left <= 0:
+                        break
+                    if now >= registries_at:
+                        registries_at = now + _REGISTRIES_EVERY
+                        await reader.read_registries()
+                    await self._read(reader)
+                    if live is not None:
+                        live.update(self._picture(left))
+                    elif now >= lines_at:
+                        lines_at = now + _LINE_EVERY
+                        self._console.print(
+                            view.line(self._figures, self._account, self._feed, self._rates), soft_wrap=True
+                        )
+                    pause = _STREAMS_EVERY if left is None else min(_STREAMS_EVERY, max(left, 0.01))
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(stop.wait(), pause)
+            await self._settle(reader)
+        return summaries.summarise(self._figures, self._account, self._feed)
+
+    async def _read(self, reader: FigureReader) -> None:
+        self._figures = await reader.read_streams()
+        self._account.take(self._figures.relay)
+        self._rates.take({source: sum(c.values()) for source, c in self._account.totals().events_in.items()})
+        self._feed.read()
+
+    async def _settle(self, reader: FigureReader) -> None:
+        """The last figures, with the sources and then the strategy stopped, so that what went in can be compared with what came out."""
+        await reader.read_registries()
+        await reader.read_streams()
+        await self._platform.processes["collector"].stop()
+        self._account.take((await reader.read_streams()).relay)
+        strategy = self._platform.processes.get("strategy")
+        if strategy is not None:
+            await strategy.stop()
+        self._feed.read()
+
+    @contextlib.contextmanager
+    def _live(self) -> Iterator[Live | None]:
+        if not self._console.is_terminal:
+            yield None
+            return
+        with Live(console=self._console, refresh_per_second=4, screen=False) as live:
+            yield live
+
+    def _picture(self, left: float | None) -> Any:
+        heading = f"{self._platform.options.transport} sources" + ("" if left is None else f", {left:.0f} s left")
+        note = f"logs: {self._platform.options.data_dir / 'logs'}"
+        return view.draw(self._figures, self._account, self._feed, self._rates, heading, note)
+
+
+async def _demo(options: PlatformOptions, seconds: float | None, console: Console) -> dict[str, Any]:
+    stop = asyncio.Event()
+    task = asyncio.current_task()
+    started = False
+
+    def end() -> None:
+        stop.set()
+        if not started and task is not None:
+            task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, end)
+
+    def progress(line: str) -> None:
+        console.print(line, highlight=False)
+
+    async with Platform(options, progress) as platform:
+        progress("seeding the registries ...")
+        report = await seed_all(seed_addresses(platform.addresses))
+        progress(f"seeded {report.venues:,} venues, {report.instruments:,} instruments, {report.listings:,} listings")
+        for reason in report.skipped:
+            progress(f"  left out: {reason}")
+        # The strategy listens before the sources begin, so that it misses none of a short recording.
+        await platform.start_strategy()
+        await _until_listening(platform)
+        await platform.start_collector()
+        platform.mark_ready()
+        started = True
+        return await Demo(platform, console, seconds).run(stop)
+
+
+async def _until_listening(platform: Platform, seconds: float = 30.0) -> None:
+    """Returns when the strategy has said that its subscription holds."""
+    deadline = time.monotonic() + seconds
+    feed = StrategyFeed(platform.stats_file)
+    while time.monotonic() < deadline:
+        feed.read()
+        if feed.latest("subscribed"):
+            return
+        process = platform.processes["strategy"]
+        if process.quit_early():
+            raise PlatformError(f"the strategy does not start:\n{process.tail()}")
+        await asyncio.sleep(0.1)
+    raise PlatformError(f"the strategy does not listen after {seconds:.0f} s:\n{platform.processes['strategy'].tail()}")
+
+
+@click.command()
+@click.option(
+    "--seconds", type=click.FloatRange(min=1), help="End by itself after so long; without it, Ctrl-C ends it."
+)
+@click.option(
+    "--summary", "target", type=click.Path(dir_okay=False, path_type=Path), help="Write the summary here, as JSON."
+)
+@click.option(
+    "--source",
+    type=click.Choice(["simulated", "live"]),
+    default="simulated",
+    show_default=True,
+    help="Where events come from.",
+)
+@click.option(
+    "--recordings",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Replay these recordings instead.",
+)
+@click.option(
+    "--speed",
+    type=click.FloatRange(min=0),
+    default=4.0,
+    show_default=True,
+    help="Of the replay; 0 is as fast as it goes.",
+)
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Keep the data here; without it, it is removed at the end.",
+)
+@click.option("--seed-number", type=int, default=1, show_default=True, help="Of the simulated venues.")
+@click.option(
+    "--strategy",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=STRATEGY,
+    help="The strategy's file.",
+)
+def command(
+    seconds: float | None,
+    target: Path | None,
+    source: Transport,
+    recordings: Path | None,
+    speed: float,
+    data_dir: Path | None,
+    seed_number: int,
+    strategy: Path,
+) -> None:
+    """Run the whole platform: stores, registries, relay, three sources, a momentum strategy; show it live, then sum it up."""
+    console = Console()
+    folder = data_dir.absolute() if data_dir else Path(tempfile.mkdtemp(prefix="alphapulse-demo-"))
+    folder.chmod(0o711) if data_dir is None else None
+    options = PlatformOptions(
+        data_dir=folder,
+        free_ports=True,
+        transport="replay" if recordings else source,
+        recordings=recordings.absolute() if recordings else None,
+        replay_speed=speed,
+        seed=seed_number,
+        strategy=strategy.absolute(),
+    )
+    try:
+        result = asyncio.run(_demo(options, seconds, console))
+    except asyncio.CancelledError:
+        click.echo("stopped before it was ready", err=True)
+        sys.exit(130)
+    finally:
+        if data_dir is None:
+            shutil.rmtree(folder, ignore_errors=True)
+    summaries.show(result, console)
+    if target is not None:
+        summaries.write(result, target)

@@ -1,0 +1,93 @@
+"""`alphapulse sources`: what a collector runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from alphapulse.api.collector.v1 import collector_service_pb2 as pb
+from alphapulse.api.collector.v1 import collector_service_pb2_grpc
+from alphapulse.api.marketdata.v1 import marketdata_pb2
+from alphapulse.client import READ_DEADLINE, open_channel
+from alphapulse_cli.context import Locator, as_dict, data_dir_option, json_option, print_json, print_table, run
+
+
+def type_name(number: int) -> str:
+    """An event type as the summaries name it, such as "quote"."""
+    return marketdata_pb2.EventType.Name(marketdata_pb2.EventType.ValueType(number)).removeprefix("EVENT_TYPE_").lower()
+
+
+def show(sources: list[pb.Source]) -> None:
+    """The sources as a table."""
+    print_table(
+        ("source", "state", "transport", "listings", "events", "rejects", "reconnects", "error"),
+        [
+            (
+                s.name,
+                pb.SourceState.Name(s.state).removeprefix("SOURCE_STATE_").lower(),
+                pb.TransportKind.Name(s.transport).removeprefix("TRANSPORT_KIND_").lower(),
+                s.listings,
+                " ".join(f"{type_name(kind)}={n}" for kind, n in sorted(s.events.items())),
+                sum(s.rejects.values()),
+                s.reconnects,
+                s.error,
+            )
+            for s in sources
+        ],
+    )
+
+
+def _ask(data_dir: Path, rpc: str, request: Any) -> Any:
+    address = Locator(data_dir).address("collector")
+
+    async def call() -> Any:
+        async with open_channel(address) as channel:
+            stub = collector_service_pb2_grpc.CollectorServiceStub(channel)
+            return await getattr(stub, rpc)(request, timeout=READ_DEADLINE)
+
+    return run(call, address)
+
+
+def _print(sources: list[pb.Source], as_json: bool) -> None:
+    if as_json:
+        print_json([as_dict(source) for source in sources])
+    else:
+        show(sources)
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+@json_option
+@data_dir_option
+def command(ctx: click.Context, as_json: bool, data_dir: Path) -> None:
+    """List the sources of the collector; `start NAME` and `stop NAME` one of them."""
+    if ctx.invoked_subcommand is None:
+        _print(list(_ask(data_dir, "ListSources", pb.ListSourcesRequest(page_size=1000)).sources), as_json)
+
+
+@command.command("list")
+@json_option
+@data_dir_option
+def list_(as_json: bool, data_dir: Path) -> None:
+    """List the sources."""
+    _print(list(_ask(data_dir, "ListSources", pb.ListSourcesRequest(page_size=1000)).sources), as_json)
+
+
+@command.command()
+@click.argument("name")
+@json_option
+@data_dir_option
+def start(name: str, as_json: bool, data_dir: Path) -> None:
+    """Start a source."""
+    _print([_ask(data_dir, "StartSource", pb.StartSourceRequest(name=name.upper())).source], as_json)
+
+
+@command.command()
+@click.argument("name")
+@json_option
+@data_dir_option
+def stop(name: str, as_json: bool, data_dir: Path) -> None:
+    """Stop a source."""
+    _print([_ask(data_dir, "StopSource", pb.StopSourceRequest(name=name.upper())).source], as_json)

@@ -1,0 +1,56 @@
+"""`alphapulse watch`: follows the changes of a registry, as lines of JSON or of text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from alphapulse.api.common.v1 import common_pb2
+from alphapulse.client import Reset, watch_instruments, watch_synthetics, watch_venues
+from alphapulse_cli.context import Locator, as_dict, data_dir_option, json_option, print_json_line, run
+
+_WATCHES: dict[str, Any] = {
+    "instruments": ("instrument", watch_instruments),
+    "venues": ("venue", watch_venues),
+    "synthetics": ("synthetic", watch_synthetics),
+}
+
+
+def _line(change: Any) -> str:
+    kind = common_pb2.ChangeKind.Name(change.kind).removeprefix("CHANGE_KIND_")
+    entity = next(
+        getattr(change, name)
+        for name in ("instrument", "listing", "collision_case", "venue", "synthetic")
+        if name in change.DESCRIPTOR.fields_by_name and change.HasField(name)
+    )
+    name = getattr(entity, "name", "") or getattr(entity, "symbol", "") or getattr(entity, "case_id", "")
+    return f"{change.revision} {kind} {entity.DESCRIPTOR.name} {name} by {change.actor or 'nobody named'}"
+
+
+@click.command()
+@click.argument("registry", type=click.Choice(list(_WATCHES)), default="instruments")
+@click.option("--count", type=click.IntRange(min=1), help="Stop after so many changes.")
+@json_option
+@data_dir_option
+def command(registry: str, count: int | None, as_json: bool, data_dir: Path) -> None:
+    """Follow the changes of a registry from now on: every revision once, in order, across reconnects."""
+    service, follow = _WATCHES[registry]
+    address = Locator(data_dir).address(service)
+
+    async def call() -> None:
+        left = count
+        async for event in follow(address, skip_snapshot=True):
+            if isinstance(event, Reset) or event.WhichOneof("event") != "changes":
+                continue
+            for change in event.changes.changes:
+                if as_json:
+                    print_json_line(as_dict(change))
+                else:
+                    click.echo(_line(change))
+                left = None if left is None else left - 1
+                if left == 0:
+                    return
+
+    run(call, address)

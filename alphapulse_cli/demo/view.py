@@ -1,0 +1,113 @@
+"""The live view of the demo, drawn from the last figures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.columns import Columns
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from alphapulse.api.collector.v1 import collector_service_pb2
+from alphapulse_cli.demo.account import RelayAccount
+from alphapulse_cli.demo.figures import Figures
+from alphapulse_cli.demo.rates import Rates
+from alphapulse_cli.demo.strategy_feed import StrategyFeed
+
+
+def _registries(figures: Figures) -> Panel:
+    table = Table.grid(padding=(0, 2))
+    table.add_row("venues", f"{figures.venues:,}")
+    table.add_row("instruments", f"{figures.instruments:,}")
+    table.add_row("with ISIN", f"{figures.instruments_with_isin:,}")
+    table.add_row("listings", f"{figures.listings:,}")
+    table.add_row("synthetics", f"{figures.synthetics:,}")
+    return Panel(table, title="registries", title_align="left")
+
+
+def _sources(figures: Figures, account: RelayAccount, rates: Rates) -> Panel:
+    table = Table("source", "state", "events/s", "trades", "quotes", "book levels", "lost", box=None, pad_edge=False)
+    counts = account.totals().events_in
+    states = {s.name: s.state for s in figures.sources}
+    for name in sorted({*counts, *states}):
+        state = collector_service_pb2.SourceState.Name(states.get(name, 0)).removeprefix("SOURCE_STATE_").lower()
+        own: Any = counts.get(name, {})
+        lost = next((s.gap_events for s in figures.relay.sources if s.source == name), 0)
+        rate = f"{rates.per_second.get(name, 0.0):,.0f}"
+        levels = f"{own.get('book_level', 0):,}"
+        table.add_row(name, state, rate, f"{own.get('trade', 0):,}", f"{own.get('quote', 0):,}", levels, str(lost))
+    return Panel(table, title="sources", title_align="left")
+
+
+def _opportunities(feed: StrategyFeed, account: RelayAccount) -> Panel:
+    table = Table("instrument", "buy", "sell", "gross bps", "net bps", box=None, pad_edge=False)
+    for line in reversed(feed.opportunities):
+        table.add_row(
+            str(line.get("instrument", "")),
+            str(line.get("buy", "")),
+            str(line.get("sell", "")),
+            f"{line.get('gross_bps', 0):.1f}",
+            f"{line.get('net_bps', 0):.1f}",
+        )
+    return Panel(table, title=f"opportunities ({account.totals().opportunities:,})", title_align="left")
+
+
+def _synthetics(feed: StrategyFeed, account: RelayAccount) -> Panel:
+    table = Table("synthetic", "value", "state", box=None, pad_edge=False)
+    for name, line in list(feed.synthetics.items())[:8]:
+        value = line.get("value")
+        table.add_row(name, "-" if value is None else f"{value:,.6g}", str(line.get("state", "")))
+    return Panel(table, title=f"synthetics ({account.totals().synthetic_updates:,})", title_align="left")
+
+
+def _signals(feed: StrategyFeed) -> Panel:
+    table = Table("strategy", "listing", "signal", "strength", "reason", box=None, pad_edge=False)
+    for line in reversed(feed.recent):
+        table.add_row(
+            str(line.get("strategy", "")),
+            str(line.get("symbol") or line.get("listing_key", "")),
+            str(line.get("direction", "")),
+            f"{line.get('strength', 0):.2f}",
+            str(line.get("reason", "")),
+        )
+    return Panel(table, title=f"signals ({feed.signals:,})", title_align="left")
+
+
+def _latencies(feed: StrategyFeed, account: RelayAccount) -> Panel:
+    table = Table("hop", "p50 us", "p99 us", box=None, pad_edge=False)
+    for hop, figures in {**account.latencies(), **(feed.latest("latency_us") or {})}.items():
+        table.add_row(hop.replace("_", " "), f"{figures['p50']:,.0f}", f"{figures['p99']:,.0f}")
+    return Panel(table, title="latency", title_align="left")
+
+
+def draw(
+    figures: Figures, account: RelayAccount, feed: StrategyFeed, rates: Rates, heading: str, note: str
+) -> RenderableType:
+    """One picture."""
+    top = Text.assemble((" AlphaPulse Registry ", "bold reverse"), "  ", heading)
+    silent = f"  not answering: {', '.join(sorted(figures.silent))}" if figures.silent else ""
+    lost = feed.total("gaps_undeclared")
+    foot = Text(
+        f"gaps declared {feed.total('gaps_declared'):,}, undeclared {lost:,}  {note}{silent}",
+        style="red" if lost else "dim",
+    )
+    return Group(
+        top,
+        Columns([_registries(figures), _sources(figures, account, rates)]),
+        Columns([_opportunities(feed, account), _synthetics(feed, account)]),
+        Columns([_signals(feed), _latencies(feed, account)]),
+        foot,
+    )
+
+
+def line(figures: Figures, account: RelayAccount, feed: StrategyFeed, rates: Rates) -> str:
+    """The same in one line, for a log."""
+    totals = account.totals()
+    per_source = " ".join(f"{name} {rate:,.0f}/s" for name, rate in sorted(rates.per_second.items()))
+    return (
+        f"{figures.venues:,} venues, {figures.instruments:,} instruments, {figures.listings:,} listings | {per_source} | "
+        f"{totals.opportunities:,} opportunities, {totals.synthetic_updates:,} synthetic values, {feed.signals:,} signals, "
+        f"{feed.total('gaps_undeclared')} undeclared gaps"
+    )

@@ -1,0 +1,59 @@
+"""What the command's exit codes mean, and how an error of the domain becomes one."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import click
+
+from alphapulse.domain.errors import AlphaPulseError, InvalidArgument, NotFound, Unavailable
+
+
+class Exit(IntEnum):
+    """Exit codes; 0 is success."""
+
+    OK = 0
+    NOT_FOUND = 1
+    """Asked for something nobody knows."""
+    USAGE = 2
+    """A value the command or a service refuses."""
+    PORT_IN_USE = 3
+    PLATFORM = 4
+    """The platform could not be started, or a check of `doctor` failed."""
+    UNDECIDED = 5
+    """A look-up with more than one answer: ambiguous, reused or retired."""
+    UNAVAILABLE = 6
+    """A service does not answer."""
+    FAILED = 7
+    """Anything else a service answered."""
+
+
+class ServiceError(click.ClickException):
+    """A domain error, shown with every violated rule."""
+
+    def __init__(self, error: AlphaPulseError, where: str) -> None:
+        lines = [f"{error.message} [{error.reason}]"]
+        lines += [f"  {v.field} = {v.value!r}: {v.description} ({v.rule})" for v in error.violations]
+        if isinstance(error, Unavailable):
+            lines.append(
+                f"  asked at {where}; alphapulse doctor tells what is missing, alphapulse up starts the platform"
+            )
+        if error.hint:
+            lines.append(f"  {error.hint}")
+        super().__init__("\n".join(lines))
+        self._exit = _exit_of(error)
+
+    @property
+    def exit_code(self) -> int:  # type: ignore[override] # click declares a class attribute, each error has its own here
+        """By the kind of error."""
+        return int(self._exit)
+
+
+def _exit_of(error: AlphaPulseError) -> Exit:
+    if isinstance(error, InvalidArgument):
+        return Exit.USAGE
+    if isinstance(error, NotFound):
+        return Exit.NOT_FOUND
+    if isinstance(error, Unavailable):
+        return Exit.UNAVAILABLE
+    return Exit.FAILED

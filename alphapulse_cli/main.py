@@ -1,0 +1,60 @@
+"""The command `alphapulse`: one file a command in `commands/`, imported when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Final
+
+import click
+
+_COMMANDS: Final = {
+    "up": "Start the platform on this machine.",
+    "down": "Stop the platform that up started.",
+    "status": "Show what runs, and how it is.",
+    "demo": "Run everything for a while, with a live view.",
+    "seed": "Fill the registries from reference data.",
+    "lookup": "Find who bears an identifier.",
+    "register": "Register an instrument with its listings.",
+    "watch": "Follow the changes of a registry.",
+    "subscribe": "Follow market events.",
+    "sources": "List, start and stop sources.",
+    "bench": "Measure, beside the floor and peers.",
+    "doctor": "Check stores, ports, versions and clock.",
+}
+
+
+class _Commands(click.Group):
+    """Imports a command when it is asked for: `--help` and completion stay fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"alphapulse_cli.commands.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="alphapulse-registry", prog_name="alphapulse")
+def cli() -> None:
+    """Instrument, venue and synthetic registries, collectors, relay: run them, ask them.
+
+    Exit codes: 0 success, 1 not found, 2 a value was refused, 3 a port is in use, 4 the platform does not start or a check failed, 5 more than one
+    answer, 6 a service does not answer, 7 any other error of a service.
+    """
+
+
+def main() -> None:
+    """Entry point."""
+    try:
+        cli(prog_name="alphapulse")
+    except BrokenPipeError:  # `alphapulse watch | head`
+        sys.stderr.close()
+        sys.exit(0)
