@@ -4,18 +4,209 @@
 
 What the egress side uses:
 
-- `RelayCore.accept(...)` and `RelayCore.tick(now_ns)` return an `AcceptResult`. Its `groups` are in order of sequence; each group holds rows of
-  one type with a contiguous run of sequences and, beside each row, the slot of its listing.
-- `RelayCore.slots` (`SlotTable`) describes each slot: `slots.table` is a structured array (fields: see `SLOT` in `kernel/slots.py`: key, known,
+- `RelayCore.accept(...)`, `source_gap(...)` and `tick(now_ns)` return an `AcceptResult`. Its `groups` are in order of sequence; each group holds rows
+  of one type with a contiguous run of sequences and, beside each row, the slot of its listing. Opportunities and synthetic updates follow the rows of
+  the frame that made them; `trigger_sequence` names the very row. Synthetics are evaluated once a frame, on the state after its last row.
+- `RelayCore.slots` (`SlotTable`) describes each slot: `slots.table` is a structured array (fields: see `SLOT` in `kernel/state.py`: key, known,
   definition_version, venue, instrument, asset_class, ...), `slots.count` how many are in use, `slots.slot_of(listing_key)` the slot or -1,
-  `slots.venues[i]` and `slots.instruments[i]` the texts behind the indices. The array is replaced when it grows: read it through `slots` each time.
+  `slots.venues.texts[i]` and `slots.instruments.texts[i]` the texts behind the indices. The array is replaced when it grows: read it through `slots`.
   Every listing that events came for has a slot, also one the registries do not know (`known` 0), and so has every synthetic.
 - `RelayCore.on_definition_changed(callback)`: the callback gets an int32 array of slots that are new or whose definition changed, before the first
   event that carries the new definition_version is handed on: filters are evaluated again for these slots alone.
-- `RelayCore.replica` (`EnrichmentReplica`): `definition(slot)` gives the serialized `ListingDefinition` for delivery in the stream (b"" where there is
-  none), `listing(slot)`, `instrument(slot)`, `synthetic(slot)` the messages, `revision` the `RevisionToken` applied.
-- `RelayCore.snapshot(event_type, slots)` gives the last quote, trade or status row of each of these slots that has one; `RelayCore.last_sequence` is the
-  sequence it stands for.
+- `RelayCore.replica` (`EnrichmentReplica`): `definition(slot)` gives the serialized `ListingDefinition` for delivery in the
+  stream (b"" where there is none), `listing(slot)`, `instrument(slot)`, `synthetic(slot)` the messages, `revision` the `RevisionToken` applied.
+- `RelayCore.snapshot(event_type, slots)` gives the last quote, trade, status or synthetic row of each of these slots that has one;
+  `RelayCore.last_sequence` is the sequence it stands for.
 - `RelayCore.stamp_out(group, now_ns)` writes relay_out_ns into a group's rows and measures the hop: called once for each group by egress.
-- `RelayCore.counters()` gives what GetRelayStatus and the heartbeat need.
+- `RelayCore.counters()` gives what GetRelayStatus and the heartbeat need; `RelayCore.sources` the sources.
 """
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from alphapulse.records import LAYOUTS, OPPORTUNITY, QUOTE, SYNTHETIC_UPDATE, TRADE, TRADING_STATUS, Rows
+from relay_service.counters import Counters, counters_of
+from relay_service.enrichment.replica import EnrichmentReplica
+from relay_service.enrichment.synthetics import SyntheticEngine
+from relay_service.kernel.engine import KernelEngine, KernelOutput, KernelSettings
+from relay_service.kernel.slots import SlotTable
+from relay_service.results import EMPTY, AcceptResult, RowGroup, SourceGapRecord
+from relay_service.sources import SourceState, SourceTable, take_run
+
+DERIVED_TYPES: Final = frozenset({OPPORTUNITY.event_type, SYNTHETIC_UPDATE.event_type})
+"""What the relay makes itself: refused from a source."""
+
+DefinitionCallback = Callable[[npt.NDArray[np.int32]], None]
+
+
+class RelayCore:
+    """Takes rows in, numbers, marks and enriches them, and says what came of it."""
+
+    def __init__(self, settings: KernelSettings | None = None) -> None:
+        self.settings: KernelSettings = settings or KernelSettings()
+        self.engine: KernelEngine = KernelEngine(self.settings)
+        self.synthetics: SyntheticEngine = SyntheticEngine(self.engine.slots)
+        self.replica: EnrichmentReplica = EnrichmentReplica(self.engine.slots, self.engine.groups, self.synthetics)
+        self.sources: SourceTable = SourceTable()
+        self._rejects: dict[str, int] = {}
+        self._callbacks: list[DefinitionCallback] = []
+        self._seen_slots = 0
+
+    @property
+    def slots(self) -> SlotTable:
+        """Listings and synthetics by slot."""
+        return self.engine.slots
+
+    @property
+    def last_sequence(self) -> int:
+        """The sequence of the last event."""
+        return self.engine.next_sequence - 1
+
+    def warm_up(self) -> None:
+        """Compile, or load, the kernel: called before the first connection is taken."""
+        self.engine.warm_up()
+
+    def on_definition_changed(self, callback: DefinitionCallback) -> None:
+        """Call back with the slots that are new or defined anew."""
+        self._callbacks.append(callback)
+
+    def reject(self, reason: str, events: int = 1) -> None:
+        """Count events that were refused before they came here."""
+        self._rejects[reason] = self._rejects.get(reason, 0) + events
+
+    def source_gap(
+        self, source: SourceState, reason: str, listing_key: int = 0, count: int = 0, now_ns: int = 0
+    ) -> AcceptResult:
+        """A source says that it lost something itself. Where it is all of the source, its next event is marked GAP_BEFORE."""
+        source.gap_events += count
+        if not listing_key:
+            source.gap_pending = True
+        record = SourceGapRecord(source.name, reason, count, self.engine.next_sequence, listing_key)
+        return AcceptResult(gaps=(record,), now_ns=now_ns, source=source.name)
+
+    def accept(
+        self, source: SourceState, event_type: int, rows: Rows, first_sequence: int, now_ns: int
+    ) -> AcceptResult:
+        """Take the rows of one frame of a source.
+
+        `rows` is a writable, contiguous array of the type's layout; it is stamped in place and handed on without a copy. `first_sequence` is the
+        source's own number of rows[0]. Rows that came before are dropped and counted; rows that cannot be taken are refused and counted by reason.
+        """
+        count = len(rows)
+        if not count:
+            return EMPTY
+        run = take_run(source, first_sequence, count)
+        source.last_event_ns = now_ns
+        gaps: tuple[SourceGapRecord, ...] = ()
+        if run.missing:
+            source.gap_pending = True
+            gaps = (SourceGapRecord(source.name, "SOURCE_GAP", run.missing, self.engine.next_sequence),)
+        if event_type in DERIVED_TYPES or event_type not in LAYOUTS:
+            self.reject("TYPE_NOT_ACCEPTED", count - run.skip)
+            return AcceptResult(gaps=gaps, now_ns=now_ns, source=source.name, rejected=count - run.skip)
+        if run.skip:
+            rows = rows[run.skip :]
+            if run.skip == count:
+                return AcceptResult(now_ns=now_ns, source=source.name, duplicates=count)
+        self.settle()
+        first = self.engine.next_sequence
+        output = self.engine.intake(event_type, rows, source.source_id, source.gap_pending, now_ns)
+        written = output.written
+        if written:
+            source.gap_pending = False
+            source.events[event_type] = source.events.get(event_type, 0) + written
+        refused = len(rows) - written
+        groups = self._groups(event_type, rows[:written] if refused else rows, output, first, now_ns)
+        return AcceptResult(groups, gaps, now_ns, source.name, written, refused, run.skip)
+
+    def tick(self, now_ns: int) -> AcceptResult:
+        """Let time pass: opportunities and synthetics of old quotes end. Called some times a second."""
+        self.replica.pass_time(now_ns)
+        self.settle()
+        output = self.engine.pass_time(now_ns)
+        groups: list[RowGroup] = []
+        if output.opportunities is not None:
+            groups.append(self._opportunities(output, output.opportunities))
+        updates = self.synthetics.pass_time(now_ns)
+        if updates:
+            groups.append(self._synthetic_group(updates))
+        return AcceptResult(groups=tuple(groups), now_ns=now_ns) if groups else EMPTY
+
+    def settle(self) -> None:
+        """Tell the callbacks which definitions changed since the last call."""
+        changed = self.replica.take_changed()
+        if changed and self._callbacks:
+            slots = np.array(changed, np.int32)
+            self._seen_slots = self.slots.count
+            for callback in self._callbacks:
+                callback(slots)
+        elif changed:
+            self._seen_slots = self.slots.count
+
+    def stamp_out(self, group: RowGroup, now_ns: int) -> None:
+        """Write relay_out_ns into a group's rows and count the hop."""
+        self.engine.stamp_out(group.event_type, group.rows, now_ns)
+
+    def snapshot(self, event_type: int, slots: npt.NDArray[np.int32]) -> Rows:
+        """The last rows of a type, of those of these slots that have one, by sequence: a copy. Types: quote, trade, trading status, synthetic."""
+        table = self.slots.table
+        slots = slots[slots >= 0]
+        if event_type == QUOTE.event_type:
+            rows = self.slots.quotes[slots[table["quote_sequence"][slots] != 0]]
+        elif event_type == TRADE.event_type:
+            rows = self.slots.trades[slots[table["has_trade"][slots] != 0]]
+        elif event_type == TRADING_STATUS.event_type:
+            rows = self.slots.statuses[slots[table["has_status"][slots] != 0]]
+        elif event_type == SYNTHETIC_UPDATE.event_type:
+            rows = self.synthetics.last_rows(slots.tolist())
+        else:
+            return LAYOUTS[event_type].new(0)
+        ordered: Rows = rows[np.argsort(rows["sequence"], kind="stable")]
+        return ordered
+
+    def counters(self) -> Counters:
+        """What was taken, refused and found so far."""
+        return counters_of(self.engine, self.sources, self._rejects, self.synthetics.updates, self.replica.listings)
+
+    def _groups(
+        self, event_type: int, rows: Rows, output: KernelOutput, first: int, now_ns: int
+    ) -> tuple[RowGroup, ...]:
+        if self.slots.count > self._seen_slots:
+            self._announce_new()
+        if not len(rows):
+            return ()
+        frame = RowGroup(event_type, rows, output.slots, first)
+        if output.opportunities is None and not output.touched:
+            return (frame,)
+        groups = [frame]
+        if output.opportunities is not None:
+            groups.append(self._opportunities(output, output.opportunities))
+        if output.touched:
+            updates = self.synthetics.update(output.touched, first + len(rows) - 1, now_ns)
+            if updates:
+                groups.append(self._synthetic_group(updates))
+        return tuple(groups)
+
+    def _announce_new(self) -> None:
+        slots = np.arange(self._seen_slots, self.slots.count, dtype=np.int32)
+        self._seen_slots = self.slots.count
+        for callback in self._callbacks:
+            callback(slots)
+
+    def _opportunities(self, output: KernelOutput, rows: Rows) -> RowGroup:
+        first = self.engine.take_sequences(len(rows))
+        rows["sequence"] = np.arange(first, first + len(rows), dtype=np.uint64)
+        return RowGroup(OPPORTUNITY.event_type, rows, output.buy_slots, first, output.sell_slots)
+
+    def _synthetic_group(self, updates: Sequence[tuple[int, bytes]]) -> RowGroup:
+        first = self.engine.take_sequences(len(updates))
+        rows: Rows = np.frombuffer(bytearray(b"".join(row for _, row in updates)), SYNTHETIC_UPDATE.dtype)
+        rows["sequence"] = np.arange(first, first + len(updates), dtype=np.uint64)
+        slots = np.array([slot for slot, _ in updates], np.int32)
+        self.synthetics.keep_rows(slots.tolist(), rows)
+        return RowGroup(SYNTHETIC_UPDATE.event_type, rows, slots, first)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-Rows = np.ndarray[Any, np.dtype[np.void]]
-"""A one-dimensional structured array of `alphapulse.records.LAYOUTS[event_type].dtype`."""
+from alphapulse.records import Rows
+
 Slots = npt.NDArray[np.int32]
 """Slot numbers of `SlotTable`; -1 where the listing has none."""
 
@@ -38,7 +38,7 @@ class SourceGapRecord(NamedTuple):
     source: str
     reason: str
     """SOURCE_GAP (missing in the numbering) or the source's own reason, such as RECONNECTED."""
-    count: int
+    events: int
     """How many; 0 where it is not known."""
     before_sequence: int
     """The relay's sequence of the first event after the gap, where it is known; else 0."""

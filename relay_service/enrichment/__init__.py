@@ -1,1 +1,1 @@
-"""What events are worth beyond themselves: the replica of the registries, groups of listings, synthetics. Detection runs in the kernel; this feeds it."""
+"""What events are worth beyond themselves: the replica of the registries, synthetics. Detection itself runs in the kernel."""

@@ -1,0 +1,72 @@
+"""The compiled entry points, cached on disk (NUMBA_CACHE_DIR, or beside the source) under a key that changes with any source of the kernel.
+
+numba keys its cache by the file of the function alone; the functions it calls live in other files, and layouts come from descriptors. So the
+entry points are closures over a fingerprint of all of them, which numba does put into the key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from relay_service.kernel import intake as _intake
+from relay_service.kernel import lookup as _lookup
+from relay_service.kernel.jit import entry_point
+from relay_service.kernel.state import LAYOUT_TEXT
+
+
+def _fingerprint() -> str:
+    """SHA-256 over the kernel's sources and the layouts compiled into them."""
+    digest = hashlib.sha256(LAYOUT_TEXT.encode())
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Kernels:
+    """The entry points; each compiles at its first call, or loads what an earlier process compiled."""
+
+    intake: Callable[..., int]
+    pass_time: Callable[..., int]
+    stamp_out: Callable[..., None]
+    rehash: Callable[..., None]
+
+
+def _make(fingerprint: str) -> Kernels:
+    inner_intake, inner_time, inner_out = _intake.intake, _intake.pass_time, _intake.stamp_out
+    inner_rehash = _lookup.rehash
+
+    @entry_point
+    def intake(
+        block: Any, rows: Any, numbers: Any, start: int, stop: int, kind: int, source_id: int, gap: bool, now_ns: int
+    ) -> int:
+        _ = fingerprint
+        return int(inner_intake(block, rows, numbers, start, stop, kind, source_id, gap, now_ns))
+
+    @entry_point
+    def pass_time(block: Any, place: int, now_ns: int) -> int:
+        _ = fingerprint
+        return int(inner_time(block, place, now_ns))
+
+    @entry_point
+    def stamp_out(block: Any, rows: Any, total: int, kind: int, now_ns: int, hop: int) -> None:
+        _ = fingerprint
+        inner_out(block, rows, total, kind, now_ns, hop)
+
+    @entry_point
+    def rehash(block: Any) -> None:
+        _ = fingerprint
+        inner_rehash(block)
+
+    return Kernels(intake, pass_time, stamp_out, rehash)
+
+
+@cache
+def kernels() -> Kernels:
+    """The entry points of this process."""
+    return _make(_fingerprint())

@@ -1,0 +1,217 @@
+"""The kernel as an object: its memory, its settings, and one call a frame. What comes out are rows and slots, nothing is interpreted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from alphapulse.records import LAYOUTS, OPPORTUNITY, QUOTE, RecordLayout, Rows
+from relay_service.kernel import histogram, state
+from relay_service.kernel.compiled import Kernels, kernels
+from relay_service.kernel.groups import GroupTable
+from relay_service.kernel.intake import SHAPE_SIZE
+from relay_service.kernel.slots import SlotTable
+
+_TYPES: Final = 32
+_SHAPE_WORDS: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class KernelSettings:
+    """What detection and the tables are held to."""
+
+    max_quote_age_ns: int = 2_000_000_000
+    """A quote older than this, by relay_in_ns, makes no opportunity."""
+    confidence_decay_ns: int = 1_000_000_000
+    """The confidence of an opportunity falls to 1/e when the ages of its two quotes add up to this."""
+    threshold_bps: float = 0.0
+    """An opportunity has a net figure above this."""
+    registry_enabled: bool = True
+    """False: unknown listings are marked NO_REGISTRY, not UNKNOWN_LISTING."""
+    max_provisional: int = 200_000
+    """Unknown listings that get a slot; further ones are relayed without."""
+    first_sequence: int = 1
+    """The sequence of the first event."""
+    capacity: int = 1024
+    """Slots to begin with; a power of two."""
+
+
+@dataclass(slots=True)
+class KernelOutput:
+    """What one call gave."""
+
+    written: int
+    """Rows kept, from the start of the array that was passed in."""
+    slots: npt.NDArray[np.int32]
+    """Shape (written,): the slot of each row kept."""
+    opportunities: Rows | None
+    """Rows of OPPORTUNITY, not yet numbered; None when there are none."""
+    buy_slots: npt.NDArray[np.int32]
+    """Shape of `opportunities`."""
+    sell_slots: npt.NDArray[np.int32]
+    """Shape of `opportunities`."""
+    touched: tuple[int, ...]
+    """Slots that synthetics depend on and that changed, each once."""
+
+
+_NO_SLOTS: Final = np.zeros(0, np.int32)
+_TOUCHED_CAPACITY: Final = 4096
+
+
+class KernelEngine:
+    """Owns the memory that the compiled code works on."""
+
+    def __init__(self, settings: KernelSettings, compiled: Kernels | None = None) -> None:
+        if settings.capacity & (settings.capacity - 1) or settings.capacity < 1:
+            raise ValueError(f"capacity={settings.capacity}: must be a power of two")
+        self._compiled = compiled or kernels()
+        self._block = np.zeros(state.BLOCK_SIZE, np.int64)
+        self.slots = SlotTable(self._block, settings.capacity)
+        """Listings and synthetics."""
+        self.groups = GroupTable(self._block, self.slots)
+        """Listings that compare."""
+        self.histograms = np.zeros((len(histogram.HOPS), histogram.BUCKETS), np.int64)
+        """Counts, a row for each hop of `histogram.HOPS`."""
+        self.counters = np.zeros(state.COUNTER_SIZE, np.int64)
+        """Counts at the places `state` names."""
+        self._out = OPPORTUNITY.new(state.OUT_CAPACITY)
+        self._out_buy = np.zeros(state.OUT_CAPACITY, np.int32)
+        self._out_sell = np.zeros(state.OUT_CAPACITY, np.int32)
+        self._touched = np.zeros(_TOUCHED_CAPACITY, np.int32)
+        self._settings = np.zeros(4, np.float64)
+        self._shapes, self._templates = _shapes()
+        self._publish(settings)
+
+    def _publish(self, settings: KernelSettings) -> None:
+        block = self._block
+        for place, array in (
+            (state.OUT_ROWS, self._out),
+            (state.OUT_BUY, self._out_buy),
+            (state.OUT_SELL, self._out_sell),
+            (state.TOUCHED, self._touched),
+            (state.HISTOGRAMS, self.histograms),
+            (state.COUNTERS, self.counters),
+            (state.SETTINGS, self._settings),
+            (state.SHAPES, self._shapes),
+        ):
+            block[place] = array.ctypes.data
+        block[state.TOUCHED_CAPACITY] = _TOUCHED_CAPACITY
+        block[state.NEXT_SEQUENCE] = settings.first_sequence
+        block[state.PROVISIONAL_ROOM] = settings.max_provisional
+        block[state.NO_REGISTRY] = 0 if settings.registry_enabled else 1
+        block[state.MAX_AGE_NS] = settings.max_quote_age_ns
+        block[state.DECAY_NS] = settings.confidence_decay_ns
+        self._settings[state.THRESHOLD_BPS] = settings.threshold_bps
+
+    @property
+    def next_sequence(self) -> int:
+        """The sequence of the next event."""
+        return int(self._block[state.NEXT_SEQUENCE])
+
+    def take_sequences(self, count: int) -> int:
+        """Give `count` sequences away; the first of them."""
+        first = self.next_sequence
+        self._block[state.NEXT_SEQUENCE] = first + count
+        return first
+
+    def intake(self, event_type: int, rows: Rows, source_id: int, gap: bool, now_ns: int) -> KernelOutput:
+        """Take the rows of one frame, in place: those kept are moved to the front of `rows`, which has to be writable and contiguous."""
+        block, count = self._block, len(rows)
+        raw = rows.view(np.uint8)
+        numbers = np.empty(count, np.int32)
+        block[state.WRITTEN] = 0
+        block[state.BATCH] += 1
+        parts: list[tuple[Rows, npt.NDArray[np.int32], npt.NDArray[np.int32]]] = []
+        touched: tuple[int, ...] = ()
+        start = 0
+        while True:
+            start = self._compiled.intake(block, raw, numbers, start, count, event_type, source_id, gap, now_ns)
+            gap = gap and not block[state.WRITTEN]
+            if block[state.OUT_COUNT]:
+                parts.append(self._take_out())
+            if block[state.TOUCHED_COUNT]:
+                touched += self._take_touched()
+            if start == count:
+                break
+            if self.slots.count >= self.slots.capacity:
+                self.slots.grow()
+        written = int(block[state.WRITTEN])
+        return _output(written, numbers if written == count else numbers[:written], parts, touched)
+
+    def pass_time(self, now_ns: int) -> KernelOutput:
+        """Close, or replace, the opportunities whose quotes became too old."""
+        parts: list[tuple[Rows, npt.NDArray[np.int32], npt.NDArray[np.int32]]] = []
+        place = int(self._block[state.OPEN_COUNT]) - 1
+        while place >= 0:
+            place = self._compiled.pass_time(self._block, place, now_ns)
+            if self._block[state.OUT_COUNT]:
+                parts.append(self._take_out())
+        return _output(0, _NO_SLOTS, parts, ())
+
+    def stamp_out(self, event_type: int, rows: Rows, now_ns: int) -> None:
+        """Write relay_out_ns into rows and count the hop through the relay."""
+        self._compiled.stamp_out(self._block, rows.view(np.uint8), len(rows), event_type, now_ns, histogram.RELAY)
+
+    def warm_up(self) -> None:
+        """Compile, or load, everything a live frame needs, on an engine of its own: the first frame must not wait for a compiler."""
+        scratch = KernelEngine(KernelSettings(capacity=2), self._compiled)
+        rows = QUOTE.new(3)
+        rows["listing_key"] = [1, 2, 3]
+        rows["flags"] = 1
+        scratch.intake(QUOTE.event_type, rows, 1, False, 1)
+        scratch.stamp_out(QUOTE.event_type, rows, 2)
+        self._compiled.pass_time(scratch._block, -1, 2)
+
+    def _take_out(self) -> tuple[Rows, npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+        count = int(self._block[state.OUT_COUNT])
+        self._block[state.OUT_COUNT] = 0
+        return self._out[:count].copy(), self._out_buy[:count].copy(), self._out_sell[:count].copy()
+
+    def _take_touched(self) -> tuple[int, ...]:
+        count = int(self._block[state.TOUCHED_COUNT])
+        self._block[state.TOUCHED_COUNT] = 0
+        return tuple(self._touched[:count].tolist())
+
+
+def _output(
+    written: int,
+    numbers: npt.NDArray[np.int32],
+    parts: list[tuple[Rows, npt.NDArray[np.int32], npt.NDArray[np.int32]]],
+    touched: tuple[int, ...],
+) -> KernelOutput:
+    if not parts:
+        return KernelOutput(written, numbers, None, _NO_SLOTS, _NO_SLOTS, touched)
+    if len(parts) == 1:
+        return KernelOutput(written, numbers, *parts[0], touched)
+    rows, buys, sells = (np.concatenate([part[k] for part in parts]) for k in range(3))
+    return KernelOutput(written, numbers, rows, buys, sells, touched)
+
+
+def _shapes() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """(shapes, what they point at): for each event type its row size, prefix size, and its constant bytes as words with their masks."""
+    shapes = np.zeros((_TYPES, SHAPE_SIZE), np.int64)
+    words = np.zeros((_TYPES, 2, _SHAPE_WORDS), np.int64)
+    for kind, layout in LAYOUTS.items():
+        masks, template = _constant_words(layout)
+        words[kind, 0, : len(masks)] = masks
+        words[kind, 1, : len(template)] = template
+        at = words.ctypes.data + kind * words.strides[0]
+        shapes[kind, :4] = (layout.row_size, len(layout.prefix), at, at + words.strides[1])
+    return shapes, words
+
+
+def _constant_words(layout: RecordLayout) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The constant bytes of a row as 64-bit words, and their masks; the last word is that of the row's last eight bytes."""
+    template = layout.new(1).view(np.uint8)
+    mask = np.zeros(layout.row_size, np.uint8)
+    for name, (dtype, offset, *_) in (layout.dtype.fields or {}).items():
+        if name.startswith("_"):
+            mask[offset : offset + dtype.itemsize] = 0xFF
+    whole = layout.row_size // 8 * 8
+    masks, values = (
+        np.concatenate([part[:whole].view(np.int64), part[-8:].copy().view(np.int64)]) for part in (mask, template)
+    )
+    return masks, values

@@ -1,0 +1,290 @@
+"""One frame through the kernel: check, look up, stamp and mark every row in place, keep the last ones, look for opportunities."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from alphapulse.domain.provenance import PROVENANCE_MASK, RecordFlag
+from alphapulse.records import QUOTE
+from relay_service.kernel.histogram import COLLECTOR_TO_RELAY, VENUE_TO_COLLECTOR, record
+from relay_service.kernel.jit import carray, compiled
+from relay_service.kernel.lookup import find, put
+from relay_service.kernel.memory import copy_bytes, load_i64, load_u32, pointer, store_i64, store_u32
+from relay_service.kernel.opportunity import count, evaluate, note_crossed
+from relay_service.kernel.quality import (
+    judge_level,
+    judge_quote,
+    judge_trade,
+    keep_quote,
+    keep_status,
+    keep_trade,
+)
+from relay_service.kernel.state import (
+    BATCH,
+    GROUP,
+    GROUP_COUNT,
+    GROUPS,
+    HASH_MASK,
+    HISTOGRAMS,
+    NEXT_SEQUENCE,
+    NO_REGISTRY,
+    OPEN_COUNT,
+    OPEN_GROUPS,
+    OUT_CAPACITY,
+    OUT_COUNT,
+    PROVISIONAL_ROOM,
+    REJECT_MALFORMED,
+    REJECT_NO_KEY,
+    REJECT_NO_PROVENANCE,
+    SHAPES,
+    SLOT,
+    SLOT_CAPACITY,
+    SLOT_COUNT,
+    SLOTS,
+    TOUCHED,
+    TOUCHED_CAPACITY,
+    TOUCHED_COUNT,
+    UNKNOWN_EVENTS,
+    WRITTEN,
+)
+
+TRADE_TYPE: Final = 1
+QUOTE_TYPE: Final = 2
+LEVEL_TYPE: Final = 3
+STATUS_TYPE: Final = 6
+SHAPE_SIZE: Final = 8
+"""int64 values for each event type in the shapes: row size, prefix size, address of masks, address of template."""
+
+_PREFIX: Final = len(QUOTE.prefix)
+
+
+def _offset(name: str) -> int:
+    """Bytes from the end of a row's prefix to a common field: the same in every type."""
+    fields = QUOTE.dtype.fields
+    assert fields is not None
+    return int(fields[name][1]) - _PREFIX
+
+
+_KEY: Final = _offset("listing_key")
+_SEQUENCE: Final = _offset("sequence")
+_VENUE_TIME: Final = _offset("venue_time_ns")
+_COLLECTOR_TIME: Final = _offset("collector_time_ns")
+_RELAY_IN: Final = _offset("relay_in_ns")
+_RELAY_OUT: Final = _offset("relay_out_ns")
+_SOURCE: Final = _offset("source_id")
+_VERSION: Final = _offset("definition_version")
+_FLAGS: Final = _offset("flags")
+
+_UNKNOWN: Final = int(RecordFlag.UNKNOWN_LISTING)
+_NO_REGISTRY: Final = int(RecordFlag.NO_REGISTRY)
+_GAP_BEFORE: Final = int(RecordFlag.GAP_BEFORE)
+
+
+@compiled
+def intact(address: int, shape: int) -> bool:
+    """Whether the constant bytes of a row are those of its layout, compared eight at a time; the last eight overlap."""
+    size = load_i64(shape)
+    masks = load_i64(shape + 16)
+    template = load_i64(shape + 24)
+    words = size >> 3
+    differs = np.int64(0)
+    for k in range(words):
+        differs |= (load_i64(address + 8 * k) & load_i64(masks + 8 * k)) ^ load_i64(template + 8 * k)
+    differs |= (load_i64(address + size - 8) & load_i64(masks + 8 * words)) ^ load_i64(template + 8 * words)
+    return bool(differs == 0)
+
+
+@compiled
+def fault_of(address: int, head: int, shape: int) -> int:
+    """The reject counter of a row that cannot be taken, or -1."""
+    if not intact(address, shape):
+        return REJECT_MALFORMED
+    if load_i64(head + _KEY) == 0:
+        return REJECT_NO_KEY
+    if load_u32(head + _FLAGS) & PROVENANCE_MASK == 0:
+        return REJECT_NO_PROVENANCE
+    return -1
+
+
+@compiled
+def provisional(block: Any, slots: Any, key: int) -> int:
+    """A slot for a listing that nobody defined; -1 when there are as many as are allowed."""
+    if block[PROVISIONAL_ROOM] <= 0:
+        return -1
+    block[PROVISIONAL_ROOM] -= 1
+    number = block[SLOT_COUNT]
+    block[SLOT_COUNT] = number + 1
+    slots[number].key = np.uint64(key)
+    put(block, key, number)
+    return int(number)
+
+
+@compiled
+def touch(block: Any, slot: Any, number: int) -> None:
+    """Report a slot that synthetics depend on, once in a batch."""
+    if slot.watched != 0 and slot.batch != block[BATCH]:
+        slot.batch = block[BATCH]
+        store_u32(block[TOUCHED] + 4 * block[TOUCHED_COUNT], np.uint32(number))
+        block[TOUCHED_COUNT] += 1
+
+
+@compiled
+def stamp(block: Any, head: int, version: int, source_id: int, now_ns: int) -> int:
+    """Write what the relay owns of a row, measure its way here; the row's sequence."""
+    sequence = block[NEXT_SEQUENCE]
+    block[NEXT_SEQUENCE] = sequence + 1
+    store_i64(head + _SEQUENCE, sequence)
+    store_i64(head + _RELAY_IN, now_ns)
+    store_i64(head + _RELAY_OUT, np.int64(0))
+    store_u32(head + _SOURCE, np.uint32(source_id))
+    store_u32(head + _VERSION, np.uint32(version))
+    venue_time = load_i64(head + _VENUE_TIME)
+    collector_time = load_i64(head + _COLLECTOR_TIME)
+    if collector_time > 0:
+        record(block[HISTOGRAMS], COLLECTOR_TO_RELAY, now_ns - collector_time)
+        if venue_time > 0:
+            record(block[HISTOGRAMS], VENUE_TO_COLLECTOR, collector_time - venue_time)
+    return int(sequence)
+
+
+@compiled
+def keep(block: Any, slots: Any, number: int, kind: int, address: int, flags: int, now_ns: int) -> None:
+    """A stamped row changes the state of its listing and, where it may, the opportunity of its group."""
+    slot = slots[number]
+    if kind == QUOTE_TYPE:
+        keep_quote(block, slot, number, address, flags, now_ns)
+    elif kind == TRADE_TYPE:
+        keep_trade(block, slot, number, address, flags, now_ns)
+    elif kind == STATUS_TYPE:
+        keep_status(block, slot, number, address)
+    else:
+        return
+    touch(block, slot, number)
+    if slot.group < 0 or kind == TRADE_TYPE:
+        return
+    head = address + load_i64(block[SHAPES] + 8 * (SHAPE_SIZE * kind + 1))
+    sequence = load_i64(head + _SEQUENCE)
+    times = load_i64(head + _VENUE_TIME), load_i64(head + _COLLECTOR_TIME)
+    trigger = (sequence, times[0], times[1], np.int64(load_u32(head + _SOURCE)), sequence)
+    groups = carray(pointer(block[GROUPS]), (block[GROUP_COUNT],), GROUP)
+    provenance = flags & PROVENANCE_MASK
+    note_crossed(block, slot)
+    evaluate(block, slots, groups, slot.group, provenance, trigger, now_ns)
+
+
+@compiled
+def judge(slot: Any, kind: int, address: int, flags: int) -> int:
+    """The flags of a row of a listing."""
+    if kind == QUOTE_TYPE:
+        return int(judge_quote(slot, address, flags))
+    if kind == TRADE_TYPE:
+        return int(judge_trade(slot, address, flags))
+    if kind == LEVEL_TYPE:
+        return int(judge_level(slot, address, flags))
+    return int(flags)
+
+
+@compiled
+def is_full(block: Any) -> bool:
+    """Whether the next row might not fit: Python makes room and calls again."""
+    return bool(
+        block[OUT_COUNT] + 2 > OUT_CAPACITY
+        or block[TOUCHED_COUNT] >= block[TOUCHED_CAPACITY]
+        or block[SLOT_COUNT] >= block[SLOT_CAPACITY]
+        or 2 * (block[SLOT_COUNT] + 1) > block[HASH_MASK] + 1
+    )
+
+
+@compiled
+def intake(
+    block: Any, rows: Any, numbers: Any, start: int, stop: int, kind: int, source_id: int, gap: bool, now_ns: int
+) -> int:
+    """Take rows `start` to `stop` of `rows` (bytes), writing those kept from block[WRITTEN] on and their slots into `numbers`. Where the result is
+    below `stop`, room has to be made first and the call repeated from there. `gap`: mark the next row kept."""
+    shape = block[SHAPES] + 8 * SHAPE_SIZE * kind
+    size = load_i64(shape)
+    prefix = load_i64(shape + 8)
+    base = rows.ctypes.data
+    slots = carray(pointer(block[SLOTS]), (block[SLOT_CAPACITY],), SLOT)
+    for k in range(start, stop):
+        if is_full(block):
+            return k
+        address = base + k * size
+        fault = fault_of(address, address + prefix, shape)
+        if fault >= 0:
+            count(block, fault)
+            continue
+        written = block[WRITTEN]
+        if written != k:
+            copy_bytes(base + written * size, address, size)
+            address = base + written * size
+        numbers[written] = take(block, slots, address, prefix, kind, source_id, gap, now_ns)
+        block[WRITTEN] = written + 1
+        gap = False
+    return stop
+
+
+@compiled
+def take(block: Any, slots: Any, address: int, prefix: int, kind: int, source_id: int, gap: bool, now_ns: int) -> int:
+    """Stamp and keep one row; its slot."""
+    head = address + prefix
+    key = load_i64(head + _KEY)
+    flags = int(load_u32(head + _FLAGS)) & ~(_UNKNOWN | _NO_REGISTRY)
+    number = find(block, key)
+    if number < 0:
+        number = provisional(block, slots, key)
+    version = 0
+    if number >= 0 and slots[number].known != 0:
+        version = int(slots[number].definition_version)
+    elif block[NO_REGISTRY] != 0:
+        flags |= _NO_REGISTRY
+    else:
+        flags |= _UNKNOWN
+        count(block, UNKNOWN_EVENTS)
+    if gap:
+        flags |= _GAP_BEFORE
+    if number >= 0:
+        flags = judge(slots[number], kind, address, flags)
+    store_u32(head + _FLAGS, np.uint32(flags))
+    stamp(block, head, version, source_id, now_ns)
+    if number >= 0:
+        keep(block, slots, number, kind, address, flags, now_ns)
+    return int(number)
+
+
+@compiled
+def pass_time(block: Any, place: int, now_ns: int) -> int:
+    """Look again at the open groups from `place` downwards whose quotes became too old; where to go on, -1 at the end."""
+    slots = carray(pointer(block[SLOTS]), (block[SLOT_CAPACITY],), SLOT)
+    groups = carray(pointer(block[GROUPS]), (block[GROUP_COUNT],), GROUP)
+    place = min(place, block[OPEN_COUNT] - 1)
+    while place >= 0:
+        if block[OUT_COUNT] + 2 > OUT_CAPACITY:
+            return place
+        index = int(load_u32(block[OPEN_GROUPS] + 4 * place))
+        if now_ns > groups[index].expires_ns:
+            reconsider(block, slots, groups, index, now_ns)
+        place -= 1
+    return -1
+
+
+@compiled
+def reconsider(block: Any, slots: Any, groups: Any, index: int, now_ns: int) -> None:
+    """Look at a group again without an event: time passed, or a definition changed."""
+    zero = np.int64(0)
+    trigger = (zero, zero, zero, zero, block[NEXT_SEQUENCE])
+    evaluate(block, slots, groups, index, int(groups[index].provenance), trigger, now_ns)
+
+
+@compiled
+def stamp_out(block: Any, rows: Any, total: int, kind: int, now_ns: int, hop: int) -> None:
+    """Write relay_out_ns into rows and measure the hop through the relay."""
+    shape = block[SHAPES] + 8 * SHAPE_SIZE * kind
+    size = load_i64(shape)
+    head = rows.ctypes.data + load_i64(shape + 8)
+    for _ in range(total):
+        store_i64(head + _RELAY_OUT, now_ns)
+        record(block[HISTOGRAMS], hop, now_ns - load_i64(head + _RELAY_IN))
+        head += size

@@ -1,0 +1,111 @@
+"""Quality flags of a row: an event is marked, never altered and never dropped for what its price says."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from alphapulse.domain.provenance import RecordFlag
+from alphapulse.records import BOOK_LEVEL, QUOTE, TRADE, TRADING_STATUS
+from relay_service.kernel.jit import carray, compiled
+from relay_service.kernel.memory import copy_bytes, pointer
+from relay_service.kernel.numbers import is_multiple, to_double
+from relay_service.kernel.state import QUOTES, STATUSES, TRADES
+
+_QUOTE = QUOTE.dtype
+_TRADE = TRADE.dtype
+_BOOK_LEVEL = BOOK_LEVEL.dtype
+_STATUS = TRADING_STATUS.dtype
+_QUOTE_SIZE: Final = QUOTE.row_size
+_TRADE_SIZE: Final = TRADE.row_size
+_STATUS_SIZE: Final = TRADING_STATUS.row_size
+
+_BID_ABSENT: Final = int(RecordFlag.BID_ABSENT)
+_ASK_ABSENT: Final = int(RecordFlag.ASK_ABSENT)
+_OVERSIZE: Final = int(RecordFlag.OVERSIZE)
+_CROSSED: Final = int(RecordFlag.CROSSED)
+_OFF_TICK: Final = int(RecordFlag.OFF_TICK)
+_OUT_OF_ORDER: Final = int(RecordFlag.OUT_OF_ORDER)
+
+
+@compiled
+def on_grid(slot: Any, price: int, exponent: int) -> bool:
+    """Whether a price is a multiple of the listing's tick size; true where that is not known."""
+    return slot.tick <= 0 or is_multiple(price, exponent, slot.tick, slot.tick_exponent)
+
+
+@compiled
+def judge_quote(slot: Any, address: int, flags: int) -> int:
+    """The flags of a quote of this listing, those of its collector included."""
+    row = carray(pointer(address), (1,), _QUOTE)[0]
+    if flags & _OVERSIZE:
+        return flags
+    has_bid = not flags & _BID_ABSENT
+    has_ask = not flags & _ASK_ABSENT
+    if has_bid and has_ask and row.bid_price >= row.ask_price:
+        flags |= _CROSSED
+    else:
+        flags &= ~_CROSSED
+    if (has_bid and not on_grid(slot, row.bid_price, row.price_exponent)) or (
+        has_ask and not on_grid(slot, row.ask_price, row.price_exponent)
+    ):
+        flags |= _OFF_TICK
+    if row.venue_time_ns > 0 and row.venue_time_ns < slot.quote_venue_time_ns:
+        flags |= _OUT_OF_ORDER
+    return flags
+
+
+@compiled
+def keep_quote(block: Any, slot: Any, number: int, address: int, flags: int, now_ns: int) -> None:
+    """A stamped quote becomes the listing's last one."""
+    row = carray(pointer(address), (1,), _QUOTE)[0]
+    usable = not flags & _OVERSIZE
+    slot.bid_price, slot.bid_size = row.bid_price, row.bid_size
+    slot.ask_price, slot.ask_size = row.ask_price, row.ask_size
+    slot.price_exponent, slot.size_exponent = row.price_exponent, row.size_exponent
+    slot.bid = to_double(row.bid_price, row.price_exponent) if usable and not flags & _BID_ABSENT else np.nan
+    slot.ask = to_double(row.ask_price, row.price_exponent) if usable and not flags & _ASK_ABSENT else np.nan
+    slot.quote_time_ns = now_ns
+    slot.quote_venue_time_ns = max(slot.quote_venue_time_ns, row.venue_time_ns)
+    slot.quote_sequence = row.sequence
+    slot.quote_flags = np.uint32(flags)
+    slot.quote_source_id = row.source_id
+    copy_bytes(block[QUOTES] + number * _QUOTE_SIZE, address, _QUOTE_SIZE)
+
+
+@compiled
+def judge_trade(slot: Any, address: int, flags: int) -> int:
+    """The flags of a trade of this listing."""
+    row = carray(pointer(address), (1,), _TRADE)[0]
+    if not flags & _OVERSIZE and not on_grid(slot, row.price, row.price_exponent):
+        flags |= _OFF_TICK
+    return flags
+
+
+@compiled
+def keep_trade(block: Any, slot: Any, number: int, address: int, flags: int, now_ns: int) -> None:
+    """A stamped trade becomes the listing's last one."""
+    row = carray(pointer(address), (1,), _TRADE)[0]
+    slot.trade = np.nan if flags & _OVERSIZE else to_double(row.price, row.price_exponent)
+    slot.trade_time_ns = now_ns
+    slot.has_trade = 1
+    copy_bytes(block[TRADES] + number * _TRADE_SIZE, address, _TRADE_SIZE)
+
+
+@compiled
+def judge_level(slot: Any, address: int, flags: int) -> int:
+    """The flags of a book level of this listing."""
+    row = carray(pointer(address), (1,), _BOOK_LEVEL)[0]
+    if not flags & _OVERSIZE and not on_grid(slot, row.price, row.price_exponent):
+        flags |= _OFF_TICK
+    return flags
+
+
+@compiled
+def keep_status(block: Any, slot: Any, number: int, address: int) -> None:
+    """A stamped trading status becomes the listing's last one; a state without a name counts as not trading."""
+    row = carray(pointer(address), (1,), _STATUS)[0]
+    slot.trading_state = np.uint8(min(row.state, 255))
+    slot.has_status = 1
+    copy_bytes(block[STATUSES] + number * _STATUS_SIZE, address, _STATUS_SIZE)

@@ -1,0 +1,160 @@
+"""The kernel's memory: dtypes of the state arrays, and the block of addresses that names them to the compiled code.
+
+The block is one int64 array. The compiled code reads addresses, counts and settings from it and writes counts back; the arrays themselves are
+held alive by `SlotTable`, `GroupTable` and `KernelState`, which rewrite the block when an array is replaced.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from alphapulse.records import OPPORTUNITY, QUOTE, TRADE, TRADING_STATUS
+
+SLOT: Final = np.dtype(
+    [
+        ("key", "u8"),  # listing_key
+        ("quote_sequence", "u8"),  # of the last quote; 0: none yet
+        ("bid_price", "i8"),
+        ("bid_size", "i8"),
+        ("ask_price", "i8"),
+        ("ask_size", "i8"),
+        ("bid", "f8"),  # the bid as a double; NaN: there is none
+        ("ask", "f8"),
+        ("quote_time_ns", "i8"),  # relay_in_ns of the last quote
+        ("quote_venue_time_ns", "i8"),
+        ("taker_fee_bps", "f8"),  # NaN: not known
+        ("tick", "i8"),  # mantissa of the tick size; 0: not known
+        ("trade", "f8"),  # last trade price; NaN: none yet
+        ("trade_time_ns", "i8"),  # relay_in_ns of the last trade
+        ("batch", "i8"),  # the last batch that reported this slot as touched
+        ("price_exponent", "i4"),
+        ("size_exponent", "i4"),
+        ("tick_exponent", "i4"),
+        ("group", "i4"),  # of the same instrument, currency and multiplier; -1: none
+        ("venue", "i4"),  # index into SlotTable.venues; -1: not known
+        ("instrument", "i4"),  # index into SlotTable.instruments; -1: not known
+        ("definition_version", "u4"),  # 0: not known to the registries
+        ("quote_flags", "u4"),
+        ("quote_source_id", "u4"),
+        ("asset_class", "u1"),  # AssetClass; 0: not known
+        ("known", "u1"),  # 1: the registries know it
+        ("listing_status", "u1"),  # ListingStatus of the registry; 0: not known
+        ("trading_state", "u1"),  # TradingState of the last event; 0: none
+        ("venue_status", "u1"),  # VenueStatus of the registry; 0: not known
+        ("watched", "u1"),  # 1: a synthetic depends on it
+        ("has_trade", "u1"),  # 1: SlotTable.trades holds its last trade
+        ("has_status", "u1"),  # 1: SlotTable.statuses holds its last status
+    ],
+    align=True,
+)
+"""One listing, or one synthetic, as the kernel sees it."""
+
+GROUP: Final = np.dtype(
+    [
+        ("instrument_key", "u8"),
+        ("opportunity_id", "u8"),
+        ("trigger_sequence", "u8"),
+        ("discovered_ns", "i8"),
+        ("expires_ns", "i8"),
+        ("buy_price", "i8"),
+        ("sell_price", "i8"),
+        ("size", "i8"),
+        ("gross_bps", "f8"),
+        ("net_bps", "f8"),
+        ("capital", "f8"),
+        ("multiplier", "f8"),  # units of the instrument one unit of size stands for
+        ("start", "i4"),  # of its run in the members array
+        ("count", "i4"),
+        ("capacity", "i4"),
+        ("open_index", "i4"),  # place in the list of open groups; -1: no opportunity is open
+        ("buy", "i4"),
+        ("sell", "i4"),
+        ("buy_price_exponent", "i4"),
+        ("sell_price_exponent", "i4"),
+        ("size_exponent", "i4"),
+        ("provenance", "u4"),
+    ],
+    align=True,
+)
+"""Listings whose quotes compare directly, and the opportunity open among them."""
+
+# Places in the block. Addresses first, then counts, then settings.
+SLOTS: Final = 0
+HASH_KEYS: Final = 1
+HASH_SLOTS: Final = 2
+QUOTES: Final = 3
+TRADES: Final = 4
+STATUSES: Final = 5
+GROUPS: Final = 6
+MEMBERS: Final = 7
+OPEN_GROUPS: Final = 8
+OUT_ROWS: Final = 9
+OUT_BUY: Final = 10
+OUT_SELL: Final = 11
+TOUCHED: Final = 12
+HISTOGRAMS: Final = 13
+COUNTERS: Final = 14
+SETTINGS: Final = 15
+SHAPES: Final = 16
+SLOT_COUNT: Final = 20
+SLOT_CAPACITY: Final = 21
+HASH_MASK: Final = 22
+GROUP_COUNT: Final = 23
+OPEN_COUNT: Final = 24
+OUT_COUNT: Final = 25
+TOUCHED_COUNT: Final = 26
+TOUCHED_CAPACITY: Final = 27
+NEXT_SEQUENCE: Final = 28
+BATCH: Final = 29
+WRITTEN: Final = 30
+PROVISIONAL_ROOM: Final = 31
+NO_REGISTRY: Final = 32
+MAX_AGE_NS: Final = 33
+DECAY_NS: Final = 34
+BLOCK_SIZE: Final = 40
+
+OUT_CAPACITY: Final = 1024
+"""Opportunity rows a call can hold before it stops for them to be taken."""
+THRESHOLD_BPS: Final = 0
+"""Place in the settings, an array of doubles."""
+
+# Counters, an int64 array. Rejected rows:
+REJECT_MALFORMED: Final = 0
+REJECT_NO_KEY: Final = 1
+REJECT_NO_PROVENANCE: Final = 2
+# Candidates that were no opportunity:
+CANDIDATE_FEES: Final = 8
+CANDIDATE_STALE: Final = 9
+CANDIDATE_NO_SIZE: Final = 10
+CANDIDATE_FEES_UNKNOWN: Final = 11
+CANDIDATE_NOT_TRADING: Final = 12
+CANDIDATE_PROVENANCE: Final = 13
+CANDIDATE_CROSSED: Final = 14
+# Other counts:
+UNKNOWN_EVENTS: Final = 20
+OPENED: Final = 21
+CLOSED: Final = 22
+COUNTER_SIZE: Final = 32
+
+ROW_REJECTS: Final = {
+    REJECT_MALFORMED: "MALFORMED_ROW",
+    REJECT_NO_KEY: "NO_LISTING_KEY",
+    REJECT_NO_PROVENANCE: "NO_PROVENANCE",
+}
+CANDIDATES: Final = {
+    CANDIDATE_FEES: "FEES",
+    CANDIDATE_STALE: "STALE",
+    CANDIDATE_NO_SIZE: "NO_SIZE",
+    CANDIDATE_FEES_UNKNOWN: "FEES_UNKNOWN",
+    CANDIDATE_NOT_TRADING: "NOT_TRADING",
+    CANDIDATE_PROVENANCE: "MIXED_PROVENANCE",
+    CANDIDATE_CROSSED: "CROSSED",
+}
+
+COPY_SIZES: Final = (QUOTE.row_size, TRADE.row_size, TRADING_STATUS.row_size)
+LAYOUT_TEXT: Final = (
+    "|".join(str(layout.dtype) for layout in (QUOTE, TRADE, TRADING_STATUS, OPPORTUNITY)) + str(SLOT) + str(GROUP)
+)
+"""What the compiled code has frozen into it besides its own source: part of the key of the compiled cache."""
