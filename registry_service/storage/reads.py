@@ -79,9 +79,13 @@ class Reads:
         if not found:
             return found
         table = self._identifier_table()
-        wanted = func.unnest(
-            _array([key.scheme for key in found], SmallInteger()), _array([key.value for key in found], Text())
-        ).table_valued("scheme", "value", name="wanted")
+        wanted = (
+            func.unnest(
+                _array([key.scheme for key in found], SmallInteger()), _array([key.value for key in found], Text())
+            )
+            .table_valued("scheme", "value", name="wanted")
+            .render_derived()
+        )
         query = (
             select(*_identifier_columns(table))
             .select_from(

@@ -270,7 +270,7 @@ def _failure(error: Exception) -> Exception:
             metadata={"constraint": cause.constraint_name or ""},
             hint="the database refused it; nothing was written",
         )
-    if isinstance(cause, (asyncpg.DataError, asyncpg.PostgresSyntaxError)) or isinstance(root, DBAPIError):
+    if isinstance(cause, asyncpg.DataError):
         return InvalidArgument(f"the database cannot hold it: {str(cause).splitlines()[0]}")
     return Internal(f"{type(root).__name__}: {root}")
 

@@ -118,11 +118,11 @@ ALTER TABLE "{s}".identifier ADD CONSTRAINT identifier_no_overlap EXCLUDE USING 
 
 CREATE FUNCTION "{s}".refuse_identifier_overlap() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-    found record;
+    pair record;
 BEGIN
     -- Every writer holds this lock already; one that did not must wait here, and then sees what the others committed.
     PERFORM value FROM "{s}".revision FOR UPDATE;
-    SELECT a.scheme, a.value, a.venue, a.target_id INTO found
+    SELECT a.scheme, a.value, a.venue, a.target_id INTO pair
     FROM added a JOIN "{s}".identifier b
       ON b.scheme = a.scheme AND b.value = a.value AND b.venue = a.venue AND b.target_id = a.target_id
      AND b.closed_revision IS NULL AND b.valid_to IS NOT NULL
@@ -130,7 +130,7 @@ BEGIN
     WHERE a.closed_revision IS NULL AND a.valid_to IS NULL
     LIMIT 1;
     IF NOT FOUND AND EXISTS (SELECT FROM added WHERE valid_to IS NOT NULL AND closed_revision IS NULL) THEN
-        SELECT a.scheme, a.value, a.venue, a.target_id INTO found
+        SELECT a.scheme, a.value, a.venue, a.target_id INTO pair
         FROM added a JOIN "{s}".identifier b
           ON b.scheme = a.scheme AND b.value = a.value AND b.venue = a.venue AND b.target_id = a.target_id
          AND b.closed_revision IS NULL AND b.valid_to IS NULL
@@ -142,7 +142,7 @@ BEGIN
         RAISE EXCEPTION USING
             ERRCODE = 'exclusion_violation', CONSTRAINT = 'identifier_no_overlap',
             MESSAGE = 'two assertions of one identifier and one holder overlap',
-            DETAIL = format('scheme %s, value %s, venue %s, target %s', found.scheme, found.value, found.venue, found.target_id);
+            DETAIL = format('scheme %s, value %s, venue %s, target %s', pair.scheme, pair.value, pair.venue, pair.target_id);
     END IF;
     RETURN NULL;
 END $$;

@@ -1,0 +1,164 @@
+"""What Postgres itself refuses of identifiers, and how they are read at two times."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import asyncpg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from alphapulse.domain.errors import AlreadyExists
+from registry_service.storage.model import ChangeKind, Entity, EntityKind, IdentifierKey, IdentifierRow
+
+ISIN, TICKER = 1, 13
+INSTRUMENT_LEVEL, LISTING_LEVEL = 2, 4
+
+
+def year(number: int | None) -> datetime | None:
+    return None if number is None else datetime(number, 1, 1, tzinfo=UTC)
+
+
+def row(target: str, start: int | None = None, end: int | None = None, **more) -> IdentifierRow:
+    fields = {
+        "scheme": ISIN,
+        "value": "US0378331005",
+        "venue": "",
+        "level": INSTRUMENT_LEVEL,
+        "target_kind": EntityKind.INSTRUMENT,
+        "target_id": target,
+        "instrument_id": target,
+        "valid_from": year(start),
+        "valid_to": year(end),
+        "source": "test",
+    }
+    return IdentifierRow(**(fields | more))
+
+
+def asserting(*rows: IdentifierRow, close: tuple[IdentifierRow, ...] = ()):
+    async def operation(session):
+        target = "carrier"
+        held = await session.get(EntityKind.INSTRUMENT, [target])
+        revision = session.next_revision()
+        change = ChangeKind.UPDATED if held else ChangeKind.CREATED
+        session.put(Entity(EntityKind.INSTRUMENT, target, b"", revision), change)
+        for one in close:
+            session.close_identifier(one, revision)
+        for one in rows:
+            session.assert_identifier(replace(one, recorded_revision=revision))
+        return b""
+
+    return operation
+
+
+async def test_one_holder_of_an_unambiguous_name_at_a_time(store) -> None:
+    await store.write(asserting(row("a")), actor="t")
+    with pytest.raises(AlreadyExists, match="identifier_one_holder"):
+        await store.write(asserting(row("b")), actor="t")
+    await store.write(asserting(row("b", shared=True)), actor="t")
+    await store.write(asserting(row("c", 2001, 2002)), actor="t")
+    key = IdentifierKey(ISIN, "US0378331005")
+    assert {one.target_id for one in (await store.identifiers([key]))[key]} == {"a", "b", "c"}
+
+
+async def test_a_ticker_may_be_borne_by_two(store) -> None:
+    tickers = [row(target, scheme=TICKER, value="ABC") for target in ("a", "b")]
+    await store.write(asserting(*tickers), actor="t")
+    key = IdentifierKey(TICKER, "ABC")
+    assert [one.target_id for one in (await store.identifiers([key]))[key]] == ["a", "b"]
+
+
+async def test_known_at_is_not_changed_by_a_correction(store) -> None:
+    await store.write(asserting(row("a")), actor="t")
+    key, venue_key = IdentifierKey(ISIN, "US0378331005"), IdentifierKey(ISIN, "US0378331005", "XNAS")
+    known = (await store.identifiers([key]))[key][0]
+    await store.write(asserting(row("b"), close=(known,)), actor="t")
+    now = await store.identifiers([key, venue_key])
+    assert [one.target_id for one in now[key]] == ["b"]
+    assert now[venue_key] == []
+    before = (await store.identifiers([key], at_revision=1))[key]
+    assert [(one.target_id, one.recorded_revision, one.closed_revision) for one in before] == [("a", 1, 2)]
+
+
+async def test_operations_of_one_group_see_and_close_each_others_assertions(store) -> None:
+    key = IdentifierKey(ISIN, "US0378331005")
+
+    def take_over(target):
+        async def operation(session):
+            held = (await session.identifiers([key]))[key]
+            assert [r.target_id for r in held] == [
+                r.target_id for r in (await session.identifiers_of([r.target_id for r in held])).get(
+                    held[0].target_id if held else "", []
+                )
+            ]
+            return await asserting(row(target), close=tuple(held))(session)
+
+        return operation
+
+    await asyncio.gather(*(store.write(take_over(f"t{n}"), actor="t") for n in range(20)))
+    assert [one.target_id for one in (await store.identifiers([key]))[key]] == ["t19"]
+    for revision in range(1, 21):
+        at = (await store.identifiers([key], at_revision=revision))[key]
+        assert [one.target_id for one in at] == [f"t{revision - 1}"]
+
+
+YEARS = st.none() | st.integers(2000, 2008)
+RANGES = st.tuples(YEARS, YEARS).filter(lambda r: None in r or r[0] < r[1])
+
+
+def overlap(one, other) -> bool:
+    low, high = -(10**6), 10**6
+    starts = [low if r[0] is None else r[0] for r in (one, other)]
+    ends = [high if r[1] is None else r[1] for r in (one, other)]
+    return max(starts) < min(ends)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(RANGES, min_size=1, max_size=5))
+async def test_no_two_ranges_of_one_holder_overlap(make_store, migrated_url, ranges) -> None:
+    """Straight to Postgres, without the code above it: each insert is refused exactly when it overlaps an earlier one."""
+    connection = await asyncpg.connect(migrated_url)
+    transaction = connection.transaction()
+    await transaction.start()
+    kept = []
+    for start, end in ranges:
+        try:
+            async with connection.transaction():
+                await connection.execute(
+                    "INSERT INTO instrument.identifier (scheme, value, venue, level, target_kind, target_id, "
+                    "instrument_id, valid_from, valid_to, source, recorded_revision, shared) "
+                    "VALUES (13, 'ABC', '', 4, 1, 'a', 'a', $1, $2, 't', 1, false)",
+                    year(start),
+                    year(end),
+                )
+            refused = False
+        except asyncpg.IntegrityConstraintViolationError:
+            refused = True
+        assert refused == any(overlap((start, end), other) for other in kept)
+        if not refused:
+            kept.append((start, end))
+    await transaction.rollback()
+    await connection.close()
+
+
+async def test_two_sessions_that_know_nothing_of_each_other_cannot_overlap(migrated_url) -> None:
+    insert = (
+        "INSERT INTO instrument.identifier (scheme, value, venue, level, target_kind, target_id, instrument_id, "
+        "valid_from, valid_to, source, recorded_revision, shared) "
+        "VALUES (13, 'ABC', '', 4, 1, 'a', 'a', $1, $2, 't', 1, false)"
+    )
+    one, two = await asyncpg.connect(migrated_url), await asyncpg.connect(migrated_url)
+    first = one.transaction()
+    await first.start()
+    await one.execute(insert, year(2000), None)
+    second = asyncio.create_task(two.execute(insert, year(2001), year(2002)))
+    while not await one.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+        pass
+    await first.commit()
+    with pytest.raises(asyncpg.ExclusionViolationError):
+        await second
+    await one.close()
+    await two.close()
