@@ -28,6 +28,7 @@ class SmallRegistry(InstrumentServiceServicer):
         self.oldest = 0
         self.bookmark_every = bookmark_every
         self.per_message = per_message
+        self.bookmarks_in_snapshot = False
         self.cuts = list(cuts)
         self.watches: list[pb.WatchInstrumentsRequest] = []
         self.batches: list[tuple[int, str]] = []
@@ -74,6 +75,8 @@ class SmallRegistry(InstrumentServiceServicer):
                 for number in range(1, at + 1):
                     entry = pb.InstrumentEntry(instrument=instrument_pb2.Instrument(instrument_id=str(number)))
                     yield pb.WatchInstrumentsResponse(snapshot=pb.InstrumentSnapshot(entries=[entry]))
+                    if self.bookmarks_in_snapshot:
+                        yield bookmark(at)
             yield bookmark(at, complete=not request.skip_snapshot)
         sent = 0
         while True:

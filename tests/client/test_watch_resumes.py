@@ -109,6 +109,25 @@ async def test_a_break_inside_the_snapshot_starts_it_again_after_a_reset(small_r
     assert replica.held == {1, 2, 3, 4, 5}
 
 
+async def test_a_bookmark_inside_the_snapshot_is_no_place_to_resume_from(small_registry: Any) -> None:
+    registry, held = small_registry(cuts=[4]), set()
+    registry.bookmarks_in_snapshot = True
+    registry.grow(5)
+    async with (
+        serve_in_background(registry) as handle,
+        aclosing(watch_instruments(handle.address, backoff=quick())) as events,
+    ):
+        async for event in events:
+            if isinstance(event, Reset):
+                held.clear()
+                continue
+            held |= {entry.instrument.instrument_id for entry in event.snapshot.entries}
+            if event.bookmark.snapshot_complete:
+                break
+    assert held == {"1", "2", "3", "4", "5"}
+    assert [request.resume_token for request in registry.watches] == ["", ""]
+
+
 async def test_a_token_too_old_gives_a_reset_and_a_fresh_snapshot(small_registry: Any) -> None:
     registry, replica = small_registry(), Replica()
     registry.grow(10)
