@@ -7,6 +7,7 @@ is kept of a calendar is a sorted list of open spans, so that a question costs a
 from __future__ import annotations
 
 import asyncio
+import warnings
 from bisect import bisect_right
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -106,16 +107,26 @@ class Calendars:
 
 def load(name: str) -> TradingCalendar:
     """Reads a calendar from the package; blocks for up to seconds."""
-    import exchange_calendars
+    package = f"{_PACKAGE} {version('exchange-calendars')}"
+    # The package speaks to pandas in ways that newer versions of pandas warn of; the reader of our log can do nothing about it.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import exchange_calendars
 
-    try:
-        calendar = exchange_calendars.get_calendar(name)
-    except exchange_calendars.errors.InvalidCalendarName:
-        raise FailedPrecondition(
-            f"there is no calendar {name!r} in {_PACKAGE} {version('exchange-calendars')}",
-            metadata={"calendar": name},
-            hint="set the venue's calendar to one it has, or always_open",
-        ) from None
+        try:
+            calendar = exchange_calendars.get_calendar(name)
+        except exchange_calendars.errors.InvalidCalendarName:
+            raise FailedPrecondition(
+                f"there is no calendar {name!r} in {package}",
+                metadata={"calendar": name},
+                hint="set the venue's calendar to one it has, or always_open",
+            ) from None
+        except Exception as error:
+            # Some calendars cannot be built with some versions of pandas: a fault of theirs must not look like ours.
+            raise FailedPrecondition(
+                f"{package} cannot build its calendar {name!r}: {type(error).__name__}: {error}",
+                metadata={"calendar": name},
+            ) from error
     early = {stamp.date() for stamp in calendar.early_closes}
     late = {stamp.date() for stamp in calendar.late_opens}
     days = tuple(
@@ -130,7 +141,7 @@ def load(name: str) -> TradingCalendar:
         )
         for row in calendar.schedule.itertuples()
     )
-    return TradingCalendar.of(name, f"{_PACKAGE} {version('exchange-calendars')} {name}", days)
+    return TradingCalendar.of(name, f"{package} {name}", days)
 
 
 def _moment(stamp: Any) -> datetime:
