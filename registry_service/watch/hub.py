@@ -22,6 +22,7 @@ from registry_service.watch.tokens import TokenCodec
 
 _LOG_PAGE: Final = 1000
 _DELTA_CHANGES: Final = 1000
+_FEED_SECONDS: Final = 30.0
 
 
 class WatchSource(Protocol):
@@ -129,9 +130,11 @@ class Hub:
     async def _follow(
         self, spec: WatchSpec, matches: Callable[[Change], bool], position: int
     ) -> AsyncIterator[WatchEvent]:
-        # A snapshot may be newer than what the feed has applied: joining then would deliver those changes twice.
-        await self._feed.wait_applied(position, timeout=30.0)
-        while position < self._feed.applied_revision:
+        while True:
+            # Snapshot and log may be ahead of what the feed has applied: joining then would deliver those changes twice.
+            await self._feed.wait_applied(position, timeout=_FEED_SECONDS)
+            if position == self._feed.applied_revision:
+                break
             page = await self._source.changes(position, _LOG_PAGE)
             self._check_whole(spec, position, page)
             position = page[-1].revision
@@ -155,9 +158,11 @@ class Hub:
                 async with asyncio.timeout(self._limits.mark_seconds):
                     await watcher.ready.wait()
             except TimeoutError:
-                position = watcher.seen
-                yield self._mark(spec, position)
-                continue
+                # The timer may fire in the very turn in which changes came: then they go first.
+                if not watcher.ready.is_set():
+                    position = watcher.seen
+                    yield self._mark(spec, position)
+                    continue
             token = self._tokens.resume(spec.filter_bytes, position)
             if watcher.cut:
                 raise SubscriberTooSlow(

@@ -157,9 +157,7 @@ async def test_redis_killed_during_reads_is_neither_an_error_nor_wrong_and_comes
             for _ in range(5):
                 assert await cache.get_many(["a", "b"], truth.load) == [b"a2", b"b1"]
             assert cache.stats["redis_errors"] > 0
-            again = ValkeyStore(
-                Path(folder) / "v", LaunchOptions(durable=False, remove_with_parent=True, port=port)
-            )
+            again = ValkeyStore(Path(folder) / "v", LaunchOptions(durable=False, remove_with_parent=True, port=port))
             again.start()
             try:
                 while not cache.stats["hits_redis"]:

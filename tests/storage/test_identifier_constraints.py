@@ -90,7 +90,8 @@ async def test_operations_of_one_group_see_and_close_each_others_assertions(stor
         async def operation(session):
             held = (await session.identifiers([key]))[key]
             assert [r.target_id for r in held] == [
-                r.target_id for r in (await session.identifiers_of([r.target_id for r in held])).get(
+                r.target_id
+                for r in (await session.identifiers_of([r.target_id for r in held])).get(
                     held[0].target_id if held else "", []
                 )
             ]

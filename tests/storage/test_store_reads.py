@@ -47,7 +47,9 @@ async def test_pages_show_one_revision_while_others_write(store, writes) -> None
 async def test_filters_by_child_parent_ids_and_expiry(store, writes) -> None:
     may = datetime(2026, 5, 1, tzinfo=UTC)
     for name in "abc":
-        await store.write(writes.put(name, facets=("class:12", "x:1"), expires_at=may + timedelta(ord(name))), actor="t")
+        await store.write(
+            writes.put(name, facets=("class:12", "x:1"), expires_at=may + timedelta(ord(name))), actor="t"
+        )
     for parent, venue in (("a", "XNAS"), ("a", "XLON"), ("b", "XLON")):
         put = writes.put(f"{parent}{venue}", kind=LISTING, parent_id=parent, facets=(f"venue:{venue}", "ccy:USD"))
         await store.write(put, actor="t")
@@ -84,7 +86,14 @@ async def test_filters_by_child_parent_ids_and_expiry(store, writes) -> None:
     ],
 )
 async def test_search_finds_names_with_typos_best_first(store, writes, text, first) -> None:
-    names = ["Apple Inc.", "Apple Hospitality REIT", "Pineapple Energy", "Deutsche Bank AG", "100% Renewable", "Bank AG"]
+    names = [
+        "Apple Inc.",
+        "Apple Hospitality REIT",
+        "Pineapple Energy",
+        "Deutsche Bank AG",
+        "100% Renewable",
+        "Bank AG",
+    ]
     for number, name in enumerate(names):
         await store.write(writes.put(f"i{number}", name=name, facets=("class:1",)), actor="t")
     matches = await store.search(text, Query(INSTRUMENT, (("class:1",),)), 5)
