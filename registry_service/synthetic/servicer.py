@@ -1,0 +1,235 @@
+"""The synthetic service: each RPC in a few lines over the slice's parts."""
+
+# ruff: noqa: N802 - the methods are named by the API.
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+from alphapulse.api.synthetic.v1 import synthetic_service_pb2_grpc as rpc
+from alphapulse.domain import formula as grammar
+from alphapulse.domain.errors import FieldViolation, InvalidArgument, NotFound
+from alphapulse.domain.ids import InstrumentId, ListingId
+from alphapulse.runtime.server import GrpcService
+from registry_service.calls import Calls, bounded_batch, search_limit, violation_message
+from registry_service.resources import RegistryResources
+from registry_service.storage.model import CachedAnswer, EntityKind, WriteSession
+from registry_service.synthetic import convert, registration
+from registry_service.synthetic.convert import service, wire
+from registry_service.synthetic.dependents import dependents
+from registry_service.synthetic.evaluation import evaluate
+from registry_service.synthetic.rules import formula_violations, require_name
+from registry_service.synthetic.templates import templates
+from registry_service.watch.model import WatchSpec
+
+UNSERVED: Final[tuple[str, ...]] = ()
+"""RPCs that answer UNIMPLEMENTED: none."""
+FULL_NAME: Final = "alphapulse.api.synthetic.v1.SyntheticService"
+_COMPILED: Final = 4096
+
+
+def build(resources: RegistryResources) -> GrpcService:
+    """The service over a registry's resources."""
+    servicer = SyntheticServicer(resources)
+    return GrpcService(FULL_NAME, lambda server: rpc.add_SyntheticServiceServicer_to_server(servicer, server))
+
+
+class SyntheticServicer(rpc.SyntheticServiceServicer):
+    """Serves every RPC of the service."""
+
+    def __init__(self, resources: RegistryResources) -> None:
+        self._resources = resources
+        self._calls = Calls(resources, EntityKind.SYNTHETIC)
+        self._compiled = lru_cache(maxsize=_COMPILED)(grammar.parse)
+
+    async def RegisterSynthetic(
+        self, request: service.RegisterSyntheticRequest, context: Any
+    ) -> service.RegisterSyntheticResponse:
+        async def operation(session: WriteSession) -> bytes:
+            result = (await registration.register(session, [request.synthetic], "synthetic"))[0]
+            registration.raise_refusal(result)
+            held = await session.get(EntityKind.SYNTHETIC, [request.synthetic.name])
+            synthetic = wire.Synthetic.FromString(held[request.synthetic.name].body)
+            response = service.RegisterSyntheticResponse(synthetic=synthetic, outcome=result.outcome)
+            return response.SerializeToString()
+
+        outcome = await self._calls.write(request.write, request, operation)
+        response = service.RegisterSyntheticResponse.FromString(outcome.response)
+        response.revision_token = self._calls.token(outcome.revision)
+        return response
+
+    async def RegisterSynthetics(
+        self, request_iterator: AsyncIterator[service.RegisterSyntheticsRequest], context: Any
+    ) -> AsyncIterator[service.RegisterSyntheticsResponse]:
+        async for request in request_iterator:
+            yield await self._register(request)
+
+    async def _register(self, request: service.RegisterSyntheticsRequest) -> service.RegisterSyntheticsResponse:
+        bounded_batch(len(request.synthetics), "synthetics")
+
+        async def operation(session: WriteSession) -> bytes:
+            results = await registration.register(session, request.synthetics)
+            return service.RegisterSyntheticsResponse(results=results).SerializeToString()
+
+        # The batch's number is the caller's bookkeeping: a repeated batch may have another.
+        body = service.RegisterSyntheticsRequest(synthetics=request.synthetics, write=request.write)
+        outcome = await self._calls.write(request.write, body, operation)
+        response = service.RegisterSyntheticsResponse.FromString(outcome.response)
+        response.batch_id = request.batch_id
+        response.revision_token = self._calls.token(outcome.revision)
+        return response
+
+    async def UpdateSynthetic(
+        self, request: service.UpdateSyntheticRequest, context: Any
+    ) -> service.UpdateSyntheticResponse:
+        require_name(request.synthetic.name, "synthetic.name")
+
+        async def operation(session: WriteSession) -> bytes:
+            synthetic = await registration.update(session, request)
+            return service.UpdateSyntheticResponse(synthetic=synthetic).SerializeToString()
+
+        outcome = await self._calls.write(request.write, request, operation)
+        response = service.UpdateSyntheticResponse.FromString(outcome.response)
+        response.revision_token = self._calls.token(outcome.revision)
+        return response
+
+    async def GetSynthetic(self, request: service.GetSyntheticRequest, context: Any) -> service.GetSyntheticResponse:
+        minimum = await self._calls.fresh(request.read)
+        revision = max(minimum, self._resources.feed.applied_revision)
+        match request.WhichOneof("synthetic"):
+            case "name":
+                require_name(request.name)
+                synthetic = await self._synthetic(request.name, minimum)
+            case "synthetic_id":
+                synthetic = await self._by_id(InstrumentId.parse(request.synthetic_id, "synthetic_id"), minimum)
+            case _:
+                raise InvalidArgument.field("synthetic", "", "required", "give a name or an id")
+        return service.GetSyntheticResponse(synthetic=synthetic, revision_token=self._calls.token(revision))
+
+    async def ListSynthetics(
+        self, request: service.ListSyntheticsRequest, context: Any
+    ) -> service.ListSyntheticsResponse:
+        page = await self._calls.page(request, convert.query(request.filter), "synthetics")
+        return service.ListSyntheticsResponse(
+            synthetics=convert.synthetics(page.entities),
+            next_page_token=page.next_token,
+            total_size=page.total,
+            revision_token=self._calls.token(page.revision),
+        )
+
+    async def SearchSynthetics(
+        self, request: service.SearchSyntheticsRequest, context: Any
+    ) -> service.SearchSyntheticsResponse:
+        limit = search_limit(request.query, request.limit)
+        found = await self._resources.store.search(request.query, convert.query(request.filter), limit)
+        hits = [
+            service.SyntheticHit(
+                synthetic=wire.Synthetic.FromString(one.entity.body),
+                score=one.score,
+                why=f"name and description: trigram {one.score:.2f}",
+            )
+            for one in found
+        ]
+        return service.SearchSyntheticsResponse(hits=hits)
+
+    async def WatchSynthetics(
+        self, request: service.WatchSyntheticsRequest, context: Any
+    ) -> AsyncIterator[service.WatchSyntheticsResponse]:
+        spec = WatchSpec(
+            query=convert.query(request.filter),
+            kinds=frozenset({EntityKind.SYNTHETIC}),
+            filter_bytes=request.filter.SerializeToString(deterministic=True),
+        )
+        events = self._resources.hub.watch(spec, resume_token=request.resume_token, skip_snapshot=request.skip_snapshot)
+        async for event in events:
+            yield convert.watch_response(event)
+
+    async def GetSyntheticHistory(
+        self, request: service.GetSyntheticHistoryRequest, context: Any
+    ) -> service.GetSyntheticHistoryResponse:
+        require_name(request.name)
+        rows, token = await self._calls.history(request.name, request.page_size, request.page_token)
+        if not rows and not request.page_token:
+            raise registration.missing(request.name)
+        changes = [convert.change(row) for row in rows]
+        return service.GetSyntheticHistoryResponse(changes=changes, next_page_token=token)
+
+    async def ValidateFormula(
+        self, request: service.ValidateFormulaRequest, context: Any
+    ) -> service.ValidateFormulaResponse:
+        if request.components:
+            found = formula_violations(request.formula, request.components)
+            found += await self._unknown(request.components)
+        else:
+            found = list(grammar.violations(request.formula))
+        response = service.ValidateFormulaResponse(
+            valid=not found, violations=[violation_message(violation) for violation in found]
+        )
+        if not grammar.violations(request.formula):
+            parsed = self._compiled(request.formula)
+            response.variables.extend(parsed.variables)
+            response.canonical = parsed.canonical
+        return response
+
+    async def EvaluateSynthetic(
+        self, request: service.EvaluateSyntheticRequest, context: Any
+    ) -> service.EvaluateSyntheticResponse:
+        require_name(request.name)
+        synthetic = await self._synthetic(request.name, 0)
+        variables = tuple(component.variable for component in synthetic.components)
+        return evaluate(synthetic, self._compiled(synthetic.formula, variables), request)
+
+    async def ListDependents(
+        self, request: service.ListDependentsRequest, context: Any
+    ) -> service.ListDependentsResponse:
+        match request.WhichOneof("target"):
+            case "instrument_id":
+                facet = convert.component_facet(InstrumentId.parse(request.instrument_id, "instrument_id").hex)
+            case "listing_id":
+                facet = convert.component_facet(ListingId.parse(request.listing_id, "listing_id").hex)
+            case "synthetic":
+                require_name(request.synthetic, "synthetic")
+                await self._synthetic(request.synthetic, 0)
+                facet = convert.uses(request.synthetic)
+            case _:
+                raise InvalidArgument.field("target", "", "required", "give an instrument, a listing or a synthetic")
+        found = await dependents(self._resources.store, facet, direct_only=request.direct_only)
+        return service.ListDependentsResponse(dependents=found)
+
+    async def ListTemplates(self, request: service.ListTemplatesRequest, context: Any) -> service.ListTemplatesResponse:
+        return service.ListTemplatesResponse(templates=templates())
+
+    async def _synthetic(self, name: str, minimum: int) -> wire.Synthetic:
+        body = (await self._calls.answers({convert.name_key(name): name}, minimum))[0]
+        if not body:
+            raise registration.missing(name)
+        return wire.Synthetic.FromString(body)
+
+    async def _by_id(self, id_: InstrumentId, minimum: int) -> wire.Synthetic:
+        async def load(keys: Sequence[str]) -> dict[str, CachedAnswer]:
+            revision = max(self._resources.feed.applied_revision, minimum)
+            key = convert.signed(id_.key)
+            entity = (await self._resources.store.by_sort_key(EntityKind.SYNTHETIC, [key])).get(key)
+            body = entity.body if entity is not None else b""
+            return dict.fromkeys(keys, CachedAnswer(body, revision))
+
+        body = await self._resources.cache.get(convert.id_key(id_.hex), load, min_revision=minimum)
+        synthetic = wire.Synthetic.FromString(body)
+        if synthetic.synthetic_id != id_.hex:
+            raise NotFound(f"there is no synthetic with the id {id_.hex}", metadata={"synthetic_id": id_.hex})
+        return synthetic
+
+    async def _unknown(self, components: Sequence[wire.Component]) -> list[FieldViolation]:
+        """Components that are synthetics nobody registered."""
+        names = {
+            at: component.synthetic
+            for at, component in enumerate(components)
+            if component.WhichOneof("target") == "synthetic"
+        }
+        held = await self._resources.store.get(EntityKind.SYNTHETIC, sorted(set(names.values()))) if names else {}
+        return [
+            FieldViolation(f"components[{at}].synthetic", name, "component-unknown", f"there is no synthetic {name}")
+            for at, name in names.items()
+            if name not in held
+        ]
