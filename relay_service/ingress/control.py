@@ -1,0 +1,104 @@
+"""What one connection, socket or gRPC, does with the control messages of a collector: hello, gap, barrier."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from alphapulse.api.relay.v1.relay_service_pb2 import RevisionBarrier, SourceHello, SourceWelcome
+from alphapulse.domain.errors import AlphaPulseError, FailedPrecondition, InvalidArgument
+from alphapulse.domain.revisions import RevisionToken
+from alphapulse.records import row_sizes
+from relay_service.core import RelayCore
+from relay_service.results import AcceptResult, SourceGapRecord
+from relay_service.sources import SourceState
+
+Sink = Callable[[AcceptResult], None]
+"""Takes what the core made of a frame; called from the connection, without a task switch."""
+
+MAX_BARRIER_MS = 60_000
+"""A barrier is waited for no longer than this, whatever it asks."""
+DEFAULT_BARRIER_MS = 5_000
+MAX_SLOT = 65_535
+
+
+def differing_layout(theirs: Mapping[int, int]) -> str:
+    """How the collector's rows differ from the relay's; empty where they do not. Types that only one side knows do not matter."""
+    ours = row_sizes()
+    return ", ".join(
+        f"type {kind}: {size} bytes there, {ours[kind]} here"
+        for kind, size in sorted(theirs.items())
+        if kind in ours and ours[kind] != size
+    )
+
+
+@dataclass(slots=True)
+class Seats:
+    """The sources of one connection, by the slot numbers it gave them."""
+
+    core: RelayCore
+    sink: Sink
+    fence: Callable[[], None]
+    """Ends the connection: a newer one speaks for one of its sources."""
+    by_slot: dict[int, SourceState]
+
+    def hello(self, hello: SourceHello, now_ns: int) -> SourceWelcome:
+        """Seat a source, or say why not."""
+        try:
+            source = self._seat(hello, now_ns)
+        except AlphaPulseError as error:
+            return SourceWelcome(slot=hello.slot, accepted=False, reason=error.reason, message=error.message)
+        return SourceWelcome(slot=hello.slot, accepted=True, next_sequence=source.next_sequence)
+
+    def _seat(self, hello: SourceHello, now_ns: int) -> SourceState:
+        if hello.slot > MAX_SLOT:
+            raise InvalidArgument.field("slot", str(hello.slot), "slot-range", f"a slot is 0 to {MAX_SLOT}")
+        differs = differing_layout(hello.row_sizes)
+        if differs:
+            raise FailedPrecondition(f"the collector's rows are of another layout: {differs}")
+        held = self.by_slot.get(hello.slot)
+        if held is not None and held.name != hello.source:
+            raise InvalidArgument.field(
+                "slot", str(hello.slot), "slot-taken", f"this connection gave it to {held.name}"
+            )
+        source, restarted = self.core.sources.claim(
+            hello.source, hello.epoch, hello.provenance, self._fence_of(hello.source)
+        )
+        self.by_slot[hello.slot] = source
+        if restarted:
+            record = SourceGapRecord(source.name, "SOURCE_RESTARTED", 0, self.core.last_sequence + 1)
+            self.sink(AcceptResult(gaps=(record,), now_ns=now_ns, source=source.name))
+        return source
+
+    def _fence_of(self, name: str) -> Callable[[], None]:
+        """The connection's fence; a hello that repeats a source of this very connection does not end it."""
+        if any(source.name == name for source in self.by_slot.values()):
+            held = self.core.sources.get(name)
+            if held is not None and held.fence == self.fence:
+                held.fence = None
+        return self.fence
+
+    def gap(self, slot: int, reason: str, listing_key: int, events: int, now_ns: int) -> bool:
+        """Pass on what a source says it lost; False when the slot has no source."""
+        source = self.by_slot.get(slot)
+        if source is None:
+            return False
+        self.sink(self.core.source_gap(source, reason or "SOURCE_GAP", listing_key, events, now_ns))
+        return True
+
+    def leave(self) -> None:
+        """The connection ended."""
+        for source in self.by_slot.values():
+            self.core.sources.release(source, self.fence)
+        self.by_slot.clear()
+
+
+async def pass_barrier(core: RelayCore, barrier: RevisionBarrier) -> RevisionBarrier:
+    """Wait until the replica has reached the barrier's revision; the answer says whether it did. Raises ResumeTokenInvalid for a damaged token."""
+    token = RevisionToken.decode(barrier.revision_token, "revision_token")
+    timeout_ms = min(barrier.timeout_ms or DEFAULT_BARRIER_MS, MAX_BARRIER_MS)
+    if not core.settings.registry_enabled:
+        reached = core.replica.revision.covers(token)
+    else:
+        reached = await core.replica.wait_revision(token, timeout_ms / 1000)
+    return RevisionBarrier(revision_token=barrier.revision_token, timeout_ms=barrier.timeout_ms, reached=reached)
