@@ -85,13 +85,13 @@ def _observed(method: str, inner: Behavior, figures: MethodMetrics) -> Behavior:
     """`inner` with its errors turned into a status, counted and timed."""
 
     async def observed(request: Any, context: Context) -> Any:
-        code = "OK"
+        code, answer = "OK", None
+        failure: AlphaPulseError | None = None
         begin = time.perf_counter()
         figures.in_flight.inc()
         try:
             answer = await inner(request, context)
             code = _NAMES[number_of(context.code())]
-            return answer
         except asyncio.CancelledError:
             code = "DEADLINE_EXCEEDED" if context.time_remaining() == 0 else "CANCELLED"
             raise
@@ -99,12 +99,15 @@ def _observed(method: str, inner: Behavior, figures: MethodMetrics) -> Behavior:
             code = _NAMES[number_of(context.code())]
             raise
         except Exception as error:  # every fault of a handler ends here, so that no traceback reaches a client
-            shown = as_domain_error(error, method, context)
-            code = shown.code
-            await abort(context, shown)
+            failure = as_domain_error(error, method, context)
+            code = failure.code
         finally:
             figures.in_flight.dec()
             figures.finished(code, time.perf_counter() - begin)
+        # Counted before it is answered: whoever has the answer finds it in the metrics.
+        if failure is not None:
+            await abort(context, failure)
+        return answer
 
     return observed
 

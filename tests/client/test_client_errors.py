@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from typing import Any
 
 import grpc
 import pytest
-from google.protobuf.descriptor_pool import Default
 from hypothesis import given
 from hypothesis import strategies as st
 
 from alphapulse.api.instrument.v1 import instrument_service_pb2 as pb
 from alphapulse.api.instrument.v1.instrument_service_pb2_grpc import InstrumentServiceStub
-from alphapulse.api.synthetic.v1 import synthetic_service_pb2
-from alphapulse.api.venue.v1 import venue_service_pb2
 from alphapulse.client import Backoff, from_rpc_error, is_transient, open_channel, translated_errors
-from alphapulse.client.channel import READS
+from alphapulse.client.channel import unary_methods
 from alphapulse.client.status import MAX_STATUS_BYTES, from_status, to_status
 from alphapulse.domain.errors import (
     AlphaPulseError,
@@ -29,6 +27,7 @@ from alphapulse.domain.errors import (
     Unavailable,
     reasons,
 )
+from alphapulse.runtime import serve_in_background
 
 text = st.text(max_size=40)
 violations = st.builds(FieldViolation, field=text, value=st.text(max_size=250), rule=text, description=text)
@@ -139,24 +138,34 @@ def test_a_trailer_that_cannot_be_read_is_no_reason_to_fail() -> None:
     assert type(error) is NotFound
 
 
-def test_reads_alone_are_retried_and_all_of_them() -> None:
-    """Every unary method without WriteOptions is a read; a method that is added has to be listed."""
-    for module in (pb, venue_service_pb2, synthetic_service_pb2):
-        for service in module.DESCRIPTOR.services_by_name.values():
-            reads = {
-                method.name
-                for method in service.methods
-                if not method.server_streaming
-                and not method.client_streaming
-                and "write" not in method.input_type.fields_by_name
-            }
-            assert set(READS[service.full_name]) == reads
-            assert Default().FindServiceByName(service.full_name)
+def test_what_reads_is_told_from_what_writes() -> None:
+    reads, writes = unary_methods()
+    beginnings = ("Get", "List", "Search", "Lookup", "Batch", "Is", "Rank", "Plan", "Validate", "Evaluate")
+    assert {method.name for method in reads if not method.name.startswith(beginnings)} == set()
+    assert all(method.name.startswith(("Register", "Update", "Set", "Resolve")) for method in writes)
+    assert len(reads) + len(writes) > 30
+
+
+async def test_a_call_without_a_deadline_ends_at_the_channels(small_registry: Any) -> None:
+    class Stuck(small_registry):  # type: ignore[misc]
+        async def GetInstrument(self, request: Any, context: Any) -> Any:
+            await asyncio.Event().wait()
+
+        async def UpdateInstrument(self, request: Any, context: Any) -> Any:
+            await asyncio.Event().wait()
+
+    async with (
+        serve_in_background(Stuck()) as handle,
+        open_channel(handle.address, read_deadline=0.05, write_deadline=0.05) as channel,
+    ):
+        stub = InstrumentServiceStub(channel)
+        with pytest.raises(DeadlineExceeded), translated_errors():
+            await stub.GetInstrument(pb.GetInstrumentRequest())
+        with pytest.raises(DeadlineExceeded), translated_errors():
+            await stub.UpdateInstrument(pb.UpdateInstrumentRequest())
 
 
 async def test_a_read_is_asked_again_when_the_server_is_not_ready(small_registry: Any) -> None:
-    from alphapulse.runtime import serve_in_background
-
     class Flaky(small_registry):  # type: ignore[misc]
         asked = 0
 

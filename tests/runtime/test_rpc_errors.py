@@ -147,6 +147,7 @@ async def test_a_handlers_own_abort_passes_through(serve_handlers: Any) -> None:
     caller, handle = await serve_handlers({"Get": grpc.unary_unary_rpc_method_handler(aborting)})
     restored = await failure(caller.unary("Get"))
     assert (restored.code, restored.message) == ("NOT_FOUND", "gone")
+    await handle.drain()
     labels = {"method": "/alphapulse.test.v1.Scripted/Get", "code": "NOT_FOUND"}
     assert handle.registry.get_sample_value("grpc_server_handled_total", labels) == 1
 
