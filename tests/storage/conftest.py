@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
@@ -26,8 +27,6 @@ def migrated_template(database_maker) -> Iterator[str]:
             engine = make_engine(url, service, pool_size=1)
             await migrate(engine, service)
             await engine.dispose()
-
-    from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(1) as pool:
         pool.submit(asyncio.run, prepare()).result()
@@ -92,3 +91,17 @@ class Writes:
 def writes() -> Writes:
     """Operations that tests write."""
     return Writes()
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], bool]], Awaitable[None]]:
+    """Lets the loop turn until a condition holds; the test's own timeout ends what never comes."""
+
+    async def wait(condition: Callable[[], bool]) -> None:
+        loop = asyncio.get_running_loop()
+        while not condition():
+            turned = loop.create_future()
+            loop.call_soon(turned.set_result, None)
+            await turned
+
+    return wait

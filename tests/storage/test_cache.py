@@ -43,12 +43,11 @@ def truth() -> Truth:
     return Truth()
 
 
-async def test_one_load_however_many_ask(truth) -> None:
+async def test_one_load_however_many_ask(truth, until) -> None:
     async with TieredCache() as cache:
         truth.gate = asyncio.Event()
         asking = [asyncio.create_task(cache.get("k", truth.load)) for _ in range(50)]
-        while not truth.loads:
-            await asyncio.sleep(0)
+        await until(lambda: truth.loads)
         asking.pop(0).cancel()
         truth.gate.set()
         assert set(await asyncio.gather(*asking)) == {b"nobody"}
@@ -59,16 +58,14 @@ async def test_one_load_however_many_ask(truth) -> None:
         assert cache.stats == {"hits_process": 1, "hits_redis": 0, "misses": 2, "redis_errors": 0}
 
 
-async def test_a_load_overtaken_by_a_change_is_not_given_to_who_asks_later(truth) -> None:
+async def test_a_load_overtaken_by_a_change_is_not_given_to_who_asks_later(truth, until) -> None:
     async with TieredCache() as cache:
         truth.gate = asyncio.Event()
         early = asyncio.create_task(cache.get("k", truth.load))
-        while not truth.loads:
-            await asyncio.sleep(0)
+        await until(lambda: truth.loads)
         truth.change(cache, "k", b"new")
         late = asyncio.create_task(cache.get("k", truth.load))
-        while len(truth.loads) < 2:
-            await asyncio.sleep(0)
+        await until(lambda: len(truth.loads) >= 2)
         truth.gate.set()
         assert await late == b"new"
         assert await early == b"new"

@@ -93,7 +93,7 @@ async def test_the_connection_is_lost_while_planning(store, migrated_url, writes
     assert set(await store.get(INSTRUMENT, ["a", "b", "x"])) == {"a"}
 
 
-async def test_the_server_stops_and_comes_back(writes) -> None:
+async def test_the_server_stops_and_comes_back(writes, until) -> None:
     with tempfile.TemporaryDirectory(prefix="alphapulse-test-") as folder:
         options = LaunchOptions(remove_with_parent=True)
         server = Server(Path(folder) / "postgres", options)
@@ -118,8 +118,7 @@ async def test_the_server_stops_and_comes_back(writes) -> None:
                         await asyncio.sleep(0.01)
 
             async def restart() -> None:
-                while len(acknowledged) < 5:
-                    await asyncio.sleep(0)
+                await until(lambda: len(acknowledged) >= 5)
                 await asyncio.to_thread(server.stop)
                 stopped.set()
                 with pytest.raises(StoreUnavailable):

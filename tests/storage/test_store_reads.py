@@ -56,7 +56,8 @@ async def test_filters_by_child_parent_ids_and_expiry(store, writes) -> None:
     revision = await store.revision()
 
     async def ids(query):
-        assert await store.count(query, revision) == len(found := await read_pages(store, query, revision, 1))
+        found = await read_pages(store, query, revision, 1)
+        assert await store.count(query, revision) == len(found)
         return [e.entity_id for e in found]
 
     on_london = Query(INSTRUMENT, child_kind=LISTING, child_facet_groups=(("venue:XLON",), ("ccy:USD",)))
