@@ -1,0 +1,130 @@
+"""The relay put together: core, registries' feed, ingress, egress, gRPC, metrics, and the tick by which quotes grow old."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, suppress
+from typing import Any, Final
+
+import grpc
+import structlog
+from prometheus_client import CollectorRegistry
+
+from alphapulse.runtime import GrpcService
+from relay_service.config import RelayConfig
+from relay_service.core import RelayCore
+from relay_service.egress.fanout import FanOut, FanOutSettings
+from relay_service.egress.grpc_stream import SubscribeStream
+from relay_service.egress.unix_socket import egress_socket
+from relay_service.egress.warm_up import warm_up
+from relay_service.enrichment.feed import RegistryAddresses, RegistryFeed
+from relay_service.ingress.publish import PublishStream
+from relay_service.ingress.server import IngressServer
+from relay_service.kernel.engine import KernelSettings
+from relay_service.metrics import RelayMetrics
+from relay_service.servicer import RelayServicer, relay_service
+
+_log = structlog.stdlib.get_logger(__name__)
+_FEED_SECONDS: Final = 5.0
+"""How long the start waits for the registries before events are taken without them."""
+_FLUSH_SHARE: Final = 0.8
+"""Share of DRAIN_SECONDS that subscribers get to take what waits for them."""
+
+
+class RelayApplication:
+    """An `alphapulse.runtime` application. Ready without its registries: events of listings not learned yet are marked unknown."""
+
+    def __init__(self, config: RelayConfig, registry: CollectorRegistry) -> None:
+        self._config = config
+        self._registry = registry
+        self._stack = AsyncExitStack()
+        self._sockets = AsyncExitStack()
+        self.core = RelayCore(
+            KernelSettings(
+                max_quote_age_ns=config.quote_age_ms * 1_000_000,
+                threshold_bps=config.min_net_bps,
+                registry_enabled=config.registry_enabled,
+            )
+        )
+        settings = FanOutSettings(config.relay_id, config.registry_enabled, config.queue_bytes)
+        self.fanout = FanOut(self.core, settings)
+
+    @property
+    def name(self) -> str:
+        """Short name of the service."""
+        return "relay"
+
+    async def start(self) -> Sequence[GrpcService]:
+        """Compile, learn the registries for at most five seconds, then listen."""
+        self.core.warm_up()
+        warm_up()
+        async with AsyncExitStack() as stack:
+            if self._config.registry_enabled:
+                await self._learn(stack)
+            metrics = RelayMetrics(self.fanout, self._registry)
+            stack.callback(metrics.close)
+            ticking = asyncio.create_task(self._tick())
+            stack.push_async_callback(_end, ticking)
+            sockets = await stack.enter_async_context(AsyncExitStack())
+            await sockets.enter_async_context(egress_socket(self._config.egress_socket, self.fanout))
+            await sockets.enter_async_context(
+                IngressServer(self._config.ingress_socket, self.core, self.fanout.deliver)
+            )
+            self._sockets = sockets
+            self._stack = stack.pop_all()
+        return (relay_service(RelayServicer(self.fanout, self._publish, SubscribeStream(self.fanout))),)
+
+    async def _learn(self, stack: AsyncExitStack) -> None:
+        config = self._config
+        addresses = RegistryAddresses(
+            config.instrument_registry_address, config.venue_registry_address, config.synthetic_registry_address
+        )
+        feed = await stack.enter_async_context(RegistryFeed(self.core.replica, addresses))
+        try:
+            async with asyncio.timeout(_FEED_SECONDS):
+                await feed.complete.wait()
+        except TimeoutError:
+            _log.warning(
+                "the registries have not been learned yet: events are taken and marked until they are",
+                waited_seconds=_FEED_SECONDS,
+                instrument=addresses.instrument,
+                venue=addresses.venue,
+                synthetic=addresses.synthetic,
+            )
+
+    async def _publish(self, requests: AsyncIterator[Any], context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+        return await PublishStream(self.core, self.fanout.deliver).run(requests)
+
+    async def _tick(self) -> None:
+        """Let time pass in the core."""
+        seconds = self._config.tick_ms / 1e3
+        while True:
+            await asyncio.sleep(seconds)
+            result = self.core.tick(time.time_ns())
+            if result.groups or result.gaps:
+                self.fanout.deliver(result)
+
+    async def drain(self) -> None:
+        """Collectors first, so that nothing new comes; then every subscriber gets a notice and what waits for it."""
+        await self._sockets.aclose()
+        limit = self._config.drain_seconds * _FLUSH_SHARE
+        try:
+            async with asyncio.timeout(limit):
+                await self.fanout.drain(limit)
+        except TimeoutError:
+            _log.warning(
+                "subscribers are cut that did not take what waited for them", count=len(self.fanout.subscribers)
+            )
+
+    async def stop(self) -> None:
+        """Close everything, socket files included."""
+        await self._sockets.aclose()
+        await self._stack.aclose()
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

@@ -1,0 +1,56 @@
+"""The relay's settings."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from alphapulse.runtime import ServerConfig, setting
+
+_INGRESS = Path(tempfile.gettempdir()) / "alphapulse" / "ingress.sock"
+_EGRESS = Path(tempfile.gettempdir()) / "alphapulse" / "egress.sock"
+
+
+@dataclass(frozen=True, slots=True)
+class RelayConfig(ServerConfig):
+    """What the relay listens on, where its registries are, and the bounds it keeps."""
+
+    grpc_port: int = setting("GRPC_PORT", default=50061, ge=0, le=65535)
+    """Port of the gRPC server; 0 picks a free one, told in the line that says ready."""
+
+    relay_id: str = setting("RELAY_ID", default="relay", rule="a name of 1 to 64 characters")
+    """Names this relay to its clients, in RelayWelcome and GetRelayStatus."""
+
+    registry_enabled: bool = setting("REGISTRY_ENABLED", default=True)
+    """False relays without registries: nothing is enriched or detected, and every event bears the flag NO_REGISTRY."""
+
+    instrument_registry_address: str = setting(
+        "INSTRUMENT_REGISTRY_ADDRESS", default="127.0.0.1:50051", rule="host:port"
+    )
+    """Instrument registry whose definitions events are enriched with."""
+
+    venue_registry_address: str = setting("VENUE_REGISTRY_ADDRESS", default="127.0.0.1:50052", rule="host:port")
+    """Venue registry that knows fees and statuses of venues."""
+
+    synthetic_registry_address: str = setting("SYNTHETIC_REGISTRY_ADDRESS", default="127.0.0.1:50053", rule="host:port")
+    """Synthetic registry whose formulas are evaluated."""
+
+    # ruff takes a setting with a path for a shared mutable default: it is a dataclass field.
+    ingress_socket: Path = setting("RELAY_INGRESS_SOCKET", default=_INGRESS)  # noqa: RUF009
+    """Unix socket that collectors on this machine write to; made at the start with its folder, removed at the end."""
+
+    egress_socket: Path = setting("RELAY_EGRESS_SOCKET", default=_EGRESS)  # noqa: RUF009
+    """Unix socket that subscribers on this machine read from; made at the start with its folder, removed at the end."""
+
+    queue_bytes: int = setting("RELAY_QUEUE_BYTES", default=64 << 20, ge=1 << 16, le=1 << 40)
+    """Bytes of memory that may wait for one subscriber; what does not fit is declared to it as a gap."""
+
+    quote_age_ms: int = setting("RELAY_QUOTE_AGE_MS", default=2000, ge=1, le=3_600_000)
+    """Milliseconds after which a quote takes no part in an opportunity."""
+
+    min_net_bps: float = setting("RELAY_MIN_NET_BPS", default=0.0, ge=-10_000, le=10_000)
+    """Basis points, net of fees, above which a crossing of two venues is an opportunity."""
+
+    tick_ms: int = setting("RELAY_TICK_MS", default=50, ge=5, le=10_000)
+    """Milliseconds between two looks at opportunities and synthetics whose quotes grew old."""

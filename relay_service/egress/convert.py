@@ -1,0 +1,139 @@
+"""The SubscribeResponses that are no deliveries, serialized; and subscribers as ListSubscribers shows them."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from alphapulse.api.common.v1 import common_pb2
+from alphapulse.api.relay.v1 import relay_service_pb2 as pb
+from alphapulse.domain.errors import AlphaPulseError
+from alphapulse.records import row_sizes
+from relay_service.counters import HopFigures
+from relay_service.egress.items import GapNotice
+from relay_service.sources import SourceState
+from relay_service.subscriptions.wanted import Filter, Latest, Sample, Start, Wanted
+
+
+def welcome(relay_id: str, subscriber_id: str, registry_enabled: bool) -> bytes:
+    """Answers a hello."""
+    message = pb.RelayWelcome(
+        relay_id=relay_id, subscriber_id=subscriber_id, row_sizes=row_sizes(), registry_enabled=registry_enabled
+    )
+    return pb.SubscribeResponse(welcome=message).SerializeToString()
+
+
+def acknowledged(
+    subscription_id: int, from_sequence: int, matching: int, token: str, *, removed: bool = False
+) -> bytes:
+    """A subscription holds, or ended."""
+    message = pb.SubscriptionAcknowledged(
+        subscription_id=subscription_id,
+        from_sequence=from_sequence,
+        matching_listings=matching,
+        removed=removed,
+        revision_token=token,
+    )
+    return pb.SubscribeResponse(acknowledged=message).SerializeToString()
+
+
+def refused(subscription_id: int, error: AlphaPulseError) -> bytes:
+    """A subscription was refused."""
+    violations = [
+        common_pb2.ItemViolation(field=one.field, value=one.value, rule=one.rule, description=one.description)
+        for one in error.violations
+    ]
+    item = common_pb2.ItemError(reason=error.reason, message=str(error), violations=violations, metadata=error.metadata)
+    message = pb.SubscriptionRefused(subscription_id=subscription_id, error=item)
+    return pb.SubscribeResponse(refused=message).SerializeToString()
+
+
+def gap(notice: GapNotice) -> bytes:
+    """Events that will not come."""
+    message = pb.Gap(
+        subscription_id=notice.subscription.wanted.subscription_id,
+        from_number=notice.from_number,
+        to_number=notice.to_number,
+        count=notice.count,
+        reason=notice.reason,
+        source=notice.source,
+        listing_key=notice.listing_key,
+    )
+    return pb.SubscribeResponse(gap=message).SerializeToString()
+
+
+def heartbeat(last_sequence: int, last_numbers: Mapping[int, int], sources: Iterable[SourceState], token: str) -> bytes:
+    """The relay is there."""
+    message = pb.Heartbeat(
+        time_ns=time.time_ns(),
+        last_sequence=last_sequence,
+        last_numbers=last_numbers,
+        sources=[source_health(source) for source in sources],
+        revision_token=token,
+    )
+    return pb.SubscribeResponse(heartbeat=message).SerializeToString()
+
+
+def source_health(source: SourceState) -> Any:
+    """How a source is, as a SourceHealth."""
+    return pb.SourceHealth(
+        source=source.name,
+        connected=source.connected,
+        last_sequence=source.last_sequence,
+        last_event_ns=source.last_event_ns,
+        gap_events=source.gap_events,
+        clock_offset_ns=source.clock_offset_ns,
+        events=source.events,
+    )
+
+
+def hop_latency(figures: HopFigures) -> Any:
+    """A HopLatency; 0 where nothing was measured."""
+    p50, p99 = (0.0 if math.isnan(value) else value for value in (figures.p50_us, figures.p99_us))
+    return pb.HopLatency(hop=figures.hop, p50_us=p50, p99_us=p99, count=figures.count)
+
+
+def lagging(queued: int, bound: int) -> bytes:
+    """The client is behind."""
+    return pb.SubscribeResponse(lagging=pb.Lagging(queued_bytes=queued, max_queue_bytes=bound)).SerializeToString()
+
+
+def draining(grace_ms: int) -> bytes:
+    """The relay is about to stop."""
+    return pb.SubscribeResponse(draining=pb.RelayDraining(grace_ms=grace_ms)).SerializeToString()
+
+
+def snapshot_mark(subscription_id: int, sequence: int, complete: bool) -> bytes:
+    """Begin or end of a snapshot."""
+    message = pb.SnapshotMark(subscription_id=subscription_id, sequence=sequence, complete=complete)
+    return pb.SubscribeResponse(snapshot=message).SerializeToString()
+
+
+def put_subscription(wanted: Wanted) -> Any:
+    """A subscription as a PutSubscription that asks for the same."""
+    chosen = wanted.filter
+    names = (
+        field.name for field in pb.SubscriptionFilter.DESCRIPTOR.fields if field.name in Filter.__dataclass_fields__
+    )
+    fields = {name: getattr(chosen, name) for name in names}
+    lists: dict[str, Any] = {
+        name: sorted(value) if isinstance(value, frozenset) else value for name, value in fields.items()
+    }
+    message = pb.PutSubscription(subscription_id=wanted.subscription_id, filter=pb.SubscriptionFilter(**lists))
+    contract = wanted.contract
+    if isinstance(contract, Sample):
+        message.sample.every = contract.every
+    elif isinstance(contract, Latest) and contract.interval_ms:
+        message.window.interval_ms = contract.interval_ms
+    elif isinstance(contract, Latest):
+        message.latest.SetInParent()
+    else:
+        message.stream.max_queue_bytes = contract.max_queue_bytes
+        message.stream.SetInParent()
+    if wanted.start is Start.SNAPSHOT:
+        message.start.snapshot.SetInParent()
+    else:
+        message.start.now.SetInParent()
+    return message

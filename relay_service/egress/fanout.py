@@ -1,0 +1,234 @@
+"""All subscribers: who wants which rows, and what is told to all."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from alphapulse.domain.ids import source_id
+from alphapulse.records import QUOTE, SYNTHETIC_UPDATE, TRADE, TRADING_STATUS, Rows
+from relay_service.core import RelayCore
+from relay_service.egress import convert
+from relay_service.egress.definitions import DefinitionLedger
+from relay_service.egress.figures import Figures
+from relay_service.egress.items import Encoder
+from relay_service.egress.queue import SendQueue
+from relay_service.egress.rows import Selected
+from relay_service.egress.subscriber import Subscriber
+from relay_service.egress.subscription import Subscription
+from relay_service.results import AcceptResult, RowGroup, Slots, SourceGapRecord
+from relay_service.subscriptions.compiled import CompiledFilter
+from relay_service.subscriptions.convert import facets
+from relay_service.subscriptions.facets import FacetTable
+from relay_service.subscriptions.index import FilterIndex
+from relay_service.subscriptions.wanted import Filter, Start, Wanted
+
+SNAPSHOT_TYPES: Final = tuple(layout.event_type for layout in (TRADING_STATUS, TRADE, QUOTE, SYNTHETIC_UPDATE))
+"""The types whose last event of each listing is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class FanOutSettings:
+    """What holds for every subscriber."""
+
+    relay_id: str
+    registry_enabled: bool = True
+    queue_bytes: int = 64 << 20
+    """Bytes of memory that may wait for one subscriber."""
+
+
+class FanOut:
+    """The core's sink. Synchronous: when `deliver` returns, every row is queued, written or declared, and the caller's buffer is free."""
+
+    def __init__(self, core: RelayCore, settings: FanOutSettings) -> None:
+        self.core = core
+        self.settings = settings
+        self.figures = Figures()
+        self.subscribers: dict[str, Subscriber] = {}
+        self._facets = FacetTable(core.slots, core.replica, facets)
+        self._index = FilterIndex(self._compile, lambda: core.slots.count)
+        self._idle = asyncio.Event()
+        self._idle.set()
+        core.on_definition_changed(self._definitions_changed)
+
+    def _compile(self, wanted: Filter) -> CompiledFilter:
+        core = self.core
+        return CompiledFilter(
+            wanted, core.slots, core.replica, self._facets, registry_enabled=self.settings.registry_enabled
+        )
+
+    @property
+    def token(self) -> str:
+        """The registries' revision that filters are applied at."""
+        return self.core.replica.revision.encode()
+
+    def connect(self, transport: str, encoder: Encoder, wake: Callable[[], None]) -> Subscriber:
+        """A new client; `disconnect` ends it."""
+        subscriber = Subscriber(
+            f"{transport}-{secrets.token_hex(6)}",
+            transport,
+            encoder,
+            SendQueue(self.settings.queue_bytes),
+            self.figures,
+            wake,
+            self._heartbeat,
+            time.time_ns(),
+        )
+        self.subscribers[subscriber.subscriber_id] = subscriber
+        self.figures.connections += 1
+        self._idle.clear()
+        return subscriber
+
+    def disconnect(self, subscriber: Subscriber) -> None:
+        """The client is gone; what waited for it is forgotten. Doing it again changes nothing."""
+        if self.subscribers.pop(subscriber.subscriber_id, None) is None:
+            return
+        subscriber.close()
+        for subscription in subscriber.subscriptions.values():
+            self._leave(subscriber, subscription)
+        subscriber.subscriptions.clear()
+        if not self.subscribers:
+            self._idle.set()
+
+    def introduce(
+        self, subscriber: Subscriber, name: str, agent: str, heartbeat_seconds: float, definitions: bool
+    ) -> None:
+        """The client said hello."""
+        subscriber.introduced = True
+        subscriber.name, subscriber.agent = name, agent
+        if definitions:
+            core = self.core
+            subscriber.ledger = DefinitionLedger(core.replica.definition, lambda: core.slots.count)
+        settings = self.settings
+        subscriber.notify(convert.welcome(settings.relay_id, subscriber.subscriber_id, settings.registry_enabled))
+        subscriber.start_heartbeat(heartbeat_seconds)
+
+    def put(self, subscriber: Subscriber, wanted: Wanted) -> None:
+        """Add a subscription or change the one of this id; acknowledged with the sequence from which it holds."""
+        self.core.settle()
+        held = self._index.acquire(wanted.filter)
+        number = wanted.subscription_id
+        subscription = subscriber.subscriptions.get(number)
+        if subscription is None:
+            subscription = subscriber.subscriptions[number] = Subscription(wanted, held, subscriber.queue)
+        else:
+            before = subscription.held
+            before.members.remove((subscriber, subscription))
+            subscription.change(wanted, held)
+            if before is not held:
+                self._index.release(before)
+        held.members.append((subscriber, subscription))
+        subscriber.set_window(subscription)
+        slots = self._index.matching(held)
+        matching = int(np.count_nonzero(self.core.slots.table["known"][slots]))
+        message = convert.acknowledged(number, self.core.last_sequence + 1, matching, self.token)
+        subscriber.notify(message, after=subscription)
+        if wanted.start is Start.SNAPSHOT:
+            self._snapshot(subscriber, subscription, slots)
+
+    def remove(self, subscriber: Subscriber, number: int) -> bool:
+        """End a subscription; what waits for it is still delivered. False where there is none."""
+        subscription = subscriber.subscriptions.pop(number, None)
+        if subscription is None:
+            return False
+        for batch in subscription.take_conflated():
+            subscription.queue.push(batch)
+            subscription.queued += batch.cost
+        subscriber.end_window(number)
+        self._leave(subscriber, subscription)
+        message = convert.acknowledged(number, self.core.last_sequence + 1, 0, self.token, removed=True)
+        subscriber.notify(message, after=subscription)
+        return True
+
+    def _leave(self, subscriber: Subscriber, subscription: Subscription) -> None:
+        subscription.held.members.remove((subscriber, subscription))
+        self._index.release(subscription.held)
+
+    def matching_listings(self, subscription: Subscription) -> int:
+        """Listings the registries know that match now."""
+        slots = self._index.matching(subscription.held)
+        return int(np.count_nonzero(self.core.slots.table["known"][slots]))
+
+    def deliver(self, result: AcceptResult) -> None:
+        """Queue what came of one frame or tick, and wake whoever got something."""
+        if not self.subscribers:
+            return
+        touched: dict[str, Subscriber] = {}
+        for record in result.gaps:
+            self._declare(record, touched)
+        for group in result.groups:
+            hits = self._index.select(group, result.source)
+            if not hits:
+                continue
+            now_ns = time.time_ns()
+            self.core.stamp_out(group, now_ns)
+            for held, places in hits:
+                selected = Selected(group, places, now_ns)
+                for subscriber, subscription in held.members:
+                    subscriber.accept(subscription, selected)
+                    touched[subscriber.subscriber_id] = subscriber
+        for subscriber in touched.values():
+            subscriber.wake()
+
+    def _declare(self, record: SourceGapRecord, touched: dict[str, Subscriber]) -> None:
+        slot = self.core.slots.slot_of(record.listing_key) if record.listing_key else None
+        for held in self._index:
+            if not self._index.concerns(held, record.source, slot):
+                continue
+            for subscriber, subscription in held.members:
+                subscriber.declare(subscription, record)
+                touched[subscriber.subscriber_id] = subscriber
+
+    def _definitions_changed(self, slots: Slots) -> None:
+        self._facets.refresh(slots)
+        self._index.definitions_changed(slots)
+        for subscriber in self.subscribers.values():
+            subscriber.definitions_changed(slots)
+
+    def _snapshot(self, subscriber: Subscriber, subscription: Subscription, slots: Slots) -> None:
+        """The last events of the matching listings between two marks, type by type; the next live event follows."""
+        number, sequence = subscription.wanted.subscription_id, self.core.last_sequence
+        subscriber.notify(convert.snapshot_mark(number, sequence, complete=False), after=subscription)
+        wanted = subscription.wanted.filter
+        for kind in SNAPSHOT_TYPES:
+            if wanted.event_types and kind not in wanted.event_types:
+                continue
+            rows = _of_sources(self.core.snapshot(kind, slots), wanted.sources)
+            if len(rows):
+                now_ns = time.time_ns()
+                rows["relay_out_ns"] = now_ns
+                group = RowGroup(kind, rows, self._slots_of(rows, slots), int(rows["sequence"][0]))
+                subscriber.accept_snapshot(subscription, Selected(group, None, now_ns))
+        subscriber.notify(convert.snapshot_mark(number, sequence, complete=True), after=subscription)
+
+    def _slots_of(self, rows: Rows, slots: Slots) -> Slots:
+        keys = self.core.slots.table["key"][slots]
+        order = np.argsort(keys)
+        return slots[order][np.searchsorted(keys[order], rows["listing_key"])]
+
+    def _heartbeat(self, subscriber: Subscriber) -> bytes:
+        numbers = {number: one.sent_number for number, one in subscriber.subscriptions.items()}
+        return convert.heartbeat(self.core.last_sequence, numbers, self.core.sources.all(), self.token)
+
+    async def drain(self, grace_seconds: float) -> None:
+        """Tell every subscriber that the relay stops, send what waits, end the streams; cancelled by whoever bounds it."""
+        message = convert.draining(int(grace_seconds * 1e3))
+        for subscriber in tuple(self.subscribers.values()):
+            subscriber.queue.push_urgent(message)
+            subscriber.ending = True
+            subscriber.wake()
+        await self._idle.wait()
+
+
+def _of_sources(rows: Rows, sources: frozenset[str]) -> Rows:
+    """The rows of these sources; of all where none is named."""
+    if not sources:
+        return rows
+    numbers = [source_id(name) for name in sources]
+    return rows[np.isin(rows["source_id"], [0, *numbers])]

@@ -1,0 +1,201 @@
+"""One connected client: its subscriptions, what waits for it, its heartbeats."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from relay_service.egress import convert
+from relay_service.egress.definitions import DefinitionLedger, Slots, messages
+from relay_service.egress.figures import Figures
+from relay_service.egress.items import PART_COST, Batch, Conflated, Encoder, GapNotice, HeartbeatDue, Notice
+from relay_service.egress.queue import SendQueue
+from relay_service.egress.rows import Selected
+from relay_service.egress.subscription import Subscription
+from relay_service.results import SourceGapRecord
+
+
+class Subscriber:
+    """Takes rows, gives bytes: `take` is called by the transport whenever its previous write is done, so the next write is all that gathered
+    meanwhile. `wake` tells the transport that there is something to take."""
+
+    def __init__(
+        self,
+        subscriber_id: str,
+        transport: str,
+        encoder: Encoder,
+        queue: SendQueue,
+        figures: Figures,
+        wake: Callable[[], None],
+        heartbeat: Callable[[Subscriber], bytes],
+        connected_ns: int,
+    ) -> None:
+        self.subscriber_id = subscriber_id
+        self.transport = transport
+        self.name = ""
+        self.agent = ""
+        self.connected_ns = connected_ns
+        self.queue = queue
+        self.subscriptions: dict[int, Subscription] = {}
+        self.ledger: DefinitionLedger | None = None
+        self.wake = wake
+        self.ending = False
+        """True: the stream ends when nothing waits any more."""
+        self.introduced = False
+        self._encoder = encoder
+        self._figures = figures
+        self._heartbeat = heartbeat
+        self._warned = False
+        self._beat: asyncio.TimerHandle | None = None
+        self._windows: dict[int, asyncio.TimerHandle] = {}
+
+    def accept(self, subscription: Subscription, selected: Selected) -> None:
+        """Rows that pass a subscription's filter: queued, conflated, or declared as a gap."""
+        picked = subscription.picked(selected)
+        if picked is None:
+            return
+        for piece in picked.parts(subscription.piece_bytes):
+            self._accept_piece(subscription, piece)
+        self._warn(subscription)
+
+    def _accept_piece(self, subscription: Subscription, piece: Selected) -> None:
+        cost = len(piece.data) + PART_COST
+        if self.ledger is None:
+            if subscription.fits(cost):
+                subscription.put(piece)
+            else:
+                self._drop(subscription, piece.count)
+            return
+        slots, entries = self.ledger.missing(piece)
+        if not subscription.fits(cost + sum(map(len, entries))):
+            self.ledger.forget(slots)
+            self._drop(subscription, piece.count)
+            return
+        for message in messages(entries):
+            self.queue.push_urgent(message)
+        subscription.put(piece)
+
+    def accept_snapshot(self, subscription: Subscription, selected: Selected) -> None:
+        """Rows of a snapshot: neither conflated nor sampled."""
+        for piece in selected.parts(subscription.piece_bytes):
+            slots, entries = (None, []) if self.ledger is None else self.ledger.missing(piece)
+            if not subscription.fits(len(piece.data) + PART_COST + sum(map(len, entries))):
+                if self.ledger is not None and slots is not None:
+                    self.ledger.forget(slots)
+                self._drop(subscription, piece.count)
+                continue
+            for message in messages(entries):
+                self.queue.push_urgent(message)
+            subscription.append(piece.event_type, piece.data, piece.count, piece.last_sequence, piece.now_ns)
+
+    def _drop(self, subscription: Subscription, count: int) -> None:
+        subscription.drop(count)
+        self._figures.gaps_declared += count
+
+    def declare(self, subscription: Subscription, record: SourceGapRecord) -> None:
+        """Declare what a source lost."""
+        subscription.declare(record)
+        self._figures.gaps_declared += record.events
+
+    def definitions_changed(self, slots: Slots) -> None:
+        """Send again what changed of what was sent; a client that is behind gets it with the next event instead."""
+        if self.ledger is None:
+            return
+        for message in messages(self.ledger.changed(slots, not self.queue.is_lagging)):
+            self.queue.push_urgent(message)
+        if self.queue:
+            self.wake()
+
+    def notify(self, message: bytes, *, after: Subscription | None = None) -> None:
+        """Queue a finished response, at its place among the rows of `after`."""
+        if after is not None:
+            after.close_run()
+        self.queue.push(Notice(message))
+
+    def _warn(self, subscription: Subscription) -> None:
+        queued, bound = subscription.pressure
+        if queued <= bound // 2:
+            return
+        if not self._warned:
+            self._warned = True
+            self.queue.push_urgent(convert.lagging(queued, bound))
+
+    def take(self) -> bytes | None:
+        """The next bytes to write; None: nothing waits."""
+        while (item := self.queue.take()) is not None:
+            if self._warned and self.queue.queued <= self.queue.bound // 4:
+                self._warned = False
+            if isinstance(item, Batch):
+                item.subscription.taken(item)
+                self._figures.count(item)
+                return self._encoder.batch(item)
+            if isinstance(item, Conflated):
+                for batch in reversed(item.subscription.take_turn(item)):
+                    self.queue.push_front(batch)
+                    item.subscription.queued += batch.cost
+                continue
+            return self._encoder.control(self._message(item))
+        return None
+
+    def _message(self, item: GapNotice | Notice | HeartbeatDue) -> bytes:
+        if isinstance(item, Notice):
+            return item.message
+        if isinstance(item, GapNotice):
+            item.subscription.taken(item)
+            return convert.gap(item)
+        return self._heartbeat(self)
+
+    @property
+    def waiting_since_ns(self) -> int:
+        """When the oldest event that waits was handed over; 0: none waits."""
+        for item in self.queue:
+            if isinstance(item, Batch):
+                return item.since_ns
+            if isinstance(item, Conflated) and item.subscription.waiting_since_ns:
+                return item.subscription.waiting_since_ns
+        return 0
+
+    @property
+    def queued_bytes(self) -> int:
+        """Bytes that wait, conflated ones included."""
+        return self.queue.queued + sum(one.conflating for one in self.subscriptions.values())
+
+    def start_heartbeat(self, seconds: float) -> None:
+        """Say in this interval, for as long as the client is connected, that the relay is there."""
+        loop = asyncio.get_running_loop()
+
+        def beat() -> None:
+            self.queue.push(HeartbeatDue())
+            self._beat = loop.call_later(seconds, beat)
+            self.wake()
+
+        self._beat = loop.call_later(seconds, beat)
+
+    def set_window(self, subscription: Subscription) -> None:
+        """Let go what the subscription holds once in its interval, or no more where it has none."""
+        number = subscription.wanted.subscription_id
+        self.end_window(number)
+        seconds = subscription.interval_ms / 1e3
+        if not seconds:
+            return
+        loop = asyncio.get_running_loop()
+
+        def turn() -> None:
+            self._windows[number] = loop.call_later(seconds, turn)
+            if subscription.release():
+                self.wake()
+
+        self._windows[number] = loop.call_later(seconds, turn)
+
+    def end_window(self, subscription_id: int) -> None:
+        """No more windows for this subscription."""
+        handle = self._windows.pop(subscription_id, None)
+        if handle is not None:
+            handle.cancel()
+
+    def close(self) -> None:
+        """The connection ended: no timer is left."""
+        for number in tuple(self._windows):
+            self.end_window(number)
+        if self._beat is not None:
+            self._beat.cancel()

@@ -1,0 +1,220 @@
+"""One subscription: its numbers, its contract, and the gaps it declares."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from alphapulse.records import LAYOUTS
+from relay_service.egress.conflation import Conflater, Sampler
+from relay_service.egress.items import MAX_BATCH_BYTES, PART_COST, Batch, Conflated, GapNotice
+from relay_service.egress.queue import SendQueue
+from relay_service.egress.rows import Selected, sequence_at
+from relay_service.results import SourceGapRecord
+from relay_service.subscriptions.index import FilterClass
+from relay_service.subscriptions.wanted import Latest, Sample, Stream, Wanted
+
+QUEUE_FULL: Final = "QUEUE_FULL"
+_MAX_SOURCE_GAPS: Final = 256
+
+
+class Subscription:
+    """Numbers the events that pass its filter and puts them into its subscriber's queue.
+
+    Numbers rise by one, whether an event is delivered or declared in a gap; with a contract that conflates, they are given when the rows are taken.
+    """
+
+    def __init__(self, wanted: Wanted, held: FilterClass, queue: SendQueue) -> None:
+        self.wanted = wanted
+        self.held = held
+        self.queue = queue
+        self.next_number = 1
+        self.sent_number = 0
+        """The last number written, or declared, so far."""
+        self.delivered = 0
+        self.dropped = 0
+        self.conflated = 0
+        self.queued = 0
+        """Bytes of memory its rows take in the queue."""
+        self._open: Batch | None = None
+        self._gap: GapNotice | None = None
+        self._full = False
+        self._source_gaps: dict[tuple[str, str, int], GapNotice] = {}
+        self._conflater: Conflater | None = None
+        self._sampler: Sampler | None = None
+        self._due = False
+        self._apply_contract()
+
+    def _apply_contract(self) -> None:
+        contract = self.wanted.contract
+        self._bound = contract.max_queue_bytes if isinstance(contract, Stream) else 0
+        self._conflater = Conflater() if isinstance(contract, Latest) else None
+        self._sampler = Sampler(contract.every) if isinstance(contract, Sample) else None
+
+    @property
+    def interval_ms(self) -> int:
+        """How long a window lasts; 0: no window."""
+        contract = self.wanted.contract
+        return contract.interval_ms if isinstance(contract, Latest) else 0
+
+    @property
+    def conflating(self) -> int:
+        """Bytes that wait to be conflated further: bounded by the number of listings, not by the queue."""
+        return self._conflater.size if self._conflater else 0
+
+    @property
+    def waiting_since_ns(self) -> int:
+        """When the oldest row held for conflation came; 0: none is held."""
+        return self._conflater.since_ns if self._conflater and self._conflater.size else 0
+
+    def change(self, wanted: Wanted, held: FilterClass) -> None:
+        """Another filter or contract. What waits under the old contract is delivered under it; numbers go on."""
+        if self._conflater is not None:
+            for batch in self.take_conflated():
+                self.queue.push(batch)
+                self.queued += batch.cost
+        self.wanted = wanted
+        self.held = held
+        self._apply_contract()
+        self.close_run()
+
+    def close_run(self) -> None:
+        """What comes next stands behind a notice that is about to be queued."""
+        self._open = None
+        self._gap = None
+        self._source_gaps.clear()
+
+    def picked(self, selected: Selected) -> Selected | None:
+        """What the contract leaves of rows that pass the filter."""
+        return self._sampler.pick(selected) if self._sampler else selected
+
+    def fits(self, cost: int) -> bool:
+        """Whether rows of this cost can be queued. After it was full, a queue has to be half empty first, unless the gap was told already."""
+        if self._conflater is not None:
+            return True
+        queue = self.queue
+        if self._full and self._gap is not None:
+            return queue.has_ample_room(cost) and (not self._bound or self.queued + cost <= self._bound // 2)
+        return queue.has_room(cost) and (not self._bound or self.queued + cost <= self._bound)
+
+    @property
+    def pressure(self) -> tuple[int, int]:
+        """(bytes that wait, the bound they count against): of the subscription where it has a bound of its own, else of the subscriber."""
+        return (self.queued, self._bound) if self._bound else (self.queue.queued, self.queue.bound)
+
+    @property
+    def piece_bytes(self) -> int:
+        """Rows are queued in pieces of at most so many bytes."""
+        bound = min(self.queue.bound, self._bound or self.queue.bound)
+        return min(MAX_BATCH_BYTES, bound // 4)
+
+    def put(self, piece: Selected) -> None:
+        """Queue rows that fit."""
+        if self._conflater is not None:
+            self._conflate(self._conflater, piece)
+            return
+        self._full = False
+        self._gap = None
+        if self._source_gaps:
+            self._source_gaps.clear()
+        self.append(piece.event_type, piece.data, piece.count, piece.last_sequence, piece.now_ns)
+
+    def append(self, event_type: int, data: bytes, count: int, last_sequence: int, now_ns: int) -> None:
+        """Number rows and put them into the last batch, or a new one."""
+        batch = self._open
+        fresh = batch is None or batch.size + len(data) > MAX_BATCH_BYTES
+        if batch is None or fresh:
+            batch = self._open = Batch(self, self.next_number, now_ns)
+            self.queue.push(batch)
+        batch.parts.append((event_type, data, count))
+        batch.count += count
+        batch.size += len(data)
+        batch.last_sequence = last_sequence
+        self.next_number += count
+        cost = len(data) + PART_COST
+        self.queued += cost
+        self.queue.grow(cost)
+
+    def drop(self, count: int) -> None:
+        """Declare rows that do not fit. Notices grow while no rows come between, so that a subscriber who reads nothing costs a bounded number."""
+        self._full = True
+        self._open = None
+        first = self.next_number
+        self.next_number += count
+        self.dropped += count
+        gap = self._gap
+        if gap is None:
+            gap = self._gap = GapNotice(self, QUEUE_FULL, 0, first)
+            self.queue.push(gap)
+        gap.count += count
+        gap.to_number = first + count - 1
+
+    def declare(self, record: SourceGapRecord) -> None:
+        """Declare what a source lost. Told again while no rows came between and the first still waits, it is added to that one."""
+        key = (record.source, record.reason, record.listing_key)
+        if len(self._source_gaps) >= _MAX_SOURCE_GAPS:
+            key = (record.source, record.reason, 0)
+        gap = self._source_gaps.get(key)
+        if gap is None:
+            self._open = None
+            gap = self._source_gaps[key] = GapNotice(self, key[1], 0, source=key[0], listing_key=key[2])
+            self.queue.push(gap)
+        gap.count += record.events
+
+    def release(self) -> bool:
+        """The interval of a window ended: what it holds may go. Whether there is anything."""
+        if self._conflater is None or not self._conflater.size or self._due:
+            return False
+        self._due = True
+        self.queue.push(Conflated(self, self._conflater))
+        return True
+
+    def _conflate(self, conflater: Conflater, selected: Selected) -> None:
+        self.conflated += conflater.put(selected)
+        if not self.interval_ms:
+            self.release()
+
+    def take_conflated(self) -> list[Batch]:
+        """What the conflater holds, numbered, as batches in order; each type's rows are in order of sequence."""
+        self._due = False
+        if self._conflater is None:
+            return []
+        since_ns = self._conflater.since_ns
+        runs, replaced = self._conflater.take()
+        batches = [batch for kind, data in runs for batch in self._batches(kind, data, since_ns)]
+        if batches:
+            batches[-1].conflated = replaced
+        return batches
+
+    def _batches(self, event_type: int, data: bytes, since_ns: int) -> list[Batch]:
+        row_size = LAYOUTS[event_type].row_size
+        step = MAX_BATCH_BYTES // row_size * row_size
+        batches = []
+        for start in range(0, len(data), step):
+            piece = data[start : start + step]
+            count = len(piece) // row_size
+            batch = Batch(self, self.next_number, since_ns, count, len(piece))
+            batch.last_sequence = sequence_at(event_type, piece, count - 1)
+            batch.parts.append((event_type, piece, count))
+            self.next_number += count
+            batches.append(batch)
+        return batches
+
+    def take_turn(self, item: Conflated) -> list[Batch]:
+        """What is delivered at this place: nothing where the contract changed since it was queued."""
+        return self.take_conflated() if item.conflater is self._conflater else []
+
+    def taken(self, item: Batch | GapNotice) -> None:
+        """An item left the queue to be written."""
+        if isinstance(item, Batch):
+            self.queued -= item.cost
+            self.delivered += item.count
+            self.sent_number = item.first_number + item.count - 1
+            if item is self._open:
+                self._open = None
+            return
+        self.sent_number = max(self.sent_number, item.to_number)
+        if item is self._gap:
+            self._gap = None
+        key = (item.source, item.reason, item.listing_key)
+        if self._source_gaps.get(key) is item:
+            del self._source_gaps[key]

@@ -1,0 +1,96 @@
+"""The relay's figures for Prometheus, read from the counters when they are scraped: the data path pays nothing for them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from relay_service.counters import Counters
+from relay_service.egress.fanout import FanOut
+from relay_service.subscriptions.convert import event_type_name
+
+
+class RelayMetrics(Collector):
+    """Made once for each registry; unregistered with `close`."""
+
+    def __init__(self, fanout: FanOut, registry: CollectorRegistry) -> None:
+        self._fanout = fanout
+        self._registry = registry
+        registry.register(self)
+
+    def close(self) -> None:
+        """Show nothing any more."""
+        self._registry.unregister(self)
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing beforehand: the registry need not collect to learn the names."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """All figures as they stand."""
+        counters = self._fanout.core.counters()
+        yield from self._sources(counters)
+        yield from self._totals(counters)
+        yield from self._subscribers()
+        yield _by_label(
+            CounterMetricFamily("relay_rejected_events", "Events refused.", labels=("reason",)), counters.rejects
+        )
+        latency = GaugeMetricFamily(
+            "relay_latency_microseconds", "Percentiles of a hop since the start.", labels=("hop", "quantile")
+        )
+        for hop in counters.hops:
+            for quantile, value in (("0.5", hop.p50_us), ("0.99", hop.p99_us)):
+                if not math.isnan(value):
+                    latency.add_metric((hop.hop, quantile), value)
+        yield latency
+
+    def _sources(self, counters: Counters) -> Iterable[Metric]:
+        events = CounterMetricFamily("relay_events_in", "Events taken in.", labels=("source", "type"))
+        gaps = CounterMetricFamily(
+            "relay_source_gap_events", "Events missing in a source's numbering.", labels=("source",)
+        )
+        connected = GaugeMetricFamily("relay_source_connected", "1 while a source is connected.", labels=("source",))
+        for source in counters.sources:
+            for kind, count in tuple(source.events.items()):
+                events.add_metric((source.name, event_type_name(kind)), count)
+            gaps.add_metric((source.name,), source.gap_events)
+            connected.add_metric((source.name,), float(source.connected))
+        return events, gaps, connected
+
+    def _totals(self, counters: Counters) -> Iterable[Metric]:
+        figures = self._fanout.figures
+        delivered = CounterMetricFamily("relay_events_delivered", "Events written to subscribers.", labels=("type",))
+        for kind, count in tuple(figures.delivered.items()):
+            delivered.add_metric((event_type_name(kind),), count)
+        yield delivered
+        for name, text, value in (
+            ("relay_gap_events_declared", "Events declared as gaps to subscribers.", figures.gaps_declared),
+            ("relay_unknown_listing_events", "Events of unknown listings.", counters.unknown_listing_events),
+            ("relay_opportunities", "Opportunities opened.", counters.opportunities),
+            ("relay_synthetic_updates", "Synthetic values computed.", counters.synthetic_updates),
+        ):
+            yield CounterMetricFamily(name, text, value=value)
+        yield GaugeMetricFamily("relay_listings", "Listings in the replica of the registries.", value=counters.listings)
+
+    def _subscribers(self) -> Iterable[Metric]:
+        held = tuple(self._fanout.subscribers.values())
+        transports = GaugeMetricFamily("relay_subscribers", "Connected subscribers.", labels=("transport",))
+        for transport in ("grpc", "unix"):
+            transports.add_metric((transport,), sum(one.transport == transport for one in held))
+        yield transports
+        sizes = [one.queue.queued for one in held]
+        yield GaugeMetricFamily("relay_queue_bytes", "Bytes that wait for all subscribers.", value=sum(sizes))
+        yield GaugeMetricFamily(
+            "relay_queue_bytes_max", "Bytes that wait for the subscriber furthest behind.", value=max(sizes, default=0)
+        )
+
+
+def _by_label(family: CounterMetricFamily, values: object) -> Metric:
+    assert isinstance(values, dict)
+    for label, count in values.items():
+        family.add_metric((label,), count)
+    return family

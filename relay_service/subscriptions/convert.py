@@ -1,0 +1,219 @@
+"""From the API's messages to what a subscription wants, and from definitions to what filters look at. All violations are reported at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, Final, cast
+
+from alphapulse.api.common.v1 import common_pb2
+from alphapulse.api.marketdata.v1 import marketdata_pb2
+from alphapulse.domain.errors import FieldViolation, InvalidArgument, Unimplemented
+from alphapulse.domain.identifiers import Scheme, is_valid
+from alphapulse.domain.ids import InstrumentId
+from alphapulse.records import LAYOUTS
+from relay_service.subscriptions.facets import Facets
+from relay_service.subscriptions.wanted import (
+    DEFINITION_FIELDS,
+    MAX_FILTER_VALUES,
+    MAX_WINDOW_MS,
+    MIN_QUEUE_BYTES,
+    Contract,
+    Filter,
+    Latest,
+    Sample,
+    Start,
+    Stream,
+    Wanted,
+)
+
+_CODE: Final = re.compile(r"[!-~]{1,64}")
+_SYMBOL: Final = re.compile(r"[!-~]([ -~]{0,126}[!-~])?")
+_WORDS: Final = re.compile(r"\S(.{0,126}\S)?")
+_PREFIX: Final = re.compile(r"[A-Z]{1,2}|[A-Z]{2}[A-Z0-9]{1,9}|[A-Z]{2}[A-Z0-9]{9}[0-9]")
+_CLASSES: Final = frozenset(common_pb2.AssetClass.values())
+_ISIN: Final = int(Scheme.ISIN)
+
+
+def wanted(message: Any, *, max_id: int, registry_enabled: bool) -> Wanted:
+    """A PutSubscription as a domain value.
+
+    InvalidArgument lists every violation; Unimplemented names what is not served yet (predicate, resume token, start by time).
+    """
+    found: list[FieldViolation] = []
+    if not 1 <= message.subscription_id <= max_id:
+        text = f"a subscription's id on this transport is a number from 1 to {max_id}"
+        found.append(FieldViolation("subscription_id", str(message.subscription_id), "subscription-id", text))
+    chosen = _filter(message.filter, found)
+    contract = _contract(message, found)
+    if not registry_enabled:
+        found.extend(_without_registry(chosen))
+    if found:
+        raise InvalidArgument.of(found)
+    if message.filter.predicate:
+        raise Unimplemented(
+            "filter.predicate: predicates over definitions are not served yet; the other fields of the filter are",
+            metadata={"field": "filter.predicate"},
+        )
+    return Wanted(message.subscription_id, chosen, contract, _start(message.start))
+
+
+def _start(message: Any) -> Start:
+    which = message.WhichOneof("start")
+    if which in (None, "now"):
+        return Start.NOW
+    if which == "snapshot":
+        return Start.SNAPSHOT
+    raise Unimplemented(
+        f"start.{which}: this relay keeps no log of events to start from; start now, or with a snapshot",
+        metadata={"field": f"start.{which}"},
+    )
+
+
+def _contract(message: Any, found: list[FieldViolation]) -> Contract:
+    which = message.WhichOneof("contract")
+    if which == "latest":
+        return Latest()
+    if which == "window":
+        interval = message.window.interval_ms
+        if not 1 <= interval <= MAX_WINDOW_MS:
+            text = f"an interval lies in 1 to {MAX_WINDOW_MS} milliseconds"
+            found.append(FieldViolation("window.interval_ms", str(interval), "window-interval", text))
+        return Latest(interval)
+    if which == "sample":
+        every = message.sample.every
+        if every < 1:
+            found.append(FieldViolation("sample.every", str(every), "sample-every", "n is at least 1"))
+        return Sample(every)
+    bound = message.stream.max_queue_bytes
+    if bound and bound < MIN_QUEUE_BYTES:
+        text = f"a queue holds at least {MIN_QUEUE_BYTES} bytes; 0 takes the relay's own bound"
+        found.append(FieldViolation("stream.max_queue_bytes", str(bound), "queue-bytes", text))
+    return Stream(bound)
+
+
+def _without_registry(chosen: Filter) -> Iterable[FieldViolation]:
+    text = "this relay runs without registries, so no event can match this; filter by event type, listing key or source"
+    for name in DEFINITION_FIELDS:
+        values = getattr(chosen, name)
+        if values:
+            yield FieldViolation(f"filter.{name}", str(min(values)), "needs-registry", text)
+
+
+def _filter(message: Any, found: list[FieldViolation]) -> Filter:
+    texts = _Texts(message, found)
+    return Filter(
+        event_types=_numbers(
+            message.event_types, "event_types", _is_event_type, "a type of marketdata's EventType", found
+        ),
+        listing_keys=_numbers(message.listing_keys, "listing_keys", bool, "a listing's key is never 0", found),
+        asset_classes=_numbers(message.asset_classes, "asset_classes", _is_class, "a class of AssetClass but 0", found),
+        venues=texts.of(
+            "venues", _CODE.fullmatch, "venue-code", "a venue's code is 1 to 64 characters without a space"
+        ),
+        instrument_ids=texts.ids("instrument_ids"),
+        underlying_ids=texts.ids("underlying_ids"),
+        synthetic_ids=texts.ids("synthetic_ids"),
+        isin_prefixes=texts.of(
+            "isin_prefixes", _PREFIX.fullmatch, "isin-prefix", "1 to 12 capitals and digits, as an ISIN begins"
+        ),
+        chains=texts.of("chains", _is_chain, "caip2", "a chain's CAIP-2 name, such as eip155:1"),
+        sectors=texts.of("sectors", _WORDS.fullmatch, "sector", "1 to 128 characters, no space at either end"),
+        currencies=texts.of("currencies", _CODE.fullmatch, "currency-code", "1 to 64 characters without a space"),
+        symbols=texts.of("symbols", _SYMBOL.fullmatch, "symbol", "1 to 128 printable characters"),
+        sources=texts.of("sources", _CODE.fullmatch, "source-name", "a source's name is 1 to 64 characters"),
+        include_unknown=message.include_unknown,
+    )
+
+
+def _is_event_type(number: int) -> bool:
+    return number in LAYOUTS
+
+
+def _is_class(number: int) -> bool:
+    return number != 0 and number in _CLASSES
+
+
+def _is_chain(text: str) -> bool:
+    return is_valid(Scheme.CAIP2, text)
+
+
+def _numbers(
+    values: Iterable[int], field: str, accept: Callable[[int], bool], rule: str, found: list[FieldViolation]
+) -> frozenset[int]:
+    for place, number in enumerate(values):
+        if not accept(number):
+            found.append(FieldViolation(f"filter.{field}[{place}]", str(number), field.replace("_", "-"), rule))
+    return frozenset(values)
+
+
+class _Texts:
+    """Reads the repeated texts of a filter; collects what is malformed."""
+
+    def __init__(self, message: Any, found: list[FieldViolation]) -> None:
+        self._message = message
+        self._found = found
+
+    def of(self, field: str, accept: Callable[[str], Any], rule: str, sentence: str) -> frozenset[str]:
+        """The values of a field, each accepted or reported."""
+        values = getattr(self._message, field)
+        if len(values) > MAX_FILTER_VALUES:
+            text = f"a field of a filter holds at most {MAX_FILTER_VALUES} values"
+            self._found.append(FieldViolation(f"filter.{field}", f"{len(values)} values", "filter-size", text))
+            return frozenset()
+        for place, value in enumerate(values):
+            if not accept(value):
+                self._found.append(FieldViolation(f"filter.{field}[{place}]", value, rule, sentence))
+        return frozenset(values)
+
+    def ids(self, field: str) -> frozenset[str]:
+        """The ids of a field, in lower case."""
+        values = getattr(self._message, field)
+        kept = set()
+        for place, value in enumerate(values):
+            try:
+                kept.add(InstrumentId.parse(value, f"filter.{field}[{place}]").hex)
+            except InvalidArgument as error:
+                self._found.extend(error.violations)
+        return frozenset(kept)
+
+
+def event_type_name(number: int) -> str:
+    """Such as "QUOTE"."""
+    return marketdata_pb2.EventType.Name(cast(Any, number)).removeprefix("EVENT_TYPE_")
+
+
+def facets(listing: Any | None, instrument: Any | None) -> Facets:
+    """What filters look at of a Listing and its Instrument; each may be None."""
+    details = None
+    isins: tuple[str, ...] = ()
+    if instrument is not None:
+        which = instrument.WhichOneof("details")
+        details = getattr(instrument, which) if which else None
+        isins = tuple(
+            item.value
+            for item in instrument.identifiers
+            if item.scheme == _ISIN and not item.HasField("recorded_to") and not item.HasField("valid_to")
+        )
+    return Facets(
+        isins=isins,
+        underlying=getattr(details, "underlying_id", ""),
+        chain=getattr(details, "chain", ""),
+        sector=getattr(details, "sector", ""),
+        currency="" if listing is None else listing.currency,
+        symbol="" if listing is None else listing.symbol,
+    )
+
+
+def components(synthetic: Any) -> tuple[frozenset[int], frozenset[str], frozenset[str]]:
+    """Listing keys, instrument ids and names of synthetics that a Synthetic is made of."""
+    keys, instruments, names = set(), set(), set()
+    for component in synthetic.components:
+        which = component.WhichOneof("target")
+        if which == "listing_id":
+            keys.add(int(component.listing_id[:16], 16))
+        elif which == "instrument_id":
+            instruments.add(component.instrument_id)
+        elif which == "synthetic":
+            names.add(component.synthetic)
+    return frozenset(keys), frozenset(instruments), frozenset(names)

@@ -1,0 +1,192 @@
+"""All filters of all subscribers as one table of bits: a batch goes through once, whatever the number of filters that do not want it.
+
+Equal filters share one bit, so that a thousand subscribers of one filter cost one selection and one copy of the rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from relay_service.results import RowGroup
+from relay_service.subscriptions.compiled import CompiledFilter
+from relay_service.subscriptions.facets import Slots
+from relay_service.subscriptions.selection import count_hits, list_hits
+from relay_service.subscriptions.wanted import Filter
+
+_NO_SLOTS: Final = np.zeros(0, np.int32)
+_BITS: Final = 64
+_ONE: Final = np.uint64(1)
+
+Places = npt.NDArray[np.int32]
+"""Places of rows in a group, ascending."""
+
+
+class FilterClass:
+    """All subscriptions with one filter."""
+
+    __slots__ = ("compiled", "members", "number", "wanted")
+
+    def __init__(self, number: int, compiled: CompiledFilter) -> None:
+        self.number = number
+        """Its bit."""
+        self.compiled = compiled
+        self.wanted = compiled.wanted
+        self.members: list[Any] = []
+        """The subscriptions; whoever uses the index puts them there."""
+
+
+class FilterIndex:
+    """`acquire` and `release` filters, tell `definitions_changed`, and `select` for each group."""
+
+    def __init__(self, compile_filter: Callable[[Filter], CompiledFilter], slot_count: Callable[[], int]) -> None:
+        self._compile = compile_filter
+        self._slot_count = slot_count
+        self._classes: dict[Filter, FilterClass] = {}
+        self._by_number: list[FilterClass | None] = []
+        self._match = np.zeros((1024, 1), np.uint64)
+        self._evaluated = 0
+        self._allowed: dict[tuple[int, str], npt.NDArray[np.uint64]] = {}
+        self._counts = np.zeros(_BITS, np.int32)
+        self._hits = np.zeros(_BITS, np.int32)
+        self._places = np.zeros(_BITS, np.int32)
+
+    def __iter__(self) -> Iterator[FilterClass]:
+        return iter(self._classes.values())
+
+    def acquire(self, wanted: Filter) -> FilterClass:
+        """The class of a filter, compiled when it is the first of its kind."""
+        found = self._classes.get(wanted)
+        if found is not None:
+            return found
+        self._evaluate_new()
+        number = next((k for k, held in enumerate(self._by_number) if held is None), len(self._by_number))
+        if number == len(self._by_number):
+            self._by_number.append(None)
+            self._widen(number // _BITS + 1)
+        made = FilterClass(number, self._compile(wanted))
+        self._by_number[number] = self._classes[wanted] = made
+        self._allowed.clear()
+        self._write(made, np.arange(-1, self._evaluated, dtype=np.int32))
+        return made
+
+    def release(self, held: FilterClass) -> None:
+        """Forget a class without members."""
+        if held.members or self._classes.get(held.wanted) is not held:
+            return
+        del self._classes[held.wanted]
+        self._by_number[held.number] = None
+        self._match[:, held.number // _BITS] &= ~self._bit(held)
+        self._allowed.clear()
+
+    def definitions_changed(self, slots: Slots) -> None:
+        """Evaluate all filters again for these slots; and for all slots where a synthetic's components changed."""
+        self._evaluate_new()
+        everything = np.arange(self._evaluated, dtype=np.int32)
+        for held in self._classes.values():
+            self._write(held, everything if held.compiled.resolves_anew(slots) else slots)
+
+    def select(self, group: RowGroup, source: str) -> list[tuple[FilterClass, Places | None]]:
+        """The classes that want rows of the group, each with the places of these rows; None: it wants them all."""
+        allowed = self._allowed.get((group.event_type, source))
+        if allowed is None:
+            allowed = self._allow(group.event_type, source)
+        if not allowed.size:
+            return []
+        if self._slot_count() > self._evaluated:
+            self._evaluate_new()
+        others = _NO_SLOTS if group.other_slots is None else group.other_slots
+        counts, hits = self._counts, self._hits
+        found = count_hits(self._match, allowed, group.slots, others, counts, hits)
+        if not found:
+            return []
+        numbers = hits[:found].tolist()
+        wanted = [int(counts[number]) for number in numbers]
+        counts[numbers] = 0
+        total = len(group.slots)
+        if all(count == total for count in wanted):
+            return [(self._of(number), None) for number in numbers]
+        return self._list(allowed, group, others, numbers, wanted)
+
+    def _list(
+        self, allowed: Any, group: RowGroup, others: Slots, numbers: list[int], wanted: list[int]
+    ) -> list[tuple[FilterClass, Places | None]]:
+        total = len(group.slots)
+        ends = np.cumsum(wanted)
+        self._places[numbers] = ends - wanted
+        listed = np.empty(int(ends[-1]), np.int32)
+        list_hits(self._match, allowed, group.slots, others, self._places, listed)
+        result: list[tuple[FilterClass, Places | None]] = []
+        for number, count, end in zip(numbers, wanted, ends.tolist(), strict=True):
+            result.append((self._of(number), None if count == total else listed[end - count : end]))
+        return result
+
+    def _of(self, number: int) -> FilterClass:
+        held = self._by_number[number]
+        assert held is not None  # only bits of living classes are allowed
+        return held
+
+    def concerns(self, held: FilterClass, source: str, listing_slot: int | None) -> bool:
+        """Whether events of this source, and of this listing's slot where it is not None, could be wanted."""
+        if source and held.wanted.sources and source not in held.wanted.sources:
+            return False
+        return listing_slot is None or listing_slot < 0 or bool(self._column(held)[listing_slot])
+
+    def matching(self, held: FilterClass) -> Slots:
+        """The slots that match now, ascending."""
+        self._evaluate_new()
+        return np.flatnonzero(self._column(held)).astype(np.int32)
+
+    def _column(self, held: FilterClass) -> npt.NDArray[np.bool_]:
+        bits: npt.NDArray[np.bool_] = (
+            self._match[1 : self._evaluated + 1, held.number // _BITS] & self._bit(held)
+        ) != 0
+        return bits
+
+    @staticmethod
+    def _bit(held: FilterClass) -> np.uint64:
+        return _ONE << np.uint64(held.number % _BITS)
+
+    def _write(self, held: FilterClass, slots: Slots) -> None:
+        """Set the bit of a class at these slots; -1 is the row of listings without a slot."""
+        word, bit = held.number // _BITS, self._bit(held)
+        real = slots[slots >= 0]
+        column = self._match[:, word]
+        at = real + 1
+        column[at] = np.where(held.compiled.mask(real), column[at] | bit, column[at] & ~bit)
+        if held.compiled.takes_unslotted:
+            column[0] |= bit
+
+    def _evaluate_new(self) -> None:
+        count = self._slot_count()
+        if count <= self._evaluated:
+            return
+        if count + 1 > len(self._match):
+            more = np.zeros((max(count + 1, 2 * len(self._match)), self._match.shape[1]), np.uint64)
+            more[: len(self._match)] = self._match
+            self._match = more
+        fresh = np.arange(self._evaluated, count, dtype=np.int32)
+        self._evaluated = count
+        for held in self._classes.values():
+            self._write(held, fresh)
+
+    def _widen(self, words: int) -> None:
+        if words <= self._match.shape[1]:
+            return
+        self._match = np.hstack((self._match, np.zeros((len(self._match), words - self._match.shape[1]), np.uint64)))
+        self._counts, self._hits, self._places = (np.zeros(words * _BITS, np.int32) for _ in range(3))
+
+    def _allow(self, event_type: int, source: str) -> npt.NDArray[np.uint64]:
+        """Which classes want this type of this source at all; empty where none does. Events without a source pass every filter by source."""
+        allowed = np.zeros(self._match.shape[1], np.uint64)
+        for held in self._classes.values():
+            wanted = held.wanted
+            typed = not wanted.event_types or event_type in wanted.event_types
+            if typed and (not source or not wanted.sources or source in wanted.sources):
+                allowed[held.number // _BITS] |= self._bit(held)
+        result = allowed if allowed.any() else allowed[:0]
+        self._allowed[event_type, source] = result
+        return result
