@@ -8,8 +8,8 @@ from typing import Any, Final, Never
 import grpc
 import structlog
 
-from alphapulse.client.status import STATUS_KEY, to_status
 from alphapulse.domain.errors import AlphaPulseError, Internal, Unimplemented
+from alphapulse.runtime.status import STATUS_KEY, to_status
 
 _log = structlog.stdlib.get_logger(__name__)
 _OUR_FAULT: Final = frozenset(("INTERNAL", "UNKNOWN", "DATA_LOSS"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
@@ -17,7 +18,6 @@ from grpc_reflection.v1alpha._async import ReflectionServicer
 from opentelemetry.sdk.trace.export import SpanExporter
 from prometheus_client import CollectorRegistry
 
-from alphapulse.client.backoff import Backoff
 from alphapulse.domain.errors import Unavailable
 from alphapulse.runtime.health import HealthServicer, Lifecycle, State
 from alphapulse.runtime.interceptors import RpcInterceptor
@@ -134,14 +134,14 @@ class Server:
 
     async def start_application(self) -> None:
         """Start the application, for as long as it takes while what it needs is Unavailable; then serve."""
-        backoff = Backoff(first=0.2, cap=5.0)
+        tries = 0
         self._start_called = True
         while True:
             try:
                 services = await self._app.start()
                 break
             except Unavailable as error:
-                wait = backoff.next()
+                wait, tries = _wait_before_retry(tries), tries + 1
                 _log.warning("waiting to start", reason=error.reason, error=str(error), retry_in=round(wait, 2))
                 await asyncio.sleep(wait)
         for service in services:
@@ -173,6 +173,11 @@ class Server:
 
     def _added(self) -> grpc.aio.Server:
         return cast(grpc.aio.Server, self._routes)
+
+
+def _wait_before_retry(tries: int) -> float:
+    """Seconds: doubling from 0.2 to 5, jittered so that the services of a machine do not all come back at once."""
+    return min(5.0, 0.2 * 2.0 ** min(tries, 10)) * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
 
 
 def _bind(server: grpc.aio.Server, host: str, port: int) -> int:

@@ -15,7 +15,7 @@ from alphapulse.api.instrument.v1 import instrument_service_pb2 as pb
 from alphapulse.api.instrument.v1.instrument_service_pb2_grpc import InstrumentServiceStub
 from alphapulse.client import Backoff, from_rpc_error, is_transient, open_channel, translated_errors
 from alphapulse.client.channel import unary_methods
-from alphapulse.client.status import MAX_STATUS_BYTES, from_status, to_status
+from alphapulse.client.status import from_status
 from alphapulse.domain.errors import (
     AlphaPulseError,
     DeadlineExceeded,
@@ -28,6 +28,7 @@ from alphapulse.domain.errors import (
     reasons,
 )
 from alphapulse.runtime import serve_in_background
+from alphapulse.runtime.status import MAX_STATUS_BYTES, to_status
 
 text = st.text(max_size=40)
 violations = st.builds(FieldViolation, field=text, value=st.text(max_size=250), rule=text, description=text)
