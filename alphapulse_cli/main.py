@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import Final
 
@@ -53,6 +54,8 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point."""
+    # This process starts others while channels are open; gRPC's own fork handlers would only say that they cannot run.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
     try:
         cli(prog_name="alphapulse")
     except BrokenPipeError:  # `alphapulse watch | head`

@@ -32,7 +32,8 @@ def _sources(figures: Figures, account: RelayAccount, rates: Rates) -> Panel:
     counts = account.totals().events_in
     states = {s.name: s.state for s in figures.sources}
     for name in sorted({*counts, *states}):
-        state = collector_service_pb2.SourceState.Name(states.get(name, collector_service_pb2.SOURCE_STATE_UNSPECIFIED)).removeprefix("SOURCE_STATE_").lower()
+        number = states.get(name, collector_service_pb2.SOURCE_STATE_UNSPECIFIED)
+        state = collector_service_pb2.SourceState.Name(number).removeprefix("SOURCE_STATE_").lower()
         own: Any = counts.get(name, {})
         lost = next((s.gap_events for s in figures.relay.sources if s.source == name), 0)
         rate = f"{rates.per_second.get(name, 0.0):,.0f}"
