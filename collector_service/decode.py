@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from alphapulse.domain.errors import FailedPrecondition
 from alphapulse.domain.provenance import Provenance
@@ -18,9 +16,12 @@ from collector_service.rows import as_array
 from collector_service.session import Session
 from collector_service.sources import source_named
 from collector_service.spec import InstrumentList
-from collector_service.transport.recording import instrument_list, read_recording
-
-_STREAM: Final = re.compile(r"\.(ws|http)\.[0-9.]+\.gz$")
+from collector_service.transport.recording import (
+    instrument_list,
+    is_stream,
+    read_recording,
+)
+from collector_service.transport.recording import recording_files as recording_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,24 +55,9 @@ class DecodeReport:
         return machine.book.bids.best(), machine.book.asks.best()
 
 
-def recording_files(folder: Path, source: str) -> list[Path]:
-    """The files of one source in a folder of recordings."""
-    return sorted(folder.glob(f"{source}.*.gz"))
-
-
-def stream_files(files: Iterable[Path]) -> list[Path]:
-    """Those of the files that hold frames and the answers among them, not the instrument list."""
-    return [path for path in files if _STREAM.search(path.name)]
-
-
-def list_files(files: Iterable[Path]) -> list[Path]:
-    """Those of the files that hold the instrument list."""
-    return [path for path in files if not _STREAM.search(path.name)]
-
-
 def read_instruments(files: Iterable[Path], source: str) -> InstrumentList:
     """The recorded instrument list. Raises FailedPrecondition where no file holds one."""
-    body = instrument_list(list_files(files))
+    body = instrument_list(path for path in files if not is_stream(path))
     if body is None:
         raise FailedPrecondition(f"{source}: no file of the recording holds an instrument list ({source}.0.gz)")
     return source_named(source).discovery.parse(body)
@@ -81,11 +67,11 @@ def decode_files(files: Iterable[Path], source: str) -> DecodeReport:
     """Decodes the files of one source. Raises NotFound for a source that is unknown."""
     spec = source_named(source)
     paths = list(files)
-    listed = read_instruments(paths, source) if list_files(paths) else InstrumentList(())
+    listed = read_instruments(paths, source) if not all(map(is_stream, paths)) else InstrumentList(())
     listings = ListingIndex(spec.venue)
     listings.learn(listed.entries)
     session = Session(spec, listings, Provenance.REPLAY)
-    for arrival in read_recording(stream_files(paths)):
+    for arrival in read_recording(filter(is_stream, paths)):
         session.handle(arrival)
     return report_of(session, listed.refused)
 

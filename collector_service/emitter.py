@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Final
 
 from alphapulse.domain.errors import InvalidArgument
@@ -119,10 +119,11 @@ class Emitter:
         machine = self._machine(symbol)
         self._take(symbol, machine, machine.update(BookUpdate(changes, first, last, checksum, time_ns)))
 
-    def lose_books(self) -> None:
-        """The connection is gone: no book is in step any more."""
-        for machine in self.books.values():
-            machine.reset()
+    def lose_books(self, symbols: Container[str] | None = None) -> None:
+        """The connection is gone: the books of these symbols, or all, are out of step."""
+        for symbol, machine in self.books.items():
+            if symbols is None or symbol in symbols:
+                machine.reset()
 
     def republish_books(self, time_ns: int) -> None:
         """Every book in step as a snapshot, for a relay that missed something."""

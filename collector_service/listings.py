@@ -38,6 +38,8 @@ class VenueSymbol:
     status: ListingStatus = ListingStatus.TRADING
     aliases: tuple[str, ...] = ()
     """Other spellings the venue uses for it, on its streams or in its requests."""
+    streamed: bool = True
+    """False for what the venue lists and has no stream of, such as a dark pool."""
 
     @property
     def pair(self) -> str:

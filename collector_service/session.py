@@ -5,7 +5,7 @@ that a live connection, a recording and a simulation take the same path.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -36,7 +36,9 @@ class Session:
         *,
         subscriptions: Sequence[Sequence[VenueSymbol]] = (),
         channels: Sequence[Channel] = ALL_CHANNELS,
+        clock: Callable[[], int] | None = None,
     ) -> None:
+        """`clock` gives the collector's time of what arrives, nanoseconds since the Unix epoch; without it, it is the arrival's own."""
         self.spec = spec
         self.sink = RowSink(source_id(spec.name))
         self.emitter = Emitter(spec.venue, listings, self.sink, provenance, spec.new_book)
@@ -50,14 +52,17 @@ class Session:
         self.last_frame_ns = 0
         self.subscriptions = subscriptions
         """The symbols of each connection."""
+        self.gaps: list[tuple[str, int]] = []
+        """What was lost since it was last asked: (reason, listing key; 0: all of the source)."""
         self._channels = channels
+        self._clock = clock
         self._replays = provenance is Provenance.REPLAY
         self._dialect = spec.live
         self._asked: dict[str, int] = {}
 
     def handle(self, arrival: Arrival) -> list[Request]:
         """Decodes one arrival; nothing it holds can raise."""
-        self.sink.received_ns = arrival.time_ns
+        self.sink.received_ns = arrival.time_ns if self._clock is None else self._clock()
         match arrival.kind:
             case ArrivalKind.FRAME:
                 return self._frame(arrival)
@@ -68,8 +73,7 @@ class Session:
                     self._dialect = self.spec.dialect_at(arrival.time_ns)
                 return self._subscribe(arrival.connection)
             case ArrivalKind.CLOSED:
-                self.emitter.lose_books()
-                self._asked.clear()
+                self._lose(arrival.connection)
             case ArrivalKind.FAILED:
                 self.rejects["REQUEST_FAILED"] += 1
             case ArrivalKind.BROKEN:
@@ -80,6 +84,23 @@ class Session:
         """Writes every book as a snapshot: the relay has missed events."""
         self.sink.received_ns = time_ns
         self.emitter.republish_books(time_ns)
+
+    def take_gaps(self) -> list[tuple[str, int]]:
+        """What was lost; it is told once."""
+        taken, self.gaps = self.gaps, []
+        return taken
+
+    def _lose(self, connection: int) -> None:
+        """A connection is gone, and with it the books that came over it."""
+        self.gaps.append(("RECONNECTED", 0))
+        lost: set[str] | None = None
+        if connection < len(self.subscriptions):
+            entries = self.subscriptions[connection]
+            lost = {spelling for entry in entries for spelling in (entry.symbol, *entry.aliases)}
+        self.emitter.lose_books(lost)
+        for symbol in list(self._asked):
+            if lost is None or symbol in lost:
+                del self._asked[symbol]
 
     def _subscribe(self, connection: int) -> list[Request]:
         if connection >= len(self.subscriptions):
@@ -156,7 +177,9 @@ class Session:
             return []
         requests: list[Request] = []
         for symbol, reason in wanted:
-            self.resyncs += bool(reason)
+            if reason:
+                self.resyncs += 1
+                self.gaps.append(("BOOK_RESYNC", self.emitter.listings.key(symbol) or 0))
             asked = self._asked.get(symbol)
             if asked is not None and arrival.time_ns - asked < SNAPSHOT_PATIENCE_NS:
                 continue

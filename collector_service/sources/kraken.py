@@ -83,6 +83,7 @@ def _entry(name: str, line: _Pair) -> VenueSymbol:
         ),
         status=_STATUS.get(line.status, ListingStatus.HALTED),
         aliases=spellings,
+        streamed=bool(line.wsname),
     )
 
 

@@ -70,6 +70,8 @@ class Transport(Protocol):
     """One source's way to its venue. An async context manager."""
 
     provenance: Provenance
+    lossless: bool
+    """True where the transport can wait for a slow relay, because nothing is lost by it."""
 
     async def __aenter__(self) -> Self: ...
 

@@ -29,7 +29,18 @@ _OPENED: Final = re.compile(rf"(wss?://\S+) <-> {_TIME}\s*")
 _SENT: Final = re.compile(rf"wss?://\S+ <- {_TIME}: ")
 _ANSWER: Final = re.compile(rf"(https?://\S+) -> {_TIME}: ")
 _FRAME: Final = re.compile(rf"{_TIME}: ")
+_STREAM_NAME: Final = re.compile(r"\.(ws|http)\.[0-9.]+\.gz$")
 _CONFIGURATION: Final = "configuration: "
+
+
+def recording_files(folder: Path, source: str) -> list[Path]:
+    """The files of one source in a folder of recordings."""
+    return sorted(folder.glob(f"{source}.*.gz"))
+
+
+def is_stream(path: Path) -> bool:
+    """Whether a file holds frames or the answers among them, not the instrument list."""
+    return _STREAM_NAME.search(path.name) is not None
 
 
 def read_recording(files: Iterable[Path]) -> Iterator[Arrival]:

@@ -1,0 +1,180 @@
+"""A venue's live feed: WebSocket connections that come back, and requests beside them, within the venue's limits."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Final, Self
+
+import aiohttp
+
+from alphapulse.client.backoff import Backoff
+from alphapulse.domain.provenance import Provenance
+from collector_service.spec import Endpoints, Heartbeat, Limits
+from collector_service.transport.base import Arrival, ArrivalKind, Fetch, Request, TransportError
+
+_QUEUE_FRAMES: Final = 8_192
+"""Frames that wait for the decoder; beyond it the sockets are read no further, and TCP slows the venue."""
+_REQUEST_TIMEOUT: Final = aiohttp.ClientTimeout(total=20.0)
+_REQUEST_ATTEMPTS: Final = 3
+_MAX_FRAME: Final = 32 << 20
+_MAX_RETRY_AFTER: Final = 300.0
+_NO_FRAME: Final = (
+    aiohttp.WSMsgType.CLOSE,
+    aiohttp.WSMsgType.CLOSING,
+    aiohttp.WSMsgType.CLOSED,
+    aiohttp.WSMsgType.ERROR,
+)
+
+
+class LiveTransport:
+    """Connects to the venue; everything that arrives goes through one queue, in the order of arrival."""
+
+    provenance = Provenance.LIVE
+    lossless = False
+
+    def __init__(
+        self, endpoints: Endpoints, path: str, limits: Limits, heartbeat: Heartbeat, *, backoff: Backoff | None = None
+    ) -> None:
+        self._endpoints = endpoints
+        self._path = path
+        self._limits = limits
+        self._heartbeat = heartbeat
+        self._backoff = backoff or Backoff(first=0.5, cap=30.0)
+        self._arrived: asyncio.Queue[Arrival] = asyncio.Queue(_QUEUE_FRAMES)
+        self._outboxes: list[asyncio.Queue[str]] = []
+        self._fetches: asyncio.Queue[str] = asyncio.Queue()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._client: aiohttp.ClientSession | None = None
+        self.reconnects = 0
+
+    async def __aenter__(self) -> Self:
+        self._client = aiohttp.ClientSession(timeout=_REQUEST_TIMEOUT, headers={"User-Agent": "alphapulse-collector"})
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        if self._client is not None:
+            await self._client.close()
+
+    async def instrument_list(self, path: str) -> bytes:
+        return await self._get(path)
+
+    async def arrivals(self, connections: int) -> AsyncIterator[Arrival]:
+        self._outboxes = [asyncio.Queue() for _ in range(connections)]
+        self._tasks = [asyncio.create_task(self._keep_connected(number)) for number in range(connections)]
+        self._tasks.append(asyncio.create_task(self._answer_fetches()))
+        while True:
+            yield await self._arrived.get()
+
+    def submit(self, request: Request) -> None:
+        if isinstance(request, Fetch):
+            self._fetches.put_nowait(request.path)
+        elif request.connection < len(self._outboxes):
+            self._outboxes[request.connection].put_nowait(request.text)
+
+    async def _keep_connected(self, number: int) -> None:
+        backoff = Backoff(self._backoff.first, self._backoff.cap)
+        while True:
+            wait = 0.0
+            try:
+                await self._converse(number, backoff)
+                reason = "the venue closed the connection"
+            except TimeoutError:
+                reason = f"no frame for {self._heartbeat.stale_after_s:g} s"
+            except aiohttp.WSServerHandshakeError as error:
+                reason = f"refused with status {error.status}"
+                wait = _retry_after(error.headers.get("Retry-After") if error.headers else None)
+            except (aiohttp.ClientError, OSError) as error:
+                reason = f"{type(error).__name__}: {error}"
+            self.reconnects += 1
+            await self._put(ArrivalKind.CLOSED, number, reason.encode())
+            await asyncio.sleep(max(wait, backoff.next()))
+
+    async def _converse(self, number: int, backoff: Backoff) -> None:
+        """One connection, from open to closed."""
+        assert self._client is not None
+        url = f"{self._endpoints.websocket}{self._path}"
+        outbox = self._outboxes[number]
+        while not outbox.empty():
+            outbox.get_nowait()  # meant for a connection that is gone
+        async with self._client.ws_connect(
+            url, max_msg_size=_MAX_FRAME, heartbeat=self._heartbeat.interval_s
+        ) as socket:
+            await self._put(ArrivalKind.OPENED, number, b"", url)
+            writer = asyncio.create_task(self._write(socket, outbox))
+            try:
+                async with asyncio.timeout(self._limits.connection_lifetime_s or None):
+                    await self._read(socket, number, backoff)
+            finally:
+                writer.cancel()
+                await asyncio.gather(writer, return_exceptions=True)
+
+    async def _read(self, socket: aiohttp.ClientWebSocketResponse, number: int, backoff: Backoff) -> None:
+        while True:
+            async with asyncio.timeout(self._heartbeat.stale_after_s):
+                message = await socket.receive()
+            if message.type in _NO_FRAME:
+                return
+            if message.type is aiohttp.WSMsgType.TEXT:
+                data = message.data.encode("utf-8", "surrogateescape")
+            elif message.type is aiohttp.WSMsgType.BINARY:
+                data = message.data
+            else:
+                continue
+            # Only a connection that delivers has earned a fresh back-off: some venues accept and drop at once.
+            backoff.reset()
+            await self._put(ArrivalKind.FRAME, number, data)
+
+    async def _write(self, socket: aiohttp.ClientWebSocketResponse, outbox: asyncio.Queue[str]) -> None:
+        pause = 1.0 / self._limits.messages_per_second
+        with suppress(ConnectionError, RuntimeError):
+            while True:
+                text = self._heartbeat.ping
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._heartbeat.interval_s):
+                        text = await outbox.get()
+                if text:
+                    await socket.send_str(text)
+                    await asyncio.sleep(pause)
+
+    async def _answer_fetches(self) -> None:
+        pause = 1.0 / self._limits.requests_per_second
+        while True:
+            path = await self._fetches.get()
+            try:
+                await self._put(ArrivalKind.RESPONSE, 0, await self._get(path), path)
+            except TransportError as error:
+                await self._put(ArrivalKind.FAILED, 0, str(error).encode(), path)
+            await asyncio.sleep(pause)
+
+    async def _get(self, path: str) -> bytes:
+        """One answer, asked for a few times; the venue's Retry-After is kept to. Raises TransportError."""
+        assert self._client is not None
+        backoff = Backoff(self._backoff.first, self._backoff.cap)
+        problem, wait = "", 0.0
+        for attempt in range(_REQUEST_ATTEMPTS):
+            if attempt:
+                await asyncio.sleep(max(wait, backoff.next()))
+            try:
+                async with self._client.get(f"{self._endpoints.rest}{path}") as answer:
+                    if answer.status == 200:
+                        return await answer.read()
+                    problem = f"status {answer.status}"
+                    wait = _retry_after(answer.headers.get("Retry-After"))
+            except (aiohttp.ClientError, OSError, TimeoutError) as error:
+                problem = f"{type(error).__name__}: {error}"
+        raise TransportError(f"{self._endpoints.rest}{path}: {problem}", retry_after=wait or None)
+
+    async def _put(self, kind: ArrivalKind, number: int, data: bytes, url: str = "") -> None:
+        await self._arrived.put(Arrival(kind, time.time_ns(), data, number, url))
+
+
+def _retry_after(text: str | None) -> float:
+    """Seconds of a Retry-After header; 0 for none. A date, which no venue sends, counts as none."""
+    return min(float(text), _MAX_RETRY_AFTER) if text and text.isascii() and text.isdecimal() else 0.0

@@ -1,0 +1,98 @@
+"""A simulated venue in this process: no sockets, the same words."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Final, Self
+
+from alphapulse.domain.provenance import Provenance
+from collector_service.simulation.venue import SimulatedVenue
+from collector_service.transport.base import Arrival, ArrivalKind, Fetch, Request, TransportError
+
+_PACE_SECONDS: Final = 0.002
+_TURN_FRAMES: Final = 256
+
+
+class SimulatedTransport:
+    """Frames of a simulated venue, at its rate. With `steps` it ends after so many, as fast as they are taken, on the venue's clock."""
+
+    provenance = Provenance.SIMULATED
+    lossless = True
+
+    def __init__(self, venue: SimulatedVenue, *, steps: int | None = None) -> None:
+        self._venue = venue
+        self._steps = steps
+        self._waiting: deque[Arrival] = deque()
+        self._connections: list[int] = []
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        for connection in self._connections:
+            self._venue.disconnect(connection)
+        self._connections.clear()
+
+    async def instrument_list(self, path: str) -> bytes:
+        body = self._venue.request(path)
+        if body is None:
+            raise TransportError(f"the simulated venue {self._venue.source} does not know {path}")
+        return body
+
+    async def arrivals(self, connections: int) -> AsyncIterator[Arrival]:
+        for number in range(connections):
+            connection, welcome = self._venue.connect()
+            self._connections.append(connection)
+            self._put(ArrivalKind.OPENED, number, b"", self._venue.protocol.websocket_path)
+            for text in welcome:
+                self._put(ArrivalKind.FRAME, number, text.encode())
+        pace = self._at_once() if self._steps is not None else self._in_time()
+        async for _ in pace:
+            turn = 0
+            while self._waiting:
+                yield self._waiting.popleft()
+                turn += 1
+                if turn % _TURN_FRAMES == 0:
+                    await asyncio.sleep(0)
+
+    def submit(self, request: Request) -> None:
+        if isinstance(request, Fetch):
+            body = self._venue.request(request.path)
+            kind = ArrivalKind.RESPONSE if body is not None else ArrivalKind.FAILED
+            self._put(kind, 0, body if body is not None else b"404", request.path)
+            return
+        for text in self._venue.receive(self._connections[request.connection], request.text):
+            self._put(ArrivalKind.FRAME, request.connection, text.encode())
+
+    async def _at_once(self) -> AsyncIterator[None]:
+        yield None
+        for _ in range(self._steps or 0):
+            self._step()
+            yield None
+
+    async def _in_time(self) -> AsyncIterator[None]:
+        loop = asyncio.get_running_loop()
+        # The shared market's clock: venues that start at different moments still tell the same story at the same time.
+        behind = (time.time_ns() - self._venue.market.start_ns) / 1e9
+        self._venue.steps = max(self._venue.steps, int(behind * self._venue.steps_per_second))
+        start, first = loop.time(), self._venue.steps
+        while True:
+            yield None
+            due = first + int((loop.time() - start) * self._venue.steps_per_second)
+            while self._venue.steps < due:
+                self._step()
+            await asyncio.sleep(_PACE_SECONDS)
+
+    def _step(self) -> None:
+        numbers = {connection: number for number, connection in enumerate(self._connections)}
+        for connection, text in self._venue.step():
+            number = numbers.get(connection)
+            if number is not None:
+                self._put(ArrivalKind.FRAME, number, text.encode())
+
+    def _put(self, kind: ArrivalKind, number: int, data: bytes, url: str = "") -> None:
+        now = self._venue.now_ns if self._steps is not None else time.time_ns()
+        self._waiting.append(Arrival(kind, now, data, number, url))
