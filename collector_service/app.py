@@ -1,0 +1,79 @@
+"""Composition root of a collector process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from typing import Final
+
+from prometheus_client import CollectorRegistry
+
+from alphapulse.client import RegistrationStream, open_channel
+from alphapulse.runtime import GrpcService
+from collector_service import servicer
+from collector_service.config import CollectorConfig
+from collector_service.fleet import Fleet
+from collector_service.link import RelayLink
+from collector_service.metrics import CollectorFigures
+from collector_service.runtime import GrpcRegistrar, Registrar
+
+_DRAIN_SECONDS: Final = 2.0
+
+
+class CollectorApplication:
+    """Implements the runtime's Application."""
+
+    def __init__(self, config: CollectorConfig, metrics: CollectorRegistry) -> None:
+        if config.transport == "replay":
+            config.recordings_folder()
+        self._config = config
+        self._metrics = metrics
+        self._stack = AsyncExitStack()
+        self._fleet: Fleet | None = None
+        self._link: RelayLink | None = None
+
+    @property
+    def name(self) -> str:
+        """For logs and traces."""
+        return "collector"
+
+    @property
+    def fleet(self) -> Fleet:
+        """The sources, once it has started."""
+        assert self._fleet is not None
+        return self._fleet
+
+    async def start(self) -> Sequence[GrpcService]:
+        """Opens the connections and starts the sources; neither the relay nor a registry has to be there yet."""
+        async with AsyncExitStack() as stack:
+            config = self._config
+            if config.relay_ingress_socket:
+                self._link = await stack.enter_async_context(RelayLink(config.relay_ingress_socket))
+            fleet = self._fleet = Fleet(config, self._link, await self._registrar(stack))
+            stack.push_async_callback(fleet.stop_all)
+            figures = CollectorFigures(fleet.statuses, self._link)
+            self._metrics.register(figures)
+            stack.callback(self._metrics.unregister, figures)
+            for source in config.sources:
+                fleet.start(source)
+            self._stack = stack.pop_all()
+        return [servicer.build(fleet)]
+
+    async def drain(self) -> None:
+        """Stops the sources and sends what they have decoded."""
+        if self._fleet is not None:
+            await self._fleet.stop_all()
+        if self._link is not None and self._link.connected:
+            await self._link.drain(_DRAIN_SECONDS)
+
+    async def stop(self) -> None:
+        """Closes everything."""
+        stack, self._stack = self._stack, AsyncExitStack()
+        await stack.aclose()
+
+    async def _registrar(self, stack: AsyncExitStack) -> Registrar | None:
+        config = self._config
+        if not config.registry_enabled or not config.instrument_registry_address:
+            return None
+        channel = await stack.enter_async_context(open_channel(config.instrument_registry_address))
+        return GrpcRegistrar(await stack.enter_async_context(RegistrationStream(channel)))

@@ -1,0 +1,141 @@
+"""Between the API's messages and the collector's own values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from alphapulse.api.common.v1 import common_pb2
+from alphapulse.api.instrument.v1 import instrument_pb2, instrument_service_pb2
+from alphapulse.api.relay.v1 import relay_service_pb2
+from alphapulse.domain.decimal import ExactDecimal
+from alphapulse.domain.instruments import CurrencyDetails, Instrument, Listing, PairDetails
+from alphapulse.domain.provenance import Provenance
+
+AGENT: Final = "alphapulse collector"
+
+Entry = instrument_service_pb2.InstrumentEntry
+"""One entry of a registration, opaque to the rest of the collector."""
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """The relay's answer to a hello."""
+
+    slot: int
+    accepted: bool
+    reason: str
+    message: str
+    next_sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """What the relay refused."""
+
+    reason: str
+    message: str
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """What became of one entry of a registration. `error` is empty when it is in the registry."""
+
+    instrument_id: str
+    listing_ids: tuple[str, ...]
+    error: str
+    new: bool
+
+
+def hello(source: str, slot: int, epoch: int, provenance: Provenance, row_sizes: Mapping[int, int]) -> bytes:
+    """The payload of a HELLO frame."""
+    return relay_service_pb2.SourceHello(
+        source=source,
+        slot=slot,
+        epoch=epoch,
+        provenance=common_pb2.Provenance.ValueType(int(provenance)),
+        row_sizes=row_sizes,
+        agent=AGENT,
+    ).SerializeToString()
+
+
+def welcome(payload: bytes) -> Welcome:
+    """From the payload of a WELCOME frame."""
+    answer = relay_service_pb2.SourceWelcome.FromString(payload)
+    return Welcome(answer.slot, answer.accepted, answer.reason, answer.message, answer.next_sequence)
+
+
+def barrier(token: str, timeout_ms: int = 5_000) -> bytes:
+    """The payload of a BARRIER frame."""
+    return relay_service_pb2.RevisionBarrier(revision_token=token, timeout_ms=timeout_ms).SerializeToString()
+
+
+def barrier_answer(payload: bytes) -> tuple[str, bool]:
+    """(token, reached) from the payload of a BARRIER frame."""
+    answer = relay_service_pb2.RevisionBarrier.FromString(payload)
+    return answer.revision_token, answer.reached
+
+
+def rejected(payload: bytes) -> Rejected:
+    """From the payload of a REJECT frame."""
+    answer = relay_service_pb2.FrameRejected.FromString(payload)
+    return Rejected(answer.reason, answer.message, answer.events)
+
+
+def gap(slot: int, reason: str, listing_key: int, count: int) -> bytes:
+    """The payload of a SOURCE_GAP frame."""
+    return relay_service_pb2.SourceGap(
+        slot=slot, reason=reason, listing_key=listing_key, count=count
+    ).SerializeToString()
+
+
+def entry(instrument: Instrument, listings: Iterable[Listing] = ()) -> Entry:
+    """An instrument with its listings as a registration takes them: without ids, which the registry gives."""
+    message = instrument_service_pb2.InstrumentEntry(listings=[_listing(listing) for listing in listings])
+    assert instrument.asset_class is not None  # a source names the class of what it lists
+    message.instrument.asset_class = common_pb2.AssetClass.ValueType(int(instrument.asset_class))
+    message.instrument.name = instrument.name
+    message.instrument.source = instrument.source
+    match instrument.details:
+        case CurrencyDetails(code=code, kind=kind):
+            message.instrument.currency.code = code
+            message.instrument.currency.kind = instrument_pb2.CurrencyKind.ValueType(int(kind or 0))
+        case PairDetails(base_id=base, quote_id=quote):
+            pair = instrument_pb2.PairDetails(base_id=str(base or ""), quote_id=str(quote or ""))
+            which = "fx_pair" if instrument.asset_class.name == "FX_PAIR" else "spot_pair"
+            getattr(message.instrument, which).CopyFrom(pair)
+        case _:
+            raise TypeError(f"a collector does not discover {type(instrument.details).__name__}")
+    return message
+
+
+def results(response: instrument_service_pb2.RegisterInstrumentsResponse) -> list[Registered]:
+    """What became of each entry."""
+    created = instrument_service_pb2.REGISTRATION_OUTCOME_CREATED
+    extended = instrument_service_pb2.REGISTRATION_OUTCOME_EXTENDED
+    return [
+        Registered(
+            one.instrument_id,
+            tuple(one.listing_ids),
+            f"{one.error.reason}: {one.error.message}" if one.HasField("error") else "",
+            one.outcome in (created, extended),
+        )
+        for one in response.results
+    ]
+
+
+def _listing(listing: Listing) -> instrument_pb2.Listing:
+    message = instrument_pb2.Listing(
+        venue=listing.venue,
+        symbol=listing.symbol,
+        currency=listing.currency,
+        status=instrument_pb2.ListingStatus.ValueType(int(listing.status)),
+        source=listing.source,
+    )
+    for name in ("tick_size", "lot_size", "min_size", "max_size", "min_notional"):
+        value: ExactDecimal | None = getattr(listing.rules, name)
+        if value is not None:
+            getattr(message.rules, name).CopyFrom(common_pb2.Decimal(mantissa=value.mantissa, exponent=value.exponent))
+    return message

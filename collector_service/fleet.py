@@ -1,0 +1,100 @@
+"""The sources of one process: which run, and from where."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+
+from alphapulse.domain.errors import NotFound
+from collector_service.config import CollectorConfig
+from collector_service.link import RelayLink
+from collector_service.runtime import Registrar, RunnerOptions, SourceRunner, SourceStatus
+from collector_service.simulation import COMMON, PAIRS, Market, simulated_venue
+from collector_service.sources import SOURCES
+from collector_service.transport.base import Transport
+from collector_service.transport.live import LiveTransport
+from collector_service.transport.recording import recording_files
+from collector_service.transport.replay import ReplayTransport
+from collector_service.transport.simulated import SimulatedTransport
+
+DEFAULT_PAIRS = frozenset(pair.name for pairs in (COMMON, *PAIRS.values()) for pair in pairs)
+"""What is subscribed to at live venues unless SYMBOLS says otherwise."""
+
+
+class Fleet:
+    """Starts and stops sources by name. Starting one that runs and stopping one that does not are no errors."""
+
+    def __init__(self, config: CollectorConfig, link: RelayLink | None, registrar: Registrar | None) -> None:
+        self._config = config
+        self._link = link
+        self._registrar = registrar
+        # One market for all: the simulated venues disagree only where it was planted.
+        self._market = Market(config.simulation_seed, time.time_ns())
+        self._runners: dict[str, SourceRunner] = {}
+        self._transports: dict[str, str] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def statuses(self) -> Mapping[str, SourceStatus]:
+        """Every source there is, by name; one that never ran is STOPPED."""
+        return {name: self.status(name) for name in sorted(SOURCES)}
+
+    def status(self, name: str) -> SourceStatus:
+        """How a source is. Raises NotFound."""
+        self._check(name)
+        runner = self._runners.get(name)
+        return runner.status() if runner is not None else SourceStatus()
+
+    def transport_of(self, name: str) -> str:
+        """Where a source's frames come from: live, replay or simulated."""
+        return self._transports.get(name, self._config.transport)
+
+    def runs(self, name: str) -> bool:
+        """Whether a source is running."""
+        task = self._tasks.get(name)
+        return task is not None and not task.done()
+
+    def start(self, name: str, transport: str = "") -> None:
+        """Starts a source; without a transport from where the configuration says. Raises NotFound, ConfigurationError."""
+        self._check(name)
+        if self.runs(name):
+            return
+        kind = transport or self._config.transport
+        if kind == "replay":
+            self._config.recordings_folder()
+        symbols = frozenset(self._config.symbols)
+        pairs = symbols or (DEFAULT_PAIRS if kind == "live" else None)
+        runner = SourceRunner(
+            self._config.spec(name),
+            lambda: self._transport(name, kind),
+            link=self._link,
+            registrar=self._registrar,
+            options=RunnerOptions(pairs=pairs, discovery_seconds=self._config.discovery_seconds),
+        )
+        self._runners[name], self._transports[name] = runner, kind
+        self._tasks[name] = asyncio.create_task(runner.run())
+
+    async def stop(self, name: str) -> None:
+        """Stops a source; what it has decoded is still sent. Raises NotFound."""
+        self._check(name)
+        task = self._tasks.pop(name, None)
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def stop_all(self) -> None:
+        """Stops every source."""
+        await asyncio.gather(*(self.stop(name) for name in list(self._tasks)))
+
+    def _check(self, name: str) -> None:
+        if name not in SOURCES:
+            raise NotFound(f"no source is called {name!r}; there are {', '.join(sorted(SOURCES))}")
+
+    def _transport(self, name: str, kind: str) -> Transport:
+        spec = self._config.spec(name)
+        if kind == "replay":
+            files = recording_files(self._config.recordings_folder(), name)
+            return ReplayTransport(files, name, self._config.replay_speed)
+        if kind == "live":
+            return LiveTransport(spec.endpoints, spec.live.path, spec.limits, spec.heartbeat)
+        return SimulatedTransport(simulated_venue(name, self._market, self._config.simulation_rate))

@@ -1,0 +1,315 @@
+"""The connection to the relay: one Unix socket for all sources of this process, a slot for each.
+
+Rows are numbered when they are cut into frames, from 1 in each epoch, one a row. While the relay is away they gather up to a bound;
+what goes beyond it is dropped and counted, yet numbered, so that the relay sees the gap; a SOURCE_GAP frame says why.
+A frame is whatever gathered while the one before was being sent: no timer, one row when it is quiet, thousands when it is not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Final, Self
+
+import structlog
+
+from alphapulse.client.backoff import Backoff
+from alphapulse.domain.errors import FailedPrecondition
+from alphapulse.domain.provenance import Provenance
+from alphapulse.records import LAYOUTS, MAX_PAYLOAD, Frame, FrameDecoder, FrameType, encode_frame, row_sizes
+from collector_service import convert
+from collector_service.rows import RowSink
+
+MAX_WAITING_ROWS: Final = 200_000
+"""Rows of one source that wait for a relay that is away: about 20 MB."""
+_ROOM_ROWS: Final = 20_000
+"""A source that can wait does so while more than this is under way."""
+_MAX_GAPS: Final = 1_024
+_READ_SIZE: Final = 64 << 10
+_WELCOME_SECONDS: Final = 10.0
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class Port:
+    """One source's side of the connection."""
+
+    def __init__(
+        self, link: RelayLink, source: str, slot: int, epoch: int, provenance: Provenance, sink: RowSink
+    ) -> None:
+        self.source = source
+        self.slot = slot
+        self.epoch = epoch
+        self.provenance = provenance
+        self.sink = sink
+        self.next_sequence = 1
+        """Of the next row that is cut into a frame."""
+        self.dropped = 0
+        """Rows that the relay never got because it was away."""
+        self.refused = ""
+        """Why the relay does not take this source; empty when it does."""
+        self.lost = False
+        """The relay has missed rows or is another process."""
+        self.on_lost: Callable[[], None] = lambda: None
+        """Writes the books into the sink anew."""
+        self.gaps: list[tuple[str, int, int]] = []
+        self.room = asyncio.Event()
+        self.room.set()
+        self._link = link
+
+    def flush(self) -> None:
+        """There are rows to send. Never waits: what the relay cannot take yet waits, up to the bound."""
+        waiting = len(self.sink)
+        if waiting > MAX_WAITING_ROWS:
+            self.drop("RELAY_AWAY")
+        elif waiting > _ROOM_ROWS:
+            self.room.clear()
+        self._link.wake()
+
+    def gap(self, reason: str, listing_key: int = 0, count: int = 0) -> None:
+        """Tells the relay of a loss of the source's own."""
+        if len(self.gaps) >= _MAX_GAPS:
+            # Too many to tell one by one: one that concerns the whole source stands for them all.
+            self.gaps = [(reason, 0, sum(gap[2] for gap in self.gaps))]
+        self.gaps.append((reason, listing_key, count))
+        self._link.wake()
+
+    def drop(self, reason: str) -> None:
+        """Gives up the rows that wait; their numbers stay taken."""
+        count = sum(len(rows) for rows in self.sink.take().values())
+        self.next_sequence += count
+        self.dropped += count
+        self.gap(reason, count=count)
+        self.room.set()
+        self.lost = True
+
+    def cut(self) -> list[bytes]:
+        """Frames of all rows that wait, numbered; first the books, where the relay has missed some of them."""
+        if self.lost:
+            self.lost = False
+            self.on_lost()
+        frames: list[bytes] = []
+        now = time.time_ns()
+        for kind, rows in self.sink.take().items():
+            step = MAX_PAYLOAD // LAYOUTS[kind].row_size
+            for at in range(0, len(rows), step):
+                piece = rows[at : at + step]
+                frames.append(
+                    encode_frame(kind, b"".join(piece), slot=self.slot, sequence=self.next_sequence, time_ns=now)
+                )
+                self.next_sequence += len(piece)
+        self.room.set()
+        return frames
+
+
+class RelayLink:
+    """Connects, introduces the sources, sends. An async context manager; comes back by itself when the relay does."""
+
+    def __init__(self, socket_path: str, *, epoch: int | None = None, backoff: Backoff | None = None) -> None:
+        self._path = socket_path
+        self._epoch = time.time_ns() if epoch is None else epoch
+        self._backoff = backoff or Backoff(first=0.1, cap=2.0)
+        self._ports: list[Port] = []
+        self._wanted = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._greeted = asyncio.Event()
+        self._next_slot = 0
+        self._introduced: set[int] = set()
+        """Slots the relay has answered."""
+        self._greeting: set[int] = set()
+        """Slots whose hello was sent on this connection."""
+        self._last_token = ""
+        self._barriers: list[str] = []
+        self._barrier_answers: dict[str, asyncio.Future[bool]] = {}
+        self.connections = 0
+        """Times the relay welcomed this process."""
+        self.rejected: Counter[str] = Counter()
+        """Events the relay refused, by reason."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether the relay has welcomed this process and is still there."""
+        return self._greeted.is_set()
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._keep_connected())
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def port(self, source: str, provenance: Provenance, sink: RowSink) -> Port:
+        """A source's own side. A source that starts again gets a new epoch: the older one is fenced off."""
+        self._ports = [port for port in self._ports if port.source != source]
+        # Never given twice: what is still under way of an older start must not pass as the new one's.
+        slot, self._next_slot = self._next_slot, self._next_slot + 1
+        # The clock may stand still between two starts; the epoch may not.
+        self._epoch = max(self._epoch + 1, time.time_ns() if self._task is not None else 0)
+        port = Port(self, source, slot, self._epoch, provenance, sink)
+        self._ports.append(port)
+        self.wake()
+        return port
+
+    def wake(self) -> None:
+        """There is something to send."""
+        self._wanted.set()
+
+    async def barrier(self, revision_token: str, timeout: float) -> bool:
+        """Waits until the relay's replica has reached a revision; False when it has not within the time, or is away."""
+        answer = self._barrier_answers.get(revision_token)
+        if answer is None:
+            answer = self._barrier_answers[revision_token] = asyncio.get_running_loop().create_future()
+        self._barriers.append(revision_token)
+        self._last_token = revision_token
+        self.wake()
+        try:
+            async with asyncio.timeout(timeout):
+                return await asyncio.shield(answer)
+        except TimeoutError:
+            return False
+        finally:
+            self._barrier_answers.pop(revision_token, None)
+
+    async def drain(self, timeout: float) -> bool:
+        """Waits until nothing is left to send; False when that takes longer."""
+        deadline = asyncio.get_running_loop().time() + timeout
+        while any(len(port.sink) or port.gaps for port in self._ports) or self._wanted.is_set():
+            if asyncio.get_running_loop().time() > deadline:
+                return False
+            await asyncio.sleep(0.005)
+        return True
+
+    async def _keep_connected(self) -> None:
+        while True:
+            try:
+                await self._converse()
+            except (OSError, EOFError, FailedPrecondition, TimeoutError) as error:
+                if self._greeted.is_set():
+                    _log.warning("relay lost", socket=self._path, error=str(error) or type(error).__name__)
+            self._greeted.clear()
+            await asyncio.sleep(self._backoff.next())
+
+    async def _converse(self) -> None:
+        reader, writer = await asyncio.open_unix_connection(self._path, limit=_READ_SIZE)
+        # A drain that waits until the socket took everything is what makes the batches adapt.
+        writer.transport.set_write_buffer_limits(high=0)
+        self._introduced.clear()
+        self._greeting.clear()
+        decoder, listening = FrameDecoder(), None
+        try:
+            async with asyncio.timeout(_WELCOME_SECONDS):
+                await self._introduce(writer)
+                while not self._introduced.issuperset(self._greeting):
+                    await self._read(reader, decoder)
+            self._welcomed()
+            listening = asyncio.create_task(self._listen(reader, decoder))
+            sending = asyncio.create_task(self._send(writer))
+            done, pending = await asyncio.wait((listening, sending), return_when=asyncio.FIRST_COMPLETED)
+            for task in pending:
+                task.cancel()
+            await asyncio.gather(*pending, return_exceptions=True)
+            for task in done:
+                task.result()
+        finally:
+            if listening is not None and not listening.done():
+                listening.cancel()
+                await asyncio.gather(listening, return_exceptions=True)
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+    def _welcomed(self) -> None:
+        self.connections += 1
+        self._backoff.reset()
+        self._greeted.set()
+        # The relay may be another one now: it takes no event before it knows what this one is about.
+        self._barriers = [self._last_token] if self._last_token else []
+        if self.connections > 1:
+            for port in self._ports:
+                port.lost = True
+        self.wake()
+        _log.info("relay connected", socket=self._path, sources=[port.source for port in self._ports])
+
+    async def _introduce(self, writer: asyncio.StreamWriter) -> None:
+        for port in self._ports:
+            if port.slot not in self._greeting:
+                self._greeting.add(port.slot)
+                hello = convert.hello(port.source, port.slot, port.epoch, port.provenance, row_sizes())
+                writer.write(encode_frame(FrameType.HELLO, hello, slot=port.slot))
+        await writer.drain()
+
+    async def _listen(self, reader: asyncio.StreamReader, decoder: FrameDecoder) -> None:
+        while True:
+            await self._read(reader, decoder)
+
+    async def _read(self, reader: asyncio.StreamReader, decoder: FrameDecoder) -> None:
+        data = await reader.read(_READ_SIZE)
+        if not data:
+            raise EOFError("the relay closed the connection")
+        for frame in decoder.feed(data):
+            if not isinstance(frame, Frame):
+                if frame.fatal:
+                    raise FailedPrecondition(f"the relay does not speak this protocol: {frame.error}")
+                continue
+            self._take(frame.type, bytes(frame.payload))
+
+    def _take(self, kind: int, payload: bytes) -> None:
+        match kind:
+            case FrameType.WELCOME:
+                self._take_welcome(convert.welcome(payload))
+            case FrameType.BARRIER:
+                token, reached = convert.barrier_answer(payload)
+                answer = self._barrier_answers.get(token)
+                if answer is not None and not answer.done():
+                    answer.set_result(reached)
+            case FrameType.REJECT:
+                reject = convert.rejected(payload)
+                self.rejected[reject.reason] += max(1, reject.events)
+                _log.warning("relay refused a frame", reason=reject.reason, detail=reject.message, events=reject.events)
+            case FrameType.GOODBYE:
+                raise EOFError("the relay says goodbye")
+            case _:
+                return
+
+    def _take_welcome(self, welcome: convert.Welcome) -> None:
+        port = next((port for port in self._ports if port.slot == welcome.slot), None)
+        if port is None:
+            return
+        self._introduced.add(welcome.slot)
+        self.wake()
+        port.refused = "" if welcome.accepted else f"{welcome.reason}: {welcome.message}"
+        if port.refused:
+            _log.error("relay refused a source", source=port.source, reason=welcome.reason, detail=welcome.message)
+        elif 1 < welcome.next_sequence < port.next_sequence:
+            # Sent into a connection that broke: the relay will find them missing, the count says how many there were.
+            port.gap("CONNECTION_LOST", count=port.next_sequence - welcome.next_sequence)
+
+    async def _send(self, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            await self._introduce(writer)
+            for token in self._take_barriers():
+                writer.write(encode_frame(FrameType.BARRIER, convert.barrier(token)))
+            for port in self._ports:
+                if port.refused or port.slot not in self._introduced:
+                    continue
+                gaps, port.gaps = port.gaps, []
+                frames = port.cut()
+                frames += [
+                    encode_frame(FrameType.SOURCE_GAP, convert.gap(port.slot, *gap), slot=port.slot) for gap in gaps
+                ]
+                writer.writelines(frames)
+            await writer.drain()
+
+    def _take_barriers(self) -> list[str]:
+        taken, self._barriers = self._barriers, []
+        return taken
+
+    def figures(self) -> Mapping[str, int]:
+        """Rows dropped while the relay was away, by source."""
+        return {port.source: port.dropped for port in self._ports}

@@ -1,0 +1,97 @@
+"""Registers what a source discovers: first the currencies, then the pairs with their listings, since a pair is made of their ids."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
+
+from alphapulse.client import RegistrationStream
+from alphapulse.domain.ids import InstrumentId, ListingId
+from alphapulse.domain.instruments import Instrument, PairDetails
+from collector_service import convert
+from collector_service.listings import VenueSymbol, currency, listing_of, pair_of
+
+_BATCH: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What became of a venue's list."""
+
+    listing_ids: Mapping[str, ListingId]
+    """As the registry has them, by symbol."""
+    instruments: int
+    """Distinct instruments that are in the registry now."""
+    refused: Mapping[str, str]
+    """Why not, by symbol or currency code."""
+    revision_token: str
+    """Names a revision that holds all of it; empty where nothing was registered."""
+
+
+class Registrar(Protocol):
+    """Where discovered listings go."""
+
+    async def register(self, entries: Sequence[VenueSymbol], venue: str, source: str) -> Registration:
+        """Registers lines of a venue's list; returns when they are durable. Raises Unavailable."""
+        ...
+
+
+class GrpcRegistrar:
+    """The instrument registry, over one registration stream that several sources share."""
+
+    def __init__(self, stream: RegistrationStream) -> None:
+        self._stream = stream
+
+    async def register(self, entries: Sequence[VenueSymbol], venue: str, source: str) -> Registration:
+        coins = _currencies(entries, source)
+        coin_results, _ = await self._submit([convert.entry(coin) for coin in coins.values()], source)
+        refused: dict[str, str] = {}
+        ids: dict[str, InstrumentId] = {}
+        instruments: set[str] = set()
+        for (code, coin), result in zip(coins.items(), coin_results, strict=True):
+            if result.error:
+                refused[code] = result.error
+            # The registry's id counts: after a collision it differs from the one minted here.
+            ids[code] = InstrumentId.parse(result.instrument_id) if result.instrument_id else _minted(coin)
+            instruments.add(result.instrument_id)
+        lines = [
+            convert.entry(
+                _with_ids(entry, ids, source), [replace(listing_of(entry, venue, source), instrument_id=None)]
+            )
+            for entry in entries
+        ]
+        results, token = await self._submit(lines, source)
+        listing_ids: dict[str, ListingId] = {}
+        for entry, result in zip(entries, results, strict=True):
+            if result.error or not result.listing_ids:
+                refused[entry.symbol] = result.error or "no listing id was given"
+                continue
+            listing_ids[entry.symbol] = ListingId.parse(result.listing_ids[0])
+            instruments.add(result.instrument_id)
+        return Registration(listing_ids, len(instruments - {""}), refused, token)
+
+    async def _submit(self, entries: Sequence[convert.Entry], source: str) -> tuple[list[convert.Registered], str]:
+        batches = [entries[at : at + _BATCH] for at in range(0, len(entries), _BATCH)]
+        answers = await asyncio.gather(*(self._stream.submit(batch, actor=f"collector {source}") for batch in batches))
+        found = [one for answer in answers for one in convert.results(answer)]
+        return found, answers[-1].revision_token if answers else ""
+
+
+def _currencies(entries: Iterable[VenueSymbol], source: str) -> dict[str, Instrument]:
+    return {
+        code: currency(code, fiat=code in entry.fiat, source=source)
+        for entry in entries
+        for code in (entry.base, entry.quote)
+    }
+
+
+def _with_ids(entry: VenueSymbol, ids: Mapping[str, InstrumentId], source: str) -> Instrument:
+    pair = pair_of(entry, source)
+    return replace(pair, details=PairDetails(ids[entry.base], ids[entry.quote]))
+
+
+def _minted(coin: Instrument) -> InstrumentId:
+    assert coin.id is not None  # currency() mints it
+    return coin.id

@@ -1,0 +1,285 @@
+"""The life of one source, from its venue's list to the last row."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Final
+
+import msgspec
+import structlog
+
+from alphapulse.client import Backoff
+from alphapulse.domain.errors import AlphaPulseError, InvalidArgument, Unavailable
+from alphapulse.domain.instruments import ListingStatus
+from alphapulse.domain.provenance import Provenance
+from collector_service.link import Port, RelayLink
+from collector_service.listings import ListingIndex, VenueSymbol
+from collector_service.runtime.registrar import Registrar
+from collector_service.session import ALL_CHANNELS, Session
+from collector_service.spec import Channel, SourceSpec
+from collector_service.transport.base import Arrival, ArrivalKind, Transport, TransportError
+
+_BARRIER_SECONDS: Final = 6.0
+_DRAIN_SECONDS: Final = 10.0
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class SourceState(IntEnum):
+    """What a source is doing. Numbers equal the API's enum."""
+
+    STOPPED = 1
+    DISCOVERING = 2
+    CONNECTING = 3
+    RUNNING = 4
+    BACKING_OFF = 5
+    FINISHED = 6
+    FAILED = 7
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerOptions:
+    """What is the same for all sources of a process."""
+
+    pairs: frozenset[str] | None = None
+    """Which pairs to subscribe to, such as BTC/USDT; None: all that the venue streams."""
+    channels: Sequence[Channel] = ALL_CHANNELS
+    discovery_seconds: float = 300.0
+    """How often the venue's list is read again."""
+
+
+@dataclass(slots=True)
+class SourceStatus:
+    """How a source is; the counters go on over a restart of the source."""
+
+    state: SourceState = SourceState.STOPPED
+    error: str = ""
+    events: Counter[int] = field(default_factory=Counter)
+    """Events handed to the relay's connection, by type."""
+    rejects: Counter[str] = field(default_factory=Counter)
+    unknown_messages: Counter[str] = field(default_factory=Counter)
+    instruments_registered: int = 0
+    listings: int = 0
+    reconnects: int = 0
+    book_resyncs: int = 0
+    last_frame_ns: int = 0
+    frames: int = 0
+
+
+class SourceRunner:
+    """Runs one source until it is stopped, or its recording ends. `run` raises nothing but cancellation."""
+
+    def __init__(
+        self,
+        spec: SourceSpec,
+        make_transport: Callable[[], Transport],
+        *,
+        link: RelayLink | None = None,
+        registrar: Registrar | None = None,
+        options: RunnerOptions | None = None,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self.spec = spec
+        self.listings = ListingIndex(spec.venue)
+        self._past = SourceStatus()
+        self._make_transport = make_transport
+        self._link = link
+        self._registrar = registrar
+        self._options = options or RunnerOptions()
+        self._backoff = backoff or Backoff(first=0.5, cap=30.0)
+        self._session: Session | None = None
+        self._known: dict[str, VenueSymbol] = {}
+        self._state = SourceState.STOPPED
+        self._error = ""
+        self._reconnects = 0
+        self._instruments = 0
+        self.provenance: Provenance | None = None
+        self.changed = asyncio.Event()
+        """Set at every change of state."""
+
+    @property
+    def session(self) -> Session | None:
+        """The conversation under way; None before the first."""
+        return self._session
+
+    def status(self) -> SourceStatus:
+        """How the source is now."""
+        session, past = self._session, self._past
+        now = SourceStatus(self._state, self._error, reconnects=self._reconnects, listings=len(self.listings))
+        now.instruments_registered = self._instruments
+        now.events, now.rejects = Counter(past.events), Counter(past.rejects)
+        now.unknown_messages = Counter(past.unknown_messages)
+        now.frames, now.book_resyncs, now.last_frame_ns = past.frames, past.book_resyncs, past.last_frame_ns
+        if session is not None:
+            now.events.update(session.sink.rows_written)
+            now.rejects.update(session.rejects)
+            now.rejects.update({f"VENUE_{kind.upper()}": count for kind, count in session.venue_errors.items()})
+            now.unknown_messages.update(session.unknown_messages)
+            now.frames += session.frames
+            now.book_resyncs += session.resyncs
+            now.last_frame_ns = session.last_frame_ns or past.last_frame_ns
+        return now
+
+    async def run(self) -> None:
+        """The whole life. A venue that cannot be reached is tried again for ever."""
+        try:
+            while True:
+                try:
+                    await self._live()
+                    self._enter(SourceState.FINISHED)
+                    return
+                except TransportError as error:
+                    wait = max(error.retry_after or 0.0, self._backoff.next())
+                    self._enter(SourceState.BACKING_OFF, str(error))
+                    _log.warning("source backs off", source=self.spec.name, error=str(error), retry_in=round(wait, 1))
+                    await asyncio.sleep(wait)
+        except asyncio.CancelledError:
+            self._enter(SourceState.STOPPED)
+            raise
+        except Exception as error:
+            _log.exception("source failed", source=self.spec.name)
+            self._enter(SourceState.FAILED, f"{type(error).__name__}: {error}")
+
+    async def _live(self) -> None:
+        async with AsyncExitStack() as stack:
+            transport = await stack.enter_async_context(self._make_transport())
+            self.provenance = transport.provenance
+            self._enter(SourceState.DISCOVERING)
+            await self._discover(transport)
+            self._enter(SourceState.CONNECTING)
+            session = self._open_session(transport)
+            port = None
+            if self._link is not None:
+                port = self._link.port(self.spec.name, transport.provenance, session.sink)
+                port.on_lost = lambda: session.republish_books(time.time_ns())
+            if transport.provenance is not Provenance.REPLAY:
+                repeating = asyncio.create_task(self._repeat_discovery(transport))
+                stack.push_async_callback(_cancelled, repeating)
+            await self._pump(transport, session, port)
+            if self._link is not None and not await self._link.drain(_DRAIN_SECONDS):
+                _log.warning("the relay has not taken the end of the source", source=self.spec.name)
+
+    def _open_session(self, transport: Transport) -> Session:
+        replay = transport.provenance is Provenance.REPLAY
+        chosen = [] if replay else self._chosen()
+        size = self.spec.limits.symbols_per_connection
+        self._keep_counters()
+        self._session = Session(
+            self.spec,
+            self.listings,
+            transport.provenance,
+            subscriptions=[chosen[at : at + size] for at in range(0, len(chosen), size)],
+            channels=self._options.channels,
+            clock=time.time_ns if replay else None,
+        )
+        return self._session
+
+    def _chosen(self) -> list[VenueSymbol]:
+        """One listing for each pair that is wanted and trades."""
+        chosen: dict[str, VenueSymbol] = {}
+        for entry in self.listings:
+            wanted = self._options.pairs is None or entry.pair in self._options.pairs
+            if wanted and entry.streamed and entry.status is ListingStatus.TRADING:
+                chosen.setdefault(entry.pair, entry)
+        return list(chosen.values())
+
+    async def _pump(self, transport: Transport, session: Session, port: Port | None) -> None:
+        async for arrival in transport.arrivals(max(1, len(session.subscriptions))):
+            self._follow(arrival)
+            for request in session.handle(arrival):
+                transport.submit(request)
+            if port is None:
+                session.sink.take()
+                continue
+            if session.gaps:
+                for reason, key in session.take_gaps():
+                    port.gap(reason, key)
+            port.flush()
+            if transport.lossless and not port.room.is_set():
+                await port.room.wait()
+
+    def _follow(self, arrival: Arrival) -> None:
+        if arrival.kind is ArrivalKind.FRAME:
+            if self._state is not SourceState.RUNNING:
+                self._backoff.reset()
+                self._enter(SourceState.RUNNING)
+        elif arrival.kind is ArrivalKind.CLOSED:
+            self._reconnects += 1
+            self._enter(SourceState.BACKING_OFF, arrival.data.decode("utf-8", "replace"))
+            _log.warning("connection lost", source=self.spec.name, reason=self._error)
+
+    async def _discover(self, transport: Transport) -> None:
+        """Reads the list, registers it, and waits until the relay knows it. A registry that is away is waited for."""
+        fresh = await self._read_list(transport)
+        if self._registrar is None:
+            self.listings.learn(fresh)
+            return
+        backoff = Backoff(first=0.2, cap=5.0)
+        while True:
+            try:
+                await self._register(fresh)
+                self._error = ""
+                return
+            except Unavailable as error:
+                self._enter(SourceState.DISCOVERING, f"the instrument registry is away: {error}")
+                await asyncio.sleep(backoff.next())
+
+    async def _repeat_discovery(self, transport: Transport) -> None:
+        """Later listings join; a venue or registry that is away then costs nothing but the news."""
+        while True:
+            await asyncio.sleep(self._options.discovery_seconds)
+            try:
+                fresh = await self._read_list(transport)
+                if self._registrar is None:
+                    self.listings.learn(fresh)
+                elif fresh:
+                    await self._register(fresh)
+            except AlphaPulseError as error:
+                _log.warning("discovery failed", source=self.spec.name, error=str(error))
+
+    async def _read_list(self, transport: Transport) -> list[VenueSymbol]:
+        """The lines that are new or have changed since the last time. Raises TransportError."""
+        try:
+            listed = self.spec.discovery.parse(await transport.instrument_list(self.spec.discovery.path))
+        except (msgspec.DecodeError, InvalidArgument) as error:
+            raise TransportError(f"{self.spec.name}: the instrument list cannot be read: {error}") from error
+        if listed.refused:
+            _log.warning(
+                "lines of the list refused", source=self.spec.name, count=len(listed.refused), first=listed.refused[0]
+            )
+        return [entry for entry in listed.entries if self._known.get(entry.symbol) != entry]
+
+    async def _register(self, fresh: Sequence[VenueSymbol]) -> None:
+        assert self._registrar is not None
+        done = await self._registrar.register(fresh, self.spec.venue, self.spec.name)
+        self.listings.learn(fresh, done.listing_ids)
+        self._known.update({entry.symbol: entry for entry in fresh if entry.symbol not in done.refused})
+        self._instruments += done.instruments
+        _log.info(
+            "listings registered", source=self.spec.name, listings=len(done.listing_ids), refused=len(done.refused)
+        )
+        if done.refused:
+            name, reason = next(iter(done.refused.items()))
+            _log.warning("registrations refused", source=self.spec.name, first=name, reason=reason)
+        if self._link is None or not done.revision_token:
+            return
+        if not await self._link.barrier(done.revision_token, _BARRIER_SECONDS):
+            _log.warning("the relay has not confirmed the listings", source=self.spec.name)
+
+    def _keep_counters(self) -> None:
+        self._past = self.status()
+        self._session = None
+
+    def _enter(self, state: SourceState, error: str = "") -> None:
+        self._state, self._error = state, error
+        self.changed.set()
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
