@@ -24,7 +24,7 @@ CALENDARS: Final = {
             "XTSE XWAR XWBO XZAG"
         ).split()
     },
-    **dict.fromkeys(("ARCX", "BATS", "XASE", "XNAS"), "XNYS"),
+    **dict.fromkeys(("ARCX", "BATS", "OOTC", "XASE", "XNAS"), "XNYS"),
     **dict.fromkeys(("XCME", "XCBT", "XNYM", "XCEC"), "CMES"),
     "XTSX": "XTSE",
 }

@@ -15,6 +15,7 @@ from alphapulse.domain.asset_class import AssetClass
 from alphapulse.domain.identity import mint_instrument_id
 from alphapulse.domain.ids import InstrumentId
 from alphapulse.domain.instruments import Instrument, SyntheticDetails
+from registry_service.calls import apply_mask
 from registry_service.storage.model import Change, ChangeKind, Entity, EntityKind, Query
 from registry_service.watch.model import Delta, Mark, SnapshotChunk, WatchEvent
 
@@ -80,10 +81,8 @@ def same_meaning(one: wire.Synthetic, other: wire.Synthetic) -> bool:
     """Whether values of the one can be compared with values of the other."""
     first, second = wire.Synthetic(), wire.Synthetic()
     for target, source in ((first, one), (second, other)):
-        target.CopyFrom(source)
-        for field in target.DESCRIPTOR.fields:
-            if field.name not in _MEANING:
-                target.ClearField(field.name)
+        for name in _MEANING:
+            apply_mask(target, source, (name,))
     return first == second
 
 
