@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from alphapulse.api.common.v1 import common_pb2
-from alphapulse.client import Reset, watch_instruments, watch_synthetics, watch_venues
+from alphapulse.client import Reset, WatchStart, watch_instruments, watch_synthetics, watch_venues
 from alphapulse_cli.context import Locator, as_dict, data_dir_option, json_option, print_json_line, run
 
 _WATCHES: dict[str, Any] = {
@@ -41,7 +41,7 @@ def command(registry: str, count: int | None, as_json: bool, data_dir: Path) -> 
 
     async def call() -> None:
         left = count
-        async for event in follow(address, skip_snapshot=True):
+        async for event in follow(address, start=WatchStart(skip_snapshot=True)):
             if isinstance(event, Reset) or event.WhichOneof("event") != "changes":
                 continue
             for change in event.changes.changes:
