@@ -175,7 +175,8 @@ class WriteSession(Protocol):
 
 
 Operation = Callable[[WriteSession], Awaitable[bytes]]
-"""Plans one write and returns the serialized response. Raises a domain error to refuse it."""
+"""Plans one write and returns the serialized response. Raises a domain error to refuse it. It may be run again in another
+transaction (when Postgres refused the group it was in), so it only stages: what it needs it reads from its session."""
 
 
 class Store(Protocol):
@@ -211,6 +212,9 @@ class Store(Protocol):
         self, keys: Sequence[IdentifierKey], at_revision: int | None = None
     ) -> Mapping[IdentifierKey, Sequence[IdentifierRow]]:
         """Assertions of these names as known now, or at a revision."""
+
+    async def identifiers_of(self, target_ids: Sequence[str]) -> Mapping[str, Sequence[IdentifierRow]]:
+        """What we know now of these holders."""
 
     async def revision_at(self, time: datetime) -> int:
         """The last revision committed at or before a time: what known_at means. 0: none."""

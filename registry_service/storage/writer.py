@@ -51,6 +51,8 @@ class WriterLimits:
 
     group_operations: int = 256
     """Operations in one transaction."""
+    group_entries: int = 20_000
+    """Entries staged in one transaction, after which the operations that remain get the next one."""
     waiting_operations: int = 20_000
     """Operations that may wait; one more is refused with RESOURCE_EXHAUSTED."""
     replay_window: timedelta = timedelta(hours=24)
@@ -146,7 +148,7 @@ class GroupWriter:
             if self._closing:
                 return
 
-    async def _commit(self, writes: Sequence[_Write]) -> None:
+    async def _commit(self, writes: list[_Write]) -> None:
         """One transaction; when Postgres refuses what it holds, each write gets one of its own, so that only the one to
         blame fails."""
         if not writes:
@@ -164,13 +166,18 @@ class GroupWriter:
             for write in writes:
                 _fail(write, failure)
 
-    async def _transaction(self, writes: Sequence[_Write]) -> None:
+    async def _transaction(self, writes: list[_Write]) -> None:
+        """Plans, flushes, commits. Operations that do not fit any more are taken out of `writes` and wait again."""
         async with self._engine.connect() as connection:
             self._fail_at("lock")
             plan = _Plan(await self._lock(connection))
             await self._read_requests(plan, writes)
-            for write in writes:
+            for number, write in enumerate(writes, start=1):
                 await self._plan(plan, write)
+                if len(plan.group.staged.versions) >= self._limits.group_entries:
+                    self._waiting.extendleft(reversed(writes[number:]))
+                    del writes[number:]
+                    break
             changes = await flush.changes_of(plan.group, self._reads)
             if changes or plan.requests:
                 raw = await driver(connection)
@@ -180,9 +187,12 @@ class GroupWriter:
                 await connection.commit()
                 self._fail_at("committed")
                 self.groups += 1
-        # Durable from here on; the cache is voided before anybody is told.
+        # Durable from here on: nothing may make it look refused. The cache is voided before anybody is told.
         if changes:
-            self._on_commit(changes)
+            try:
+                self._on_commit(changes)
+            except Exception:
+                _log.exception("a listener of commits failed; the commit stands")
         for write, outcome in plan.outcomes:
             if not write.done.done():
                 write.done.set_result(outcome)

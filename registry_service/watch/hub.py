@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from registry_service.watch.feed import Feed
 from registry_service.watch.model import Delta, Mark, SnapshotChunk, WatchEvent, WatchSpec
 from registry_service.watch.tokens import TokenCodec
 
+_log = logging.getLogger(__name__)
 _LOG_PAGE: Final = 1000
 _DELTA_CHANGES: Final = 1000
 _FEED_SECONDS: Final = 30.0
@@ -190,7 +192,14 @@ class Hub:
         for watcher, matches in self._watchers.items():
             if watcher.cut:
                 continue
-            found = [change for change in changes if matches(change)]
+            try:
+                found = [change for change in changes if matches(change)]
+            except Exception:
+                # The rule of one watcher must not stop the feed for all: this one ends, and says where to go on.
+                _log.exception("the rule of a watch failed")
+                watcher.cut = True
+                watcher.ready.set()
+                continue
             watcher.seen = changes[-1].revision
             if not found:
                 continue

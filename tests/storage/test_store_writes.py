@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
 from alphapulse.domain.errors import FailedPrecondition, Internal, RequestIdReused
+from registry_service.storage.database import make_engine
 from registry_service.storage.model import ChangeKind, Entity, EntityKind
+from registry_service.storage.postgres import PostgresStore
+from registry_service.storage.schema import tables
+from registry_service.storage.writer import WriterLimits, prune_requests
 
 INSTRUMENT = EntityKind.INSTRUMENT
 
@@ -154,3 +159,34 @@ async def test_sort_keys_are_unique_in_the_database(store, writes) -> None:
     with pytest.raises(Exception, match="entity_sort_key"):
         await store.write(writes.put("b", sort_key=5), actor="t")
     assert await store.revision() == 1
+
+
+async def test_a_failing_listener_does_not_make_a_commit_look_refused(store, writes) -> None:
+    def fails(changes):
+        raise RuntimeError("listener")
+
+    store.on_commit(fails)
+    outcomes = await asyncio.gather(*(store.write(writes.put(f"i{n}"), actor="t") for n in range(5)))
+    assert sorted(outcome.revision for outcome in outcomes) == [1, 2, 3, 4, 5]
+    assert await store.revision() == 5
+
+
+async def test_a_large_group_is_split_and_every_operation_gets_its_turn(migrated_url, writes) -> None:
+    engine = make_engine(migrated_url, "instrument", pool_size=2)
+    async with PostgresStore(engine, "instrument", limits=WriterLimits(group_entries=3)) as store:
+        puts = (store.write(writes.put(f"i{n}", b"%d" % n), actor="t") for n in range(20))
+        outcomes = await asyncio.gather(*puts)
+        assert [outcome.revision for outcome in outcomes] == list(range(1, 21))
+        assert store.groups >= 7
+    await engine.dispose()
+
+
+async def test_old_request_ids_are_pruned_and_may_be_used_anew(migrated_url, writes) -> None:
+    engine = make_engine(migrated_url, "instrument", pool_size=2)
+    window = timedelta(microseconds=1)
+    async with PostgresStore(engine, "instrument", limits=WriterLimits(replay_window=window)) as store:
+        for body in (b"x", b"y"):
+            outcome = await store.write(writes.put("a"), actor="t", request_id="r", request_body=body)
+            assert not outcome.replayed
+        assert await prune_requests(engine, tables("instrument"), window, batch=1) == 1
+    await engine.dispose()

@@ -18,14 +18,15 @@ async def migrate(engine: AsyncEngine, schema: str) -> None:
     """Creates the schema if it is not there and runs what is missing, all of it in one transaction.
 
     The lock is held on a connection of its own for the whole of it; Postgres releases it if this process dies. Raises
-    SQLAlchemy's errors where Postgres cannot be reached or refuses.
+    SQLAlchemy's errors where Postgres cannot be reached, refuses, or another replica migrates for longer than the engine's
+    lock_timeout.
     """
     async with engine.connect() as lock:
         await lock.execution_options(isolation_level="AUTOCOMMIT")
-        await lock.execute(text("SET lock_timeout = 0; "))
         await lock.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
         try:
             async with engine.begin() as connection:
+                await connection.execute(text("SET LOCAL statement_timeout = 0"))
                 await connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{schema}"'))
                 await connection.run_sync(_upgrade, schema)
         finally:
