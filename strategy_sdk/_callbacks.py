@@ -1,0 +1,97 @@
+"""Callbacks by kind of event: plain functions or coroutine functions, called in the order they were registered."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from strategy_sdk._batch import EventBatch, Gap
+from strategy_sdk._events import (
+    Bar,
+    BookLevel,
+    Event,
+    InstrumentDiscovered,
+    Opportunity,
+    Quote,
+    Statistic,
+    SyntheticUpdate,
+    Trade,
+    TradingStatus,
+)
+
+E = TypeVar("E")
+Callback = Callable[[E], Awaitable[None] | None]
+
+
+class Callbacks:
+    """Whom to call. Each registration gives the function back, so it serves as a decorator too."""
+
+    def __init__(self) -> None:
+        self._on: dict[type[Event], list[Callback[Any]]] = {}
+        self._on_gap: list[Callback[Gap]] = []
+        self._wanted: frozenset[int] = frozenset()
+
+    def on(self, kind: type[E], function: Callback[E]) -> Callback[E]:
+        """Call for events of a class: `on(Trade, f)`; of every class: `on(Event, f)`; for gaps: `on(Gap, f)`."""
+        if kind is Gap:
+            self._on_gap.append(function)  # type: ignore[arg-type]
+        elif isinstance(kind, type) and issubclass(kind, Event):
+            for each in (kind,) if kind is not Event else Event.__subclasses__():
+                self._on.setdefault(each, []).append(function)
+            self._wanted = frozenset(each.layout.event_type for each in self._on)
+        else:
+            raise TypeError(f"{kind!r} is neither a class of events nor Gap")
+        return function
+
+    def on_trade(self, function: Callback[Trade]) -> Callback[Trade]:
+        """Call for trades."""
+        return self.on(Trade, function)
+
+    def on_quote(self, function: Callback[Quote]) -> Callback[Quote]:
+        """Call for quotes."""
+        return self.on(Quote, function)
+
+    def on_book_level(self, function: Callback[BookLevel]) -> Callback[BookLevel]:
+        """Call for book levels."""
+        return self.on(BookLevel, function)
+
+    def on_bar(self, function: Callback[Bar]) -> Callback[Bar]:
+        """Call for bars."""
+        return self.on(Bar, function)
+
+    def on_statistic(self, function: Callback[Statistic]) -> Callback[Statistic]:
+        """Call for statistics."""
+        return self.on(Statistic, function)
+
+    def on_trading_status(self, function: Callback[TradingStatus]) -> Callback[TradingStatus]:
+        """Call for changes of trading status."""
+        return self.on(TradingStatus, function)
+
+    def on_discovered(self, function: Callback[InstrumentDiscovered]) -> Callback[InstrumentDiscovered]:
+        """Call for listings that were not known before."""
+        return self.on(InstrumentDiscovered, function)
+
+    def on_opportunity(self, function: Callback[Opportunity]) -> Callback[Opportunity]:
+        """Call for cross-venue opportunities."""
+        return self.on(Opportunity, function)
+
+    def on_synthetic(self, function: Callback[SyntheticUpdate]) -> Callback[SyntheticUpdate]:
+        """Call for new values of synthetics."""
+        return self.on(SyntheticUpdate, function)
+
+    def on_gap(self, function: Callback[Gap]) -> Callback[Gap]:
+        """Call for gaps."""
+        return self.on(Gap, function)
+
+    async def dispatch(self, batch: EventBatch) -> None:
+        """Call for the gaps of a batch, then for its events in order. Events nobody is called for are not made."""
+        for gap in batch.gaps:
+            for function in self._on_gap:
+                waits = function(gap)
+                if waits is not None:
+                    await waits
+        for event in batch.events(self._wanted):
+            for called in self._on[type(event)]:
+                waits = called(event)
+                if waits is not None:
+                    await waits

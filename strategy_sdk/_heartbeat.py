@@ -1,0 +1,49 @@
+"""What the relay says of itself and its sources when it says that it is there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from alphapulse.api.relay.v1 import relay_service_pb2 as relay
+
+
+@dataclass(frozen=True, slots=True)
+class SourceHealth:
+    """How a source is, as the relay sees it."""
+
+    source: str
+    connected: bool
+    last_event_ns: int
+    """When its last event came, nanoseconds since the Unix epoch."""
+    gap_events: int
+    """Events missing in its numbering so far."""
+    clock_offset_ns: int
+    """The relay's clock less the source's."""
+    events: Mapping[int, int]
+    """Events taken so far, by type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """The relay is there, and has sent what it says it has: silence after it means that nothing happened."""
+
+    time_ns: int
+    """The relay's time, nanoseconds since the Unix epoch."""
+    received_ns: int
+    """This process's time when it came."""
+    last_sequence: int
+    revision_token: str
+    """The registries' revision the relay has applied."""
+    sources: tuple[SourceHealth, ...]
+
+
+def heartbeat_of(message: relay.Heartbeat, received_ns: int) -> Heartbeat:
+    """From the API's message."""
+    sources = tuple(
+        SourceHealth(
+            one.source, one.connected, one.last_event_ns, one.gap_events, one.clock_offset_ns, dict(one.events)
+        )
+        for one in message.sources
+    )
+    return Heartbeat(message.time_ns, received_ns, message.last_sequence, message.revision_token, sources)

@@ -1,0 +1,82 @@
+"""The enumerations of market events. Names and numbers equal the API's; UNSPECIFIED also stands for one not known yet."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class EventType(IntEnum):
+    """The type of an event."""
+
+    TRADE = 1
+    QUOTE = 2
+    BOOK_LEVEL = 3
+    BAR = 4
+    STATISTIC = 5
+    TRADING_STATUS = 6
+    INSTRUMENT_DISCOVERED = 16
+    CROSS_VENUE_OPPORTUNITY = 17
+    SYNTHETIC_UPDATE = 18
+
+
+class AggressorSide(IntEnum):
+    """Who took liquidity in a trade."""
+
+    UNSPECIFIED = 0
+    BUY = 1
+    SELL = 2
+
+
+class BookSide(IntEnum):
+    """The side of a book level."""
+
+    UNSPECIFIED = 0
+    BID = 1
+    ASK = 2
+
+
+class StatisticKind(IntEnum):
+    """What a statistic measures; units as in the API's comments."""
+
+    UNSPECIFIED = 0
+    FUNDING_RATE = 1
+    OPEN_INTEREST = 2
+    INDEX_PRICE = 3
+    MARK_PRICE = 4
+    SETTLEMENT_PRICE = 5
+    RATE = 6
+    SENTIMENT = 7
+    VOLUME_24H = 8
+
+
+class TradingState(IntEnum):
+    """Whether a listing can be traded."""
+
+    UNSPECIFIED = 0
+    OPEN = 1
+    HALTED = 2
+    CLOSED = 3
+    AUCTION = 4
+    CANCEL_ONLY = 5
+    DELISTED = 6
+
+
+class OpportunityState(IntEnum):
+    """The state of an opportunity."""
+
+    UNSPECIFIED = 0
+    OPENED = 1
+    UPDATED = 2
+    CLOSED = 3
+
+
+class SyntheticState(IntEnum):
+    """Whether a synthetic's value can be relied on."""
+
+    UNSPECIFIED = 0
+    FRESH = 1
+    STALE = 2
+    MISSING = 3
+    OUT_OF_RANGE = 4
+    OUTLIER = 5
+    UNDEFINED = 6

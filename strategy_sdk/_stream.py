@@ -1,0 +1,395 @@
+"""The market stream: subscriptions over a connection that mends itself, with every hole in the numbering declared or counted."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from types import TracebackType
+from typing import Any, Final, Self
+
+from alphapulse.api.relay.v1 import relay_service_pb2 as relay
+from alphapulse.domain.errors import (
+    AlphaPulseError,
+    DeadlineExceeded,
+    FailedPrecondition,
+    InvalidArgument,
+)
+from strategy_sdk._batch import RECONNECTED, EventBatch, Gap
+from strategy_sdk._callbacks import Callbacks
+from strategy_sdk._convert import Definition, definition_of, item_error
+from strategy_sdk._events import Event
+from strategy_sdk._freshness import Freshness, GapPolicy, halted_by
+from strategy_sdk._heartbeat import Heartbeat, heartbeat_of
+from strategy_sdk._latency import LatencyRecorder
+from strategy_sdk._link import SILENT_INTERVALS, Link
+from strategy_sdk._numbering import Numbering
+from strategy_sdk._states import EventType
+from strategy_sdk._stream_stats import StreamStats
+from strategy_sdk._subscriptions import Contract, EventFilter, Every, Subscription, put_message
+from strategy_sdk._transport import ConnectionLost
+
+ANSWER_SECONDS: Final = 10.0
+"""How long the relay may take to answer a subscription."""
+MAX_SUBSCRIPTION_ID: Final = 65_535
+"""A frame of the Unix socket has two bytes for it."""
+
+
+class MarketStream(Callbacks):
+    """Events from the relay; made by `connect`. Read by one task, through one of three faces:
+
+    `async for event in stream` gives events and gaps; `async for batch in stream.batches()` gives arrays; `on_quote(fn)` and
+    its like with `run()` call back. All raise the domain's errors; a lost connection is none of them: the stream connects
+    again, subscribes again and declares a Gap of reason RECONNECTED.
+    """
+
+    def __init__(self, link: Link, *, gap_policy: GapPolicy, heartbeat_seconds: float, connect_timeout: float) -> None:
+        super().__init__()
+        self._link = link
+        self._policy = gap_policy
+        self._heartbeat_seconds = heartbeat_seconds
+        self._connect_timeout = connect_timeout
+        self._subscriptions: dict[int, Subscription] = {}
+        self._puts: dict[int, relay.PutSubscription] = {}
+        self._answers: dict[int, asyncio.Future[None]] = {}
+        self._numbering = Numbering()
+        self._freshness = Freshness()
+        self._latency = LatencyRecorder()
+        self._definitions: dict[int, relay.ListingDefinition | Definition] = {}
+        self._pending: deque[EventBatch | AlphaPulseError] = deque()
+        self._ready: Iterator[Event | Gap] = iter(())
+        self._counts: Counter[int] = Counter()
+        self._batches = self._conflated = self._reconnects = self._heartbeats = self._lagging = self._sequence = 0
+        self._reading = self._taking = self._stopped = False
+        self._turns: deque[asyncio.Future[None]] = deque()
+        self._last_identity = 0
+        self._heard = time.monotonic()
+        self.last_heartbeat: Heartbeat | None = None
+        """The relay's latest; None before the first."""
+
+    async def __aenter__(self) -> Self:
+        await self._link.open_within(self._connect_timeout)
+        self._heard = time.monotonic()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End the stream; whoever reads it comes to its end."""
+        self.stop()
+        await self._link.drop()
+
+    def stop(self) -> None:
+        """Let whoever reads the stream come to its end, without waiting."""
+        self._stopped = True
+        self._link.abort()
+
+    # --- subscriptions
+    async def subscribe(
+        self,
+        wanted: EventFilter | None = None,
+        *,
+        contract: Contract | None = None,
+        snapshot: bool = False,
+        **fields: Any,
+    ) -> Subscription:
+        """Ask for events, by an EventFilter or by its fields: `subscribe(event_types=[EventType.QUOTE], venues=["BINANCE"])`.
+
+        Returns when the relay has taken it. `snapshot` starts with the state as it is now. Raises what the relay refuses it
+        with (InvalidArgument, TooManySubscriptions), and DeadlineExceeded.
+        """
+        if wanted is not None and fields:
+            raise InvalidArgument.field(
+                "filter", ", ".join(fields), "filter-twice", "give a filter or its fields, not both"
+            )
+        chosen = wanted if wanted is not None else EventFilter(**fields)
+        if self._last_identity == MAX_SUBSCRIPTION_ID:
+            raise FailedPrecondition(f"a stream makes at most {MAX_SUBSCRIPTION_ID} subscriptions")
+        self._last_identity = identity = self._last_identity + 1
+        subscription = Subscription(identity, chosen)
+        self._subscriptions[identity] = subscription
+        self._puts[identity] = put_message(identity, chosen, contract or Every(), snapshot)
+        self._numbering.begin(identity)
+        try:
+            await self._ask(identity, relay.SubscribeRequest(put=self._puts[identity]))
+        except BaseException:
+            self._forget(identity)
+            raise
+        return subscription
+
+    async def unsubscribe(self, subscription: Subscription) -> None:
+        """End a subscription; events already received still come."""
+        identity = subscription.id
+        if identity in self._puts:
+            del self._puts[identity]
+            removal = relay.RemoveSubscription(subscription_id=identity)
+            await self._ask(identity, relay.SubscribeRequest(remove=removal))
+            self._forget(identity)
+
+    async def _ask(self, identity: int, request: relay.SubscribeRequest) -> None:
+        answer = self._answers[identity] = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                with contextlib.suppress(ConnectionLost):  # the next connection asks for everything that is wanted then
+                    await self._link.send(request)
+                await self._pump_until(answer.done)
+        except TimeoutError:
+            raise DeadlineExceeded(
+                f"the relay did not answer for subscription {identity} in {ANSWER_SECONDS} s"
+            ) from None
+        finally:
+            del self._answers[identity]
+        if not answer.done():
+            raise FailedPrecondition("the stream is closed")
+        answer.result()
+
+    def _forget(self, identity: int) -> None:
+        self._puts.pop(identity, None)
+        gone = self._subscriptions.pop(identity, None)
+        if gone is not None:
+            gone.active = False
+        self._numbering.end(identity)
+
+    # --- the three faces
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event | Gap:
+        while True:
+            for event in self._ready:
+                return event
+            batch = await self.next_batch()
+            if batch is None:
+                raise StopAsyncIteration
+            self._ready = iter([*batch.gaps, *batch.events()])
+
+    async def batches(self) -> AsyncIterator[EventBatch]:
+        """Events as arrays over the received bytes, each batch with the gaps before it."""
+        while (batch := await self.next_batch()) is not None:
+            yield batch
+
+    async def run(self) -> None:
+        """Call the registered callbacks until the stream is stopped. What a callback raises ends it."""
+        while (batch := await self.next_batch()) is not None:
+            await self.dispatch(batch)
+
+    async def next_batch(self) -> EventBatch | None:
+        """The next batch; None at the end. Cancelling it loses nothing."""
+        if self._taking:
+            raise FailedPrecondition("another task reads this stream already", hint="open one stream a task")
+        self._taking = True
+        try:
+            await self._pump_until(lambda: bool(self._pending))
+        finally:
+            self._taking = False
+        if not self._pending:
+            return None
+        found = self._pending[0]
+        if isinstance(found, AlphaPulseError):
+            raise found  # and stays: the stream is over
+        return self._pending.popleft()  # type: ignore[return-value]
+
+    # --- what is known besides events
+    def definition(self, listing_key: int) -> Definition | None:
+        """The listing's definition, as the relay sent it before the listing's first event; None where it has not."""
+        held = self._definitions.get(listing_key)
+        if isinstance(held, relay.ListingDefinition):
+            held = self._definitions[listing_key] = definition_of(held)
+        return held
+
+    def is_stale(self, listing_key: int) -> bool:
+        """Of policy RESYNC: whether what is held of a listing is from before a gap."""
+        return self._freshness.is_stale(listing_key)
+
+    @property
+    def silence(self) -> float:
+        """Seconds since anything was received and taken."""
+        return time.monotonic() - self._heard
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether more heartbeats are missing than may be."""
+        return self.silence > self._heartbeat_seconds * SILENT_INTERVALS
+
+    @property
+    def transport(self) -> str:
+        """The way to the relay, such as "unix /run/relay.sock"."""
+        return self._link.transport.name
+
+    @property
+    def subscriptions(self) -> tuple[Subscription, ...]:
+        """What is subscribed."""
+        return tuple(self._subscriptions.values())
+
+    def stats(self) -> StreamStats:
+        """What the stream has done so far."""
+        counts = self._numbering.counts
+        return StreamStats(
+            events={EventType(kind): count for kind, count in sorted(self._counts.items())},
+            batches=self._batches,
+            gaps_declared=counts.gaps_declared,
+            gap_events=counts.gap_events,
+            undeclared_gaps=counts.undeclared_gaps,
+            undeclared_events=counts.undeclared_events,
+            duplicates=counts.duplicates,
+            conflated=self._conflated,
+            reconnects=self._reconnects,
+            heartbeats=self._heartbeats,
+            lagging=self._lagging,
+            last_sequence=self._sequence,
+            latency=self._latency.summary(),
+        )
+
+    # --- receiving
+    async def _pump_until(self, done: Callable[[], bool]) -> None:
+        """Take what the relay says until `done`, or the stream is stopped. One task reads at a time; the others wait their turn."""
+        while not done() and not self._stopped:
+            if self._reading:
+                turn = asyncio.get_running_loop().create_future()
+                self._turns.append(turn)
+                await turn
+                continue
+            self._reading = True
+            try:
+                await self._pump()
+            finally:
+                self._reading = False
+                while self._turns:
+                    turn = self._turns.popleft()
+                    if not turn.done():
+                        turn.set_result(None)
+
+    async def _pump(self) -> None:
+        try:
+            item = await self._link.receive()
+        except ConnectionLost:
+            if not self._stopped:
+                await self._reconnect()
+            return
+        self._heard = time.monotonic()
+        if isinstance(item, EventBatch):
+            self._take_delivery(item)
+        else:
+            self._take_control(item)
+
+    async def _reconnect(self) -> None:
+        await self._link.drop()
+        await self._link.open_within(None)
+        self._reconnects += 1
+        try:
+            for identity, put in self._puts.items():
+                self._numbering.begin(identity)
+                if identity not in self._answers:  # one that was never in force has missed nothing
+                    self._declare(Gap(identity, RECONNECTED))
+                await self._link.send(relay.SubscribeRequest(put=put))
+        except ConnectionLost:
+            return  # the next receive finds it out
+        except BaseException:
+            await self._link.drop()  # half subscribed is not connected
+            raise
+        for identity, answer in self._answers.items():
+            if identity not in self._puts and not answer.done():
+                answer.set_result(None)  # its removal: it was not asked for again
+
+    def _take_delivery(self, batch: EventBatch) -> None:
+        admitted, hole = self._numbering.delivery(batch)
+        if hole is not None:
+            self._hand_over_gap(hole)
+        if admitted is None:
+            return
+        for layout, rows in admitted.runs:
+            self._counts[layout.event_type] += len(rows)
+            self._latency.record(layout, rows, admitted.received_ns)
+        self._batches += 1
+        self._conflated += admitted.conflated
+        self._sequence = max(self._sequence, admitted.last_sequence)
+        if self._policy is GapPolicy.RESYNC:
+            self._freshness.renewed_by(admitted.runs)
+        if not self._pending or not isinstance(self._pending[-1], AlphaPulseError):
+            self._pending.append(admitted)
+
+    def _declare(self, gap: Gap) -> None:
+        hole = self._numbering.gap(gap)
+        if hole is not None:
+            self._hand_over_gap(hole)
+        self._hand_over_gap(gap)
+
+    def _hand_over_gap(self, gap: Gap) -> None:
+        if self._pending and isinstance(self._pending[-1], AlphaPulseError):
+            return
+        now = time.time_ns()
+        self._pending.append(EventBatch(gap.subscription_id, gap.to_number + 1, 0, self._sequence, now, gaps=(gap,)))
+        if self._policy is GapPolicy.RESYNC:
+            self._freshness.gap(gap)
+        elif self._policy is GapPolicy.HALT:
+            self._pending.append(halted_by(gap))
+
+    def _take_control(self, response: relay.SubscribeResponse) -> None:
+        kind = response.WhichOneof("message")
+        match kind:
+            case "acknowledged":
+                self._take_acknowledgement(response.acknowledged)
+            case "refused":
+                self._take_refusal(response.refused)
+            case "definitions":
+                for found in response.definitions.definitions:
+                    self._definitions[found.listing.listing_key] = found
+            case "gap":
+                gap = response.gap
+                self._declare(
+                    Gap(
+                        *(gap.subscription_id, gap.reason, gap.count, gap.from_number, gap.to_number),
+                        *(gap.source, gap.listing_key),
+                    )
+                )
+            case "heartbeat":
+                self._take_heartbeat(response.heartbeat)
+            case "delivery":  # on the Unix socket: how many events newer ones replaced in the frames before
+                self._conflated += response.delivery.conflated
+            case "lagging":
+                self._lagging += 1
+            case "snapshot":
+                if response.snapshot.subscription_id in self._subscriptions:
+                    self._subscriptions[
+                        response.snapshot.subscription_id
+                    ].snapshot_complete = response.snapshot.complete
+            case "resume":
+                if response.resume.subscription_id in self._subscriptions:
+                    self._subscriptions[response.resume.subscription_id].resume_token = response.resume.resume_token
+            case _:
+                pass  # a notice that the relay drains, or of a later version
+
+    def _take_acknowledgement(self, message: relay.SubscriptionAcknowledged) -> None:
+        self._link.settled()
+        subscription = self._subscriptions.get(message.subscription_id)
+        if subscription is not None:
+            subscription.matching_listings = message.matching_listings
+            subscription.from_sequence = message.from_sequence
+            subscription.revision_token = message.revision_token
+            subscription.active = not message.removed
+        answer = self._answers.get(message.subscription_id)
+        if answer is not None and not answer.done():
+            answer.set_result(None)
+
+    def _take_refusal(self, message: relay.SubscriptionRefused) -> None:
+        error = item_error(message.error)
+        answer = self._answers.get(message.subscription_id)
+        if answer is not None and not answer.done():
+            answer.set_exception(error)
+        else:
+            self._pending.append(error)  # it was in force before a reconnection
+
+    def _take_heartbeat(self, message: relay.Heartbeat) -> None:
+        self._heartbeats += 1
+        self._link.settled()
+        self._sequence = max(self._sequence, message.last_sequence)
+        self.last_heartbeat = heartbeat_of(message, time.time_ns())
+        for identity, number in message.last_numbers.items():
+            hole = self._numbering.reached(identity, number)
+            if hole is not None:
+                self._hand_over_gap(hole)
