@@ -34,7 +34,8 @@ class Holdings:
         self.now: datetime = session.now
         self._stamp = stamp(session.now)
         self.instruments: dict[str, Entity] = {}
-        self.listings: dict[int, Entity] = {}
+        self.listings: dict[int, Entity | None] = {}
+        """By signed key; None for a key that was read and is free."""
         self.children: dict[str, dict[str, Entity]] = {}
         self.names: dict[IdentifierKey, list[IdentifierRow]] = {}
         self.reserved: dict[int, str] = {}
@@ -47,7 +48,7 @@ class Holdings:
         ids = {draft.hex for draft in drafts}
         ids.update(one.id for draft in drafts for one in draft.references)
         self.instruments.update(await self.session.get(EntityKind.INSTRUMENT, list(ids)))
-        self.listings.update(await self.session.by_sort_key(EntityKind.LISTING, list(listing_keys)))
+        await self._load_listings(list(listing_keys))
         names = {claim.key for draft in drafts for claim in draft.claims}
         names.update(listing_key_of(one.venue, one.symbol) for draft in drafts for one in draft.listings)
         for key, rows in (await self.session.identifiers(list(names))).items():
@@ -75,8 +76,12 @@ class Holdings:
     async def listing(self, key: int) -> Entity | None:
         """A listing by its signed key, read now where no draft named it."""
         if key not in self.listings:
-            self.listings.update(await self.session.by_sort_key(EntityKind.LISTING, [key]))
-        return self.listings.get(key)
+            await self._load_listings([key])
+        return self.listings[key]
+
+    async def _load_listings(self, keys: Sequence[int]) -> None:
+        found = await self.session.by_sort_key(EntityKind.LISTING, keys)
+        self.listings.update({key: found.get(key) for key in keys})
 
     def class_of(self, instrument_id: str) -> AssetClass | None:
         """The class of an instrument that is loaded; None for one that is not there."""
