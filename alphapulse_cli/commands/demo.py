@@ -22,13 +22,15 @@ from alphapulse_cli.demo import summary as summaries
 from alphapulse_cli.demo import view
 from alphapulse_cli.demo.account import RelayAccount
 from alphapulse_cli.demo.figures import FigureReader, Figures
+from alphapulse_cli.demo.observer import Observer
 from alphapulse_cli.demo.rates import Rates
 from alphapulse_cli.demo.strategy_feed import StrategyFeed
 from alphapulse_cli.platform import Platform, PlatformError, PlatformOptions
 from alphapulse_cli.platform.plan import Transport
 from alphapulse_cli.seed import seed_all
 
-STRATEGY: Final = Path(__file__).resolve().parents[2] / "examples" / "momentum.py"
+_EXAMPLE: Final = Path(__file__).resolve().parents[2] / "examples" / "momentum.py"
+STRATEGY: Final = f"{_EXAMPLE}:Momentum"
 _STREAMS_EVERY: Final = 0.5
 _REGISTRIES_EVERY: Final = 2.0
 _LINE_EVERY: Final = 5.0
@@ -37,14 +39,12 @@ _LINE_EVERY: Final = 5.0
 class Demo:
     """A platform, what is known of it, and how it is shown."""
 
-    def __init__(self, platform: Platform, console: Console, seconds: float | None) -> None:
+    def __init__(self, platform: Platform, observer: Observer, console: Console, seconds: float | None) -> None:
         self._platform = platform
+        self._observer = observer
         self._console = console
         self._seconds = seconds
-        self._account = RelayAccount()
-        self._feed = StrategyFeed(platform.stats_file)
-        self._rates = Rates()
-        self._figures = Figures()
+        self._shown = view.Shown(Figures(), RelayAccount(), StrategyFeed(platform.stats_file), Rates(), observer.seen())
 
     async def run(self, stop: asyncio.Event) -> dict[str, Any]:
         """Until the seconds are over or `stop` is set; the summary."""
@@ -65,31 +65,31 @@ class Demo:
                         live.update(self._picture(left))
                     elif now >= lines_at:
                         lines_at = now + _LINE_EVERY
-                        self._console.print(
-                            view.line(self._figures, self._account, self._feed, self._rates), soft_wrap=True
-                        )
+                        self._console.print(view.line(self._shown), soft_wrap=True)
                     pause = _STREAMS_EVERY if left is None else min(_STREAMS_EVERY, max(left, 0.01))
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(stop.wait(), pause)
             await self._settle(reader)
-        return summaries.summarise(self._figures, self._account, self._feed)
+        shown = self._shown
+        return summaries.summarise(shown.figures, shown.account, shown.feed, shown.seen)
 
     async def _read(self, reader: FigureReader) -> None:
-        self._figures = await reader.read_streams()
-        self._account.take(self._figures.relay)
-        self._rates.take({source: sum(c.values()) for source, c in self._account.totals().events_in.items()})
-        self._feed.read()
+        shown = self._shown
+        shown.figures = await reader.read_streams()
+        shown.account.take(shown.figures.relay)
+        shown.rates.take({source: sum(c.values()) for source, c in shown.account.totals().events_in.items()})
+        shown.seen = self._observer.seen()
+        shown.feed.read()
 
     async def _settle(self, reader: FigureReader) -> None:
         """The last figures, with the sources and then the strategy stopped, so that what went in can be compared with what came out."""
         await reader.read_registries()
         await reader.read_streams()
         await self._platform.processes["collector"].stop()
-        self._account.take((await reader.read_streams()).relay)
-        strategy = self._platform.processes.get("strategy")
-        if strategy is not None:
-            await strategy.stop()
-        self._feed.read()
+        await self._read(reader)
+        await self._observer.settle(self._shown.figures.relay.last_sequence)
+        await self._platform.processes["strategy"].stop()
+        await self._read(reader)
 
     @contextlib.contextmanager
     def _live(self) -> Iterator[Live | None]:
@@ -102,7 +102,7 @@ class Demo:
     def _picture(self, left: float | None) -> Any:
         heading = f"{self._platform.options.transport} sources" + ("" if left is None else f", {left:.0f} s left")
         note = f"logs: {self._platform.options.data_dir / 'logs'}"
-        return view.draw(self._figures, self._account, self._feed, self._rates, heading, note)
+        return view.draw(self._shown, heading, note)
 
 
 async def _demo(options: PlatformOptions, seconds: float | None, console: Console) -> dict[str, Any]:
@@ -127,28 +127,29 @@ async def _demo(options: PlatformOptions, seconds: float | None, console: Consol
         progress(f"seeded {report.venues:,} venues, {report.instruments:,} instruments, {report.listings:,} listings")
         for reason in report.skipped:
             progress(f"  left out: {reason}")
-        # The strategy listens before the sources begin, so that it misses none of a short recording.
+        # The strategy and the observer listen before the sources begin, so that they miss none of a short recording.
         await platform.start_strategy()
         await _until_listening(platform)
-        await platform.start_collector()
-        platform.mark_ready()
-        started = True
-        return await Demo(platform, console, seconds).run(stop)
+        async with Observer(platform.addresses) as observer:
+            await platform.start_collector()
+            platform.mark_ready()
+            started = True
+            return await Demo(platform, observer, console, seconds).run(stop)
 
 
 async def _until_listening(platform: Platform, seconds: float = 30.0) -> None:
     """Returns when the strategy has said that its subscription holds."""
     deadline = time.monotonic() + seconds
     feed = StrategyFeed(platform.stats_file)
+    process = platform.processes["strategy"]
     while time.monotonic() < deadline:
         feed.read()
-        if feed.latest("subscribed"):
+        if feed.started:
             return
-        process = platform.processes["strategy"]
         if process.quit_early():
             raise PlatformError(f"the strategy does not start:\n{process.tail()}")
         await asyncio.sleep(0.1)
-    raise PlatformError(f"the strategy does not listen after {seconds:.0f} s:\n{platform.processes['strategy'].tail()}")
+    raise PlatformError(f"the strategy does not listen after {seconds:.0f} s:\n{process.tail()}")
 
 
 @click.command()
@@ -183,12 +184,7 @@ async def _until_listening(platform: Platform, seconds: float = 30.0) -> None:
     help="Keep the data here; without it, it is removed at the end.",
 )
 @click.option("--seed-number", type=int, default=1, show_default=True, help="Of the simulated venues.")
-@click.option(
-    "--strategy",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    default=STRATEGY,
-    help="The strategy's file.",
-)
+@click.option("--strategy", default=STRATEGY, help="module:Class or file.py:Class; the momentum example by default.")
 def command(
     seconds: float | None,
     target: Path | None,
@@ -197,7 +193,7 @@ def command(
     speed: float,
     data_dir: Path | None,
     seed_number: int,
-    strategy: Path,
+    strategy: str,
 ) -> None:
     """Run the whole platform: stores, registries, relay, three sources, a momentum strategy; show it live, then sum it up."""
     console = Console()
@@ -210,7 +206,7 @@ def command(
         recordings=recordings.absolute() if recordings else None,
         replay_speed=speed,
         seed=seed_number,
-        strategy=strategy.absolute(),
+        strategy=strategy,
     )
     try:
         result = asyncio.run(_demo(options, seconds, console))

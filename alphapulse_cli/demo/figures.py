@@ -31,7 +31,8 @@ class Figures:
     instruments: int = 0
     instruments_with_isin: int = 0
     listings: int = 0
-    synthetics: int = 0
+    synthetics: dict[int, str] = field(default_factory=dict)
+    """Names by listing key."""
     relay: relay_service_pb2.GetRelayStatusResponse = field(default_factory=relay_service_pb2.GetRelayStatusResponse)
     sources: list[collector_service_pb2.Source] = field(default_factory=list)
     silent: set[str] = field(default_factory=set)
@@ -113,5 +114,6 @@ class FigureReader:
 
     async def _read_synthetics(self) -> None:
         with self._answering("synthetic"):
-            request = synthetic_service_pb2.ListSyntheticsRequest(page_size=1)
-            self.figures.synthetics = (await self._synthetics.ListSynthetics(request, timeout=_TIMEOUT)).total_size
+            request = synthetic_service_pb2.ListSyntheticsRequest(page_size=1000)
+            answer = await self._synthetics.ListSynthetics(request, timeout=_TIMEOUT)
+            self.figures.synthetics = {s.listing_key: s.name for s in answer.synthetics}

@@ -1,4 +1,4 @@
-"""Reads what the strategy says about itself: JSON lines of signals and figures that its runner appends to a file."""
+"""Reads what the strategy says about itself: the JSON lines its runner appends to a file (`docs/sdk.md` describes them)."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class StrategyFeed:
         self._offset = 0
         self._rest = b""
         self._lives: list[dict[str, Any]] = []
+        self.started = False
+        """The strategy has said that its subscription holds."""
         self.signals = 0
         self.recent: deque[dict[str, Any]] = deque(maxlen=6)
-        self.opportunities: deque[dict[str, Any]] = deque(maxlen=6)
-        self.synthetics: dict[str, dict[str, Any]] = {}
 
     def read(self) -> None:
         """Takes what was appended since the last call."""
@@ -37,33 +37,29 @@ class StrategyFeed:
                 self._take(msgspec.json.decode(line))
 
     def _take(self, line: dict[str, Any]) -> None:
-        kind = line.get("kind")
-        if kind == "started":
-            self._lives.append({})
-        elif kind == "signal":
-            self.signals += 1
-            self.recent.append(line)
-        elif kind == "opportunity":
-            self.opportunities.append(line)
-        elif kind == "synthetic":
-            self.synthetics[str(line.get("name") or line.get("listing_key"))] = line
-        elif kind == "stats":
-            if not self._lives:
+        match line["type"]:
+            case "start":
+                self.started = True
                 self._lives.append({})
-            self._lives[-1] = line
+            case "signal":
+                self.signals += 1
+                self.recent.append(line)
+            case "stats" | "stop" if self._lives:
+                self._lives[-1] = line
 
     def total(self, name: str) -> int:
         """A count over all lives."""
         return sum(int(life.get(name, 0)) for life in self._lives)
 
-    def totals_of(self, name: str) -> dict[str, int]:
-        """Counts by key over all lives."""
+    def events(self) -> dict[str, int]:
+        """Events received, by type, over all lives."""
         sums: dict[str, int] = {}
         for life in self._lives:
-            for key, count in life.get(name, {}).items():
-                sums[key] = sums.get(key, 0) + int(count)
+            for kind, count in life.get("events", {}).items():
+                sums[kind.lower()] = sums.get(kind.lower(), 0) + int(count)
         return sums
 
-    def latest(self, name: str) -> Any:
-        """A figure of the life that runs now."""
-        return self._lives[-1].get(name) if self._lives else None
+    def latency_us(self) -> dict[str, dict[str, float]]:
+        """Of the life that runs now, by hop."""
+        found: dict[str, dict[str, float]] = self._lives[-1].get("latency_us", {}) if self._lives else {}
+        return found

@@ -11,11 +11,16 @@ from rich.table import Table
 
 from alphapulse_cli.demo.account import RelayAccount
 from alphapulse_cli.demo.figures import Figures
+from alphapulse_cli.demo.observer import Seen
 from alphapulse_cli.demo.strategy_feed import StrategyFeed
 
 
-def summarise(figures: Figures, account: RelayAccount, feed: StrategyFeed) -> dict[str, Any]:
-    """The summary; its keys are the promise of `alphapulse demo --summary`."""
+def summarise(figures: Figures, account: RelayAccount, feed: StrategyFeed, seen: Seen) -> dict[str, Any]:
+    """The summary; its keys are the promise of `alphapulse demo --summary`.
+
+    Delivered are the events the strategy received; of the types it does not ask for, those that the demo's own subscription to everything
+    received. Gaps are those of both.
+    """
     totals = account.totals()
     rejects = dict(totals.rejects)
     for source in figures.sources:
@@ -27,15 +32,15 @@ def summarise(figures: Figures, account: RelayAccount, feed: StrategyFeed) -> di
         "instruments_with_isin": figures.instruments_with_isin,
         "listings": figures.listings,
         "events_in": {source: dict(counts) for source, counts in sorted(totals.events_in.items())},
-        "events_delivered": feed.totals_of("events"),
-        "gaps_declared": feed.total("gaps_declared"),
-        "gaps_undeclared": feed.total("gaps_undeclared"),
+        "events_delivered": {**seen.events, **feed.events()},
+        "gaps_declared": feed.total("gaps_declared") + seen.gaps_declared,
+        "gaps_undeclared": feed.total("gaps_undeclared") + seen.gaps_undeclared,
         "rejects": rejects,
         "unknown_listings": totals.unknown_listings,
         "opportunities": totals.opportunities,
         "synthetic_updates": totals.synthetic_updates,
         "signals": feed.signals,
-        "latency_us": {**account.latencies(), **(feed.latest("latency_us") or {})},
+        "latency_us": {**seen.latency_us, **feed.latency_us(), **account.latencies()},
     }
 
 

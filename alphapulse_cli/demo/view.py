@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from rich.columns import Columns
@@ -13,8 +14,20 @@ from rich.text import Text
 from alphapulse.api.collector.v1 import collector_service_pb2
 from alphapulse_cli.demo.account import RelayAccount
 from alphapulse_cli.demo.figures import Figures
+from alphapulse_cli.demo.observer import Seen
 from alphapulse_cli.demo.rates import Rates
 from alphapulse_cli.demo.strategy_feed import StrategyFeed
+
+
+@dataclass(slots=True)
+class Shown:
+    """All that is shown."""
+
+    figures: Figures
+    account: RelayAccount
+    feed: StrategyFeed
+    rates: Rates
+    seen: Seen
 
 
 def _registries(figures: Figures) -> Panel:
@@ -23,7 +36,7 @@ def _registries(figures: Figures) -> Panel:
     table.add_row("instruments", f"{figures.instruments:,}")
     table.add_row("with ISIN", f"{figures.instruments_with_isin:,}")
     table.add_row("listings", f"{figures.listings:,}")
-    table.add_row("synthetics", f"{figures.synthetics:,}")
+    table.add_row("synthetics", f"{len(figures.synthetics):,}")
     return Panel(table, title="registries", title_align="left")
 
 
@@ -42,24 +55,19 @@ def _sources(figures: Figures, account: RelayAccount, rates: Rates) -> Panel:
     return Panel(table, title="sources", title_align="left")
 
 
-def _opportunities(feed: StrategyFeed, account: RelayAccount) -> Panel:
+def _opportunities(seen: Seen, account: RelayAccount) -> Panel:
     table = Table("instrument", "buy", "sell", "gross bps", "net bps", box=None, pad_edge=False)
-    for line in reversed(feed.opportunities):
-        table.add_row(
-            str(line.get("instrument", "")),
-            str(line.get("buy", "")),
-            str(line.get("sell", "")),
-            f"{line.get('gross_bps', 0):.1f}",
-            f"{line.get('net_bps', 0):.1f}",
-        )
+    for one in reversed(seen.opportunities):
+        table.add_row(one.instrument, one.buy, one.sell, f"{one.gross_bps:.1f}", f"{one.net_bps:.1f}")
     return Panel(table, title=f"opportunities ({account.totals().opportunities:,})", title_align="left")
 
 
-def _synthetics(feed: StrategyFeed, account: RelayAccount) -> Panel:
+def _synthetics(figures: Figures, seen: Seen, account: RelayAccount) -> Panel:
     table = Table("synthetic", "value", "state", box=None, pad_edge=False)
-    for name, line in list(feed.synthetics.items())[:8]:
-        value = line.get("value")
-        table.add_row(name, "-" if value is None else f"{value:,.6g}", str(line.get("state", "")))
+    for key, name in sorted(figures.synthetics.items(), key=lambda item: item[1])[:8]:
+        one = seen.synthetics.get(key)
+        value = "-" if one is None or one.value is None else f"{one.value:,.6g}"
+        table.add_row(name, value, "no value yet" if one is None else one.state)
     return Panel(table, title=f"synthetics ({account.totals().synthetic_updates:,})", title_align="left")
 
 
@@ -76,39 +84,38 @@ def _signals(feed: StrategyFeed) -> Panel:
     return Panel(table, title=f"signals ({feed.signals:,})", title_align="left")
 
 
-def _latencies(feed: StrategyFeed, account: RelayAccount) -> Panel:
+def _latencies(feed: StrategyFeed, seen: Seen, account: RelayAccount) -> Panel:
     table = Table("hop", "p50 us", "p99 us", box=None, pad_edge=False)
-    for hop, figures in {**account.latencies(), **(feed.latest("latency_us") or {})}.items():
+    for hop, figures in {**seen.latency_us, **feed.latency_us(), **account.latencies()}.items():
         table.add_row(hop.replace("_", " "), f"{figures['p50']:,.0f}", f"{figures['p99']:,.0f}")
     return Panel(table, title="latency", title_align="left")
 
 
-def draw(
-    figures: Figures, account: RelayAccount, feed: StrategyFeed, rates: Rates, heading: str, note: str
-) -> RenderableType:
+def draw(shown: Shown, heading: str, note: str) -> RenderableType:
     """One picture."""
+    figures, account, feed, seen = shown.figures, shown.account, shown.feed, shown.seen
     top = Text.assemble((" AlphaPulse Registry ", "bold reverse"), "  ", heading)
     silent = f"  not answering: {', '.join(sorted(figures.silent))}" if figures.silent else ""
-    lost = feed.total("gaps_undeclared")
-    foot = Text(
-        f"gaps declared {feed.total('gaps_declared'):,}, undeclared {lost:,}  {note}{silent}",
-        style="red" if lost else "dim",
-    )
+    lost = feed.total("gaps_undeclared") + seen.gaps_undeclared
+    declared = feed.total("gaps_declared") + seen.gaps_declared
+    style = "red" if lost else "dim"
+    foot = Text(f"gaps declared {declared:,}, undeclared {lost:,}  {note}{silent}  {seen.error}", style=style)
     return Group(
         top,
-        Columns([_registries(figures), _sources(figures, account, rates)]),
-        Columns([_opportunities(feed, account), _synthetics(feed, account)]),
-        Columns([_signals(feed), _latencies(feed, account)]),
+        Columns([_registries(figures), _sources(figures, account, shown.rates)]),
+        Columns([_opportunities(seen, account), _synthetics(figures, seen, account)]),
+        Columns([_signals(feed), _latencies(feed, seen, account)]),
         foot,
     )
 
 
-def line(figures: Figures, account: RelayAccount, feed: StrategyFeed, rates: Rates) -> str:
+def line(shown: Shown) -> str:
     """The same in one line, for a log."""
-    totals = account.totals()
-    per_source = " ".join(f"{name} {rate:,.0f}/s" for name, rate in sorted(rates.per_second.items()))
+    figures, totals = shown.figures, shown.account.totals()
+    per_source = " ".join(f"{name} {rate:,.0f}/s" for name, rate in sorted(shown.rates.per_second.items()))
+    lost = shown.feed.total("gaps_undeclared") + shown.seen.gaps_undeclared
     return (
         f"{figures.venues:,} venues, {figures.instruments:,} instruments, {figures.listings:,} listings | {per_source} | "
-        f"{totals.opportunities:,} opportunities, {totals.synthetic_updates:,} synthetic values, {feed.signals:,} signals, "
-        f"{feed.total('gaps_undeclared')} undeclared gaps"
+        f"{totals.opportunities:,} opportunities, {totals.synthetic_updates:,} synthetic values, "
+        f"{shown.feed.signals:,} signals, {lost} undeclared gaps"
     )

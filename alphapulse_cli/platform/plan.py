@@ -53,8 +53,8 @@ class PlatformOptions:
     registry_enabled: bool = True
     seed: int = 1
     """Of the simulated venues."""
-    strategy: Path | None = None
-    """A strategy's file, run as one more process."""
+    strategy: str | None = None
+    """A strategy as module:Class or file.py:Class, run as one more process."""
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
 
@@ -125,9 +125,9 @@ def service_command(service: str) -> list[str]:
     return [sys.executable, "-m", f"{service}_service"]
 
 
-def strategy_command(strategy: Path, stats: Path) -> list[str]:
+def strategy_command(strategy: str, stats: Path) -> list[str]:
     """The command line of the example strategy."""
-    return [sys.executable, "-m", "strategy_sdk.run", str(strategy), "--stats-file", str(stats)]
+    return [sys.executable, "-m", "strategy_sdk.run", strategy, "--stats-file", str(stats)]
 
 
 def registry_variables(addresses: Addresses) -> dict[str, str]:
