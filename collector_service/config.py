@@ -39,7 +39,7 @@ class CollectorConfig(ServerConfig):
     discovery_seconds: float = setting("DISCOVERY_SECONDS", default=300.0, ge=1, le=86_400)
     """How often each venue's list is read again."""
 
-    recordings: Path | None = setting("RECORDINGS", default=None)  # noqa: RUF009 - it is a dataclass field
+    recordings: Path | None = setting("RECORDINGS", default=None)
     """Folder of recordings, for TRANSPORT=replay."""
 
     replay_speed: float = setting("REPLAY_SPEED", default=1.0, ge=0, le=10_000)

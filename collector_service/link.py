@@ -85,6 +85,17 @@ class Port:
         self.room.set()
         self.lost = True
 
+    def resume(self, expected: int) -> None:
+        """A relay welcomes the source and expects `expected` next. Tells of rows that were sent into a connection that broke."""
+        if expected == 1:
+            # A relay that knows nothing of this epoch: it has not missed what another one took, so the numbers start again.
+            self.next_sequence = 1
+            self.gap("RELAY_RESTARTED")
+            return
+        lost = self.next_sequence - expected - sum(gap[2] for gap in self.gaps)
+        if lost > 0:
+            self.gap("CONNECTION_LOST", count=lost)
+
     def cut(self) -> list[bytes]:
         """Frames of all rows that wait, numbered; first the books, where the relay has missed some of them."""
         if self.lost:
@@ -212,8 +223,8 @@ class RelayLink:
             for task in pending:
                 task.cancel()
             await asyncio.gather(*pending, return_exceptions=True)
-            for task in done:
-                task.result()
+            problems = [task.exception() for task in done]
+            raise next(problem for problem in problems if problem is not None)
         finally:
             if listening is not None and not listening.done():
                 listening.cancel()
@@ -284,9 +295,8 @@ class RelayLink:
         port.refused = "" if welcome.accepted else f"{welcome.reason}: {welcome.message}"
         if port.refused:
             _log.error("relay refused a source", source=port.source, reason=welcome.reason, detail=welcome.message)
-        elif 1 < welcome.next_sequence < port.next_sequence:
-            # Sent into a connection that broke: the relay will find them missing, the count says how many there were.
-            port.gap("CONNECTION_LOST", count=port.next_sequence - welcome.next_sequence)
+        elif port.next_sequence > 1:
+            port.resume(welcome.next_sequence)
 
     async def _send(self, writer: asyncio.StreamWriter) -> None:
         while True:

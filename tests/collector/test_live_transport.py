@@ -1,0 +1,159 @@
+"""Live connections, over real sockets, to simulated venues served on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+
+from alphapulse.client import Backoff
+from alphapulse.domain.provenance import Provenance, provenance_of
+from alphapulse.records import LAYOUTS
+from collector_service.decode import report_of
+from collector_service.runtime import RunnerOptions, SourceRunner, SourceState
+from collector_service.session import Session
+from collector_service.simulation import Market, simulated_venue
+from collector_service.simulation.server import VenueServer
+from collector_service.sources import SOURCES
+from collector_service.spec import Endpoints, Heartbeat, Limits, SourceSpec
+from collector_service.transport import TransportError
+from collector_service.transport.live import LiveTransport
+
+VENUES = sorted(SOURCES)
+FAST = Limits(300, 1_000.0, 1_000.0)
+PAIRS = frozenset({"BTC/USDT", "ETH/EUR", "ETH/BTC"})
+
+
+def spec_at(server: VenueServer, source: str, heartbeat: Heartbeat | None = None) -> SourceSpec:
+    spec = SOURCES[source]
+    endpoints = Endpoints(server.websocket_url, server.rest_url)
+    return replace(spec, endpoints=endpoints, limits=FAST, heartbeat=heartbeat or spec.heartbeat)
+
+
+def transport_of(spec: SourceSpec) -> LiveTransport:
+    return LiveTransport(
+        spec.endpoints, spec.live.path, spec.limits, spec.heartbeat, backoff=Backoff(first=0.01, cap=0.05)
+    )
+
+
+@asynccontextmanager
+async def served(source: str, rate: float = 1_500.0) -> AsyncIterator[VenueServer]:
+    async with VenueServer(simulated_venue(source, Market(1, 1_700_000_000_000_000_000), rate)) as server:
+        yield server
+
+
+@asynccontextmanager
+async def running(spec: SourceSpec) -> AsyncIterator[SourceRunner]:
+    runner = SourceRunner(
+        spec, lambda: transport_of(spec), options=RunnerOptions(pairs=PAIRS), backoff=Backoff(first=0.01, cap=0.05)
+    )
+    task = asyncio.create_task(runner.run())
+    try:
+        yield runner
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert runner.status().state is SourceState.STOPPED
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Polls: what is waited for happens on the other side of a socket."""
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - the other side has no event to wait for
+            await asyncio.sleep(0.005)
+
+
+def in_step(runner: SourceRunner) -> bool:
+    books = runner.session.emitter.books if runner.session is not None else {}
+    return len(books) == len(PAIRS) and all(machine.synced for machine in books.values())
+
+
+@pytest.mark.parametrize("source", VENUES)
+async def test_a_live_source_delivers_and_its_books_are_the_venues(source: str) -> None:
+    async with served(source) as server, running(spec_at(server, source)) as runner:
+        await until(lambda: in_step(runner) and runner.status().events[1] > 20 and runner.status().events[3] > 500)
+        status = runner.status()
+        assert status.state is SourceState.RUNNING
+        assert not status.rejects
+        assert not status.unknown_messages
+        assert status.book_resyncs == 0
+        assert runner.provenance is Provenance.LIVE
+
+
+@pytest.mark.parametrize("source", VENUES)
+async def test_a_cut_connection_comes_back_and_the_books_are_built_again(source: str) -> None:
+    async with served(source) as server, running(spec_at(server, source)) as runner:
+        await until(lambda: in_step(runner))
+        assert runner.session is not None
+        before = dict(runner.session.emitter.book_updates)
+        await server.cut()
+        await until(lambda: runner.status().reconnects == 1)
+        await until(lambda: in_step(runner) and runner.status().state is SourceState.RUNNING)
+        assert server.connections == 2
+        assert all(runner.session.emitter.book_updates[symbol] > count for symbol, count in before.items())
+        assert not runner.status().rejects
+
+
+@pytest.mark.parametrize("source", VENUES)
+async def test_garbage_from_the_venue_costs_nothing_else(source: str) -> None:
+    async with served(source) as server, running(spec_at(server, source)) as runner:
+        await until(lambda: in_step(runner))
+        server.inject('{"half')
+        server.inject("[1,2")
+        await until(lambda: sum(runner.status().rejects.values()) == 2)
+        trades = runner.status().events[1]
+        await until(lambda: runner.status().events[1] > trades and in_step(runner))
+
+
+async def test_a_venue_that_falls_silent_is_left_and_found_again() -> None:
+    async with served("KRAKEN", rate=1.0) as server:
+        server.venue.protocol.heartbeats = False
+        async with running(spec_at(server, "KRAKEN", Heartbeat(stale_after_s=0.05))) as runner:
+            await until(lambda: runner.status().reconnects >= 2)
+            assert server.connections >= 2
+
+
+async def test_retry_after_is_kept_to() -> None:
+    async with served("BINANCE") as server:
+        server.refuse_requests = [(429, "0"), (503, "")]
+        spec = spec_at(server, "BINANCE")
+        async with transport_of(spec) as transport:
+            body = await transport.instrument_list(spec.discovery.path)
+            assert spec.discovery.parse(body).entries
+            assert sum(server.requests.values()) == 3
+            server.refuse_requests = [(418, "0")] * 2 + [(418, "7")]
+            with pytest.raises(TransportError) as caught:
+                await transport.instrument_list(spec.discovery.path)
+            assert caught.value.retry_after == 7
+
+
+async def test_a_venue_that_is_not_there_is_backed_off_from_and_waited_for() -> None:
+    async with served("COINBASE") as server:
+        spec = spec_at(server, "COINBASE")
+        server.refuse_requests = [(503, "")] * 4
+        async with running(spec) as runner:
+            await until(lambda: in_step(runner))
+            assert server.requests["/products"] >= 5
+
+
+async def test_rows_of_a_live_source_are_whole() -> None:
+    async with served("BINANCE") as server:
+        spec = spec_at(server, "BINANCE")
+        async with transport_of(spec) as transport:
+            runner = SourceRunner(spec, lambda: transport, options=RunnerOptions(pairs=PAIRS))
+            listed = spec.discovery.parse(await transport.instrument_list(spec.discovery.path))
+            runner.listings.learn(listed.entries)
+            chosen = [entry for entry in listed.entries if entry.pair in PAIRS]
+            session = Session(spec, runner.listings, Provenance.LIVE, subscriptions=[chosen])
+            async for arrival in transport.arrivals(1):
+                for request in session.handle(arrival):
+                    transport.submit(request)
+                if session.frames > 300:
+                    break
+        found = report_of(session)
+        for kind, rows in found.rows.items():
+            assert LAYOUTS[kind].is_rows(rows.tobytes())
+            assert {provenance_of(int(flags)) for flags in set(rows["flags"])} == {Provenance.LIVE}
