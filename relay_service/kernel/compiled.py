@@ -38,30 +38,29 @@ class Kernels:
 
 
 def _make(fingerprint: str) -> Kernels:
-    inner_intake, inner_time, inner_out = _intake.intake, _intake.pass_time, _intake.stamp_out
-    inner_rehash = _lookup.rehash
-
+    # What they call is reached through its module: a compiled function in the closure would put a random number into the key,
+    # and no process would ever find what another one compiled.
     @entry_point
     def intake(
         block: Any, rows: Any, numbers: Any, start: int, stop: int, kind: int, source_id: int, gap: bool, now_ns: int
     ) -> int:
         _ = fingerprint
-        return int(inner_intake(block, rows, numbers, start, stop, kind, source_id, gap, now_ns))
+        return int(_intake.intake(block, rows, numbers, start, stop, kind, source_id, gap, now_ns))
 
     @entry_point
     def pass_time(block: Any, place: int, now_ns: int) -> int:
         _ = fingerprint
-        return int(inner_time(block, place, now_ns))
+        return int(_intake.pass_time(block, place, now_ns))
 
     @entry_point
     def stamp_out(block: Any, rows: Any, total: int, kind: int, now_ns: int, hop: int) -> None:
         _ = fingerprint
-        inner_out(block, rows, total, kind, now_ns, hop)
+        _intake.stamp_out(block, rows, total, kind, now_ns, hop)
 
     @entry_point
     def rehash(block: Any) -> None:
         _ = fingerprint
-        inner_rehash(block)
+        _lookup.rehash(block)
 
     return Kernels(intake, pass_time, stamp_out, rehash)
 

@@ -14,38 +14,40 @@ from alphapulse.records import OPPORTUNITY, QUOTE, TRADE, TRADING_STATUS
 
 SLOT: Final = np.dtype(
     [
+        # The first cache line: what detection reads of every member of a group.
         ("key", "u8"),  # listing_key
         ("quote_sequence", "u8"),  # of the last quote; 0: none yet
-        ("bid_price", "i8"),
-        ("bid_size", "i8"),
-        ("ask_price", "i8"),
-        ("ask_size", "i8"),
         ("bid", "f8"),  # the bid as a double; NaN: there is none
         ("ask", "f8"),
+        ("bid_size", "i8"),
+        ("ask_size", "i8"),
         ("quote_time_ns", "i8"),  # relay_in_ns of the last quote
-        ("quote_venue_time_ns", "i8"),
         ("taker_fee_bps", "f8"),  # NaN: not known
+        # The second one: what a quote of the listing itself needs.
+        ("quote_flags", "u4"),
+        ("listing_status", "u1"),  # ListingStatus of the registry; 0: not known
+        ("venue_status", "u1"),  # VenueStatus of the registry; 0: not known
+        ("trading_state", "u1"),  # TradingState of the last event; 0: none
+        ("known", "u1"),  # 1: the registries know it
+        ("group", "i4"),  # of the same instrument, currency and multiplier; -1: none
+        ("definition_version", "u4"),  # 0: not known to the registries
         ("tick", "i8"),  # mantissa of the tick size; 0: not known
-        ("trade", "f8"),  # last trade price; NaN: none yet
-        ("trade_time_ns", "i8"),  # relay_in_ns of the last trade
-        ("batch", "i8"),  # the last batch that reported this slot as touched
+        ("tick_exponent", "i4"),
         ("price_exponent", "i4"),
         ("size_exponent", "i4"),
-        ("tick_exponent", "i4"),
-        ("group", "i4"),  # of the same instrument, currency and multiplier; -1: none
-        ("venue", "i4"),  # index into SlotTable.venues; -1: not known
-        ("instrument", "i4"),  # index into SlotTable.instruments; -1: not known
-        ("definition_version", "u4"),  # 0: not known to the registries
-        ("quote_flags", "u4"),
         ("quote_source_id", "u4"),
-        ("asset_class", "u1"),  # AssetClass; 0: not known
-        ("known", "u1"),  # 1: the registries know it
-        ("listing_status", "u1"),  # ListingStatus of the registry; 0: not known
-        ("trading_state", "u1"),  # TradingState of the last event; 0: none
-        ("venue_status", "u1"),  # VenueStatus of the registry; 0: not known
+        ("bid_price", "i8"),
+        ("ask_price", "i8"),
+        ("quote_venue_time_ns", "i8"),
         ("watched", "u1"),  # 1: a synthetic depends on it
         ("has_trade", "u1"),  # 1: SlotTable.trades holds its last trade
         ("has_status", "u1"),  # 1: SlotTable.statuses holds its last status
+        ("asset_class", "u1"),  # AssetClass; 0: not known
+        ("venue", "i4"),  # index into SlotTable.venues; -1: not known
+        ("instrument", "i4"),  # index into SlotTable.instruments; -1: not known
+        ("trade", "f8"),  # last trade price; NaN: none yet
+        ("trade_time_ns", "i8"),  # relay_in_ns of the last trade
+        ("batch", "i8"),  # the last batch that reported this slot as touched
     ],
     align=True,
 )
@@ -53,28 +55,27 @@ SLOT: Final = np.dtype(
 
 GROUP: Final = np.dtype(
     [
-        ("instrument_key", "u8"),
-        ("opportunity_id", "u8"),
-        ("trigger_sequence", "u8"),
-        ("discovered_ns", "i8"),
+        ("start", "i4"),  # of its run in the members array
+        ("count", "i4"),
+        ("open_index", "i4"),  # place in the list of open groups; -1: no opportunity is open
+        ("provenance", "u4"),
+        ("buy", "i4"),
+        ("sell", "i4"),
         ("expires_ns", "i8"),
         ("buy_price", "i8"),
         ("sell_price", "i8"),
         ("size", "i8"),
+        ("buy_price_exponent", "i4"),
+        ("sell_price_exponent", "i4"),
+        ("size_exponent", "i4"),
+        ("capacity", "i4"),
         ("gross_bps", "f8"),
         ("net_bps", "f8"),
         ("capital", "f8"),
         ("multiplier", "f8"),  # units of the instrument one unit of size stands for
-        ("start", "i4"),  # of its run in the members array
-        ("count", "i4"),
-        ("capacity", "i4"),
-        ("open_index", "i4"),  # place in the list of open groups; -1: no opportunity is open
-        ("buy", "i4"),
-        ("sell", "i4"),
-        ("buy_price_exponent", "i4"),
-        ("sell_price_exponent", "i4"),
-        ("size_exponent", "i4"),
-        ("provenance", "u4"),
+        ("instrument_key", "u8"),
+        ("opportunity_id", "u8"),
+        ("discovered_ns", "i8"),
     ],
     align=True,
 )
