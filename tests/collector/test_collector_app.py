@@ -1,0 +1,160 @@
+"""The collector as a service: from its settings to rows on the relay's socket, and its own RPCs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from alphapulse.api.collector.v1 import collector_service_pb2 as pb
+from alphapulse.api.collector.v1 import collector_service_pb2_grpc
+from alphapulse.client import from_rpc_error, open_channel
+from alphapulse.domain.errors import ConfigurationError, InvalidArgument, NotFound, PageTokenInvalid
+from alphapulse.domain.provenance import RecordFlag
+from alphapulse.runtime import load, serve_in_background
+from collector_service.app import CollectorApplication
+from collector_service.config import CollectorConfig
+from collector_service.sources import SOURCES
+
+NAMES = sorted(SOURCES)
+
+
+@asynccontextmanager
+async def collector(**variables: str) -> AsyncIterator[tuple[Any, CollectorRegistry]]:
+    """A stub of a running collector with these settings, and its metrics."""
+    config = load(CollectorConfig, {"METRICS_PORT": "off", "DRAIN_SECONDS": "1", **variables})
+    registry = CollectorRegistry()
+    app = CollectorApplication(config, registry)
+    async with serve_in_background(app, config, registry=registry) as handle, open_channel(handle.address) as channel:
+        yield collector_service_pb2_grpc.CollectorServiceStub(channel), registry
+
+
+async def sources_when(stub: Any, condition: Callable[[dict[str, pb.Source]], bool]) -> dict[str, pb.Source]:
+    async with asyncio.timeout(30):
+        while True:
+            answer = await stub.ListSources(pb.ListSourcesRequest())
+            found = {source.name: source for source in answer.sources}
+            if condition(found):
+                return found
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.recordings
+async def test_recordings_reach_the_relay_whole(small_relay: Any, recordings_dir: Path) -> None:
+    async with collector(
+        TRANSPORT="replay", RECORDINGS=str(recordings_dir), REPLAY_SPEED="0", RELAY_INGRESS_SOCKET=str(small_relay.path)
+    ) as (stub, _):
+        found = await sources_when(
+            stub, lambda all_: all(one.state == pb.SOURCE_STATE_FINISHED for one in all_.values())
+        )
+    expected = json.loads((recordings_dir / "expected.json").read_text())
+    for hello in small_relay.hellos:
+        source, slot = hello.source, hello.slot
+        got: Counter[int] = Counter()
+        for at, kind, _, rows in small_relay.frames:
+            if at == slot:
+                got[kind] += len(rows)
+        assert (got[1], got[2]) == (expected[source]["trades"], expected[source]["ticker"])
+        assert dict(found[source].events) == dict(got)
+        assert sorted(small_relay.sequences(slot)) == list(range(1, sum(got.values()) + 1))
+        assert not found[source].rejects
+        assert found[source].book_resyncs == 0
+        assert found[source].listings == {"BINANCE": 1695, "COINBASE": 162, "KRAKEN": 304}[source]
+    assert sorted(hello.source for hello in small_relay.hellos) == NAMES
+    assert not small_relay.gaps
+
+
+async def test_a_relay_that_restarts_is_told_the_books_anew(small_relay: Any) -> None:
+    async with collector(SOURCES="KRAKEN", SYMBOLS="BTC/USDT", RELAY_INGRESS_SOCKET=str(small_relay.path)):
+        await small_relay.until(lambda: small_relay.count() > 100)
+        await small_relay.stop()
+        small_relay.frames.clear()
+        await small_relay.start()
+        # What waited meanwhile is not lost; behind it the book comes whole.
+        await small_relay.until(
+            lambda: any(
+                (rows["flags"] & RecordFlag.SNAPSHOT_BEGIN).any()
+                for _, kind, _, rows in small_relay.frames
+                if kind == 3
+            )
+        )
+        assert small_relay.frames[0][2] == 1
+        assert "RELAY_RESTARTED" in {gap.reason for gap in small_relay.gaps}
+
+
+async def test_sources_are_listed_started_and_stopped() -> None:
+    async with collector(SOURCES="BINANCE") as (stub, registry):
+        found = await sources_when(stub, lambda all_: all_["BINANCE"].state == pb.SOURCE_STATE_RUNNING)
+        assert sorted(found) == NAMES
+        assert found["KRAKEN"].state == pb.SOURCE_STATE_STOPPED
+        assert found["KRAKEN"].book_machine == "checksum"
+        assert found["BINANCE"].transport == pb.TRANSPORT_KIND_SIMULATED
+        dry = pb.StartSourceRequest(name="KRAKEN")
+        dry.write.validate_only = True
+        await stub.StartSource(dry)
+        assert (await sources_when(stub, lambda _: True))["KRAKEN"].state == pb.SOURCE_STATE_STOPPED
+        for _ in range(2):
+            await stub.StartSource(pb.StartSourceRequest(name="KRAKEN", transport=pb.TRANSPORT_KIND_SIMULATED))
+        found = await sources_when(stub, lambda all_: all_["KRAKEN"].events.get(1, 0) > 5)
+        text = generate_latest(registry).decode()
+        assert 'collector_events_total{source="KRAKEN",type="Trade"}' in text
+        assert 'collector_source_state{source="KRAKEN"} 4.0' in text
+        for _ in range(2):
+            answer = await stub.StopSource(pb.StopSourceRequest(name="KRAKEN"))
+            assert answer.source.state == pb.SOURCE_STATE_STOPPED
+        assert answer.source.frames > 0
+
+
+async def test_pages_of_sources() -> None:
+    async with collector(SOURCES="BINANCE") as (stub, _):
+        names, token = [], ""
+        while True:
+            page = await stub.ListSources(pb.ListSourcesRequest(page_size=2, page_token=token))
+            names += [source.name for source in page.sources]
+            token = page.next_page_token
+            if not token:
+                break
+        assert names == NAMES
+
+
+@pytest.mark.parametrize(
+    ("method", "request_", "error"),
+    [
+        ("StartSource", pb.StartSourceRequest(name="NYSE"), NotFound),
+        ("StopSource", pb.StopSourceRequest(name=""), NotFound),
+        ("StartSource", pb.StartSourceRequest(name="KRAKEN", transport=9), InvalidArgument),
+        ("StartSource", pb.StartSourceRequest(name="KRAKEN", transport=pb.TRANSPORT_KIND_REPLAY), ConfigurationError),
+        ("ListSources", pb.ListSourcesRequest(page_token="elsewhere"), PageTokenInvalid),
+        ("ListSources", pb.ListSourcesRequest(page_size=-1), InvalidArgument),
+    ],
+)
+async def test_bad_requests_are_clear_errors(method: str, request_: Any, error: type[Exception]) -> None:
+    async with collector(SOURCES="BINANCE") as (stub, _):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await getattr(stub, method)(request_)
+        assert isinstance(from_rpc_error(caught.value), error)
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"SOURCES": "NYSE"}, "SOURCES"),
+        ({"TRANSPORT": "carrier pigeon"}, "TRANSPORT"),
+        ({"SIMULATION_RATE": "0"}, "SIMULATION_RATE"),
+        ({"TRANSPORT": "replay"}, "RECORDINGS"),
+        ({"TRANSPORT": "replay", "RECORDINGS": os.devnull}, "RECORDINGS"),
+    ],
+)
+def test_a_bad_setting_is_named(variables: dict[str, str], named: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        CollectorApplication(load(CollectorConfig, variables), CollectorRegistry())
+    assert caught.value.metadata["variable"] == named
