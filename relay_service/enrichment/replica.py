@@ -208,6 +208,8 @@ class EnrichmentReplica:
 
     async def wait_revision(self, token: RevisionToken, timeout: float) -> bool:
         """Wait until a revision has been applied; False when it is not within `timeout` seconds."""
+        if self.revision.covers(token):
+            return True
         try:
             await asyncio.wait_for(self._gate.wait(token), timeout)
         except TimeoutError:
