@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final, Self
@@ -28,6 +28,7 @@ MAX_WAITING_ROWS: Final = 200_000
 _ROOM_ROWS: Final = 20_000
 """A source that can wait does so while more than this is under way."""
 _MAX_GAPS: Final = 1_024
+_MAX_TOKENS: Final = 16
 _READ_SIZE: Final = 64 << 10
 _WELCOME_SECONDS: Final = 10.0
 _log = structlog.stdlib.get_logger(__name__)
@@ -131,7 +132,8 @@ class RelayLink:
         """Slots the relay has answered."""
         self._greeting: set[int] = set()
         """Slots whose hello was sent on this connection."""
-        self._last_token = ""
+        self._tokens: deque[str] = deque(maxlen=_MAX_TOKENS)
+        """The revisions that sources registered at: what a relay has to know before it takes events."""
         self._barriers: list[str] = []
         self._barrier_answers: dict[str, asyncio.Future[bool]] = {}
         self.connections = 0
@@ -175,7 +177,8 @@ class RelayLink:
         if answer is None:
             answer = self._barrier_answers[revision_token] = asyncio.get_running_loop().create_future()
         self._barriers.append(revision_token)
-        self._last_token = revision_token
+        if revision_token not in self._tokens:
+            self._tokens.append(revision_token)
         self.wake()
         try:
             async with asyncio.timeout(timeout):
@@ -238,7 +241,7 @@ class RelayLink:
         self._backoff.reset()
         self._greeted.set()
         # The relay may be another one now: it takes no event before it knows what this one is about.
-        self._barriers = [self._last_token] if self._last_token else []
+        self._barriers = list(self._tokens)
         if self.connections > 1:
             for port in self._ports:
                 port.lost = True
