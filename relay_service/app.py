@@ -27,8 +27,6 @@ from relay_service.metrics import RelayMetrics
 from relay_service.servicer import RelayServicer, relay_service
 
 _log = structlog.stdlib.get_logger(__name__)
-_FEED_SECONDS: Final = 5.0
-"""How long the start waits for the registries before events are taken without them."""
 _FLUSH_SHARE: Final = 0.8
 """Share of DRAIN_SECONDS that subscribers get to take what waits for them."""
 
@@ -57,7 +55,7 @@ class RelayApplication:
         return "relay"
 
     async def start(self) -> Sequence[GrpcService]:
-        """Compile, learn the registries for at most five seconds, then listen."""
+        """Compile, learn the registries for a while at most, then listen."""
         self.core.warm_up()
         warm_up()
         async with AsyncExitStack() as stack:
@@ -83,12 +81,12 @@ class RelayApplication:
         )
         feed = await stack.enter_async_context(RegistryFeed(self.core.replica, addresses))
         try:
-            async with asyncio.timeout(_FEED_SECONDS):
+            async with asyncio.timeout(config.registry_wait_seconds):
                 await feed.complete.wait()
         except TimeoutError:
             _log.warning(
                 "the registries have not been learned yet: events are taken and marked until they are",
-                waited_seconds=_FEED_SECONDS,
+                waited_seconds=config.registry_wait_seconds,
                 instrument=addresses.instrument,
                 venue=addresses.venue,
                 synthetic=addresses.synthetic,

@@ -36,6 +36,9 @@ class RelayConfig(ServerConfig):
     synthetic_registry_address: str = setting("SYNTHETIC_REGISTRY_ADDRESS", default="127.0.0.1:50053", rule="host:port")
     """Synthetic registry whose formulas are evaluated."""
 
+    registry_wait_seconds: float = setting("RELAY_REGISTRY_WAIT_SECONDS", default=5.0, ge=0, le=3600)
+    """Seconds the start waits for the registries; then events are taken, and marked unknown until they are learned."""
+
     # ruff takes a setting with a path for a shared mutable default: it is a dataclass field.
     ingress_socket: Path = setting("RELAY_INGRESS_SOCKET", default=_INGRESS)  # noqa: RUF009
     """Unix socket that collectors on this machine write to; made at the start with its folder, removed at the end."""

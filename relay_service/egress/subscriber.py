@@ -51,12 +51,16 @@ class Subscriber:
 
     def accept(self, subscription: Subscription, selected: Selected) -> None:
         """Rows that pass a subscription's filter: queued, conflated, or declared as a gap."""
-        picked = subscription.picked(selected)
+        picked = selected if subscription.takes_all else subscription.picked(selected)
         if picked is None:
             return
-        for piece in picked.parts(subscription.piece_bytes):
-            self._accept_piece(subscription, piece)
-        self._warn(subscription)
+        if len(picked.data) <= subscription.piece_bytes:
+            self._accept_piece(subscription, picked)
+        else:
+            for piece in picked.parts(subscription.piece_bytes):
+                self._accept_piece(subscription, piece)
+        if self.queue.queued > subscription.warn_bytes and not self._warned:
+            self._warn(subscription)
 
     def _accept_piece(self, subscription: Subscription, piece: Selected) -> None:
         cost = len(piece.data) + PART_COST
@@ -114,9 +118,7 @@ class Subscriber:
 
     def _warn(self, subscription: Subscription) -> None:
         queued, bound = subscription.pressure
-        if queued <= bound // 2:
-            return
-        if not self._warned:
+        if queued > bound // 2:
             self._warned = True
             self.queue.push_urgent(convert.lagging(queued, bound))
 

@@ -49,6 +49,13 @@ class Subscription:
         self._bound = contract.max_queue_bytes if isinstance(contract, Stream) else 0
         self._conflater = Conflater() if isinstance(contract, Latest) else None
         self._sampler = Sampler(contract.every) if isinstance(contract, Sample) else None
+        self.takes_all = self._sampler is None
+        """Whether every row that passes the filter is queued, conflated or declared."""
+        bound = min(self.queue.bound, self._bound or self.queue.bound)
+        self.piece_bytes = min(MAX_BATCH_BYTES, bound // 4)
+        """Rows are queued in pieces of at most so many bytes."""
+        self.warn_bytes = bound // 2
+        """More than this in the queue may call for a notice."""
 
     @property
     def interval_ms(self) -> int:
@@ -100,12 +107,6 @@ class Subscription:
     def pressure(self) -> tuple[int, int]:
         """(bytes that wait, the bound they count against): of the subscription where it has a bound of its own, else of the subscriber."""
         return (self.queued, self._bound) if self._bound else (self.queue.queued, self.queue.bound)
-
-    @property
-    def piece_bytes(self) -> int:
-        """Rows are queued in pieces of at most so many bytes."""
-        bound = min(self.queue.bound, self._bound or self.queue.bound)
-        return min(MAX_BATCH_BYTES, bound // 4)
 
     def put(self, piece: Selected) -> None:
         """Queue rows that fit."""
