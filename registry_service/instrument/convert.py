@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from enum import IntEnum
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -39,6 +39,16 @@ _PLACEHOLDER: Final = domain.IdentifierAssertion(Scheme.OWN, "-")
 """Stands where an assertion cannot be read, so that the others keep their numbers; its violation refuses the whole."""
 
 
+_MEMBERS: Final[dict[type[IntEnum], dict[int, IntEnum]]] = {
+    kind: {int(member): member for member in kind}
+    for kind in (
+        *(AssetClass, Level, domain.CurrencyKind, domain.ExerciseStyle, domain.InstrumentStatus),
+        *(domain.ListingStatus, domain.OptionRight),
+    )
+}
+_SCHEMES: Final = {int(scheme): (scheme, identifier_type(scheme)) for scheme in Scheme}
+
+
 class Findings:
     """Violations met while reading a message."""
 
@@ -55,11 +65,11 @@ class Findings:
         """The member; `absent` for 0, a violation for a number without a member."""
         if number == 0:
             return absent
-        try:
-            return kind(number)
-        except ValueError:
+        known: Any = _MEMBERS[kind].get(number)
+        if known is None:
             self.add(field, number, "enum-unknown", f"{number} is no {kind.__name__} this registry knows")
             return absent
+        return cast(_E, known)
 
     def id(self, text: str, field: str) -> InstrumentId | None:
         """An instrument id; None where it is absent or wrong."""
@@ -133,7 +143,7 @@ def instrument_of(message: wire.Instrument, path: str, findings: Findings) -> do
     count = len(message.identifiers)
     if count > MAX_IDENTIFIERS:
         findings.add(f"{path}.identifiers", count, "too-many", f"at most {MAX_IDENTIFIERS} identifiers, got {count}")
-    successors = (findings.id(text, f"{path}.successor_ids[{at}]") for at, text in enumerate(message.successor_ids))
+    successors = [findings.id(text, f"{path}.successor_ids[{at}]") for at, text in enumerate(message.successor_ids)]
     return domain.Instrument(
         asset_class=findings.enum(AssetClass, message.asset_class, f"{path}.asset_class"),
         name=message.name,
@@ -162,8 +172,8 @@ def listing_of(message: wire.Listing, path: str, findings: Findings) -> domain.L
         fees=_fees(message.fees, f"{path}.fees", findings) if has_fees else None,
         primary=message.primary,
         source=message.source,
-        valid_from=findings.time(message, "valid_from", path),
-        valid_to=findings.time(message, "valid_to", path),
+        valid_from=findings.time(message, "valid_from", path) if message.HasField("valid_from") else None,
+        valid_to=findings.time(message, "valid_to", path) if message.HasField("valid_to") else None,
     )
 
 
@@ -175,24 +185,24 @@ def violation_message(violation: FieldViolation) -> common.ItemViolation:
 
 
 def _assertion(one: wire.IdentifierAssertion, path: str, at: int, findings: Findings) -> domain.IdentifierAssertion:
-    try:
-        scheme = Scheme(one.scheme)
-    except ValueError:
-        where = f"{path}.identifiers[{at}].scheme"
-        findings.add(where, one.scheme, "scheme-unknown", "the naming system is missing or unknown")
-        return _PLACEHOLDER
-    venue = one.venue
+    known = _SCHEMES.get(one.scheme)
     where = f"{path}.identifiers[{at}]"
-    try:
-        value = identifier_type(scheme).canonical(one.value)
-    except InvalidArgument:
-        value = one.value  # the validation of the whole says what is wrong with it
+    if known is None:
+        findings.add(f"{where}.scheme", one.scheme, "scheme-unknown", "the naming system is missing or unknown")
+        return _PLACEHOLDER
+    scheme, kind = known
+    value, venue, level = one.value, one.venue, one.level
+    if len(value) > kind.max_length or kind.normalised(value) != value:
+        try:
+            value = kind.canonical(value)
+        except InvalidArgument:
+            value = one.value  # the validation of the whole says what is wrong with it
     return domain.IdentifierAssertion(
         scheme=scheme,
         value=value,
-        level=findings.enum(Level, one.level, f"{where}.level") or usual_level(scheme, venue),
-        valid_from=findings.time(one, "valid_from", where),
-        valid_to=findings.time(one, "valid_to", where),
+        level=(findings.enum(Level, level, f"{where}.level") if level else None) or usual_level(scheme, venue),
+        valid_from=findings.time(one, "valid_from", where) if one.HasField("valid_from") else None,
+        valid_to=findings.time(one, "valid_to", where) if one.HasField("valid_to") else None,
         source=one.source,
         venue=venue,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from alphapulse.domain import instruments as domain
 from alphapulse.domain.errors import FieldViolation, InvalidArgument
@@ -15,6 +16,8 @@ from registry_service.instrument.convert import Findings, instrument_of, listing
 from registry_service.instrument.keys import SHARED, VENUE_SCOPED, truth_key
 from registry_service.instrument.rules import MAX_LISTINGS, Reference, references_of, violations_of
 from registry_service.storage.model import IdentifierKey
+
+_SYMBOL: Final = int(Scheme.EXCHANGE_SYMBOL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +44,14 @@ class Draft:
     text: str = ""
     """The identity text."""
     id: InstrumentId | None = None
+    hex: str = ""
+    """The minted id's text."""
     listing_ids: tuple[ListingId, ...] = ()
     """The listings' ids, as long as nothing collides."""
     claims: tuple[Claim, ...] = ()
     references: Sequence[Reference] = ()
-
-    @property
-    def hex(self) -> str:
-        """The minted id's text."""
-        return self.id.hex if self.id is not None else ""
+    symbols: tuple[IdentifierKey, ...] = ()
+    """Under which the listings' own symbols are asserted."""
 
 
 class Minter:
@@ -81,6 +83,8 @@ def prepare(message: wire.Instrument, listings: Sequence[wire.Listing], minter: 
         draft.violations = [one.under("instrument") for one in error.violations]
         return draft
     draft.id = minter.instrument(draft.text)
+    draft.hex = draft.id.hex
+    draft.symbols = tuple([listing_key_of(one.venue, one.symbol) for one in read])
     draft.listing_ids = tuple([minter.listing(one.venue, one.symbol, draft.id) for one in read])
     draft.violations = _wrong_owner(draft)
     draft.references = references_of(instrument)
@@ -91,7 +95,7 @@ def prepare(message: wire.Instrument, listings: Sequence[wire.Listing], minter: 
 
 def listing_key_of(venue: str, symbol: str) -> IdentifierKey:
     """Under which the listing's own symbol is asserted."""
-    return IdentifierKey(int(Scheme.EXCHANGE_SYMBOL), symbol, venue)
+    return IdentifierKey(_SYMBOL, symbol, venue)
 
 
 def signed(key: int) -> int:

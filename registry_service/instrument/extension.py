@@ -34,14 +34,13 @@ async def extend(step: Step, entity: Entity) -> None:
 async def _new_claims(step: Step, held: wire.Instrument, targets: list[str]) -> list[Claim]:
     """The claims the instrument does not bear yet and nobody contests."""
     contested = step.contested()
-    symbols = {listing_key_of(one.venue, one.symbol) for one in step.draft.listings}
     known = [assertion_of(one) for one in held.identifiers]
     found = []
     for at, claim in enumerate(step.draft.claims):
         one = claim.assertion
         if at in contested:
             await step.contested_claim(at, contested[at])
-        elif claim.key in symbols or step.holdings.bears(claim.key, step.id, one.valid_from, one.valid_to):
+        elif claim.key in step.draft.symbols or step.holdings.bears(claim.key, step.id, one.valid_from, one.valid_to):
             continue
         elif why := derived_mismatch(known, one):
             identifier = step.draft.message.identifiers[at]

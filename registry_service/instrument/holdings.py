@@ -9,7 +9,7 @@ from typing import Final
 from alphapulse.domain.asset_class import AssetClass
 from alphapulse.domain.identifiers import Level, Scheme
 from registry_service.instrument.convert import stamp, wire
-from registry_service.instrument.drafts import Draft, listing_key_of, signed
+from registry_service.instrument.drafts import Draft, signed
 from registry_service.instrument.facets import expiry_of, instrument_facets, listing_facets
 from registry_service.instrument.keys import entry_key, entry_keys, name_keys
 from registry_service.instrument.rules import overlap
@@ -50,7 +50,7 @@ class Holdings:
         self.instruments.update(await self.session.get(EntityKind.INSTRUMENT, list(ids)))
         await self._load_listings(list(listing_keys))
         names = {claim.key for draft in drafts for claim in draft.claims}
-        names.update(listing_key_of(one.venue, one.symbol) for draft in drafts for one in draft.listings)
+        names.update(key for draft in drafts for key in draft.symbols)
         for key, rows in (await self.session.identifiers(list(names))).items():
             self.names[key] = list(rows)
         known = [draft.hex for draft in drafts if draft.hex in self.instruments]
@@ -94,6 +94,8 @@ class Holdings:
         self, key: IdentifierKey, but: str, start: datetime | None, end: datetime | None
     ) -> list[IdentifierRow]:
         """Assertions of other instruments that overlap a span."""
+        if not self.names.get(key):
+            return []
         return [
             row
             for row in self.names.get(key, ())
@@ -102,6 +104,8 @@ class Holdings:
 
     def bears(self, key: IdentifierKey, who: str, start: datetime | None, end: datetime | None) -> bool:
         """Whether this instrument is known to bear the name in that span."""
+        if not self.names.get(key):
+            return False
         return any(
             row.instrument_id == who and overlap(row.valid_from, row.valid_to, start, end)
             for row in self.names.get(key, ())
@@ -109,6 +113,8 @@ class Holdings:
 
     def ended(self, key: IdentifierKey, but: str) -> list[datetime]:
         """When others ceased to bear a name, where all of them did."""
+        if not self.names.get(key):
+            return []
         others = [row for row in self.names.get(key, ()) if row.instrument_id != but]
         ends = [row.valid_to for row in others if row.valid_to is not None and row.valid_to <= self.now]
         return ends if len(ends) == len(others) else []

@@ -40,11 +40,11 @@ class Step:
     draft: Draft
     identity: InstrumentId
     result: Registered
+    id: str = ""
+    """The id the entry has, salted or not, as text."""
 
-    @property
-    def id(self) -> str:
-        """The id the entry has, salted or not."""
-        return self.identity.hex
+    def __post_init__(self) -> None:
+        self.id = self.identity.hex
 
     async def find_listing(self, at: int) -> tuple[ListingId, Entity | None, str]:
         """The id of a listing of the entry, what is registered under it, and the listing it collided with."""
@@ -70,14 +70,13 @@ class Step:
     async def name_listing(self, at: int, listing_id: ListingId, collided: str) -> wire.Listing | None:
         """The message of a new listing; None where another instrument's listing bears its symbol: a case is open."""
         one = self.draft.listings[at]
-        key = listing_key_of(one.venue, one.symbol)
+        key = self.draft.symbols[at]
         start = span_start(one.valid_from, self.holdings.ended(key, self.id))
         rows = self.holdings.holders(key, self.id, start, one.valid_to)
         if rows:
             await self.contested_listing(at, rows)
             return None
-        message = wire.Listing()
-        message.CopyFrom(self.draft.listing_messages[at])
+        message = self.draft.listing_messages[at]
         message.listing_id, message.listing_key, message.instrument_id = listing_id.hex, listing_id.key, self.id
         message.status = one.status.value  # type: ignore[assignment]
         message.definition_version = 1
@@ -96,7 +95,8 @@ class Step:
         end = moment(listing.valid_to) if listing.HasField("valid_to") else None
         start = span_start(start, self.holdings.ended(key, self.id))
         revision = self.holdings.put_listing(listing, ChangeKind.CREATED, owner)
-        self.holdings.assert_name(self.holdings.symbol_row(listing, revision, start, end), key)
+        if start is None or end is None or start < end:
+            self.holdings.assert_name(self.holdings.symbol_row(listing, revision, start, end), key)
 
     def contested(self) -> dict[int, list[IdentifierRow]]:
         """The claims that others hold at the same time, by their number."""
@@ -117,11 +117,10 @@ class Step:
 
     def assert_claims(self, claims: Sequence[Claim], targets: Sequence[str], revision: int) -> None:
         """Stages the assertions the instrument does not have yet."""
-        symbols = {listing_key_of(one.venue, one.symbol) for one in self.draft.listings}
         for claim, target in zip(claims, targets, strict=True):
             one, key = claim.assertion, claim.key
             start = self.start_of(claim)
-            if key in symbols or self.holdings.bears(key, self.id, start, one.valid_to):
+            if key in self.draft.symbols or self.holdings.bears(key, self.id, start, one.valid_to):
                 continue  # the listing itself asserts its symbol; a name sent twice is one name
             row = IdentifierRow(
                 scheme=key.scheme,
@@ -136,7 +135,8 @@ class Step:
                 source=one.source or self.draft.message.source,
                 recorded_revision=revision,
             )
-            self.holdings.assert_name(row, key)
+            if start is None or one.valid_to is None or start < one.valid_to:
+                self.holdings.assert_name(row, key)
 
     def target_of(self, claim: Claim, listings: Sequence[str]) -> str:
         """What a claim names: a listing of the entry that was entered, or the instrument."""

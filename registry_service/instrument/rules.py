@@ -31,6 +31,8 @@ _ALLOWED: Final[dict[str, frozenset[AssetClass]]] = {
 _REFERRING: Final = {
     kind: tuple(name for name in kind.__slots__ if name in _ALLOWED) for kind in domain.DETAILS_OF.values()
 }
+_DERIVED: Final = frozenset({Scheme.CUSIP, Scheme.SEDOL})
+"""The schemes whose names an ISIN can hold."""
 _FIAT_ALONE: Final = frozenset({AssetClass.CURRENCY})
 
 
@@ -49,7 +51,8 @@ def violations_of(
     """Everything that is wrong with an entry by itself; what `findings` met while reading it stands first."""
     found = findings.found
     found.extend(_without(found, validate_instrument(instrument)))
-    found.extend(_derived(instrument.identifiers))
+    if not found:
+        found.extend(_derived(instrument.identifiers))  # they have to be identifiers before they can disagree
     if len(listings) > MAX_LISTINGS:
         found.append(_violation("listings", len(listings), "too-many", f"at most {MAX_LISTINGS} listings of an entry"))
     seen: dict[tuple[str, str], int] = {}
@@ -102,24 +105,19 @@ def refusal(violations: Sequence[FieldViolation]) -> AlphaPulseError:
 
 
 def derived_mismatch(held: Iterable[domain.IdentifierAssertion], claim: domain.IdentifierAssertion) -> str:
-    """The ISIN (or the name inside it) that contradicts a claim, among what is held; empty where none does."""
+    """The ISIN that contradicts a claim, or is contradicted by it, among what is held; empty where none does."""
     for one in held:
+        isin, other = (one, claim) if one.scheme is Scheme.ISIN else (claim, one)
+        if isin.scheme is not Scheme.ISIN or other.scheme not in _DERIVED or other.level is not Level.INSTRUMENT:
+            continue
+        if isin.value[2 if other.scheme is Scheme.CUSIP else 4 : 11] == other.value:
+            continue
         if not overlap(one.valid_from, one.valid_to, claim.valid_from, claim.valid_to):
             continue
-        isin, other = (one, claim) if one.scheme is Scheme.ISIN else (claim, one)
-        if isin.scheme is not Scheme.ISIN or other.level is not Level.INSTRUMENT:
-            continue
-        if other.scheme is Scheme.CUSIP:
-            inside = Isin.parse(isin.value).cusip()
-        elif other.scheme is Scheme.SEDOL:
-            sedol = Isin.parse(isin.value).sedol()
-            if sedol is not None and sedol.value != other.value:
-                return f"the ISIN {isin.value} holds the SEDOL {sedol.value}"
-            continue
-        else:
-            continue
+        parsed = Isin.parse(isin.value)
+        inside = parsed.cusip() if other.scheme is Scheme.CUSIP else parsed.sedol()
         if inside is not None and inside.value != other.value:
-            return f"the ISIN {isin.value} holds the CUSIP {inside.value}"
+            return f"the ISIN {isin.value} holds the {other.scheme.name} {inside.value}"
     return ""
 
 
@@ -134,17 +132,22 @@ def overlap(
 
 def _derived(identifiers: Sequence[domain.IdentifierAssertion]) -> list[FieldViolation]:
     """A CUSIP or SEDOL that is not the one inside an ISIN of the same entry: one of the two is wrong."""
-    isins = [one for one in identifiers if one.scheme is Scheme.ISIN and Isin.is_valid(one.value)]
+    derived = [(at, one) for at, one in enumerate(identifiers) if one.scheme in _DERIVED]
+    if not derived:
+        return []
+    isins = [one for one in identifiers if one.scheme is Scheme.ISIN]
     found = []
-    for at, one in enumerate(identifiers):
-        if isins and one.scheme in (Scheme.CUSIP, Scheme.SEDOL) and (why := derived_mismatch(isins, one)):
+    for at, one in derived:
+        if why := derived_mismatch(isins, one):
             path = f"instrument.identifiers[{at}].value"
             found.append(_violation(path, one.value, "derived-id-mismatch", why))
     return found
 
 
-def _without(known: Sequence[FieldViolation], more: Iterable[FieldViolation]) -> list[FieldViolation]:
+def _without(known: Sequence[FieldViolation], more: Sequence[FieldViolation]) -> list[FieldViolation]:
     """The violations of fields about which nothing is said yet: a field that cannot be read is not missing, too."""
+    if not more:
+        return []
     fields = {(one.field, one.rule) for one in known}
     named = {one.field for one in known}
     return [

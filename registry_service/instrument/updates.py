@@ -90,7 +90,7 @@ async def _replace_identifiers(
     step = Step(holdings, minter, draft, instrument_id, Registered(service.REGISTRATION_OUTCOME_UNCHANGED))
     message = draft.message
     old = {_name(one): one for one in before.identifiers}
-    symbols = {listing_key_of(one.venue, one.symbol) for one in draft.listings}
+    symbols = set(draft.symbols)
     gone = [one for name, one in old.items() if name not in {_name(new) for new in message.identifiers}]
     closing = [] if not gone else await _rows_of(holdings, gone, step.id, symbols)
     for key, row in closing:
