@@ -68,6 +68,8 @@ class RegistryFeed:
                     self._take(registry, event, applier)
             except AlphaPulseError as error:
                 _log.warning("the %s registry cannot be watched, again in %.0f s: %s", registry, _AGAIN_SECONDS, error)
+            except Exception:  # one message that cannot be applied must not end the news of a registry for good
+                _log.exception("the %s registry said what cannot be applied; again from a snapshot", registry)
             applier.reset()
             await asyncio.sleep(_AGAIN_SECONDS)
 

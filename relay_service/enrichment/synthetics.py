@@ -74,6 +74,7 @@ class SyntheticEngine:
         self._prices = PriceReader(slots)
         self._by_name: dict[str, _Synthetic] = {}
         self._of_slot: dict[int, tuple[_Synthetic, ...]] = {}
+        self._instruments: set[str] = set()
         self._due: set[str] = set()
         self._rows: dict[int, bytes] = {}
         self.updates = 0
@@ -103,12 +104,12 @@ class SyntheticEngine:
 
     def relist(self, instrument_id: str, slot: int) -> None:
         """A listing of an instrument appeared: synthetics over the instrument look at it too."""
-        if self._prices.join(instrument_id, slot):
+        if self._prices.join(instrument_id, slot) and instrument_id in self._instruments:
             self._relink()
 
     def unlist(self, instrument_id: str, slot: int) -> None:
         """A listing left its instrument."""
-        if self._prices.leave(instrument_id, slot):
+        if self._prices.leave(instrument_id, slot) and instrument_id in self._instruments:
             self._relink()
 
     def update(self, touched: Iterable[int], trigger: int, now_ns: int) -> list[tuple[int, bytes]]:
@@ -200,6 +201,7 @@ class SyntheticEngine:
     def _relink(self) -> None:
         """Rebuild what depends on what. Definitions change rarely, prices all the time."""
         of_slot: dict[int, list[_Synthetic]] = {}
+        self._instruments.clear()
         for synthetic in self._by_name.values():
             synthetic.dependents = []
         for synthetic in self._by_name.values():
@@ -208,6 +210,8 @@ class SyntheticEngine:
                     inner = self._by_name.get(component.target)
                     if inner is not None:
                         inner.dependents.append(synthetic)
+                elif component.kind is TargetKind.INSTRUMENT:
+                    self._instruments.add(component.target)
                 for slot in self._prices.slots_of(component):
                     of_slot.setdefault(slot, []).append(synthetic)
         watched = self._slots.table["watched"]
