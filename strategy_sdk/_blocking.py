@@ -47,14 +47,14 @@ class _Bridge:
         """End all calls, close the channels, end the thread."""
         if self._closed:
             return
-        self.wait(self._client.close())
-        self.wait(self._loop.shutdown_asyncgens())
+        self._wait(self._client.close())
+        self._wait(self._loop.shutdown_asyncgens())
         self._closed = True
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
-    def wait(self, work: Coroutine[Any, Any, T]) -> T:
+    def _wait(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of a coroutine on the client's loop."""
         if self._closed:
             work.close()
@@ -66,7 +66,7 @@ class _Bridge:
             future.cancel()  # an interrupted wait does not leave the call behind
             raise
 
-    def walk(self, source: AsyncIterator[T]) -> Iterator[T]:
+    def _walk(self, source: AsyncIterator[T]) -> Iterator[T]:
         """The items of an asynchronous iterator, one at a time."""
 
         async def following() -> T:
@@ -76,11 +76,11 @@ class _Bridge:
             await source.aclose()  # type: ignore[attr-defined]  # every iterator of the client is an async generator
 
         try:
-            while (found := self.wait(following())) is not _END:
+            while (found := self._wait(following())) is not _END:
                 yield found
         finally:
             if not self._closed:
-                self.wait(ending())
+                self._wait(ending())
 
 
 def _call(
@@ -88,7 +88,7 @@ def _call(
 ) -> Callable[Concatenate[_Bridge, P], T]:
     @functools.wraps(method)
     def blocking(self: _Bridge, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self.wait(method(self._client, *args, **kwargs))
+        return self._wait(method(self._client, *args, **kwargs))
 
     return blocking
 
@@ -98,7 +98,7 @@ def _iteration(
 ) -> Callable[Concatenate[_Bridge, P], Iterator[T]]:
     @functools.wraps(method)
     def blocking(self: _Bridge, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
-        return self.walk(method(self._client, *args, **kwargs))
+        return self._walk(method(self._client, *args, **kwargs))
 
     return blocking
 

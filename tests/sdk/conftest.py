@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,7 +20,6 @@ from alphapulse.api.relay.v1 import relay_service_pb2 as relay
 from alphapulse.api.relay.v1 import relay_service_pb2_grpc as relay_grpc
 from alphapulse.client import Backoff
 from alphapulse.records import (
-    LAYOUTS,
     QUOTE,
     FrameDecoder,
     FrameType,
@@ -29,7 +30,7 @@ from alphapulse.records import (
     row_sizes,
     unpack_rows,
 )
-from strategy_sdk import GapPolicy, MarketStream, connect
+from strategy_sdk import Addresses, GapPolicy, MarketStream, connect
 
 Runs = list[tuple[RecordLayout, Rows]]
 
@@ -118,9 +119,7 @@ class FakeRelay(relay_grpc.RelayServiceServicer):
                 self.clients.put_nowait(client)
         elif kind == "remove":
             client.removed.append(request.remove.subscription_id)
-            answer = relay.SubscriptionAcknowledged(
-                subscription_id=request.remove.subscription_id, removed=True
-            )
+            answer = relay.SubscriptionAcknowledged(subscription_id=request.remove.subscription_id, removed=True)
             await client.send(relay.SubscribeResponse(acknowledged=answer))
 
     async def Subscribe(self, requests: Any, context: Any) -> None:
@@ -220,4 +219,116 @@ def _no_environment() -> Iterator[None]:
     os.environ.update(held)
 
 
-ALL_LAYOUTS = list(LAYOUTS.values())
+@dataclass(frozen=True)
+class Platform:
+    """The real services as processes, and where they listen."""
+
+    addresses: Addresses
+    ingress_socket: str
+
+
+def _start(arguments: list[str], variables: dict[str, str], log: Path) -> tuple[subprocess.Popen[str], str]:
+    """A service process and its gRPC address, once it says that it is ready."""
+    environment = {**os.environ, "GRPC_PORT": "0", "METRICS_PORT": "off", "LOG_LEVEL": "warning", **variables}
+    with log.open("w") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *arguments], env=environment, stdout=subprocess.PIPE, stderr=errors, text=True
+        )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("ready"):
+            return process, dict(part.split("=", 1) for part in line.split()[1:])["grpc"]
+    process.wait()
+    pytest.fail(f"{' '.join(arguments)} did not start:\n{log.read_text()}")
+
+
+@pytest.fixture(scope="session")
+def platform(database_maker: Any, redis_url: str) -> Iterator[Platform]:
+    """Three registries and a relay as processes on a database of their own."""
+    database = database_maker.create()
+    processes: list[subprocess.Popen[str]] = []
+    with tempfile.TemporaryDirectory(prefix="ap-sdk-") as folder:
+        stores = {"DATABASE_URL": database, "REDIS_URL": redis_url, "FEED_POLL_SECONDS": "0.02"}
+        found: dict[str, str] = {}
+        try:
+            for name in ("instrument", "venue", "synthetic"):
+                upper = {f"{key.upper()}_REGISTRY_ADDRESS": value for key, value in found.items()}
+                process, found[name] = _start(
+                    ["registry_service", name], {**stores, **upper}, Path(folder) / f"{name}.log"
+                )
+                processes.append(process)
+            sockets = {
+                "RELAY_INGRESS_SOCKET": str(Path(folder) / "in.sock"),
+                "RELAY_EGRESS_SOCKET": str(Path(folder) / "out.sock"),
+            }
+            registries = {f"{key.upper()}_REGISTRY_ADDRESS": value for key, value in found.items()}
+            process, relay_address = _start(["relay_service"], {**sockets, **registries}, Path(folder) / "relay.log")
+            processes.append(process)
+            addresses = Addresses(
+                instrument_registry=found["instrument"],
+                venue_registry=found["venue"],
+                synthetic_registry=found["synthetic"],
+                relay=relay_address,
+                egress_socket=sockets["RELAY_EGRESS_SOCKET"],
+            )
+            yield Platform(addresses, sockets["RELAY_INGRESS_SOCKET"])
+        finally:
+            for process in reversed(processes):
+                process.terminate()
+            for process in processes:
+                process.wait(20)
+                if process.stdout is not None:
+                    process.stdout.close()
+            database_maker.drop(database)
+
+
+class Proxy:
+    """Forwards TCP connections, and cuts them when told to."""
+
+    def __init__(self, target: str) -> None:
+        self._host, _, port = target.rpartition(":")
+        self._port = int(port)
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._server: asyncio.Server | None = None
+        self.address = ""
+
+    async def __aenter__(self) -> Proxy:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.address = f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        self.cut()
+
+    def cut(self) -> None:
+        """End every connection."""
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            far_reader, far_writer = await asyncio.open_connection(self._host, self._port)
+        except OSError:
+            writer.transport.abort()
+            return
+        self._writers |= {writer, far_writer}
+        await asyncio.gather(self._pipe(reader, far_writer), self._pipe(far_reader, writer))
+        self._writers -= {writer, far_writer}
+
+    async def _pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+
+@pytest.fixture
+def proxy_to() -> Callable[[str], Proxy]:
+    """Makes proxies to an address."""
+    return Proxy
