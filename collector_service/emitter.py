@@ -52,12 +52,12 @@ class Emitter:
         self, symbol: str, price: str, size: str, *, trade_id: int = 0, aggressor: int = 0, time_ns: int = 0
     ) -> None:
         """One trade. `aggressor` as in the API: 1 the buyer, 2 the seller, 0 not said."""
-        self._last_trades[symbol] = max(trade_id, self._last_trades.get(symbol, 0))
         key, flags = self._identify(symbol)
         cost, amount = fitted(_positive(price)), fitted(parse_amount(size))
         if cost is None or amount is None:
             flags |= RecordFlag.OVERSIZE
         cost, amount = cost or (0, 0), amount or (0, 0)
+        self._last_trades[symbol] = max(trade_id, self._last_trades.get(symbol, 0))
         self.sink.trade(key, time_ns, flags, cost[0], amount[0], trade_id, cost[1], amount[1], aggressor)
 
     def has_seen_trade(self, symbol: str, trade_id: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from typing import Final
 
 from alphapulse.domain.errors import NotFound
 from collector_service.config import CollectorConfig
@@ -18,7 +19,8 @@ from collector_service.transport.recording import recording_files
 from collector_service.transport.replay import ReplayTransport
 from collector_service.transport.simulated import SimulatedTransport
 
-DEFAULT_PAIRS = frozenset(pair.name for pairs in (COMMON, *PAIRS.values()) for pair in pairs)
+_DRAIN_SECONDS: Final = 1.0
+DEFAULT_PAIRS: Final = frozenset(pair.name for pairs in (COMMON, *PAIRS.values()) for pair in pairs)
 """What is subscribed to at live venues unless SYMBOLS says otherwise."""
 
 
@@ -81,6 +83,8 @@ class Fleet:
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+        if self._link is not None and self._link.connected:
+            await self._link.drain(_DRAIN_SECONDS)
 
     async def stop_all(self) -> None:
         """Stops every source."""

@@ -115,10 +115,9 @@ class VenueServer:
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        start = loop.time()
-        first = self.venue.steps
+        start = loop.time() - self.venue.now_s
         while True:
-            due = first + int((loop.time() - start) * self.venue.steps_per_second)
+            due = self.venue.due(loop.time() - start)
             while self.venue.steps < due:
                 for connection, text in self.venue.step():
                     self._say(connection, (text,))

@@ -16,6 +16,7 @@ from collector_service.simulation.pairs import SimulatedPair
 from collector_service.spec import Channel
 
 _NANOS: Final = 10**9
+_CATCH_UP_SECONDS: Final = 0.5
 _BURST_CHANCE: Final = 0.25
 """How often the pair of a planted dislocation is the one that moves: where something happens, more is said."""
 
@@ -125,6 +126,13 @@ class SimulatedVenue:
         for channel, name in wish.added:
             replies += self.protocol.opening(self._ladders[name], channel, self.now_ns)
         return replies
+
+    def due(self, seconds: float) -> int:
+        """How many steps a venue that has run for so many seconds should have made. One that was held up for long does not make up for
+        it: the market went on without anybody listening."""
+        wanted = int(seconds * self.steps_per_second)
+        self.steps = max(self.steps, wanted - int(_CATCH_UP_SECONDS * self.steps_per_second))
+        return wanted
 
     def step(self) -> list[tuple[int, str]]:
         """One step: (connection, frame) for everybody who subscribed to it."""

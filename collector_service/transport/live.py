@@ -86,7 +86,7 @@ class LiveTransport:
                 await self._converse(number, backoff)
                 reason = "the venue closed the connection"
             except TimeoutError:
-                reason = f"no frame for {self._heartbeat.stale_after_s:g} s"
+                reason = "the connection is as old as the venue allows"
             except aiohttp.WSServerHandshakeError as error:
                 reason = f"refused with status {error.status}"
                 wait = _retry_after(error.headers.get("Retry-After") if error.headers else None)
@@ -117,8 +117,11 @@ class LiveTransport:
 
     async def _read(self, socket: aiohttp.ClientWebSocketResponse, number: int, backoff: Backoff) -> None:
         while True:
-            async with asyncio.timeout(self._heartbeat.stale_after_s):
-                message = await socket.receive()
+            try:
+                async with asyncio.timeout(self._heartbeat.stale_after_s):
+                    message = await socket.receive()
+            except TimeoutError as error:
+                raise ConnectionError(f"no frame for {self._heartbeat.stale_after_s:g} s") from error
             if message.type in _NO_FRAME:
                 return
             if message.type is aiohttp.WSMsgType.TEXT:

@@ -76,12 +76,10 @@ class SimulatedTransport:
     async def _in_time(self) -> AsyncIterator[None]:
         loop = asyncio.get_running_loop()
         # The shared market's clock: venues that start at different moments still tell the same story at the same time.
-        behind = (time.time_ns() - self._venue.market.start_ns) / 1e9
-        self._venue.steps = max(self._venue.steps, int(behind * self._venue.steps_per_second))
-        start, first = loop.time(), self._venue.steps
+        start = loop.time() - (time.time_ns() - self._venue.market.start_ns) / 1e9
         while True:
             yield None
-            due = first + int((loop.time() - start) * self._venue.steps_per_second)
+            due = self._venue.due(loop.time() - start)
             while self._venue.steps < due:
                 self._step()
             await asyncio.sleep(_PACE_SECONDS)

@@ -86,7 +86,7 @@ def damaged(draw: st.DrawFn, sample: object) -> bytes:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_damaged_frames_are_counted_and_never_raise(name: str, data: st.DataObject) -> None:
     session = session_of(name)
