@@ -17,6 +17,8 @@ from collector_service.transport.base import Arrival, ArrivalKind, Fetch, Reques
 
 _QUEUE_FRAMES: Final = 8_192
 """Frames that wait for the decoder; beyond it the sockets are read no further, and TCP slows the venue."""
+_TURN_FRAMES: Final = 16
+"""A queue that is never empty never waits: after so many frames the sender has its turn."""
 _REQUEST_TIMEOUT: Final = aiohttp.ClientTimeout(total=20.0)
 _REQUEST_ATTEMPTS: Final = 3
 _MAX_FRAME: Final = 32 << 20
@@ -69,8 +71,12 @@ class LiveTransport:
         self._outboxes = [asyncio.Queue() for _ in range(connections)]
         self._tasks = [asyncio.create_task(self._keep_connected(number)) for number in range(connections)]
         self._tasks.append(asyncio.create_task(self._answer_fetches()))
+        taken = 0
         while True:
             yield await self._arrived.get()
+            taken += 1
+            if taken % _TURN_FRAMES == 0:
+                await asyncio.sleep(0)
 
     def submit(self, request: Request) -> None:
         if isinstance(request, Fetch):

@@ -8,12 +8,15 @@ from collections import deque
 from collections.abc import AsyncIterator
 from typing import Final, Self
 
+import msgspec
+
 from alphapulse.domain.provenance import Provenance
 from collector_service.simulation.venue import SimulatedVenue
 from collector_service.transport.base import Arrival, ArrivalKind, Fetch, Request, TransportError
 
 _PACE_SECONDS: Final = 0.002
-_TURN_FRAMES: Final = 256
+_TURN_FRAMES: Final = 16
+"""After so many the sender has its turn: rows do not wait for the end of a burst."""
 
 
 class SimulatedTransport:
@@ -53,7 +56,9 @@ class SimulatedTransport:
         async for _ in pace:
             turn = 0
             while self._waiting:
-                yield self._waiting.popleft()
+                arrival = self._waiting.popleft()
+                # It arrives when it is taken, not when the venue said it.
+                yield arrival if self._steps is not None else msgspec.structs.replace(arrival, time_ns=time.time_ns())
                 turn += 1
                 if turn % _TURN_FRAMES == 0:
                     await asyncio.sleep(0)
