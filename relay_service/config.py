@@ -39,11 +39,10 @@ class RelayConfig(ServerConfig):
     registry_wait_seconds: float = setting("RELAY_REGISTRY_WAIT_SECONDS", default=5.0, ge=0, le=3600)
     """Seconds the start waits for the registries; then events are taken, and marked unknown until they are learned."""
 
-    # ruff takes a setting with a path for a shared mutable default: it is a dataclass field.
-    ingress_socket: Path = setting("RELAY_INGRESS_SOCKET", default=_INGRESS)  # noqa: RUF009
+    ingress_socket: Path = setting("RELAY_INGRESS_SOCKET", default=_INGRESS)
     """Unix socket that collectors on this machine write to; made at the start with its folder, removed at the end."""
 
-    egress_socket: Path = setting("RELAY_EGRESS_SOCKET", default=_EGRESS)  # noqa: RUF009
+    egress_socket: Path = setting("RELAY_EGRESS_SOCKET", default=_EGRESS)
     """Unix socket that subscribers on this machine read from; made at the start with its folder, removed at the end."""
 
     queue_bytes: int = setting("RELAY_QUEUE_BYTES", default=64 << 20, ge=1 << 16, le=1 << 40)
