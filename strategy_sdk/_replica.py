@@ -12,12 +12,14 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from alphapulse.api.instrument.v1 import instrument_service_pb2 as instruments_api
+from alphapulse.api.venue.v1 import venue_service_pb2 as venues_api
 from alphapulse.client import Reset, watch_instruments, watch_venues
 from alphapulse.domain.errors import AlphaPulseError, DeadlineExceeded
 from alphapulse.domain.identifiers import Scheme
 from alphapulse.domain.ids import InstrumentId
 from alphapulse.domain.instruments import Instrument, Listing
 from alphapulse.domain.revisions import RevisionToken
+from strategy_sdk._caller import Caller, read_options
 from strategy_sdk._config import Addresses
 from strategy_sdk._filters import InstrumentFilter
 from strategy_sdk._index import Held, InstrumentIndex
@@ -43,6 +45,20 @@ class _Progress:
     complete: bool = False
     revision: int = 0
     heard: float = 0.0
+
+
+class _Present(Caller):
+    """Asks the registries how far they are."""
+
+    async def token(self) -> RevisionToken:
+        """The revision each of them is at now."""
+        latest = read_options("", latest=True)
+        instruments = await self._read(
+            self._instruments.ListInstruments, instruments_api.ListInstrumentsRequest(page_size=1, read=latest)
+        )
+        venues = await self._read(self._venues.ListVenues, venues_api.ListVenuesRequest(page_size=1, read=latest))
+        first, second = (RevisionToken.decode(page.revision_token) for page in (instruments, venues))
+        return RevisionToken(first.instrument, second.venue)
 
 
 class RegistryReplica:
@@ -85,25 +101,32 @@ class RegistryReplica:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def ready(self, timeout: float | None = 30.0) -> None:
-        """Wait until the snapshots are complete. Raises DeadlineExceeded, and what a registry refuses the watch with."""
-        await self._until(lambda: all(one.complete for one in self._progress.values()), timeout, "the first snapshot")
+        """Wait until everything is held that the registries hold now. Raises DeadlineExceeded, and what a registry refuses with."""
+        # The snapshot a registry hands out may be a little older than the registry; the changes since then follow it.
+        try:
+            async with asyncio.timeout(timeout):
+                async with _Present(self._addresses) as present:
+                    wanted = await present.token()
+                await self._until(lambda: self._complete and self._token.covers(wanted))
+        except TimeoutError:
+            raise DeadlineExceeded(f"the replica did not hold what the registries hold within {timeout} s") from None
 
     async def reached(self, revision_token: str, timeout: float | None = 10.0) -> None:
         """Wait until the replica holds a revision, such as that of a write. Raises DeadlineExceeded."""
         token = RevisionToken.decode(revision_token, "revision_token")
         wanted = RevisionToken(token.instrument, token.venue)  # synthetics are not held here
-        await self._until(lambda: self._token.covers(wanted), timeout, f"revision {revision_token}")
-
-    async def _until(self, done: Callable[[], bool], timeout: float | None, what: str) -> None:
         try:
             async with asyncio.timeout(timeout):
-                while not done():
-                    if self._failure is not None:
-                        raise self._failure
-                    self._moved.clear()
-                    await self._moved.wait()
+                await self._until(lambda: self._token.covers(wanted))
         except TimeoutError:
-            raise DeadlineExceeded(f"the replica did not reach {what} within {timeout} s") from None
+            raise DeadlineExceeded(f"the replica did not reach revision {revision_token} within {timeout} s") from None
+
+    async def _until(self, done: Callable[[], bool]) -> None:
+        while not done():
+            if self._failure is not None:
+                raise self._failure
+            self._moved.clear()
+            await self._moved.wait()
 
     # --- look-ups
     def isin(self, isin: str) -> Instrument | None:
@@ -157,6 +180,10 @@ class RegistryReplica:
 
     # --- how fresh
     @property
+    def _complete(self) -> bool:
+        return all(one.complete for one in self._progress.values())
+
+    @property
     def _token(self) -> RevisionToken:
         return RevisionToken(self._progress["instrument"].revision, self._progress["venue"].revision)
 
@@ -169,7 +196,7 @@ class RegistryReplica:
     def age(self) -> float:
         """Seconds since the quieter of the watches was last heard of; infinite before the snapshots are complete. Registries
         send bookmarks while nothing changes."""
-        if not all(one.complete for one in self._progress.values()):
+        if not self._complete:
             return float("inf")
         return time.monotonic() - min(one.heard for one in self._progress.values())
 

@@ -126,18 +126,21 @@ async def test_momentum_follows_a_trend_and_starts_anew_after_a_gap(fake_relay: 
     down = [102.0 - 0.01 * k for k in range(300)]
     rows = moving(calm + up + down)
     rows["collector_time_ns"] = time.time_ns() + np.arange(len(rows)) * 10_000_000
-    async with StrategyRun(strategy, Addresses(relay=fake_relay.address), signals.append) as strategy_run:
+    strategy_run = StrategyRun(
+        strategy,
+        Addresses(relay=fake_relay.address),
+        signals.append,
+        gap_sink=lambda gap: strategy_run.stop() if gap.reason == "END" else None,
+    )
+    async with strategy_run:
         client = await fake_relay.client()
         await client.rows(1, (QUOTE, rows))
         await client.gap(reason="SOURCE_GAP", listing_key=7)
         after = moving(up)
         after["sequence"] += len(rows)
         await client.rows(1 + len(rows), (QUOTE, after))
-        waiting = asyncio.create_task(strategy_run.wait())
-        while strategy_run.stats().stream.events.get(EventType.QUOTE, 0) < len(rows) + len(after):
-            await asyncio.sleep(0)
-        strategy_run.stop()
-        await waiting
+        await client.gap(reason="END")
+        await strategy_run.wait()
     assert [one.direction for one in signals] == [Direction.BUY, Direction.SELL]
     assert all(0 < one.strength <= 1 for one in signals)
 
