@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from alphapulse.domain.errors import InvalidArgument
 from alphapulse.domain.identifiers import Level, Scheme
 from alphapulse.domain.instruments import IdentifierAssertion
+from alphapulse.domain.validation import MAX_IDENTIFIERS
 from registry_service.instrument.convert import moment, service, usual_level, wire
 from registry_service.instrument.drafts import Claim, listing_key_of
 from registry_service.instrument.holdings import Holdings
@@ -17,6 +19,8 @@ async def extend(step: Step, entity: Entity) -> None:
     """Stages what the entry adds to the registered instrument; the outcome says whether it was anything."""
     held = wire.Instrument.FromString(entity.body)
     before = step.holdings.writes
+    if _too_many(step, held):
+        return
     targets = await _listings(step, held)
     claims = await _new_claims(step, held, targets)
     changed = add_missing(held, step.draft.message)
@@ -29,6 +33,23 @@ async def extend(step: Step, entity: Entity) -> None:
     step.result.listing_ids = targets
     if step.result.outcome == service.REGISTRATION_OUTCOME_UNCHANGED and step.holdings.writes != before:
         step.result.outcome = service.REGISTRATION_OUTCOME_EXTENDED
+
+
+def _too_many(step: Step, held: wire.Instrument) -> bool:
+    """Refuses an entry that would take the instrument past the number of identifiers one may bear."""
+    added = [
+        claim
+        for claim in step.draft.claims
+        if not step.holdings.bears(claim.key, step.id, claim.assertion.valid_from, claim.assertion.valid_to)
+    ]
+    count = len(held.identifiers) + len(added)
+    if not added or count <= MAX_IDENTIFIERS:
+        return False
+    rule = f"at most {MAX_IDENTIFIERS} identifiers, {len(held.identifiers)} held and {len(added)} new"
+    step.result.error = InvalidArgument.field("instrument.identifiers", str(count), "too-many", rule)
+    step.result.outcome = service.REGISTRATION_OUTCOME_REFUSED
+    step.result.instrument_id = ""
+    return True
 
 
 async def _new_claims(step: Step, held: wire.Instrument, targets: list[str]) -> list[Claim]:

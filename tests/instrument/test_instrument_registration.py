@@ -306,3 +306,14 @@ async def test_two_replicas_one_truth(start_registry, entries):
     read = common.ReadOptions(at_least_as_fresh=answer.revision_token)
     assert (await two.isin(isin, read=read)).outcome == common.LOOKUP_OUTCOME_RESOLVED
     assert (await two.isin(isin)).outcome == common.LOOKUP_OUTCOME_RESOLVED
+
+
+async def test_identifiers_added_bit_by_bit_are_bounded_too(registry, entries):
+    isin = entries.isin(15)
+    for part in range(2):
+        more = [entries.identifier("OWN", f"own-{n}") for n in range(part * 150, part * 150 + 150)]
+        call = registry.register(entries.equity(isin, identifiers=more))
+        if part == 0:
+            assert (await call).outcome == CREATED
+    error = await registry.refused(call)
+    assert [(one.field, one.rule) for one in error.violations] == [("instrument.identifiers", "too-many")]
