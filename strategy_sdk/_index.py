@@ -63,7 +63,7 @@ class InstrumentIndex:
         self._symbols: dict[tuple[str, str], Held[Listing]] = {}
         self._of: dict[str, dict[int, Held[Listing]]] = {}
         # One holder for all time, as nearly always, is held by itself; else the claims are.
-        self._bearers: dict[int, dict[str, Held[Instrument] | tuple[_Claim, ...]]] = {int(s): {} for s in Scheme}
+        self.bearers: dict[int, dict[str, Held[Instrument] | tuple[_Claim, ...]]] = {int(s): {} for s in Scheme}
 
     def put_instrument(self, message: wire.Instrument) -> None:
         """A new or changed instrument."""
@@ -72,14 +72,14 @@ class InstrumentIndex:
             self._drop_claims(before)
         held = self.instruments[message.instrument_id] = Held(Instrument, message)
         for scheme, value, start, end in _spans(message):
-            bearers = self._bearers.get(scheme)
+            bearers = self.bearers.get(scheme)
             if bearers is not None:
                 claims = (*_claims(bearers.get(value)), _Claim(held, start, end))
                 bearers[value] = _packed(claims)
 
     def _drop_claims(self, held: Held[Instrument]) -> None:
         for scheme, value, _, _ in _spans(held.message):
-            bearers = self._bearers.get(scheme, {})
+            bearers = self.bearers.get(scheme, {})
             left = tuple(claim for claim in _claims(bearers.get(value)) if claim.holder is not held)
             if left:
                 bearers[value] = _packed(left)
@@ -103,7 +103,7 @@ class InstrumentIndex:
 
     def bearer(self, scheme: int, value: str) -> Instrument | None:
         """Who bears an identifier now. Raises AmbiguousIdentifier for several."""
-        held = self._bearers[scheme].get(value)
+        held = self.bearers[scheme].get(value)
         if held is None:
             return None
         if type(held) is Held:

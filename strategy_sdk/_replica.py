@@ -76,7 +76,7 @@ class RegistryReplica:
     def __init__(self, addresses: Addresses | None = None, wanted: InstrumentFilter | None = None) -> None:
         self._addresses = addresses or Addresses.from_environment()
         self._wanted = wanted
-        self._index = InstrumentIndex()
+        self._put_in_place(InstrumentIndex())
         self._venues: dict[str, Held[Venue]] = {}
         self._progress = {"instrument": _Progress(), "venue": _Progress()}
         self._moved = asyncio.Event()
@@ -131,6 +131,10 @@ class RegistryReplica:
     # --- look-ups
     def isin(self, isin: str) -> Instrument | None:
         """Who bears an ISIN, in capitals without spaces, now. Raises AmbiguousIdentifier for several holders."""
+        held = self._isins.get(isin)
+        # The usual case in two steps; everything else where all identifiers are looked up.
+        if type(held) is Held and held.value is not None:
+            return held.value
         return self._index.bearer(_ISIN, isin)
 
     def identifier(self, scheme: Scheme, value: str) -> Instrument | None:
@@ -234,7 +238,7 @@ class RegistryReplica:
                             filling.put_listing(listing)
                 elif kind == "bookmark":
                     if not progress.complete or event.bookmark.snapshot_complete:
-                        self._index = filling
+                        self._put_in_place(filling)
                     self._note(progress, event.bookmark)
                 else:
                     self._apply(filling, event.changes.changes)
@@ -276,6 +280,10 @@ class RegistryReplica:
                         self._tell(change.revision, held)
                         progress.revision = max(progress.revision, change.revision)
                 self._moved.set()
+
+    def _put_in_place(self, index: InstrumentIndex) -> None:
+        self._index = index
+        self._isins = index.bearers[_ISIN]
 
     def _note(self, progress: _Progress, bookmark: Any) -> None:
         progress.revision = max(progress.revision, bookmark.revision)
