@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ import msgspec
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from alphapulse.client import from_rpc_error
@@ -31,6 +33,7 @@ _VARIABLES: Final = {
     "relay": "RELAY_ADDRESS",
     "collector": "COLLECTOR_ADDRESS",
 }
+_PIPE_WIDTH: Final = 2_000
 DEFAULT_DATA_DIR: Final = Path(".alphapulse")
 
 
@@ -50,10 +53,24 @@ class Locator:
             return state.grpc[service]
         return f"{HOST}:{DEFAULT_PORTS[service]}"
 
+    def egress_socket(self) -> str:
+        """Path of the relay's Unix socket for subscribers where there is one now, else empty: gRPC. RELAY_ADDRESS means gRPC."""
+        given = os.environ.get("RELAY_EGRESS_SOCKET", "")
+        if not given and not os.environ.get(_VARIABLES["relay"]):
+            state = read_state(self.data_dir)
+            given = state.egress_socket if state is not None and state.is_running() else ""
+        return given if given and Path(given).is_socket() else ""
+
+
+def _absolute(_context: click.Context, _parameter: click.Parameter, value: Path) -> Path:
+    """The supervisor and the stores are found by their folder's full path."""
+    return value.absolute()
+
 
 data_dir_option = click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),
+    callback=_absolute,
     default=DEFAULT_DATA_DIR,
     envvar="ALPHAPULSE_HOME",
     show_default=True,
@@ -77,6 +94,17 @@ def run(call: Callable[[], Awaitable[T]], where: str) -> T:
         raise ServiceError(error, where) from error
 
 
+def follow(call: Callable[[], Awaitable[None]], where: str) -> None:
+    """Like `run`, for what goes on until somebody ends it: Ctrl-C and a reader that went away (`| head`) are good ends."""
+    try:
+        run(call, where)
+    except KeyboardInterrupt:
+        pass
+    except BrokenPipeError:
+        # Whatever is still buffered would be refused again when Python flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def as_dict(message: Message) -> dict[str, Any]:
     """A message as JSON sees it, with the names of the proto."""
     result: dict[str, Any] = MessageToDict(message, preserving_proto_field_name=True)
@@ -88,14 +116,19 @@ def print_json(value: Any) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
 
 
-def print_json_line(value: Any) -> None:
-    """One line of JSON on standard output."""
-    click.echo(msgspec.json.encode(value))
+def print_json_line(value: Any, err: bool = False) -> None:
+    """One line of JSON on standard output, or on standard error."""
+    click.echo(msgspec.json.encode(value), err=err)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
     """A table for people."""
-    table = Table(*columns, title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")  # an identifier cut short would be of no use
     for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
-    Console().print(table)
+        table.add_row(*("" if cell is None else escape(str(cell)) for cell in row))
+    console = Console()
+    if not console.is_terminal:  # a file or a pipe has no width
+        console = Console(width=_PIPE_WIDTH)
+    console.print(table)

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Final
 
 import click
 
-from alphapulse.domain.errors import AlphaPulseError, InvalidArgument, NotFound, Unavailable
+from alphapulse.domain.errors import (
+    AlphaPulseError,
+    DeadlineExceeded,
+    InvalidArgument,
+    NotFound,
+    PayloadTooLarge,
+    Unavailable,
+)
 
 
 class Exit(IntEnum):
@@ -28,13 +36,16 @@ class Exit(IntEnum):
     """Anything else a service answered."""
 
 
+_SILENCE: Final = (Unavailable, DeadlineExceeded)
+
+
 class ServiceError(click.ClickException):
     """A domain error, shown with every violated rule."""
 
     def __init__(self, error: AlphaPulseError, where: str) -> None:
         lines = [f"{error.message} [{error.reason}]"]
         lines += [f"  {v.field} = {v.value!r}: {v.description} ({v.rule})" for v in error.violations]
-        if isinstance(error, Unavailable):
+        if isinstance(error, _SILENCE):
             lines.append(
                 f"  asked at {where}; alphapulse doctor tells what is missing, alphapulse up starts the platform"
             )
@@ -50,10 +61,10 @@ class ServiceError(click.ClickException):
 
 
 def _exit_of(error: AlphaPulseError) -> Exit:
-    if isinstance(error, InvalidArgument):
+    if isinstance(error, InvalidArgument | PayloadTooLarge):
         return Exit.USAGE
     if isinstance(error, NotFound):
         return Exit.NOT_FOUND
-    if isinstance(error, Unavailable):
+    if isinstance(error, _SILENCE):
         return Exit.UNAVAILABLE
     return Exit.FAILED

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -17,6 +16,7 @@ import click
 from rich.console import Console
 from rich.live import Live
 
+from alphapulse.domain.errors import AlphaPulseError
 from alphapulse_cli.commands.up import seed_addresses
 from alphapulse_cli.demo import summary as summaries
 from alphapulse_cli.demo import view
@@ -25,6 +25,7 @@ from alphapulse_cli.demo.figures import FigureReader, Figures
 from alphapulse_cli.demo.observer import Observer
 from alphapulse_cli.demo.rates import Rates
 from alphapulse_cli.demo.strategy_feed import StrategyFeed
+from alphapulse_cli.interrupt import INTERRUPTED, Interrupt
 from alphapulse_cli.platform import Platform, PlatformError, PlatformOptions
 from alphapulse_cli.platform.plan import Transport
 from alphapulse_cli.seed import seed_all
@@ -106,17 +107,7 @@ class Demo:
 
 
 async def _demo(options: PlatformOptions, seconds: float | None, console: Console) -> dict[str, Any]:
-    stop = asyncio.Event()
-    task = asyncio.current_task()
-    started = False
-
-    def end() -> None:
-        stop.set()
-        if not started and task is not None:
-            task.cancel()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, end)
+    interrupt = Interrupt()
 
     def progress(line: str) -> None:
         console.print(line, highlight=False)
@@ -133,8 +124,8 @@ async def _demo(options: PlatformOptions, seconds: float | None, console: Consol
         async with Observer(platform.addresses) as observer:
             await platform.start_collector()
             platform.mark_ready()
-            started = True
-            return await Demo(platform, observer, console, seconds).run(stop)
+            interrupt.ready()
+            return await Demo(platform, observer, console, seconds).run(interrupt.asked)
 
 
 async def _until_listening(platform: Platform, seconds: float = 30.0) -> None:
@@ -196,26 +187,58 @@ def command(
     strategy: str,
 ) -> None:
     """Run the whole platform: stores, registries, relay, three sources, a momentum strategy; show it live, then sum it up."""
+    _check_strategy(strategy)
+    if target is not None:
+        _check_target(target)
     console = Console()
-    folder = data_dir.absolute() if data_dir else Path(tempfile.mkdtemp(prefix="alphapulse-demo-"))
-    folder.chmod(0o711) if data_dir is None else None
-    options = PlatformOptions(
-        data_dir=folder,
-        free_ports=True,
-        transport="replay" if recordings else source,
-        recordings=recordings.absolute() if recordings else None,
-        replay_speed=speed,
-        seed=seed_number,
-        strategy=strategy,
-    )
-    try:
-        result = asyncio.run(_demo(options, seconds, console))
-    except asyncio.CancelledError:
-        click.echo("stopped before it was ready", err=True)
-        sys.exit(130)
-    finally:
-        if data_dir is None:
-            shutil.rmtree(folder, ignore_errors=True)
+    with _folder(data_dir) as folder:
+        options = PlatformOptions(
+            data_dir=folder,
+            free_ports=True,
+            transport="replay" if recordings else source,
+            recordings=recordings.absolute() if recordings else None,
+            replay_speed=speed,
+            seed=seed_number,
+            strategy=strategy,
+        )
+        try:
+            result = asyncio.run(_demo(options, seconds, console))
+        except asyncio.CancelledError:
+            click.echo("stopped before it was ready", err=True)
+            sys.exit(INTERRUPTED)
+        except AlphaPulseError as error:
+            raise PlatformError(f"{error}; logs are in {folder / 'logs'}") from error
     summaries.show(result, console)
     if target is not None:
         summaries.write(result, target)
+
+
+@contextlib.contextmanager
+def _folder(given: Path | None) -> Iterator[Path]:
+    """The folder that was named, or one that is gone afterwards."""
+    if given is not None:
+        yield given.absolute()
+        return
+    folder = Path(tempfile.mkdtemp(prefix="alphapulse-demo-"))
+    folder.chmod(0o711)  # root runs Postgres as another user, who has to pass through
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check_strategy(place: str) -> None:
+    where, _, name = place.rpartition(":")
+    if not where or not name:
+        raise click.BadParameter(f"{place!r} is not module:Class or file.py:Class", param_hint="--strategy")
+    if where.endswith(".py") and not Path(where).is_file():
+        raise click.BadParameter(f"there is no file {where}", param_hint="--strategy")
+
+
+def _check_target(target: Path) -> None:
+    """A summary that cannot be written is told before the demo, not after it."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.open("ab").close()
+    except OSError as error:
+        raise click.BadParameter(f"{target} cannot be written: {error.strerror}", param_hint="--summary") from error

@@ -15,10 +15,14 @@ from alphapulse_cli.platform.state import PlatformState, read_state, remove_stat
 
 
 def _stop_supervisor(state: PlatformState, seconds: float) -> bool:
-    process = psutil.Process(state.supervisor_pid)
-    process.terminate()
     try:
+        process = psutil.Process(state.supervisor_pid)
+        process.terminate()
         process.wait(seconds)
+    except psutil.NoSuchProcess:  # it ended by itself meanwhile
+        return True
+    except psutil.AccessDenied as error:
+        raise click.ClickException(f"process {state.supervisor_pid} belongs to another user") from error
     except psutil.TimeoutExpired:
         process.kill()
         process.wait(5)

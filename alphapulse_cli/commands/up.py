@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import subprocess
 import sys
 import time
@@ -13,7 +12,10 @@ from typing import Final
 
 import click
 
+from alphapulse.domain.errors import AlphaPulseError
 from alphapulse_cli.context import data_dir_option
+from alphapulse_cli.exits import Exit
+from alphapulse_cli.interrupt import INTERRUPTED, Interrupt
 from alphapulse_cli.platform import Platform, PlatformError, PlatformOptions, read_state
 from alphapulse_cli.platform.plan import Addresses, Transport
 from alphapulse_cli.seed import SeedAddresses, seed_all
@@ -26,10 +28,9 @@ def seed_addresses(addresses: Addresses) -> SeedAddresses:
     return SeedAddresses(addresses.of("instrument"), addresses.of("venue"), addresses.of("synthetic"))
 
 
-async def run_platform(
-    options: PlatformOptions, seed: bool, progress: Callable[[str], None], stop: asyncio.Event
-) -> None:
-    """Runs everything until `stop` is set."""
+async def run_platform(options: PlatformOptions, seed: bool, progress: Callable[[str], None]) -> None:
+    """Runs everything until a signal; one that comes before all is ready cancels."""
+    interrupt = Interrupt()
     async with Platform(options, progress) as platform:
         if seed and options.registry_enabled:
             progress("seeding the registries ...")
@@ -39,28 +40,21 @@ async def run_platform(
             )
         await platform.start_collector()
         await platform.start_strategy()
+        interrupt.ready()
         platform.mark_ready()
-        progress("ready: " + ", ".join(f"{name} {platform.addresses.of(name)}" for name in platform.addresses.grpc))
-        await stop.wait()
+        progress("ready: " + ", ".join(f"{name} {platform.addresses.of(name)}" for name in platform.processes))
+        await interrupt.asked.wait()
         progress("stopping ...")
 
 
-async def _until_signal(options: PlatformOptions, seed: bool) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    running = asyncio.create_task(run_platform(options, seed, lambda line: click.echo(line, err=True), stop))
-
-    def end() -> None:
-        stop.set()
-        if not (state := read_state(options.data_dir)) or not state.ready:
-            running.cancel()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, end)
+def _run(options: PlatformOptions, seed: bool) -> None:
     try:
-        await running
+        asyncio.run(run_platform(options, seed, lambda line: click.echo(line, err=True)))
     except asyncio.CancelledError:
         click.echo("stopped before it was ready", err=True)
+        sys.exit(INTERRUPTED)
+    except AlphaPulseError as error:
+        raise PlatformError(f"the seed failed: {error}; logs are in {options.data_dir / 'logs'}") from error
 
 
 def _detach(data_dir: Path, arguments: list[str]) -> None:
@@ -69,9 +63,16 @@ def _detach(data_dir: Path, arguments: list[str]) -> None:
         raise PlatformError(
             f"a platform runs already over {data_dir} (process {state.supervisor_pid}): alphapulse down stops it"
         )
-    data_dir.mkdir(parents=True, exist_ok=True)
     log = data_dir / "supervisor.log"
-    with log.open("wb") as output:
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        output = log.open("wb")
+    except OSError as error:
+        raise PlatformError(
+            f"{data_dir} cannot be the data folder: {error.strerror} ({error.filename}). "
+            "Name a folder you may write to with --data-dir"
+        ) from error
+    with output:
         process = subprocess.Popen(
             [sys.executable, "-m", "alphapulse_cli", "up", *arguments],
             stdin=subprocess.DEVNULL,
@@ -79,20 +80,29 @@ def _detach(data_dir: Path, arguments: list[str]) -> None:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    try:
+        _await_ready(process, data_dir, log)
+    except BaseException:  # Ctrl-C too: what is not ready is not left behind
+        process.terminate()
+        process.wait()
+        raise
+
+
+def _await_ready(process: subprocess.Popen[bytes], data_dir: Path, log: Path) -> None:
     deadline = time.monotonic() + _DETACH_SECONDS
     shown = 0
     while time.monotonic() < deadline:
+        ended = process.poll()
         lines = log.read_text(errors="replace").splitlines()
         for line in lines[shown:]:
             click.echo(line, err=True)
         shown = len(lines)
+        if ended is not None:  # it has said why, just above
+            sys.exit(ended if ended > 0 else Exit.PLATFORM)
         state = read_state(data_dir)
         if state is not None and state.ready and state.supervisor_pid == process.pid:
             return
-        if process.poll() is not None:
-            raise PlatformError("the platform did not start: see above") from None
-        time.sleep(0.2)
-    process.terminate()
+        time.sleep(0.1)
     raise PlatformError(f"the platform is not ready after {_DETACH_SECONDS:.0f} s; its output is in {log}")
 
 
@@ -111,6 +121,20 @@ def _detach(data_dir: Path, arguments: list[str]) -> None:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Replay these recordings instead.",
 )
+@click.option(
+    "--speed",
+    type=click.FloatRange(min=0),
+    default=4.0,
+    show_default=True,
+    help="Of the replay; 0 is as fast as it goes.",
+)
+@click.option(
+    "--registries/--no-registries",
+    default=True,
+    envvar="REGISTRY_ENABLED",
+    show_envvar=True,
+    help="Without them the relay and the sources run alone, and events bear no identity.",
+)
 @click.option("--no-seed", is_flag=True, help="Leave the registries as they are.")
 @click.option("--seed-number", type=int, default=1, show_default=True, help="Of the simulated venues.")
 @data_dir_option
@@ -119,14 +143,16 @@ def command(
     free_ports: bool,
     source: Transport,
     recordings: Path | None,
+    speed: float,
+    registries: bool,
     no_seed: bool,
     seed_number: int,
     data_dir: Path,
 ) -> None:
     """Start stores, registries, relay and sources on this machine. DATABASE_URL and REDIS_URL take the place of the stores."""
-    data_dir = data_dir.absolute()
     if detach:
         arguments = ["--data-dir", str(data_dir), "--source", source, "--seed-number", str(seed_number)]
+        arguments += ["--speed", f"{speed:g}", "--registries" if registries else "--no-registries"]
         arguments += ["--free-ports"] * free_ports + ["--no-seed"] * no_seed
         arguments += ["--recordings", str(recordings.absolute())] if recordings else []
         _detach(data_dir, arguments)
@@ -136,6 +162,8 @@ def command(
         free_ports=free_ports,
         transport="replay" if recordings else source,
         recordings=recordings.absolute() if recordings else None,
+        replay_speed=speed,
+        registry_enabled=registries,
         seed=seed_number,
     )
-    asyncio.run(_until_signal(options, not no_seed))
+    _run(options, not no_seed)

@@ -9,7 +9,7 @@ import click
 
 from alphapulse.api.common.v1 import common_pb2
 from alphapulse.client import Reset, WatchStart, watch_instruments, watch_synthetics, watch_venues
-from alphapulse_cli.context import Locator, as_dict, data_dir_option, json_option, print_json_line, run
+from alphapulse_cli.context import Locator, as_dict, data_dir_option, follow, json_option, print_json_line
 
 _WATCHES: dict[str, Any] = {
     "instruments": ("instrument", watch_instruments),
@@ -35,13 +35,13 @@ def _line(change: Any) -> str:
 @json_option
 @data_dir_option
 def command(registry: str, count: int | None, as_json: bool, data_dir: Path) -> None:
-    """Follow the changes of a registry from now on: every revision once, in order, across reconnects."""
-    service, follow = _WATCHES[registry]
+    """Follow the changes of a registry from now on: every revision once, in order, across reconnects. Ctrl-C ends it."""
+    service, changes_of = _WATCHES[registry]
     address = Locator(data_dir).address(service)
 
     async def call() -> None:
         left = count
-        async for event in follow(address, start=WatchStart(skip_snapshot=True)):
+        async for event in changes_of(address, start=WatchStart(skip_snapshot=True)):
             if isinstance(event, Reset) or event.WhichOneof("event") != "changes":
                 continue
             for change in event.changes.changes:
@@ -53,4 +53,4 @@ def command(registry: str, count: int | None, as_json: bool, data_dir: Path) -> 
                 if left == 0:
                     return
 
-    run(call, address)
+    follow(call, address)

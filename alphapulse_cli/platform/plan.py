@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import sys
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,8 +26,6 @@ DEFAULT_METRICS: Final[Mapping[str, int]] = {name: 9090 + k for k, name in enume
 HEALTH_NAMES: Final[Mapping[str, str]] = {
     name: f"alphapulse.api.{name}.v1.{name.capitalize()}Service" for name in SERVICES
 }
-_LONGEST_SOCKET_PATH: Final = 100
-"""Bytes; the kernel allows 107."""
 
 Transport = Literal["simulated", "live", "replay"]
 
@@ -51,6 +48,7 @@ class PlatformOptions:
     recordings: Path | None = None
     replay_speed: float = 4.0
     registry_enabled: bool = True
+    """False runs the relay and the collector alone: no stores, no registries, events without identities."""
     seed: int = 1
     """Of the simulated venues."""
     strategy: str | None = None
@@ -102,8 +100,8 @@ def _well_known(ports: Iterable[int]) -> None:
         )
 
 
-def choose_addresses(options: PlatformOptions) -> Addresses:
-    """The ports and socket paths of this run. Raises PortInUse."""
+def choose_addresses(options: PlatformOptions, sockets: tuple[str, str]) -> Addresses:
+    """The ports of this run, with the paths of the ingress and the egress socket. Raises PortInUse."""
     if options.free_ports:
         ports = _free_ports(2 * len(SERVICES))
         grpc = dict(zip(SERVICES, ports, strict=False))
@@ -111,11 +109,7 @@ def choose_addresses(options: PlatformOptions) -> Addresses:
     else:
         grpc, metrics = dict(DEFAULT_PORTS), dict(DEFAULT_METRICS)
         _well_known([*grpc.values(), *metrics.values()])
-    run = options.data_dir / "run"
-    run.mkdir(parents=True, exist_ok=True)
-    if len(os.fsencode(run / "ingress.sock")) > _LONGEST_SOCKET_PATH:
-        run = Path(tempfile.mkdtemp(prefix="alphapulse-run-"))
-    return Addresses(grpc, metrics, str(run / "ingress.sock"), str(run / "egress.sock"))
+    return Addresses(grpc, metrics, *sockets)
 
 
 def service_command(service: str) -> list[str]:

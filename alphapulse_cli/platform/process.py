@@ -78,7 +78,9 @@ class ManagedProcess:
             pause = _FIRST_PAUSE if time.monotonic() - started > _HEALTHY_AFTER else min(2 * pause, _LONGEST_PAUSE)
             await asyncio.sleep(pause)  # stop() cancels it here
             self.restarts += 1
-            await self._spawn()
+            # A machine without a free process or file handle has one again later: the ended process is seen again, and so is its pause.
+            with contextlib.suppress(OSError):
+                await self._spawn()
 
     def quit_early(self) -> bool:
         """True when it ended by itself with an error and was never healthy: a bad setting, a port in use."""

@@ -4,31 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-import click
 import psutil
 
 from alphapulse.embedded import EmbeddedStoreError, EmbeddedStores, LocalStore
 from alphapulse_cli.platform import plan
+from alphapulse_cli.platform.folder import DataFolder, PlatformError
 from alphapulse_cli.platform.health import wait_serving
 from alphapulse_cli.platform.plan import Addresses, PlatformOptions
 from alphapulse_cli.platform.process import ManagedProcess
-from alphapulse_cli.platform.state import PlatformState, ProcessState, read_state, remove_state, write_state
+from alphapulse_cli.platform.state import PlatformState, ProcessState, remove_state, write_state
 
 Progress = Callable[[str], None]
 _READY_SECONDS: Final = 120.0
 _STORE_CHECK_SECONDS: Final = 0.5
-
-
-class PlatformError(click.ClickException):
-    """The platform could not be started."""
-
-    exit_code = 4
 
 
 class Platform:
@@ -36,7 +29,8 @@ class Platform:
 
     def __init__(self, options: PlatformOptions, progress: Progress = lambda _: None) -> None:
         self.options = options
-        self.addresses: Addresses = plan.choose_addresses(options)
+        self._folder = DataFolder(options.data_dir)
+        self._addresses: Addresses | None = None
         self.stats_file: Path = options.data_dir / "run" / "strategy.jsonl"
         self._progress = progress
         self._stores = EmbeddedStores(options.data_dir / "stores", progress=progress, environ=options.environment)
@@ -54,14 +48,17 @@ class Platform:
         """Postgres and Valkey."""
         return self._stores
 
+    @property
+    def addresses(self) -> Addresses:
+        """Where everything listens; known once the platform is entered."""
+        assert self._addresses is not None, "the platform is not entered"
+        return self._addresses
+
     async def __aenter__(self) -> Self:
-        other = read_state(self.options.data_dir)
-        if other is not None and other.is_running() and other.supervisor_pid != os.getpid():
-            raise PlatformError(
-                f"a platform runs already over {self.options.data_dir} (process {other.supervisor_pid}): "
-                "stop it with alphapulse down, or name another folder with --data-dir"
-            )
+        self._folder.take()
         try:
+            self._addresses = plan.choose_addresses(self.options, self._folder.sockets())
+            self.write_state()  # whoever asks finds this platform while it starts, too
             await self._start()
         except BaseException:
             await self.stop()
@@ -74,9 +71,10 @@ class Platform:
         await self.stop()
 
     async def _start(self) -> None:
-        self.options.data_dir.mkdir(parents=True, exist_ok=True)
-        (self.options.data_dir / "logs").mkdir(exist_ok=True)
-        self.stats_file.parent.mkdir(exist_ok=True)
+        if not self.options.registry_enabled:
+            self._progress("starting the relay, without registries ...")
+            await self._launch(["relay"])
+            return
         self._progress("starting Postgres and Valkey ...")
         try:
             await self._stores.__aenter__()
@@ -88,9 +86,8 @@ class Platform:
 
     async def _launch(self, names: list[str]) -> None:
         for name in names:
-            environment = plan.service_environment(
-                name, self.options, self.addresses, self._stores.database_url, self._stores.redis_url
-            )
+            stores = (self._stores.database_url, self._stores.redis_url) if name in plan.REGISTRIES else ("", "")
+            environment = plan.service_environment(name, self.options, self.addresses, *stores)
             await self._run(name, plan.service_command(name), environment)
         waits = [asyncio.create_task(self._until_serving(name)) for name in names]
         try:
@@ -179,3 +176,4 @@ class Platform:
                 await self._store_keeper
         await self._stores.__aexit__(None, None, None)
         remove_state(self.options.data_dir)
+        self._folder.release()
