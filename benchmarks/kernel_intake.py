@@ -2,8 +2,8 @@
 
     python benchmarks/kernel_intake.py [--json]
 
-Quotes of random listings among `pool`, three venues an instrument, no opportunity among them; the rows of a call are in no cache. Prints the median and
-the least time a row for calls of 1 to 10,000 rows.
+Quotes of random listings among `pool`, three venues an instrument, no opportunity among them; the rows of a call are in no
+cache. Prints the median and the least time a row for calls of 1 to 10,000 rows.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from relay_service.kernel import histogram, state
 from relay_service.kernel.compiled import Kernels, kernels
 from relay_service.kernel.groups import GroupTable
 from relay_service.kernel.intake import SHAPE_SIZE
-from relay_service.kernel.slots import SlotTable
+from relay_service.kernel.slots import SlotTable, words_of
 
 _TYPES: Final = 32
 _SHAPE_WORDS: Final = 64
@@ -69,6 +69,7 @@ class KernelEngine:
             raise ValueError(f"capacity={settings.capacity}: must be a power of two")
         self._compiled = compiled or kernels()
         self._block = np.zeros(state.BLOCK_SIZE, np.int64)
+        self._words = words_of(self._block)
         self.slots = SlotTable(self._block, settings.capacity)
         """Listings and synthetics."""
         self.groups = GroupTable(self._block, self.slots)
@@ -109,7 +110,7 @@ class KernelEngine:
     @property
     def next_sequence(self) -> int:
         """The sequence of the next event."""
-        return int(self._block[state.NEXT_SEQUENCE])
+        return int(self._words[state.NEXT_SEQUENCE])
 
     def take_sequences(self, count: int) -> int:
         """Give `count` sequences away; the first of them."""
@@ -119,26 +120,24 @@ class KernelEngine:
 
     def intake(self, event_type: int, rows: Rows, source_id: int, gap: bool, now_ns: int) -> KernelOutput:
         """Take the rows of one frame, in place: those kept are moved to the front of `rows`, which has to be writable and contiguous."""
-        block, count = self._block, len(rows)
+        block, words, count = self._block, self._words, len(rows)
         raw = rows.view(np.uint8)
         numbers = np.empty(count, np.int32)
-        block[state.WRITTEN] = 0
-        block[state.BATCH] += 1
         parts: list[tuple[Rows, npt.NDArray[np.int32], npt.NDArray[np.int32]]] = []
         touched: tuple[int, ...] = ()
         start = 0
         while True:
             start = self._compiled.intake(block, raw, numbers, start, count, event_type, source_id, gap, now_ns)
-            gap = gap and not block[state.WRITTEN]
-            if block[state.OUT_COUNT]:
+            gap = gap and not words[state.WRITTEN]
+            if words[state.OUT_COUNT]:
                 parts.append(self._take_out())
-            if block[state.TOUCHED_COUNT]:
+            if words[state.TOUCHED_COUNT]:
                 touched += self._take_touched()
             if start == count:
                 break
             if self.slots.count >= self.slots.capacity:
                 self.slots.grow()
-        written = int(block[state.WRITTEN])
+        written = int(words[state.WRITTEN])
         return _output(written, numbers if written == count else numbers[:written], parts, touched)
 
     def pass_time(self, now_ns: int) -> KernelOutput:

@@ -10,8 +10,8 @@ from alphapulse.domain.provenance import PROVENANCE_MASK, RecordFlag
 from alphapulse.records import QUOTE
 from relay_service.kernel.histogram import COLLECTOR_TO_RELAY, VENUE_TO_COLLECTOR, record
 from relay_service.kernel.jit import carray, compiled
-from relay_service.kernel.lookup import find, put
-from relay_service.kernel.memory import copy_bytes, load_i64, load_u32, pointer, store_i64, store_u32
+from relay_service.kernel.lookup import expect, find, put
+from relay_service.kernel.memory import copy_bytes, load_i64, load_u32, pointer, prefetch, store_i64, store_u32
 from relay_service.kernel.opportunity import count, evaluate, note_crossed
 from relay_service.kernel.quality import (
     judge_level,
@@ -35,6 +35,7 @@ from relay_service.kernel.state import (
     OUT_CAPACITY,
     OUT_COUNT,
     PROVISIONAL_ROOM,
+    QUOTES,
     REJECT_MALFORMED,
     REJECT_NO_KEY,
     REJECT_NO_PROVENANCE,
@@ -58,6 +59,9 @@ SHAPE_SIZE: Final = 8
 """int64 values for each event type in the shapes: row size, prefix size, address of masks, address of template."""
 
 _PREFIX: Final = len(QUOTE.prefix)
+_SLOT_SIZE: Final = SLOT.itemsize
+_GROUP_SIZE: Final = GROUP.itemsize
+_QUOTE_SIZE: Final = QUOTE.row_size
 
 
 def _offset(name: str) -> int:
@@ -198,11 +202,36 @@ def is_full(block: Any) -> bool:
 
 
 @compiled
+def look_ahead(block: Any, slots: Any, head: int, size: int, left: int) -> None:
+    """Fetch what the rows ahead will touch: tables of many listings lie outside of the caches, and one wait for several rows is one wait."""
+    if left > 12:
+        expect(block, load_i64(head + 12 * size + _KEY))
+    if left > 6:
+        number = find(block, load_i64(head + 6 * size + _KEY))
+        if number >= 0:
+            address = block[SLOTS] + number * _SLOT_SIZE
+            prefetch(address)
+            prefetch(address + 64)
+            prefetch(address + 128)
+            prefetch(block[QUOTES] + number * _QUOTE_SIZE)
+            prefetch(block[QUOTES] + number * _QUOTE_SIZE + 64)
+    if left > 3:
+        number = find(block, load_i64(head + 3 * size + _KEY))
+        if number >= 0 and slots[number].group >= 0:
+            address = block[GROUPS] + slots[number].group * _GROUP_SIZE
+            prefetch(address)
+            prefetch(address + 64)
+
+
+@compiled
 def intake(
     block: Any, rows: Any, numbers: Any, start: int, stop: int, kind: int, source_id: int, gap: bool, now_ns: int
 ) -> int:
     """Take rows `start` to `stop` of `rows` (bytes), writing those kept from block[WRITTEN] on and their slots into `numbers`. Where the result is
     below `stop`, room has to be made first and the call repeated from there. `gap`: mark the next row kept."""
+    if start == 0:
+        block[WRITTEN] = 0
+        block[BATCH] += 1
     shape = block[SHAPES] + 8 * SHAPE_SIZE * kind
     size = load_i64(shape)
     prefix = load_i64(shape + 8)
@@ -212,6 +241,7 @@ def intake(
         if is_full(block):
             return k
         address = base + k * size
+        look_ahead(block, slots, address + prefix, size, stop - k)
         fault = fault_of(address, address + prefix, shape)
         if fault >= 0:
             count(block, fault)

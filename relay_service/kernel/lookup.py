@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from relay_service.kernel.jit import carray, compiled
-from relay_service.kernel.memory import load_i32, load_i64, pointer, store_i64, store_u32
+from relay_service.kernel.memory import load_i32, load_i64, pointer, prefetch, store_i64, store_u32
 from relay_service.kernel.state import HASH_KEYS, HASH_MASK, HASH_SLOTS, SLOT, SLOT_COUNT, SLOTS
 
 _SPREAD: Final = np.int64(
@@ -28,6 +28,14 @@ def find(block: Any, key: int) -> int:
         if found == 0:
             return int(-1 - place)
         place = (place + 1) & mask
+
+
+@compiled
+def expect(block: Any, key: int) -> None:
+    """A key will be looked up soon: its places are fetched meanwhile."""
+    place = ((key * _SPREAD) >> 31) & block[HASH_MASK]
+    prefetch(block[HASH_KEYS] + 8 * place)
+    prefetch(block[HASH_SLOTS] + 4 * place)
 
 
 @compiled

@@ -72,5 +72,19 @@ def _copy_bytes(typingctx: Any, target: Any, source: Any, count: Any) -> Any:
     return types.void(types.int64, types.int64, types.int64), codegen
 
 
+def _prefetch(typingctx: Any, address: Any) -> Any:
+    """Ask for the cache line at an address; it is only a hint, any address will do."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        number = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, number, number, number])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(function, [builder.inttoptr(args[0], cgutils.voidptr_t), number(0), number(3), number(1)])
+        return context.get_dummy_value()
+
+    return types.void(types.int64), codegen
+
+
+prefetch: Callable[[int], None] = intrinsic(_prefetch)
 pointer: Callable[[int], Any] = intrinsic(_pointer)
 copy_bytes: Callable[[int, int, int], None] = intrinsic(_copy_bytes)
