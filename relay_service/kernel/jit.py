@@ -25,6 +25,9 @@ def compiled(function: F) -> F:
 
 
 def entry_point(function: F) -> F:
-    """Compiled at its first call, and kept on disk for the next process."""
-    wrapped: F = _numba.njit(cache=True)(function)
+    """Compiled at its first call, and kept on disk for the next process; where no folder can be written, compiled by each process."""
+    try:
+        wrapped: F = _numba.njit(cache=True)(function)
+    except RuntimeError:  # numba found no folder for its cache
+        return compiled(function)
     return wrapped
