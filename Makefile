@@ -54,6 +54,9 @@ generated: $(INSTALLED)
 proto: $(INSTALLED) ## Regenerate alphapulse/api from proto/
 	$(BIN)/python tools/generate_protos.py
 
+docs: $(INSTALLED) ## Regenerate the configuration reference and the chart's README
+	$(BIN)/python tools/generate_docs.py
+
 $(NODE_TOOLS): tools/node/package-lock.json
 	cd tools/node && npm ci --silent --no-audit --no-fund && touch node_modules/.installed
 

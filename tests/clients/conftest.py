@@ -1,0 +1,59 @@
+"""An instrument registry as a process of its own, and what a client in Node needs."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+NODE = Path(__file__).parent / "node"
+
+
+@pytest.fixture
+def instrument_registry(database_url: str, fresh_redis_url: str) -> Iterator[str]:
+    """`host:port` of `python -m registry_service instrument` on an empty database."""
+    settings = {"DATABASE_URL": database_url, "REDIS_URL": fresh_redis_url, "GRPC_PORT": "0", "METRICS_PORT": "off"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "registry_service", "instrument"],
+        cwd=ROOT,
+        env={**os.environ, **settings},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        facts = dict(word.split("=", 1) for word in line.split() if "=" in word)
+        assert "grpc" in facts, f"the registry said {line!r} instead of where it listens"
+        yield facts["grpc"]
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+@pytest.fixture(scope="session")
+def node_client() -> Path:
+    """Folder with the Node client and its packages, installed once for each state of the lock. Skips without node or npm."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        pytest.skip("node and npm are needed to run the Node client")
+    lock = hashlib.sha256((NODE / "package-lock.json").read_bytes()).hexdigest()[:16]
+    folder = ROOT / ".build" / "clients" / f"node-{lock}"
+    if not (folder / ".installed").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("package.json", "package-lock.json", ".npmrc"):
+            shutil.copy(NODE / name, folder)
+        done = subprocess.run(
+            [npm, "ci", "--silent", "--no-audit", "--no-fund"], cwd=folder, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"npm ci: {done.stderr or done.stdout}"
+        (folder / ".installed").touch()
+    shutil.copy(NODE / "client.js", folder)
+    return folder
