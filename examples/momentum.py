@@ -5,6 +5,8 @@ busy and quiet listings are treated alike). Their distance in basis points, divi
 the slow horizon, is the score. Above THRESHOLD (and at least MIN_BPS away) it says BUY, below the negative SELL, and once
 for each change of mind.
 
+Trades confirm: when those of the last seconds were taken from the same side, the signal is stronger, otherwise weaker.
+
 A gap makes the averages of the listing concerned worthless: they start anew. Until a listing has been seen for a slow
 half-life it says nothing.
 
@@ -18,13 +20,15 @@ import math
 import sys
 from dataclasses import dataclass
 
-from strategy_sdk import Direction, EventType, Gap, GapPolicy, Needs, Quote, Strategy
+from strategy_sdk import AggressorSide, Direction, EventType, Gap, GapPolicy, Needs, Quote, Strategy, Trade
 from strategy_sdk.run import main
 
 FAST_SECONDS = 1.0
 SLOW_SECONDS = 5.0
 THRESHOLD = 1.0
 """In volatilities."""
+FLOW_WEIGHT = 0.2
+"""Of the newest trade in the flow."""
 MIN_BPS = 0.5
 """Smaller moves than this are noise, however calm the market is."""
 
@@ -41,6 +45,8 @@ class Averages:
     variance: float = 0.0
     """Of the mid price's moves over SLOW_SECONDS, in squared basis points."""
     said: Direction = Direction.FLAT
+    flow: float = 0.0
+    """-1 to 1: who took liquidity in the last trades, sellers or buyers."""
 
     def update(self, mid: float, time_ns: int) -> None:
         """Take a new mid price in."""
@@ -68,7 +74,7 @@ class Momentum(Strategy):
     """Says which listings move, measured by how much they usually do."""
 
     name = "momentum"
-    needs = Needs(event_types=(EventType.QUOTE,), max_age=5.0, gap_policy=GapPolicy.CONTINUE)
+    needs = Needs(event_types=(EventType.QUOTE, EventType.TRADE), max_age=5.0, gap_policy=GapPolicy.CONTINUE)
 
     def __init__(self) -> None:
         super().__init__()
@@ -93,10 +99,18 @@ class Momentum(Strategy):
             direction = Direction.BUY if score > 0 else Direction.SELL
             if direction is not held.said:
                 held.said = direction
-                strength = min(1.0, abs(score) / (3.0 * THRESHOLD))
+                confirmed = held.flow if direction is Direction.BUY else -held.flow
+                strength = min(1.0, abs(score) / (3.0 * THRESHOLD) * (1.0 + confirmed / 2.0))
                 self.signal(quote, direction, strength, f"{momentum:+.2f} bps, {score:+.2f} volatilities")
         elif abs(score) < THRESHOLD / 2:
             held.said = Direction.FLAT
+
+    def on_trade(self, trade: Trade) -> None:
+        """Remember who took liquidity."""
+        held = self._averages.get(trade.listing_key)
+        if held is not None and trade.aggressor is not AggressorSide.UNSPECIFIED:
+            side = 1.0 if trade.aggressor is AggressorSide.BUY else -1.0
+            held.flow += FLOW_WEIGHT * (side - held.flow)
 
     def on_gap(self, gap: Gap) -> None:
         """Start the listing concerned anew; all of them where the gap names none."""
