@@ -135,6 +135,7 @@ def _await_ready(process: subprocess.Popen[bytes], data_dir: Path, log: Path) ->
     show_envvar=True,
     help="Without them the relay and the sources run alone, and events bear no identity.",
 )
+@click.option("--strategy", help="module:Class or file.py:Class, run as one more process.")
 @click.option("--no-seed", is_flag=True, help="Leave the registries as they are.")
 @click.option("--seed-number", type=int, default=1, show_default=True, help="Of the simulated venues.")
 @data_dir_option
@@ -145,6 +146,7 @@ def command(
     recordings: Path | None,
     speed: float,
     registries: bool,
+    strategy: str | None,
     no_seed: bool,
     seed_number: int,
     data_dir: Path,
@@ -154,6 +156,7 @@ def command(
         arguments = ["--data-dir", str(data_dir), "--source", source, "--seed-number", str(seed_number)]
         arguments += ["--speed", f"{speed:g}", "--registries" if registries else "--no-registries"]
         arguments += ["--free-ports"] * free_ports + ["--no-seed"] * no_seed
+        arguments += ["--strategy", strategy] if strategy else []
         arguments += ["--recordings", str(recordings.absolute())] if recordings else []
         _detach(data_dir, arguments)
         return
@@ -164,6 +167,7 @@ def command(
         recordings=recordings.absolute() if recordings else None,
         replay_speed=speed,
         registry_enabled=registries,
+        strategy=strategy,
         seed=seed_number,
     )
     _run(options, not no_seed)
