@@ -61,3 +61,5 @@ if docker compose version >/dev/null 2>&1; then
     docker compose --file docker-compose.yml config --quiet
     echo "docker compose reads them"
 fi
+
+HELM=$helm "$BIN/python" -m pytest --quiet tests/deploy/test_rendered_chart.py

@@ -1,0 +1,160 @@
+"""The chart as Kubernetes gets it, for every values file of ci/."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+CHART = ROOT / "helm/alphapulse"
+FILES = sorted((CHART / "ci").glob("*-values.yaml"))
+Manifest = dict[str, Any]
+DEVELOPMENT_STORES = ("postgres", "valkey")
+
+
+def render(helm: str, values: Path, *options: str) -> list[Manifest]:
+    command = [helm, "template", "check", str(CHART), "--kube-version", "1.31.0", "--values", str(values), *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return [one for one in yaml.safe_load_all(done.stdout) if one]
+
+
+@pytest.fixture(scope="module", params=FILES, ids=lambda path: path.stem)
+def manifests(helm: str, request: pytest.FixtureRequest) -> list[Manifest]:
+    return render(helm, request.param)
+
+
+def pods(manifests: list[Manifest]) -> Iterator[Manifest]:
+    for one in manifests:
+        if one["kind"] == "Pod":
+            yield one["spec"]
+        elif "template" in one.get("spec", {}):
+            yield one["spec"]["template"]["spec"]
+
+
+def containers(manifests: list[Manifest]) -> Iterator[Manifest]:
+    for pod in pods(manifests):
+        yield from pod.get("initContainers", ())
+        yield from pod["containers"]
+
+
+def environment(container: Manifest, manifests: list[Manifest]) -> dict[str, str]:
+    """What the container's process gets; values of other people's secrets are made up."""
+    maps = {m["metadata"]["name"]: m["data"] for m in manifests if m["kind"] == "ConfigMap"}
+    secrets = {m["metadata"]["name"]: m["stringData"] for m in manifests if m["kind"] == "Secret"}
+    made_up = {"DATABASE_URL": "postgresql://h/d", "REDIS_URL": "redis://h:1/0", "TOKEN_SECRET": "secret"}
+    found: dict[str, str] = {}
+    for source in container.get("envFrom", ()):
+        found |= maps[source["configMapRef"]["name"]]
+    for variable in container.get("env", ()):
+        reference = variable.get("valueFrom", {})
+        if "secretKeyRef" in reference:
+            held = secrets.get(reference["secretKeyRef"]["name"], {})
+            found[variable["name"]] = held.get(reference["secretKeyRef"]["key"]) or made_up[variable["name"]]
+        else:
+            found[variable["name"]] = variable.get("value", "from-the-pod")
+    return found
+
+
+def is_ours(container: Manifest) -> bool:
+    return container["name"] not in DEVELOPMENT_STORES
+
+
+def test_every_variable_is_one_its_process_takes(
+    manifests: list[Manifest], check_variables: Callable[[str, Mapping[str, str]], None]
+) -> None:
+    for container in filter(is_ours, containers(manifests)):
+        check_variables(container["args"][0], environment(container, manifests))
+
+
+def test_containers_may_do_as_little_as_they_need(manifests: list[Manifest]) -> None:
+    for pod in pods(manifests):
+        assert pod["securityContext"]["runAsNonRoot"]
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert pod["automountServiceAccountToken"] is False
+    for container in containers(manifests):
+        security = container["securityContext"]
+        assert security["readOnlyRootFilesystem"], container["name"]
+        assert security["allowPrivilegeEscalation"] is False
+        assert security["capabilities"] == {"drop": ["ALL"]}
+        assert container["resources"]["requests"], container["name"]
+        assert container["resources"]["limits"]["memory"], container["name"]
+        assert "/tmp" in [mount["mountPath"] for mount in container["volumeMounts"]] or not is_ours(container)
+
+
+def test_servers_are_asked_on_the_port_they_listen_on(manifests: list[Manifest]) -> None:
+    servers = [c for c in containers(manifests) if "livenessProbe" in c]
+    assert len(servers) >= 5
+    for container in servers:
+        port = int(environment(container, manifests)["GRPC_PORT"])
+        assert container["livenessProbe"]["grpc"] == {"port": port, "service": ""}
+        assert container["readinessProbe"]["grpc"] == {"port": port, "service": "readiness"}
+        assert {p["containerPort"] for p in container["ports"]} == {
+            port,
+            int(environment(container, manifests)["METRICS_PORT"]),
+        }
+
+
+def test_a_pod_has_longer_to_leave_than_its_processes_take(manifests: list[Manifest]) -> None:
+    for manifest in manifests:
+        if manifest["kind"] not in ("Deployment", "StatefulSet") or "spec" not in manifest:
+            continue
+        pod = manifest["spec"]["template"]["spec"]
+        for container in filter(is_ours, pod["containers"]):
+            drain = environment(container, manifests).get("DRAIN_SECONDS", "5")
+            assert pod["terminationGracePeriodSeconds"] > float(drain)
+
+
+def test_collectors_reach_the_relays_socket(manifests: list[Manifest]) -> None:
+    (relay,) = (m for m in manifests if m["kind"] == "StatefulSet" and m["metadata"]["name"].endswith("-relay"))
+    pod = relay["spec"]["template"]["spec"]
+    named = {environment(c, manifests)["RELAY_INGRESS_SOCKET"] for c in pod["containers"]}
+    assert len(pod["containers"]) >= 2
+    assert len(named) == 1
+    for container in pod["containers"]:
+        mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+        assert mounts[str(Path(named.copy().pop()).parent)] == "sockets"
+    ports = [p["containerPort"] for c in pod["containers"] for p in c["ports"]]
+    assert len(ports) == len(set(ports)), "two containers of one pod listen on one port"
+
+
+def test_addresses_lead_to_services_of_the_release(manifests: list[Manifest]) -> None:
+    services = {
+        f"{m['metadata']['name']}:{p['port']}" for m in manifests if m["kind"] == "Service" for p in m["spec"]["ports"]
+    }
+    for container in filter(is_ours, containers(manifests)):
+        for name, value in environment(container, manifests).items():
+            if name.endswith("_ADDRESS"):
+                assert value in services, f"{container['name']}: {name}={value}"
+
+
+def test_no_secret_is_made_where_one_is_named(helm: str) -> None:
+    production = render(helm, CHART / "ci/production-values.yaml")
+    assert "Secret" not in [one["kind"] for one in production]
+    names = {
+        v["valueFrom"]["secretKeyRef"]["name"]
+        for c in containers(production)
+        for v in c.get("env", ())
+        if "secretKeyRef" in v.get("valueFrom", {})
+    }
+    assert names == {"stores", "tokens"}
+
+
+def test_a_changed_setting_starts_pods_anew(helm: str) -> None:
+    def stamps(*options: str) -> set[str]:
+        rendered = render(helm, CHART / "ci/minimal-values.yaml", *options)
+        templates = [m["spec"]["template"] for m in rendered if m["kind"] in ("Deployment", "StatefulSet")]
+        return {one["metadata"]["annotations"]["checksum/config"] for one in templates}
+
+    assert stamps() == stamps()
+    assert stamps().isdisjoint(stamps("--set", "common.logLevel=DEBUG"))
+
+
+def test_manifests_are_valid(manifests: list[Manifest], manifests_tool: ModuleType) -> None:
+    assert manifests_tool.problems(manifests) == []
