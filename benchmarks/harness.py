@@ -10,8 +10,8 @@ import argparse
 import asyncio
 import os
 import platform
-import signal
 import statistics
+import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -138,13 +138,15 @@ class Child:
         """What the ready line tells as key=value."""
 
     async def __aenter__(self) -> Self:
-        self._process = await asyncio.create_subprocess_exec(
-            *self._command,
-            env=self._environment,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
+        # Not the loop's own way to start one: uvloop forks, which gRPC complains about while a channel is open; this vforks.
+        self._process = subprocess.Popen(
+            self._command, env=self._environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
         )
         try:
+            self._lines = asyncio.StreamReader()
+            await asyncio.get_running_loop().connect_read_pipe(
+                lambda: asyncio.StreamReaderProtocol(self._lines), self._process.stdout
+            )
             async with asyncio.timeout(_READY_SECONDS):
                 words = (await self.line()).split()
         except BaseException:
@@ -165,18 +167,16 @@ class Child:
 
     async def line(self) -> str:
         """The next line it prints. RuntimeError when it ended instead."""
-        assert self._process.stdout is not None
-        text = await self._process.stdout.readline()
+        text = await self._lines.readline()
         if not text:
-            code = await self._process.wait()
+            code = await asyncio.to_thread(self._process.wait)
             raise RuntimeError(f"{self.name} ended with code {code}")
         return text.decode().rstrip("\n")
 
     async def tell(self, text: str) -> None:
         """Write a line to its standard input."""
         assert self._process.stdin is not None
-        self._process.stdin.write(text.encode() + b"\n")
-        await self._process.stdin.drain()
+        self._process.stdin.write(text.encode() + b"\n")  # far less than a pipe holds: it does not block
 
     async def ask(self, text: str) -> Any:
         """Write a line, and read its answer as JSON."""
@@ -189,14 +189,14 @@ class Child:
         return float(times.user + times.system)
 
     async def _stop(self) -> None:
-        if self._process.returncode is None:
-            self._process.send_signal(signal.SIGTERM)
-            try:
-                async with asyncio.timeout(_STOP_SECONDS):
-                    await self._process.communicate()
-            except TimeoutError:
-                self._process.kill()
-                await self._process.wait()
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.terminate()
+        try:
+            await asyncio.to_thread(self._process.wait, _STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            await asyncio.to_thread(self._process.wait)
 
 
 async def start(stack: AsyncExitStack, name: str, *arguments: object) -> Child:

@@ -1,0 +1,171 @@
+"""Quotes a second from one collector on the relay's Unix socket to one subscriber over gRPC, with enrichment and detection on."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import grpc
+import zmq
+
+from alphapulse.records import QUOTE
+from alphapulse.records.framing import HEADER_SIZE
+from calls import open_bytes_channel
+from harness import Child, Metric, Options, alternate, main, start
+from relay import Relay, running_relay
+from strategy_sdk import EventType, MarketStream, connect
+
+FRAME_ROWS = 500
+WINDOW_ROWS = 100_000
+_TELL_EVERY = 10_000
+
+
+class _Progress:
+    """Tells the feeder how much arrived, so that it stays a window ahead and no more."""
+
+    def __init__(self, feeder: Child) -> None:
+        self._feeder = feeder
+        self._told = 0
+
+    async def got(self, total: int) -> None:
+        """So many rows of the burst."""
+        if total - self._told >= _TELL_EVERY:
+            self._told = total
+            await self._feeder.tell(f"got {total}")
+
+
+class _Ours:
+    """The SDK's stream of batches."""
+
+    def __init__(self, relay: Relay, stream: MarketStream, rows: int) -> None:
+        self._relay = relay
+        self._stream = stream
+        self._rows = rows
+        self.sent = self.delivered = 0
+        self.checksum = 0.0
+        self.cpu = 0.0
+
+    async def round(self) -> float:
+        """Quotes a second, from the order to send to the last received and decoded."""
+        progress, got = _Progress(self._relay.feeder), 0
+        busy, begin = self._relay.child.cpu_seconds(), time.perf_counter()
+        await self._relay.feeder.tell(f"burst {self._rows} {FRAME_ROWS} {WINDOW_ROWS}")
+        while got < self._rows:
+            batch = await self._stream.next_batch()
+            if batch is None:
+                raise RuntimeError("the stream ended")
+            if batch.gaps:
+                raise RuntimeError(f"quotes are missing: {batch.gaps}")
+            for _, rows in batch.runs:
+                self.checksum += float(rows["bid_price"].mean() + rows["ask_price"].mean())
+                got += len(rows)
+            await progress.got(got)
+        seconds = time.perf_counter() - begin
+        self.cpu += self._relay.child.cpu_seconds() - busy
+        await self._relay.feeder.line()
+        self.sent += self._rows
+        self.delivered += got
+        return got / seconds
+
+
+class _Floor:
+    """A bare stream of the frames, counted by their length."""
+
+    def __init__(self, feeder: Child, call: Any, rows: int) -> None:
+        self._feeder = feeder
+        self._call = call
+        self._rows = rows
+
+    async def round(self) -> float:
+        """Quotes a second."""
+        progress, got = _Progress(self._feeder), 0
+        frames = -(-self._rows // FRAME_ROWS)
+        whole = self._rows * QUOTE.row_size + frames * HEADER_SIZE
+        begin = time.perf_counter()
+        await self._feeder.tell(f"burst {self._rows} {FRAME_ROWS} {WINDOW_ROWS}")
+        while got < whole:
+            got += len(await self._call.read())
+            await progress.got(got // QUOTE.row_size)
+        seconds = time.perf_counter() - begin
+        await self._feeder.line()
+        return self._rows / seconds
+
+
+class _Peer:
+    """pyzmq PUB to SUB, one message a quote."""
+
+    def __init__(self, publisher: Child, endpoint: str, rows: int) -> None:
+        self._publisher = publisher
+        self._rows = rows
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.SUB)
+        self._socket.setsockopt(zmq.RCVHWM, 0)
+        self._socket.setsockopt(zmq.SUBSCRIBE, b"")
+        self._socket.connect(endpoint)
+
+    async def round(self) -> float:
+        """Quotes a second."""
+        await self._publisher.tell(f"burst {self._rows}")
+        return await asyncio.to_thread(self._receive)
+
+    def _receive(self) -> float:
+        begin, got = time.perf_counter(), 0
+        while self._socket.recv():
+            got += 1
+        return got / (time.perf_counter() - begin)
+
+    def close(self) -> None:
+        """Ends the subscription."""
+        self._context.destroy(linger=0)
+
+
+async def _floor(stack: AsyncExitStack, folder: Path, keys: Path, rows: int) -> _Floor:
+    forwarder = await start(stack, "child_forward_grpc", folder / "bare")
+    feeder = await start(stack, "child_feeder", folder / "bare", keys)
+    channel: grpc.aio.Channel = await stack.enter_async_context(open_bytes_channel(forwarder.facts["address"]))
+    open_stream: Callable[[bytes], Any] = channel.unary_stream("/floor.Floor/Stream")
+    call = open_stream(b"")
+    stack.callback(call.cancel)
+    return _Floor(feeder, call, rows)
+
+
+async def measure(options: Options) -> Sequence[Metric]:
+    rows, rounds = options.pick(1_000_000, 20_000), options.pick(7, 1)
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        relay = await stack.enter_async_context(running_relay(options.pick(1_000, 20)))
+        floor = await _floor(stack, folder, relay.ingress.with_name("keys"), rows)
+        endpoint = f"ipc://{folder / 'zmq'}"
+        publisher = await start(stack, "child_zmq_pub", endpoint)
+        stream = await stack.enter_async_context(connect(relay.address, egress_socket="", name="benchmark"))
+        await stream.subscribe(event_types=[EventType.QUOTE])
+        ours = _Ours(relay, stream, rows)
+        await ours.round()
+        await floor.round()
+        ours.cpu, ours.sent, ours.delivered = 0.0, 0, 0
+        rate, bare, ratio = await alternate(rounds, ours.round, floor.round)
+        peer = _Peer(publisher, endpoint, rows // 5)
+        stack.callback(peer.close)
+        zeromq = statistics.median([await peer.round() for _ in range(options.pick(3, 1))])
+    timed = (
+        f"quotes of {relay.listings} listings on three venues, {rows} a round in frames of {FRAME_ROWS}, at most {WINDOW_ROWS} under way, "
+        "sent by one process over the Unix socket, from the order to send to the last one received, checked for gaps and read as arrays by "
+        "the SDK in another; registries, detection and fees on; three busy processes share the processors; floor: an asyncio process "
+        "that writes what it reads from the Unix socket to a gRPC stream, unlooked at; peer: pyzmq XPUB to SUB, one message a quote; "
+        f"median of {rounds} rounds"
+    )
+    return [
+        Metric("quotes", rate, "quotes/s", timed, bare, ratio, {"pyzmq_pub_sub": zeromq}),
+        Metric("delivered", ours.delivered / ours.sent, "of sent", f"quotes delivered of {ours.sent} sent; a gap ends the benchmark"),
+        Metric("relay_cpu", ours.cpu / ours.sent * 1e6, "us/quote", "processor time of the relay's process, all threads"),
+    ]
+
+
+if __name__ == "__main__":
+    main("relay_throughput", measure)
