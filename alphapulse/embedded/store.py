@@ -141,6 +141,9 @@ class LocalStore(ABC):
         """Attach to the running store of this folder, or start it. Raises EmbeddedStoreError."""
         if self.is_running():
             return
+        if self._launched is not None:  # it ended by itself: its guard is not needed any more
+            self._launched.release()
+            self._launched = None
         self._make_folder()
         with self._lock():
             if self._attach():
