@@ -11,7 +11,6 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import redis
-
 from calls import open_bytes_channel, run_load, unary
 from harness import Metric, Options, alternate, main, say, start
 from registry import BATCH, SERVICE, batch_requests, equity, instrument_registry, isin_of, register, warm
@@ -34,7 +33,7 @@ class _Peer:
         begin = time.perf_counter()
         while (spent := time.perf_counter() - begin) < seconds:
             for keys in self._batches:
-                found += len(self._client.mget(keys))  # type: ignore[arg-type]  # the blocking client gives a list
+                found += len(self._client.mget(keys))
         return found / spent
 
     async def round(self, seconds: float) -> float:

@@ -10,6 +10,7 @@ from typing import Any
 
 from harness import Metric, Options, alternate, main, say
 from registry import equity, isin_of, register, running_registry, running_stores
+
 from strategy_sdk import Addresses, RegistryReplica
 
 
@@ -58,7 +59,9 @@ async def measure(options: Options) -> Sequence[Metric]:
             dictionary,
             ratio,
         ),
-        Metric("isin_first", first, "us", f"the first look-up of each, which makes the Instrument of its message: {timed}"),
+        Metric(
+            "isin_first", first, "us", f"the first look-up of each, which makes the Instrument of its message: {timed}"
+        ),
     ]
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
-from alphapulse.api.instrument.v1 import instrument_service_pb2 as service
 from calls import open_bytes_channel, run_load, unary
 from harness import Child, Metric, Options, alternate, main, say, start
 from registry import SERVICE, equity, instrument_registry, isin_of, register, warm
+
+from alphapulse.api.instrument.v1 import instrument_service_pb2 as service
 
 IN_FLIGHT = 64
 

@@ -12,12 +12,12 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import asyncpg
+from harness import Metric, Options, alternate, main
+from registry import BATCH, batches, equity, instrument_registry, require_created
 
 from alphapulse.api.instrument.v1 import instrument_service_pb2 as service
 from alphapulse.client.channel import open_channel
 from alphapulse.client.registration import RegistrationStream
-from harness import Metric, Options, alternate, main
-from registry import BATCH, batches, equity, instrument_registry, require_created
 
 IN_FLIGHT = 8
 _TABLES = """
@@ -79,7 +79,7 @@ class _Ours:
 
 
 async def measure(options: Options) -> Sequence[Metric]:
-    count, rounds = options.pick(10_000, 500), options.pick(4, 1)
+    count, rounds = options.pick(5_000, 500), options.pick(4, 1)
     async with AsyncExitStack() as stack:
         registry = await stack.enter_async_context(instrument_registry(durable=True))
         connection = await asyncpg.connect(registry.stores.database_url)

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from calls import bare_stream, open_bytes_channel
+from harness import Child, Metric, Options, main, start
+from relay import running_relay
 
 from alphapulse.api.marketdata.v1 import marketdata_pb2
 from alphapulse.api.relay.v1 import relay_service_pb2 as api
 from alphapulse.records import QUOTE, Frame, FrameDecoder, FrameType, encode_control
-from calls import open_bytes_channel
-from harness import Child, Metric, Options, main, start
-from relay import running_relay
 from strategy_sdk import EventType, MarketStream, connect
 
 RATE = 1_000
@@ -162,7 +162,7 @@ async def measure(options: Options) -> Sequence[Metric]:
         forwarder = await start(stack, "child_forward_grpc", folder / "grpc")
         grpc_feeder = await start(stack, "child_feeder", folder / "grpc", keys)
         channel = await stack.enter_async_context(open_bytes_channel(forwarder.facts["address"]))
-        call = channel.unary_stream("/floor.Floor/Stream")(b"")
+        call = bare_stream(channel)
         stack.callback(call.cancel)
 
         reader = UnixReader(relay.egress)
@@ -182,9 +182,7 @@ async def measure(options: Options) -> Sequence[Metric]:
         f"{len(unix['relay'])} rounds of {len(unix['relay'][0])}"
     )
     on_unix = f"Unix socket in and out, {common}; floor: a process with two blocking sockets, the same frames, sender and reader"
-    on_grpc = (
-        f"Unix socket in, gRPC to the SDK, {common}; floor: an asyncio process that writes what it reads to a gRPC stream"
-    )
+    on_grpc = f"Unix socket in, gRPC to the SDK, {common}; floor: an asyncio process that writes what it reads to a gRPC stream"
     return [
         _metric("unix", 50, unix["relay"], unix["bare"], on_unix),
         _metric("unix", 99, unix["relay"], unix["bare"], on_unix),

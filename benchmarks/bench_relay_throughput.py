@@ -6,19 +6,19 @@ import asyncio
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import grpc
 import zmq
+from calls import bare_stream, open_bytes_channel
+from harness import Child, Metric, Options, alternate, main, start
+from relay import Relay, running_relay
 
 from alphapulse.records import QUOTE
 from alphapulse.records.framing import HEADER_SIZE
-from calls import open_bytes_channel
-from harness import Child, Metric, Options, alternate, main, start
-from relay import Relay, running_relay
 from strategy_sdk import EventType, MarketStream, connect
 
 FRAME_ROWS = 500
@@ -129,8 +129,7 @@ async def _floor(stack: AsyncExitStack, folder: Path, keys: Path, rows: int) -> 
     forwarder = await start(stack, "child_forward_grpc", folder / "bare")
     feeder = await start(stack, "child_feeder", folder / "bare", keys)
     channel: grpc.aio.Channel = await stack.enter_async_context(open_bytes_channel(forwarder.facts["address"]))
-    open_stream: Callable[[bytes], Any] = channel.unary_stream("/floor.Floor/Stream")
-    call = open_stream(b"")
+    call = bare_stream(channel)
     stack.callback(call.cancel)
     return _Floor(feeder, call, rows)
 
@@ -162,8 +161,15 @@ async def measure(options: Options) -> Sequence[Metric]:
     )
     return [
         Metric("quotes", rate, "quotes/s", timed, bare, ratio, {"pyzmq_pub_sub": zeromq}),
-        Metric("delivered", ours.delivered / ours.sent, "of sent", f"quotes delivered of {ours.sent} sent; a gap ends the benchmark"),
-        Metric("relay_cpu", ours.cpu / ours.sent * 1e6, "us/quote", "processor time of the relay's process, all threads"),
+        Metric(
+            "delivered",
+            ours.delivered / ours.sent,
+            "of sent",
+            f"quotes delivered of {ours.sent} sent; a gap ends the benchmark",
+        ),
+        Metric(
+            "relay_cpu", ours.cpu / ours.sent * 1e6, "us/quote", "processor time of the relay's process, all threads"
+        ),
     ]
 
 

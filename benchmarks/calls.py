@@ -7,7 +7,7 @@ import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import grpc
 
@@ -27,8 +27,14 @@ class Load:
 
 def unary(channel: grpc.aio.Channel, method: str) -> Callable[[bytes], Any]:
     """A method called with bytes that answers bytes."""
-    call: Callable[[bytes], Any] = channel.unary_unary(method)
-    return call
+    call: Any = channel.unary_unary(method)
+    return cast(Callable[[bytes], Any], call)
+
+
+def bare_stream(channel: grpc.aio.Channel) -> Any:
+    """The call of the bare forwarder's stream: `read()` gives bytes."""
+    open_stream: Any = channel.unary_stream("/floor.Floor/Stream")
+    return open_stream(b"")
 
 
 def open_bytes_channel(address: str) -> grpc.aio.Channel:
@@ -52,4 +58,3 @@ async def run_load(call: Callable[[bytes], Any], requests: Sequence[bytes], in_f
 
     counts = await asyncio.gather(*(worker() for _ in range(in_flight)))
     return Load(sum(counts), time.perf_counter() - begin)
-

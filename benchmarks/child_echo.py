@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,14 +21,14 @@ async def serve(file: Path | None) -> None:
     async def echo(request: bytes, _: Any) -> bytes:
         return request
 
-    fixed: list[bytes] = []
+    @functools.cache
+    def content() -> bytes:
+        return file.read_bytes() if file is not None else b""
 
     async def constant(_: bytes, __: Any) -> bytes:
-        if not fixed and file is not None:
-            fixed.append(file.read_bytes())  # once, at the first call
-        return fixed[0]
+        return content()  # read at the first call
 
-    handlers = {
+    handlers: dict[str, Any] = {
         "Echo": grpc.unary_unary_rpc_method_handler(echo),
         "Fixed": grpc.unary_unary_rpc_method_handler(constant),
     }

@@ -69,7 +69,7 @@ async def serve(path: str) -> None:
     forward = Forwarder()
     await asyncio.get_running_loop().create_unix_server(lambda: _Ingress(forward), path)
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0), ("grpc.max_send_message_length", 8 << 20)])
-    handlers = {"Stream": grpc.unary_stream_rpc_method_handler(forward.stream)}
+    handlers: dict[str, Any] = {"Stream": grpc.unary_stream_rpc_method_handler(forward.stream)}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("floor.Floor", handlers),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

@@ -1,6 +1,6 @@
 """The floor of the relay's Unix path: two blocking sockets, what arrives on one is sent to the other, never looked at.
 
-    child_forward_unix.py IN OUT
+child_forward_unix.py IN OUT
 """
 
 from __future__ import annotations

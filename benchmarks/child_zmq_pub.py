@@ -1,6 +1,6 @@
 """A peer of the relay: pyzmq PUB sends quotes of 103 bytes one by one, as a Python publisher does.
 
-    child_zmq_pub.py ENDPOINT; each line `burst COUNT` on standard input sends so many, then an empty message.
+child_zmq_pub.py ENDPOINT; each line `burst COUNT` on standard input sends so many, then an empty message.
 """
 
 from __future__ import annotations

@@ -139,7 +139,7 @@ class Child:
 
     async def __aenter__(self) -> Self:
         # Not the loop's own way to start one: uvloop forks, which gRPC complains about while a channel is open; this vforks.
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: ASYNC220 - a millisecond, before anything is timed
             self._command, env=self._environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
         )
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import grpc
+from harness import Child
 
 from alphapulse.api.common.v1 import common_pb2 as common
 from alphapulse.api.instrument.v1 import instrument_pb2 as wire
@@ -20,7 +22,6 @@ from alphapulse.client.registration import RegistrationStream
 from alphapulse.domain.identifiers import Isin
 from alphapulse.domain.identifiers.check_digits import double_add_double
 from alphapulse.embedded import EmbeddedStores
-from harness import Child
 
 BATCH: Final = 500
 SERVICE: Final = "/alphapulse.api.instrument.v1.InstrumentService"
@@ -48,7 +49,7 @@ async def running_stores(*, durable: bool) -> AsyncIterator[EmbeddedStores]:
             yield stores
         return
     with tempfile.TemporaryDirectory(prefix="alphapulse-bench-") as folder:
-        Path(folder).chmod(0o711)  # root has to run Postgres as another user
+        os.chmod(folder, 0o711)  # root has to run Postgres as another user
         async with EmbeddedStores(Path(folder), environ={}) as stores:
             yield stores
 
@@ -76,7 +77,7 @@ async def instrument_registry(*, durable: bool = False) -> AsyncIterator[Registr
 
 def isin_of(number: int) -> str:
     """A valid US ISIN, around a valid CUSIP."""
-    return Isin.from_nsin("US", _cusip(number)).value
+    return str(Isin.from_nsin("US", _cusip(number)))
 
 
 def _cusip(number: int) -> str:

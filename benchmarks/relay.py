@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from harness import Child
+from registry import batches, equity, require_created, running_registry, running_stores
+
 from alphapulse.api.instrument.v1 import instrument_pb2 as wire
 from alphapulse.api.instrument.v1 import instrument_service_pb2 as service
 from alphapulse.client.channel import open_channel
 from alphapulse.client.registration import RegistrationStream, VenueRegistrationStream
 from alphapulse.domain.ids import ListingId
 from alphapulse_cli.seed.trading_venues import venues
-from harness import Child
-from registry import batches, equity, require_created, running_registry, running_stores
 
 VENUES: Final = ("BINANCE", "COINBASE", "KRAKEN")
 REGISTRIES: Final = ("instrument", "venue", "synthetic")
