@@ -32,11 +32,12 @@ RUN /build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /whe
 COPY examples /opt/alphapulse/examples
 COPY deploy/entrypoint.sh /opt/alphapulse/entrypoint.sh
 
-# Whole seconds: layers keep no fractions, and numba drops what it compiled from a file of another time. Byte code last, as
-# nothing may be written later. `generic` compiles for any processor of the architecture, not for the one that builds.
+# Whole seconds: layers keep no fractions, and numba drops what it compiled from a file of another time. -P: the installed packages
+# are meant, not those of /src, as the place of a file is part of numba's key. `generic` compiles for any processor of the
+# architecture, not for the one that builds. Byte code last, as nothing may be written later.
 ENV NUMBA_CPU_NAME=generic
 RUN find /opt/alphapulse -exec touch --no-dereference --date=@1704067200 {} + \
-    && NUMBA_CACHE_DIR=/opt/alphapulse/numba /opt/alphapulse/venv/bin/python -c \
+    && NUMBA_CACHE_DIR=/opt/alphapulse/numba /opt/alphapulse/venv/bin/python -P -c \
        "from relay_service.core import RelayCore; from relay_service.egress.warm_up import warm_up; RelayCore().warm_up(); warm_up()" \
     && /opt/alphapulse/venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/alphapulse/venv/lib /opt/alphapulse/examples
 
