@@ -13,9 +13,10 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import DBAPIError
 
+from alphapulse.client import open_channel
 from alphapulse.domain.errors import ConfigurationError
 from alphapulse.runtime import GrpcService
-from registry_service.config import RegistryConfig
+from registry_service.config import InstrumentConfig, RegistryConfig
 from registry_service.resources import RegistryResources
 from registry_service.storage.cache import CacheLimits, TieredCache
 from registry_service.storage.database import cause_of, make_engine, parse_url, translated
@@ -108,7 +109,10 @@ class RegistryApplication:
         collector = _Figures(service, store, cache, feed, hub)
         self._metrics.register(collector)
         stack.callback(self._metrics.unregister, collector)
-        return RegistryResources(service, store, cache, feed, hub, tokens, self._metrics, config)
+        venues = None
+        if isinstance(config, InstrumentConfig) and config.venue_registry_address:
+            venues = await stack.enter_async_context(open_channel(config.venue_registry_address))
+        return RegistryResources(service, store, cache, feed, hub, tokens, self._metrics, config, venues)
 
     async def _cache(self, store: PostgresStore) -> TieredCache:
         config = self._config

@@ -41,6 +41,9 @@ class InstrumentConfig(RegistryConfig):
     grpc_port: int = setting("GRPC_PORT", default=50051, ge=0, le=65535)
     """Port of the gRPC server; 0 picks a free one, told in the line that says ready."""
 
+    venue_registry_address: str = setting("VENUE_REGISTRY_ADDRESS", default="", rule="host:port")
+    """The venue registry, asked whether a listing's venue exists. Empty: only the form of its code is checked."""
+
 
 @dataclass(frozen=True, slots=True)
 class VenueConfig(RegistryConfig):

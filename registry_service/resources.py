@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import grpc
 from prometheus_client import CollectorRegistry
 
 from registry_service.config import RegistryConfig
@@ -36,3 +37,5 @@ class RegistryResources:
     """Where a slice registers its own Prometheus metrics."""
     config: RegistryConfig
     """The settings of the process."""
+    venues: grpc.aio.Channel | None = None
+    """To the venue registry, for the instrument registry where it is told the address."""

@@ -5,6 +5,6 @@ registry holds, look-ups, lists, watches and the servicer. Stored bodies are the
 answered, so the modules handle messages through `convert.wire`; the generated modules are imported in `convert` alone.
 Here live no SQL, no cache and no change log: those are `registry_service.storage` and `registry_service.watch`.
 
-Venues are a registry of their own: the code of a venue is checked for its form here, not for its existence. Seeds
-register venues first.
+Venues are a registry of their own: whether a listing's venue exists is asked there (`venues`); without its address only
+the form of the code is checked. Seeds register venues first.
 """

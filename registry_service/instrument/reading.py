@@ -210,7 +210,7 @@ def _valid(instrument: Entity, listings: Sequence[Entity], as_of: datetime) -> t
     del message.identifiers[:]
     message.identifiers.extend(kept)
     shown = [one for one in listings if _held_then(wire.Listing.FromString(one.body), as_of)]
-    return replace(instrument, body=message.SerializeToString()), shown
+    return instrument._replace(body=message.SerializeToString()), shown
 
 
 def _held_then(one: wire.IdentifierAssertion | wire.Listing, as_of: datetime) -> bool:

@@ -16,6 +16,7 @@ from registry_service.instrument.convert import service
 from registry_service.instrument.drafts import Minter
 from registry_service.instrument.lookup import Lookups, parsed
 from registry_service.instrument.reading import Reading
+from registry_service.instrument.venues import AnyVenue, RegisteredVenues, VenueDirectory
 from registry_service.instrument.watch import Watches
 from registry_service.instrument.writing import Writing
 from registry_service.resources import RegistryResources
@@ -42,7 +43,7 @@ def build(resources: RegistryResources, *, digest: Digest = sha256) -> GrpcServi
 def _handlers(resources: RegistryResources, minter: Minter) -> dict[str, grpc.RpcMethodHandler[Any, Any]]:
     calls = Calls(resources, EntityKind.INSTRUMENT)
     lookups, reading = Lookups(resources, calls), Reading(resources, calls)
-    watches, writing = Watches(resources), Writing(calls, minter)
+    watches, writing = Watches(resources), Writing(calls, minter, _venues(resources))
     unary: dict[str, Callable[[bytes, Any], Any]] = {
         "LookupISIN": lookups.single(Scheme.ISIN, service.LookupISINRequest, "isin"),
         "LookupCUSIP": lookups.single(Scheme.CUSIP, service.LookupCUSIPRequest, "cusip"),
@@ -68,6 +69,10 @@ def _handlers(resources: RegistryResources, minter: Minter) -> dict[str, grpc.Rp
     handlers["RegisterInstruments"] = grpc.stream_stream_rpc_method_handler(writing.register_stream)
     handlers["WatchInstruments"] = grpc.unary_stream_rpc_method_handler(watches.watch)
     return handlers
+
+
+def _venues(resources: RegistryResources) -> VenueDirectory:
+    return AnyVenue() if resources.venues is None else RegisteredVenues(resources.venues)
 
 
 def _typed(

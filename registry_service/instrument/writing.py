@@ -15,6 +15,7 @@ from registry_service.instrument.lookup import parsed
 from registry_service.instrument.planning import Registered
 from registry_service.instrument.registration import register
 from registry_service.instrument.updates import update_instrument, update_listing
+from registry_service.instrument.venues import VenueDirectory, check_venues
 from registry_service.storage.model import EntityKind, WriteOutcome, WriteSession
 
 _IN_FLIGHT: Final = 4
@@ -26,13 +27,15 @@ _BREATH: Final = 100
 class Writing:
     """The writes of the slice."""
 
-    def __init__(self, calls: Calls, minter: Minter) -> None:
+    def __init__(self, calls: Calls, minter: Minter, venues: VenueDirectory) -> None:
         self._calls = calls
         self._minter = minter
+        self._venues = venues
 
     async def register(self, request: service.RegisterInstrumentRequest) -> bytes:
         """RegisterInstrument."""
         draft = prepare(request.instrument, request.listings, self._minter)
+        await check_venues(self._venues, [draft])
 
         async def operation(session: WriteSession) -> bytes:
             result = (await register(session, [draft], self._minter))[0]
@@ -106,6 +109,7 @@ class Writing:
             if at % _BREATH == _BREATH - 1:
                 await asyncio.sleep(0)
             drafts.append(prepare(one.instrument, one.listings, self._minter))
+        await check_venues(self._venues, drafts)
         return drafts
 
     async def _batch(self, request: service.RegisterInstrumentsRequest, drafts: Sequence[Draft]) -> bytes:

@@ -5,29 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby
-from typing import Any, Final
 
 import asyncpg
 
 from alphapulse.domain.errors import Internal
+from registry_service.storage import copying
 from registry_service.storage.model import Change, ChangeKind, Entity, EntityKind
 from registry_service.storage.reads import Reads
 from registry_service.storage.session import GroupState
 from registry_service.storage.staging import EntityKey, StagedVersion
 
-_ENTITY: Final = (
-    *("kind", "entity_id", "revision_from", "revision_to", "body", "facets"),
-    *("name", "parent_id", "sort_key", "expires_at"),
-)
-_CHANGE: Final = (
-    *("revision", "kind", "entity_id", "change", "after", "before", "facets"),
-    *("parent_id", "cache_keys", "actor", "request_id", "commit_time"),
-)
-_IDENTIFIER: Final = (
-    *("scheme", "value", "venue", "level", "target_kind", "target_id", "instrument_id"),
-    *("valid_from", "valid_to", "source", "recorded_revision", "closed_revision", "shared"),
-)
 FailAt = Callable[[str], None]
 """Called with the name of each step before it is taken; a test may end the process there."""
 
@@ -69,8 +56,7 @@ async def write(
     await _write_identifiers(connection, schema, group, fail_at)
     fail_at("change_log")
     if changes:
-        records = [_change_record(change) for change in changes]
-        await connection.copy_records_to_table("change_log", schema_name=schema, columns=_CHANGE, records=records)
+        await _copy(connection, schema, "change_log", copying.CHANGE, copying.change_rows(changes))
     fail_at("request_log")
     if requests:
         await _write_requests(connection, schema, requests, group.now)
@@ -82,14 +68,17 @@ async def write(
 
 async def _write_entities(connection: asyncpg.Connection, schema: str, group: GroupState, fail_at: FailAt) -> None:
     ends = {}
+    following: dict[EntityKey, int] = {}
     records = []
-    by_entity = sorted(group.staged.versions, key=lambda v: (v.entity.kind, v.entity.entity_id, v.entity.revision))
-    for key, grouped in groupby(by_entity, key=lambda v: (v.entity.kind, v.entity.entity_id)):
-        versions = [version.entity for version in grouped]
+    # From the last to the first, so that each version knows the one that replaces it.
+    for version in reversed(group.staged.versions):
+        entity = version.entity
+        key = (entity.kind, entity.entity_id)
+        records.append((entity, following.get(key)))
+        following[key] = entity.revision
+    for key, revision in following.items():
         if group.committed.get(key) is not None:
-            ends[key] = versions[0].revision
-        for entity, following in zip(versions, [*versions[1:], None], strict=True):
-            records.append(_entity_record(entity, following.revision if following else None))
+            ends[key] = revision
     fail_at("ends")
     if ends:
         await connection.execute(
@@ -102,7 +91,8 @@ async def _write_entities(connection: asyncpg.Connection, schema: str, group: Gr
         )
     fail_at("entities")
     if records:
-        await connection.copy_records_to_table("entity", schema_name=schema, columns=_ENTITY, records=records)
+        records.reverse()
+        await _copy(connection, schema, "entity", copying.ENTITY, copying.entity_rows(records))
 
 
 async def _write_identifiers(connection: asyncpg.Connection, schema: str, group: GroupState, fail_at: FailAt) -> None:
@@ -132,14 +122,16 @@ async def _write_identifiers(connection: asyncpg.Connection, schema: str, group:
         if done != f"UPDATE {len(closed)}":
             raise Internal(f"{len(closed)} assertions were to be closed and Postgres says {done}")
     fail_at("identifiers")
-    records = [
-        tuple(getattr(row, column) for column in _IDENTIFIER)
-        for row in group.staged.asserted.values()
-        # Asserted and closed by one revision: nobody could ever have known it.
-        if row.closed_revision != row.recorded_revision
-    ]
-    if records:
-        await connection.copy_records_to_table("identifier", schema_name=schema, columns=_IDENTIFIER, records=records)
+    # One that was asserted and closed by one revision nobody could ever have known.
+    rows = [row for row in group.staged.asserted.values() if row.closed_revision != row.recorded_revision]
+    if rows:
+        await _copy(connection, schema, "identifier", copying.IDENTIFIER, copying.identifier_rows(rows))
+
+
+async def _copy(
+    connection: asyncpg.Connection, schema: str, table: str, columns: Sequence[str], rows: memoryview
+) -> None:
+    await connection.copy_to_table(table, schema_name=schema, columns=columns, source=rows, format="binary")
 
 
 async def _write_requests(
@@ -186,24 +178,10 @@ def _change(version: StagedVersion, before: Entity | None, now: datetime) -> Cha
         after=entity.body,
         before=before.body if before else b"",
         # Both sides: a watcher also has to hear of what leaves its filter.
-        facets=tuple(sorted({*entity.facets, *(before.facets if before else ())})),
+        facets=tuple(sorted({*entity.facets, *before.facets})) if before else entity.facets,
         parent_id=entity.parent_id,
         cache_keys=version.cache_keys,
         actor=version.actor,
         request_id=version.request_id,
         commit_time=now,
-    )
-
-
-def _entity_record(entity: Entity, revision_to: int | None) -> tuple[Any, ...]:
-    return (
-        *(int(entity.kind), entity.entity_id, entity.revision, revision_to, entity.body, entity.facets),
-        *(entity.name, entity.parent_id, entity.sort_key, entity.expires_at),
-    )
-
-
-def _change_record(change: Change) -> tuple[Any, ...]:
-    return (
-        *(change.revision, int(change.kind), change.entity_id, int(change.change), change.after, change.before),
-        *(change.facets, change.parent_id, change.cache_keys, change.actor, change.request_id, change.commit_time),
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from registry_service.storage.model import ChangeKind, Entity, EntityKind, IdentifierKey, IdentifierRow
 
@@ -25,8 +26,7 @@ def row_key(row: IdentifierRow) -> RowKey:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class StagedVersion:
+class StagedVersion(NamedTuple):
     """One `put`."""
 
     entity: Entity
@@ -74,7 +74,7 @@ class Staging:
         if staged is None:
             self.closed[key] = (row, revision)
         else:
-            self.asserted[key] = replace(staged, closed_revision=revision)
+            self.asserted[key] = staged._replace(closed_revision=revision)
 
     def absorb(self, other: Staging) -> None:
         """Takes over what an operation that succeeded has staged."""

@@ -1,0 +1,81 @@
+"""Which venues exist: a listing on one that the venue registry does not know is refused.
+
+The venue registry is asked for codes this process has not seen yet, and what exists is remembered: a venue is retired, never removed. What does not
+exist is asked for again each time, so a venue written a moment ago is known at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final, Protocol
+
+import grpc
+
+from alphapulse.api.common.v1 import common_pb2 as common
+from alphapulse.api.venue.v1 import venue_service_pb2 as service
+from alphapulse.api.venue.v1.venue_service_pb2_grpc import VenueServiceStub
+from alphapulse.client import from_rpc_error
+from alphapulse.domain.errors import FieldViolation, Unavailable
+from registry_service.instrument.drafts import Draft
+
+_DEADLINE: Final = 5.0
+_EXISTS: Final = (common.LOOKUP_OUTCOME_RESOLVED, common.LOOKUP_OUTCOME_RETIRED)
+
+
+class VenueDirectory(Protocol):
+    """Answers which codes name no venue."""
+
+    async def unknown(self, codes: Iterable[str]) -> set[str]:
+        """Of these codes those that no venue bears. Raises Unavailable when that cannot be told."""
+
+
+class AnyVenue:
+    """Without a venue registry every well-formed code is taken."""
+
+    async def unknown(self, codes: Iterable[str]) -> set[str]:
+        """None of them."""
+        return set()
+
+
+class RegisteredVenues:
+    """The venues of the venue registry behind this channel."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub = VenueServiceStub(channel)
+        self._known: set[str] = set()
+
+    async def unknown(self, codes: Iterable[str]) -> set[str]:
+        """Those the registry does not hold, as of now."""
+        asked = sorted(set(codes) - self._known)
+        if not asked:
+            return set()
+        request = service.BatchGetVenuesRequest(codes=asked, read=common.ReadOptions(latest=True))
+        try:
+            answer = await self._stub.BatchGetVenues(request, timeout=_DEADLINE)
+        except grpc.aio.AioRpcError as error:
+            cause = from_rpc_error(error)
+            raise Unavailable(
+                f"the venues {', '.join(asked)} cannot be checked: the venue registry does not answer ({cause.message})",
+                retry_after=1.0,
+            ) from error
+        self._known |= {code for code, one in zip(asked, answer.results, strict=True) if one.outcome in _EXISTS}
+        return set(asked) - self._known
+
+
+async def check_venues(directory: VenueDirectory, drafts: Sequence[Draft]) -> None:
+    """Adds a violation to each draft for every listing whose venue does not exist."""
+    sound = [draft for draft in drafts if not draft.violations]
+    unknown = await directory.unknown({one.venue for draft in sound for one in draft.listings})
+    if not unknown:
+        return
+    for draft in sound:
+        draft.violations += [
+            FieldViolation(
+                f"listings[{at}].venue",
+                one.venue,
+                "venue-exists",
+                "no venue has this code; register it with the venue registry first, or run `alphapulse seed`",
+            )
+            for at, one in enumerate(draft.listings)
+            if one.venue in unknown
+        ]

@@ -1,0 +1,123 @@
+"""A listing names a venue that exists: asked of a real venue registry."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from alphapulse.api.instrument.v1 import instrument_pb2 as wire
+from alphapulse.api.instrument.v1 import instrument_service_pb2 as service
+from alphapulse.api.instrument.v1 import instrument_service_pb2_grpc as rpc
+from alphapulse.api.venue.v1 import venue_pb2, venue_service_pb2, venue_service_pb2_grpc
+from alphapulse.client import RegistrationStream, from_rpc_error, open_channel
+from alphapulse.domain.errors import InvalidArgument, Unavailable
+from alphapulse.runtime import ServiceHandle, serve_in_background
+from registry_service.app import RegistryApplication
+from registry_service.config import InstrumentConfig, VenueConfig
+
+ISIN = "US0378331005"
+
+
+@dataclass
+class Two:
+    """The two registries; the venue registry can be stopped."""
+
+    instrument: ServiceHandle
+    instruments: rpc.InstrumentServiceStub
+    venues: venue_service_pb2_grpc.VenueServiceStub
+    venue_life: AsyncExitStack
+
+    async def add_venue(self, code: str, status: int = venue_pb2.VENUE_STATUS_ACTIVE) -> None:
+        venue = venue_pb2.Venue(code=code, name=code, type=venue_pb2.VENUE_TYPE_EXCHANGE, status=status)
+        await self.venues.RegisterVenue(venue_service_pb2.RegisterVenueRequest(venue=venue))
+
+
+@pytest.fixture
+async def two(database_url: str, fresh_redis_url: str) -> AsyncIterator[Two]:
+    urls: dict[str, Any] = {"database_url": database_url, "redis_url": fresh_redis_url, "drain_seconds": 0.5}
+    async with AsyncExitStack() as stack, AsyncExitStack() as life:
+        venue_app = RegistryApplication("venue", VenueConfig(**urls), CollectorRegistry())
+        venue = await life.enter_async_context(serve_in_background(venue_app))
+        config = InstrumentConfig(**urls, venue_registry_address=venue.address)
+        app = RegistryApplication("instrument", config, CollectorRegistry())
+        handle = await stack.enter_async_context(serve_in_background(app, config))
+        channels = [await stack.enter_async_context(open_channel(one.address)) for one in (handle, venue)]
+        venues = venue_service_pb2_grpc.VenueServiceStub(channels[1])
+        yield Two(handle, rpc.InstrumentServiceStub(channels[0]), venues, life)
+
+
+def apple(*venues: str) -> service.RegisterInstrumentRequest:
+    instrument = wire.Instrument(
+        asset_class=1,
+        name="Apple",
+        equity=wire.EquityDetails(currency="USD"),
+        identifiers=[wire.IdentifierAssertion(scheme=1, value=ISIN)],
+    )
+    listings = [wire.Listing(venue=code, symbol="AAPL", currency="USD") for code in venues]
+    return service.RegisterInstrumentRequest(instrument=instrument, listings=listings)
+
+
+async def test_a_venue_that_does_not_exist_is_refused_with_all_others_named(two: Two) -> None:
+    await two.add_venue("XNAS")
+    with pytest.raises(Exception, match="venue") as caught:
+        await two.instruments.RegisterInstrument(apple("ZZZZ", "XNAS", "XYYY"))
+    error = from_rpc_error(caught.value)
+    assert isinstance(error, InvalidArgument)
+    assert [(one.field, one.value, one.rule) for one in error.violations] == [
+        ("listings[0].venue", "ZZZZ", "venue-exists"),
+        ("listings[2].venue", "XYYY", "venue-exists"),
+    ]
+    found = await two.instruments.LookupISIN(service.LookupISINRequest(isin=ISIN))
+    assert not found.result.entries
+
+
+async def test_a_venue_registered_a_moment_ago_is_known(two: Two) -> None:
+    with pytest.raises(Exception, match="venue"):
+        await two.instruments.RegisterInstrument(apple("NEWV"))
+    await two.add_venue("NEWV")
+    answer = await two.instruments.RegisterInstrument(apple("NEWV"))
+    assert [one.venue for one in answer.entry.listings] == ["NEWV"]
+
+
+async def test_an_expired_venue_may_be_named(two: Two) -> None:
+    await two.add_venue("OLDV", venue_pb2.VENUE_STATUS_EXPIRED)
+    assert (await two.instruments.RegisterInstrument(apple("OLDV"))).entry.listings
+
+
+async def test_in_a_batch_only_the_entry_with_the_unknown_venue_is_refused(two: Two) -> None:
+    await two.add_venue("XNAS")
+    entries = [
+        service.InstrumentEntry(instrument=wire.Instrument(asset_class=6, name=code, currency=money(code)))
+        for code in ("USD", "EUR")
+    ]
+    request = apple("ZZZZ")
+    entries.insert(1, service.InstrumentEntry(instrument=request.instrument, listings=request.listings))
+    async with open_channel(two.instrument.address) as channel, RegistrationStream(channel) as stream:
+        results = (await stream.submit(entries)).results
+    assert [one.outcome for one in results] == [
+        service.REGISTRATION_OUTCOME_CREATED,
+        service.REGISTRATION_OUTCOME_REFUSED,
+        service.REGISTRATION_OUTCOME_CREATED,
+    ]
+    assert [one.field for one in results[1].error.violations] == ["entries[1].listings[0].venue"]
+
+
+def money(code: str) -> wire.CurrencyDetails:
+    return wire.CurrencyDetails(code=code, kind=wire.CURRENCY_KIND_FIAT)
+
+
+async def test_what_is_known_needs_no_venue_registry_and_what_is_not_says_so(two: Two) -> None:
+    await two.add_venue("XNAS")
+    await two.instruments.RegisterInstrument(apple("XNAS"))
+    await two.venue_life.aclose()
+    assert (await two.instruments.RegisterInstrument(apple("XNAS"))).entry.listings
+    with pytest.raises(Exception, match="venue registry does not answer") as caught:
+        await two.instruments.RegisterInstrument(apple("XNYS"))
+    error = from_rpc_error(caught.value)
+    assert isinstance(error, Unavailable)
+    assert error.retry_after
