@@ -67,7 +67,6 @@ async def write(
 
 
 async def _write_entities(connection: asyncpg.Connection, schema: str, group: GroupState, fail_at: FailAt) -> None:
-    ends = {}
     following: dict[EntityKey, int] = {}
     records = []
     # From the last to the first, so that each version knows the one that replaces it.
@@ -76,9 +75,7 @@ async def _write_entities(connection: asyncpg.Connection, schema: str, group: Gr
         key = (entity.kind, entity.entity_id)
         records.append((entity, following.get(key)))
         following[key] = entity.revision
-    for key, revision in following.items():
-        if group.committed.get(key) is not None:
-            ends[key] = revision
+    ends = {key: revision for key, revision in following.items() if group.committed.get(key) is not None}
     fail_at("ends")
     if ends:
         await connection.execute(

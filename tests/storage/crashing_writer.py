@@ -9,7 +9,6 @@ import asyncio
 import os
 import signal
 import sys
-from dataclasses import replace
 
 from registry_service.storage.database import make_engine
 from registry_service.storage.model import ChangeKind, Entity, EntityKind, IdentifierKey, IdentifierRow
@@ -28,7 +27,7 @@ def registering(number: int):
         for row in (await session.identifiers([KEY]))[KEY]:
             session.close_identifier(row, revision)
         row = IdentifierRow(13, "T", "", 2, EntityKind.INSTRUMENT, entity_id, entity_id, None, None, "t")
-        session.assert_identifier(replace(row, recorded_revision=revision))
+        session.assert_identifier(row._replace(recorded_revision=revision))
         return b"%d" % number
 
     return operation

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import asyncpg
@@ -48,7 +47,7 @@ def asserting(*rows: IdentifierRow, close: tuple[IdentifierRow, ...] = ()):
         for one in close:
             session.close_identifier(one, revision)
         for one in rows:
-            session.assert_identifier(replace(one, recorded_revision=revision))
+            session.assert_identifier(one._replace(recorded_revision=revision))
         return b""
 
     return operation
