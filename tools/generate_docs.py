@@ -50,6 +50,7 @@ def configuration() -> str:
             f"| process | default |\n|---|---|\n{ports}"
         ),
         "## Registries\n\n`python -m registry_service instrument|venue|synthetic`\n\n" + _table(registry),
+        "### Instrument registry alone\n\n" + _table(_own(InstrumentConfig, shared | {v.name for v in registry})),
         "## Relay\n\n`python -m relay_service`\n\n" + _table(_own(RelayConfig, shared)),
         "## Collector\n\n`python -m collector_service`\n\n" + _table(_own(CollectorConfig, shared)),
         "## Strategies and other programs on the SDK\n\n" + _client_table(),
