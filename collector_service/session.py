@@ -4,6 +4,7 @@ that a live connection, a recording and a simulation take the same path.
 
 from __future__ import annotations
 
+import struct
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -197,4 +198,5 @@ class Session:
         return [Send(connection, text) for text in self._dialect.resync(entry)] if entry is not None else []
 
 
-_REFUSALS: Final = (msgspec.DecodeError, InvalidArgument, UnicodeDecodeError, RecursionError)
+_REFUSALS: Final = (msgspec.DecodeError, InvalidArgument, ValueError, ArithmeticError, RecursionError, struct.error)
+"""What a message can make a route raise. A number that fits no row ends its message, not the source."""

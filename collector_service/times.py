@@ -20,10 +20,12 @@ NANOS_PER_MILLI: Final = 1_000_000
 _NANOS: Final = 1_000_000_000
 _SECOND_LENGTH: Final = len("2021-04-17T16:44:07")
 _LATEST: Final = 9_000_000_000
+"""Seconds since the Unix epoch, in the year 2255: what nanoseconds in 64 signed bits hold, with room."""
 
 
 def nanos_of_iso(text: str) -> int:
-    """`2021-04-17T16:44:07.849205Z`, up to nine digits of a second, UTC. Raises InvalidArgument, rule `time-format`."""
+    """`2021-04-17T16:44:07.849205Z`, up to nine digits of a second, UTC, 1970 to 2255. Raises InvalidArgument, rule
+    `time-format`."""
     fraction = text[_SECOND_LENGTH:].rstrip("Z")
     digits = fraction[1:]
     well_formed = text.endswith("Z") and (
@@ -31,7 +33,10 @@ def nanos_of_iso(text: str) -> int:
     )
     if not well_formed:
         raise _no_time(text)
-    return _second(text[:_SECOND_LENGTH]) * _NANOS + int(digits.ljust(9, "0") or 0)
+    second = _second(text[:_SECOND_LENGTH])
+    if not 0 <= second <= _LATEST:
+        raise _no_time(text)
+    return second * _NANOS + int(digits.ljust(9, "0") or 0)
 
 
 def nanos_of_seconds(text: str) -> int:

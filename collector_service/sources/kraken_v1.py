@@ -17,6 +17,7 @@ from collector_service.spec import Channel, Dialect, Route
 from collector_service.times import nanos_of_seconds
 
 _DEPTH: Final = 1000
+_CHECKSUM_DIGITS: Final = len(str(2**32 - 1))
 _NAMES: Final = {Channel.TRADES: "trade", Channel.QUOTES: "ticker", Channel.BOOKS: "book"}
 
 
@@ -128,7 +129,7 @@ def _latest(levels: Sequence[_Level]) -> int:
 def _checksum(text: str | None) -> int | None:
     if text is None:
         return None
-    if not (text.isascii() and text.isdecimal()):
+    if not (text.isascii() and text.isdecimal() and len(text) <= _CHECKSUM_DIGITS):
         raise InvalidArgument.field("c", text, "checksum", "an unsigned number of 32 bits")
     return int(text)
 

@@ -128,6 +128,25 @@ def test_a_price_that_is_none_refuses_the_trade_alone(name: str, value: str) -> 
     assert report_of(session).count(TRADE.event_type) == 1
 
 
+@pytest.mark.parametrize("name", ["COINBASE", "KRAKEN"])
+@pytest.mark.parametrize("year", ["0001", "1969", "2262", "9999"])
+def test_a_time_no_row_can_hold_refuses_its_message_alone(name: str, year: str) -> None:
+    session = session_of(name)
+    sample = json.dumps(FRAMES[name][0])
+    session.handle(frame(sample.replace("2025-01-01", f"{year}-12-31").encode()))
+    assert session.rejects == {"TIME_FORMAT": 1}
+    session.handle(frame(sample.encode()))
+    assert report_of(session).count(TRADE.event_type) == 1
+
+
+def test_a_checksum_of_thousands_of_digits_is_refused() -> None:
+    session = session_of("KRAKEN", Provenance.REPLAY)
+    session.handle(Arrival(ArrivalKind.OPENED, 1_618_678_134_000_000_000, url="wss://ws.kraken.com"))
+    book = {"a": [["13.4", "1602.3", "1618678134.664320"]], "c": "1" * 5_000}
+    session.handle(frame(json.dumps([1664, book, "book-1000", "XBT/USD"]).encode()))
+    assert session.rejects == {"CHECKSUM": 1}
+
+
 def test_a_message_that_fails_half_way_leaves_nothing() -> None:
     session = session_of("KRAKEN")
     sample = json.loads(json.dumps(FRAMES["KRAKEN"][0]))
