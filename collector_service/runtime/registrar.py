@@ -22,8 +22,8 @@ class Registration:
 
     listing_ids: Mapping[str, ListingId]
     """As the registry has them, by symbol."""
-    instruments: int
-    """Distinct instruments that are in the registry now."""
+    instruments: frozenset[str]
+    """Ids of the instruments that are in the registry now."""
     refused: Mapping[str, str]
     """Why not, by symbol or currency code."""
     revision_token: str
@@ -65,12 +65,14 @@ class GrpcRegistrar:
         results, token = await self._submit(lines, source)
         listing_ids: dict[str, ListingId] = {}
         for entry, result in zip(entries, results, strict=True):
-            if result.error or not result.listing_ids:
-                refused[entry.symbol] = result.error or "no listing id was given"
-                continue
-            listing_ids[entry.symbol] = ListingId.parse(result.listing_ids[0])
             instruments.add(result.instrument_id)
-        return Registration(listing_ids, len(instruments - {""}), refused, token)
+            # An empty id: the registry keeps the listing in a collision case, until somebody decides.
+            listing_id = result.listing_ids[0] if result.listing_ids else ""
+            if result.error or not listing_id:
+                refused[entry.symbol] = result.error or "the registry gave no listing id: a collision case holds it"
+                continue
+            listing_ids[entry.symbol] = ListingId.parse(listing_id)
+        return Registration(listing_ids, frozenset(instruments - {""}), refused, token)
 
     async def _submit(self, entries: Sequence[convert.Entry], source: str) -> tuple[list[convert.Registered], str]:
         batches = [entries[at : at + _BATCH] for at in range(0, len(entries), _BATCH)]

@@ -20,7 +20,8 @@ from alphapulse.domain.instruments import ListingStatus
 from alphapulse.domain.provenance import Provenance
 from collector_service.link import Port, RelayLink
 from collector_service.listings import ListingIndex, VenueSymbol
-from collector_service.runtime.registrar import Registrar
+from collector_service.runtime.news import news_of
+from collector_service.runtime.registrar import Registrar, Registration
 from collector_service.session import ALL_CHANNELS, Session
 from collector_service.spec import Channel, SourceSpec
 from collector_service.transport.base import Arrival, ArrivalKind, Transport, TransportError
@@ -97,7 +98,7 @@ class SourceRunner:
         self._state = SourceState.STOPPED
         self._error = ""
         self._reconnects = 0
-        self._instruments = 0
+        self._instruments: frozenset[str] = frozenset()
         self.provenance: Provenance | None = None
         self.changed = asyncio.Event()
         """Set at every change of state."""
@@ -111,7 +112,7 @@ class SourceRunner:
         """How the source is now."""
         session, past = self._session, self._past
         now = SourceStatus(self._state, self._error, reconnects=self._reconnects, listings=len(self.listings))
-        now.instruments_registered = self._instruments
+        now.instruments_registered = len(self._instruments)
         now.events, now.rejects = Counter(past.events), Counter(past.rejects)
         now.unknown_messages = Counter(past.unknown_messages)
         now.frames, now.book_resyncs, now.last_frame_ns = past.frames, past.book_resyncs, past.last_frame_ns
@@ -217,7 +218,7 @@ class SourceRunner:
         """Reads the list, registers it, and waits until the relay knows it. A registry that is away is waited for."""
         fresh = await self._read_list(transport)
         if self._registrar is None:
-            self.listings.learn(fresh)
+            self._learn(fresh)
             return
         backoff = Backoff(first=0.2, cap=5.0)
         while True:
@@ -230,20 +231,22 @@ class SourceRunner:
                 await asyncio.sleep(backoff.next())
 
     async def _repeat_discovery(self, transport: Transport) -> None:
-        """Later listings join; a venue or registry that is away then costs nothing but the news."""
+        """What is listed later, changed or delisted is told; a venue or registry that is away then costs nothing but the news."""
         while True:
             await asyncio.sleep(self._options.discovery_seconds)
             try:
                 fresh = await self._read_list(transport)
                 if self._registrar is None:
-                    self.listings.learn(fresh)
+                    self._learn(fresh)
                 elif fresh:
                     await self._register(fresh)
             except AlphaPulseError as error:
                 _log.warning("discovery failed", source=self.spec.name, error=str(error))
+            except Exception:  # the next list may be readable again; ending here would end discovery in silence
+                _log.exception("discovery failed", source=self.spec.name)
 
-    async def _read_list(self, transport: Transport) -> list[VenueSymbol]:
-        """The lines that are new or have changed since the last time. Raises TransportError."""
+    async def _read_list(self, transport: Transport) -> Sequence[VenueSymbol]:
+        """The lines that are new, have changed or are gone since the last time. Raises TransportError."""
         try:
             listed = self.spec.discovery.parse(await transport.instrument_list(self.spec.discovery.path))
         except (msgspec.DecodeError, InvalidArgument) as error:
@@ -252,14 +255,20 @@ class SourceRunner:
             _log.warning(
                 "lines of the list refused", source=self.spec.name, count=len(listed.refused), first=listed.refused[0]
             )
-        return [entry for entry in listed.entries if self._known.get(entry.symbol) != entry]
+        news = news_of(listed, self._known)
+        if news.doubted:
+            _log.warning(
+                "listings are missing in the list and not taken as delisted",
+                source=self.spec.name,
+                count=len(news.doubted),
+                first=news.doubted[0],
+            )
+        return news.changed
 
     async def _register(self, fresh: Sequence[VenueSymbol]) -> None:
         assert self._registrar is not None
         done = await self._registrar.register(fresh, self.spec.venue, self.spec.name)
-        self.listings.learn(fresh, done.listing_ids)
-        self._known.update({entry.symbol: entry for entry in fresh if entry.symbol not in done.refused})
-        self._instruments += done.instruments
+        self._learn(fresh, done)
         _log.info(
             "listings registered", source=self.spec.name, listings=len(done.listing_ids), refused=len(done.refused)
         )
@@ -270,6 +279,13 @@ class SourceRunner:
             return
         if not await self._link.barrier(done.revision_token, _BARRIER_SECONDS):
             _log.warning("the relay has not confirmed the listings", source=self.spec.name)
+
+    def _learn(self, fresh: Sequence[VenueSymbol], done: Registration | None = None) -> None:
+        """What is refused stays news, so that it is registered again with the next list."""
+        self.listings.learn(fresh, done.listing_ids if done is not None else None)
+        refused = done.refused if done is not None else {}
+        self._known.update({entry.symbol: entry for entry in fresh if entry.symbol not in refused})
+        self._instruments |= done.instruments if done is not None else frozenset()
 
     def _keep_counters(self) -> None:
         self._past = self.status()

@@ -18,8 +18,10 @@ from alphapulse.domain.instruments import CurrencyKind, ListingStatus
 from collector_service.link import RelayLink
 from collector_service.listings import VenueSymbol, currency, listing_of, pair_of
 from collector_service.runtime import GrpcRegistrar, Registration, RunnerOptions, SourceRunner, SourceState
+from collector_service.runtime.news import news_of
 from collector_service.simulation import Market, simulated_venue
 from collector_service.sources import SOURCES
+from collector_service.spec import InstrumentList
 from collector_service.transport.simulated import SimulatedTransport
 
 OTHER_ID = "ab" * 16
@@ -31,6 +33,7 @@ class SmallRegistry(instrument_service_pb2_grpc.InstrumentServiceServicer):
     def __init__(self) -> None:
         self.entries: list[instrument_service_pb2.InstrumentEntry] = []
         self.refuse = ""
+        self.contest = ""
 
     async def RegisterInstruments(self, request_iterator: Any, context: Any) -> AsyncIterator[Any]:
         async for request in request_iterator:
@@ -48,6 +51,8 @@ class SmallRegistry(instrument_service_pb2_grpc.InstrumentServiceServicer):
                         outcome=instrument_service_pb2.REGISTRATION_OUTCOME_REFUSED
                     )
                     result.error.reason = "INVALID_ARGUMENT"
+                if self.contest and any(listing.symbol == self.contest for listing in entry.listings):
+                    result.listing_ids[:] = [""]
                 results.append(result)
             yield instrument_service_pb2.RegisterInstrumentsResponse(
                 batch_id=request.batch_id, results=results, revision_token=f"revision {len(self.entries)}"
@@ -125,6 +130,52 @@ async def test_a_refused_line_costs_no_other() -> None:
     assert len(done.listing_ids) == len(listed.entries) - 1
 
 
+async def test_a_listing_kept_in_a_collision_case_costs_no_other() -> None:
+    registry = SmallRegistry()
+    registry.contest = "BTC-USDT"
+    async with registrar_of(registry) as registrar:
+        runner = SourceRunner(SOURCES["COINBASE"], lambda: transport("COINBASE"), registrar=registrar)
+        await runner.run()
+    assert runner.status().state is SourceState.FINISHED
+    assert runner.status().instruments_registered == len(registry.entries)
+
+
+def lines(*symbols: str, **changes: Any) -> InstrumentList:
+    return InstrumentList(tuple(VenueSymbol(symbol, symbol, "USD", frozenset(), **changes) for symbol in symbols))
+
+
+def test_what_is_new_changed_or_gone_is_news() -> None:
+    known = {entry.symbol: entry for entry in lines("A", "B", "C").entries}
+    assert news_of(lines("A", "B", "C"), known).changed == ()
+    halted = lines("B", status=ListingStatus.HALTED).entries[0]
+    news = news_of(InstrumentList((*lines("A", "D").entries, halted)), known)
+    told = {entry.symbol: entry.status for entry in news.changed}
+    assert told == {"B": ListingStatus.HALTED, "C": ListingStatus.DELISTED, "D": ListingStatus.TRADING}
+    # It is told once, and a return is news again.
+    after = known | {entry.symbol: entry for entry in news.changed}
+    assert news_of(InstrumentList((*lines("A", "D").entries, halted)), after).changed == ()
+    assert [
+        entry.symbol for entry in news_of(InstrumentList((*lines("A", "C", "D").entries, halted)), after).changed
+    ] == ["C"]
+
+
+def test_a_symbol_listed_twice_is_one_listing() -> None:
+    twice = InstrumentList((*lines("A").entries, *lines("A", status=ListingStatus.HALTED).entries))
+    known = {entry.symbol: entry for entry in news_of(twice, {}).changed}
+    assert known["A"].status is ListingStatus.TRADING
+    assert news_of(twice, known).changed == ()
+
+
+@pytest.mark.parametrize(
+    "listed", [lines(), lines("A"), InstrumentList(lines("A", "B").entries, ("one line: unreadable",))]
+)
+def test_a_list_that_may_be_broken_delists_nothing(listed: InstrumentList) -> None:
+    known = {entry.symbol: entry for entry in lines("A", "B", "C").entries}
+    news = news_of(listed, known)
+    assert news.changed == ()
+    assert set(news.doubted) == set(known) - {entry.symbol for entry in listed.entries}
+
+
 class AwayRegistrar:
     """Away for a number of calls."""
 
@@ -136,7 +187,7 @@ class AwayRegistrar:
         self.calls += 1
         if self.calls <= self._away:
             raise Unavailable("no registry there")
-        return Registration({entry.symbol: ListingId.parse(OTHER_ID) for entry in entries}, len(entries), {}, "")
+        return Registration({entry.symbol: ListingId.parse(OTHER_ID) for entry in entries}, frozenset(), {}, "")
 
 
 async def test_a_registry_that_is_away_at_the_start_is_waited_for() -> None:
@@ -154,7 +205,7 @@ async def test_a_registry_lost_later_costs_no_event() -> None:
             if self.calls > 1:
                 raise Unavailable("gone")
             # One line stays unregistered, so that every repetition asks again.
-            return Registration({}, 0, {entries[0].symbol: "refused"}, "")
+            return Registration({}, frozenset(), {entries[0].symbol: "refused"}, "")
 
     registrar = LostLater(away=0)
     runner = SourceRunner(

@@ -1,21 +1,26 @@
-"""The recorded instrument lists in the real instrument registry: every line registered, and found again by its symbol."""
+"""Instrument lists in the real instrument registry: recorded ones, and one that changes."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import ClassVar
 
+import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
 from alphapulse.api.common.v1 import common_pb2
-from alphapulse.api.instrument.v1 import instrument_service_pb2, instrument_service_pb2_grpc
+from alphapulse.api.instrument.v1 import instrument_pb2, instrument_service_pb2, instrument_service_pb2_grpc
 from alphapulse.client import RegistrationStream, open_channel
 from alphapulse.runtime import load, serve_in_background
 from collector_service.decode import read_instruments, recording_files
-from collector_service.listings import listing_of
-from collector_service.runtime import GrpcRegistrar
+from collector_service.listings import VenueSymbol, listing_of
+from collector_service.runtime import GrpcRegistrar, Registration, RunnerOptions, SourceRunner
+from collector_service.simulation import Market, simulated_venue
 from collector_service.sources import SOURCES
+from collector_service.transport.simulated import SimulatedTransport
 from registry_service.app import RegistryApplication
 from registry_service.config import InstrumentConfig
 
@@ -55,3 +60,77 @@ async def test_every_listed_instrument_is_registered_and_found_by_its_symbol(
             for entry, result in zip(entries, answer.results, strict=True):
                 assert result.outcome == common_pb2.LOOKUP_OUTCOME_RESOLVED, entry.symbol
                 assert list(result.listing_ids) == [str(done.listing_ids[entry.symbol])]
+
+
+class ChangingList(SimulatedTransport):
+    """A venue whose list is what the test says it is now."""
+
+    listed: ClassVar[list[dict[str, str]]] = []
+
+    async def instrument_list(self, path: str) -> bytes:
+        return msgspec.json.encode(self.listed)
+
+
+class TellingRegistrar(GrpcRegistrar):
+    """Tells how often it has registered."""
+
+    def __init__(self, stream: RegistrationStream) -> None:
+        super().__init__(stream)
+        self.done: asyncio.Queue[Registration] = asyncio.Queue()
+
+    async def register(self, entries: Sequence[VenueSymbol], venue: str, source: str) -> Registration:
+        made = await super().register(entries, venue, source)
+        self.done.put_nowait(made)
+        return made
+
+
+def product(base: str, tick: str) -> dict[str, str]:
+    return {
+        "id": f"{base}-USD",
+        "base_currency": base,
+        "quote_currency": "USD",
+        "quote_increment": tick,
+        "base_increment": "0.01",
+    }
+
+
+async def test_changed_rules_a_delisting_and_a_return_reach_the_registry(registry_address: str) -> None:
+    bitcoin, ether, solana = product("BTC", "0.01"), product("ETH", "0.01"), product("SOL", "0.01")
+    ChangingList.listed = [bitcoin, ether, solana]
+    async with open_channel(registry_address) as channel, RegistrationStream(channel) as stream:
+        registrar = TellingRegistrar(stream)
+        market = Market(1, 1_700_000_000_000_000_000)
+        runner = SourceRunner(
+            SOURCES["COINBASE"],
+            lambda: ChangingList(simulated_venue("COINBASE", market, 500.0)),
+            registrar=registrar,
+            options=RunnerOptions(discovery_seconds=0.01),
+        )
+        stub = instrument_service_pb2_grpc.InstrumentServiceStub(channel)
+
+        async def held(symbol: str) -> instrument_pb2.Listing:
+            request = instrument_service_pb2.GetListingRequest(listing_id=str(first.listing_ids[symbol]))
+            return (await stub.GetListing(request)).listing
+
+        task = asyncio.create_task(runner.run())
+        try:
+            async with asyncio.timeout(20):
+                first = await registrar.done.get()
+                before = await held("BTC-USD")
+                ChangingList.listed = [product("BTC", "0.05"), solana]
+                assert (await registrar.done.get()).listing_ids.keys() == {"BTC-USD", "ETH-USD"}
+                after, gone = await held("BTC-USD"), await held("ETH-USD")
+                ChangingList.listed = [product("BTC", "0.05"), ether, solana]
+                assert (await registrar.done.get()).listing_ids == {"ETH-USD": first.listing_ids["ETH-USD"]}
+                returned = await held("ETH-USD")
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+    assert (before.rules.tick_size.mantissa, after.rules.tick_size.mantissa) == (1, 5)
+    assert after.definition_version == before.definition_version + 1
+    assert gone.status == instrument_pb2.LISTING_STATUS_DELISTED
+    assert gone.HasField("valid_to")
+    assert returned.status == instrument_pb2.LISTING_STATUS_TRADING
+    assert not returned.HasField("valid_to")
+    # Four currencies and three pairs, however often they were registered.
+    assert runner.status().instruments_registered == 7
