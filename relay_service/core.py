@@ -17,7 +17,7 @@ What the egress side uses:
   stream (b"" where there is none), `listing(slot)`, `instrument(slot)`, `synthetic(slot)` the messages, `revision` the `RevisionToken` applied.
 - `RelayCore.snapshot(event_type, slots)` gives the last quote, trade, status or synthetic row of each of these slots that has one;
   `RelayCore.last_sequence` is the sequence it stands for.
-- `RelayCore.stamp_out(group, now_ns)` writes relay_out_ns into a group's rows and measures the hop: called once for each group by egress.
+- `RelayCore.engine.stamp_out(...)` writes relay_out_ns into a group's rows and measures the hop: called once for each group by egress.
 - `RelayCore.counters()` gives what GetRelayStatus and the heartbeat need; `RelayCore.sources` the sources.
 """
 
@@ -97,7 +97,18 @@ class RelayCore:
         `rows` is a writable, contiguous array of the type's layout; it is stamped in place and handed on without a copy. `first_sequence` is the
         source's own number of rows[0]. Rows that came before are dropped and counted; rows that cannot be taken are refused and counted by reason.
         """
-        count = len(rows)
+        return self.accept_bytes(source, event_type, rows.view(np.uint8), len(rows), first_sequence, now_ns)
+
+    def accept_bytes(
+        self,
+        source: SourceState,
+        event_type: int,
+        raw: npt.NDArray[np.uint8],
+        count: int,
+        first_sequence: int,
+        now_ns: int,
+    ) -> AcceptResult:
+        """`accept` of `count` rows given as their bytes: what a socket has, and cheaper where a frame holds a single row."""
         if not count:
             return EMPTY
         run = take_run(source, first_sequence, count)
@@ -109,19 +120,23 @@ class RelayCore:
         if event_type in DERIVED_TYPES or event_type not in LAYOUTS:
             self.reject("TYPE_NOT_ACCEPTED", count - run.skip)
             return AcceptResult(gaps=gaps, now_ns=now_ns, source=source.name, rejected=count - run.skip)
+        row_size = len(raw) // count
         if run.skip:
-            rows = rows[run.skip :]
+            raw = raw[run.skip * row_size :]
             if run.skip == count:
                 return AcceptResult(now_ns=now_ns, source=source.name, duplicates=count)
-        self.settle()
-        first = self.engine.next_sequence
-        output = self.engine.intake(event_type, rows, source.source_id, source.gap_pending, now_ns)
+            count -= run.skip
+        if self.replica.has_changed:
+            self.settle()
+        engine = self.engine
+        first = engine.next_sequence
+        output = engine.intake_bytes(event_type, raw, count, source.source_id, source.gap_pending, now_ns)
         written = output.written
         if written:
             source.gap_pending = False
             source.events[event_type] = source.events.get(event_type, 0) + written
-        refused = len(rows) - written
-        groups = self._groups(event_type, rows[:written] if refused else rows, output, first, now_ns)
+        refused = count - written
+        groups = self._groups(event_type, raw[: written * row_size] if refused else raw, output, first, now_ns)
         return AcceptResult(groups, gaps, now_ns, source.name, written, refused, run.skip)
 
     def tick(self, now_ns: int) -> AcceptResult:
@@ -148,10 +163,6 @@ class RelayCore:
         elif changed:
             self._seen_slots = self.slots.count
 
-    def stamp_out(self, group: RowGroup, now_ns: int) -> None:
-        """Write relay_out_ns into a group's rows and count the hop."""
-        self.engine.stamp_out(group.event_type, group.rows, now_ns)
-
     def snapshot(self, event_type: int, slots: npt.NDArray[np.int32]) -> Rows:
         """The last rows of a type, of those of these slots that have one, by sequence: a copy. Types: quote, trade, trading status, synthetic."""
         table = self.slots.table
@@ -174,20 +185,20 @@ class RelayCore:
         return counters_of(self.engine, self.sources, self._rejects, self.synthetics.updates, self.replica.listings)
 
     def _groups(
-        self, event_type: int, rows: Rows, output: KernelOutput, first: int, now_ns: int
+        self, event_type: int, raw: npt.NDArray[np.uint8], output: KernelOutput, first: int, now_ns: int
     ) -> tuple[RowGroup, ...]:
-        if self.slots.count > self._seen_slots:
+        if self.engine.slots.count > self._seen_slots:
             self._announce_new()
-        if not len(rows):
+        if not output.written:
             return ()
-        frame = RowGroup(event_type, rows, output.slots, first)
+        frame = RowGroup(event_type, raw, output.slots, first)
         if output.opportunities is None and not output.touched:
             return (frame,)
         groups = [frame]
         if output.opportunities is not None:
             groups.append(self._opportunities(output, output.opportunities))
         if output.touched:
-            updates = self.synthetics.update(output.touched, first + len(rows) - 1, now_ns)
+            updates = self.synthetics.update(output.touched, first + output.written - 1, now_ns)
             if updates:
                 groups.append(self._synthetic_group(updates))
         return tuple(groups)
@@ -201,7 +212,7 @@ class RelayCore:
     def _opportunities(self, output: KernelOutput, rows: Rows) -> RowGroup:
         first = self.engine.take_sequences(len(rows))
         rows["sequence"] = np.arange(first, first + len(rows), dtype=np.uint64)
-        return RowGroup(OPPORTUNITY.event_type, rows, output.buy_slots, first, output.sell_slots)
+        return RowGroup(OPPORTUNITY.event_type, rows.view(np.uint8), output.buy_slots, first, output.sell_slots)
 
     def _synthetic_group(self, updates: Sequence[tuple[int, bytes]]) -> RowGroup:
         first = self.engine.take_sequences(len(updates))
@@ -209,4 +220,4 @@ class RelayCore:
         rows["sequence"] = np.arange(first, first + len(updates), dtype=np.uint64)
         slots = np.array([slot for slot, _ in updates], np.int32)
         self.synthetics.keep_rows(slots.tolist(), rows)
-        return RowGroup(SYNTHETIC_UPDATE.event_type, rows, slots, first)
+        return RowGroup(SYNTHETIC_UPDATE.event_type, rows.view(np.uint8), slots, first)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from alphapulse.records import Rows
+from alphapulse.records import LAYOUTS, Rows
 
 Slots = npt.NDArray[np.int32]
 """Slot numbers of `SlotTable`; -1 where the listing has none."""
@@ -17,19 +17,24 @@ Slots = npt.NDArray[np.int32]
 class RowGroup(NamedTuple):
     """Finished rows of one type: contiguous, `sequence` ascending by one from `first_sequence`, relay_out_ns not yet stamped.
 
-    `rows` may lie in the buffer the frame came in: it is valid until the sink it was given to returns. Copy what is kept.
+    The rows may lie in the buffer the frame came in: they are valid until the sink they were given to returns. Copy what is kept.
     """
 
     event_type: int
     """An EventType."""
-    rows: Rows
-    """Shape (n,), n >= 1."""
+    raw: npt.NDArray[np.uint8]
+    """The bytes of n >= 1 rows."""
     slots: Slots
     """Shape (n,): the slot of each row's listing_key; the buy leg of an opportunity, the synthetic's own of an update."""
     first_sequence: int
     """The sequence of rows[0]."""
     other_slots: Slots | None = None
     """Shape (n,), of opportunities alone: the slots of the sell legs."""
+
+    @property
+    def rows(self) -> Rows:
+        """Shape (n,): the rows as an array of their layout. Made at each call: bytes alone are cheaper."""
+        return self.raw.view(LAYOUTS[self.event_type].dtype)
 
 
 class SourceGapRecord(NamedTuple):

@@ -75,12 +75,15 @@ class Run(NamedTuple):
     """Events before it that never came."""
 
 
+_NOTHING_AMISS: Final = Run(0, 0)
+
+
 def take_run(source: SourceState, first_sequence: int, count: int) -> Run:
     """Move a source on by `count` events numbered from `first_sequence`. Distances are modulo 2**64, so the numbering may wrap."""
-    ahead = (first_sequence - source.next_sequence) & _MASK
-    if ahead == 0:
+    if first_sequence == source.next_sequence:
         source.next_sequence = (first_sequence + count) & _MASK
-        return Run(0, 0)
+        return _NOTHING_AMISS
+    ahead = (first_sequence - source.next_sequence) & _MASK
     if ahead < _HALF:
         source.gap_events += ahead
         source.next_sequence = (first_sequence + count) & _MASK

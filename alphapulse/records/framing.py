@@ -7,10 +7,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import google_crc32c
 import numpy as np
+import numpy.typing as npt
 
 from alphapulse.domain.errors import (
     BadMagic,
@@ -53,8 +54,7 @@ CONTROL_TYPES: Final = frozenset(int(kind) for kind in FrameType)
 KNOWN_TYPES: Final = CONTROL_TYPES | frozenset(LAYOUTS)
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """A frame that passed its checks. Of an unknown type it is still a frame: the receiver skips it and counts."""
 
     type: int
@@ -63,8 +63,13 @@ class Frame:
     """Of the first row."""
     time_ns: int
     """When it was sent, nanoseconds since the Unix epoch."""
-    payload: memoryview
-    """Valid until the decoder is written to again: copy what outlives the turn."""
+    raw: npt.NDArray[np.uint8]
+    """The payload's bytes, writable. Valid until the decoder is written to again: copy what outlives the turn."""
+
+    @property
+    def payload(self) -> memoryview:
+        """`raw` as a buffer."""
+        return self.raw.data
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +160,9 @@ class FrameDecoder:
         while self._end - self._start >= HEADER_SIZE:
             start = self._start
             magic, version, kind, slot, _, size, sequence, time_ns = _HEADER.unpack_from(self._buffer, start)
-            fault = _header_fault(magic, version, size)
-            if fault is not None:
+            if magic != MAGIC or version != VERSION or size > MAX_PAYLOAD:
                 self._start = self._end
-                yield FrameFault(fault, 0, 0, fatal=True)
+                yield FrameFault(_header_fault(magic, version, size), 0, 0, fatal=True)
                 return
             stop = start + HEADER_SIZE + size
             if stop > self._end:
@@ -173,7 +177,7 @@ class FrameDecoder:
                 )
                 yield FrameFault(CorruptFrame(text), sequence, kind, fatal=False)
                 continue
-            yield Frame(kind, slot, sequence, time_ns, self._view[start + HEADER_SIZE : stop])
+            yield Frame(kind, slot, sequence, time_ns, body)
 
     def finish(self) -> FrameFault | None:
         """What the end of the stream cuts off, if anything."""
@@ -184,11 +188,9 @@ class FrameDecoder:
         )
 
 
-def _header_fault(magic: int, version: int, size: int) -> FrameError | None:
+def _header_fault(magic: int, version: int, size: int) -> FrameError:
     if magic != MAGIC:
         return BadMagic(f"a frame begins with {magic:#06x}, not {MAGIC:#06x}: another protocol, or out of step")
     if version != VERSION:
         return UnsupportedVersion(f"a frame is of version {version}; this side speaks {VERSION}")
-    if size > MAX_PAYLOAD:
-        return _too_large(size)
-    return None
+    return _too_large(size)

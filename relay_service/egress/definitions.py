@@ -23,6 +23,13 @@ class DefinitionLedger:
         self._slot_count = slot_count
         self._sent = np.zeros(1024, np.uint8)
 
+    def lacks(self, selected: Selected) -> bool:
+        """Whether a definition may have to go before these rows: for a single row it is looked up, for more it is taken for granted."""
+        if selected.count != 1 or selected.other_slots is not None:
+            return True
+        slot = selected.slots.item()
+        return slot >= self._sent.size or not (slot < 0 or self._sent[slot])
+
     def missing(self, selected: Selected) -> tuple[Slots, list[bytes]]:
         """(slots, definitions) that have to go before these rows; marked as sent. `forget` takes it back."""
         self._reserve()

@@ -53,6 +53,7 @@ class FanOut:
         self.subscribers: dict[str, Subscriber] = {}
         self._facets = FacetTable(core.slots, core.replica, facets)
         self._index = FilterIndex(self._compile, lambda: core.slots.count)
+        self._stamp_out = core.engine.stamp_out
         self._idle = asyncio.Event()
         self._idle.set()
         core.on_definition_changed(self._definitions_changed)
@@ -162,15 +163,19 @@ class FanOut:
         touched: dict[str, Subscriber] = {}
         for record in result.gaps:
             self._declare(record, touched)
+        # Of several groups one write is better than one write each.
+        alone = len(result.groups) == 1
         for group in result.groups:
             hits = self._index.select(group, result.source)
             if not hits:
                 continue
             now_ns = time.time_ns()
-            self.core.stamp_out(group, now_ns)
+            self._stamp_out(group.event_type, group.raw, len(group.slots), now_ns)
             for held, places in hits:
                 selected = Selected(group, places, now_ns)
                 for subscriber, subscription in held.members:
+                    if alone and subscriber.pass_on(subscription, selected):
+                        continue
                     subscriber.accept(subscription, selected)
                     touched[subscriber.subscriber_id] = subscriber
         for subscriber in touched.values():
@@ -203,7 +208,7 @@ class FanOut:
             if len(rows):
                 now_ns = time.time_ns()
                 rows["relay_out_ns"] = now_ns
-                group = RowGroup(kind, rows, self._slots_of(rows, slots), int(rows["sequence"][0]))
+                group = RowGroup(kind, rows.view(np.uint8), self._slots_of(rows, slots), int(rows["sequence"][0]))
                 subscriber.accept_snapshot(subscription, Selected(group, None, now_ns))
         subscriber.notify(convert.snapshot_mark(number, sequence, complete=True), after=subscription)
 

@@ -20,6 +20,9 @@ class Figures:
 
     def count(self, batch: Batch) -> None:
         """A batch is written."""
-        delivered = self.delivered
         for event_type, _, count in batch.parts:
-            delivered[event_type] = delivered.get(event_type, 0) + count
+            self.add(event_type, count)
+
+    def add(self, event_type: int, count: int) -> None:
+        """So many events of a type are written."""
+        self.delivered[event_type] = self.delivered.get(event_type, 0) + count

@@ -42,12 +42,27 @@ class Subscriber:
         self.ending = False
         """True: the stream ends when nothing waits any more."""
         self.introduced = False
+        self.write_rows: Callable[[int, bytes, int, int], None] | None = None
+        """Writes rows past the queue: (event type, rows, subscription id, number of the first). Set by a transport that can, while it is idle."""
         self._encoder = encoder
         self._figures = figures
         self._heartbeat = heartbeat
         self._warned = False
         self._beat: asyncio.TimerHandle | None = None
         self._windows: dict[int, asyncio.TimerHandle] = {}
+
+    def pass_on(self, subscription: Subscription, selected: Selected) -> bool:
+        """Write rows at once where nothing waits and the transport takes them; False where they have to go through the queue."""
+        write = self.write_rows
+        if write is None or self.queue or not subscription.passes_on or len(selected.data) > subscription.piece_bytes:
+            return False
+        if self.ledger is not None and self.ledger.lacks(selected):
+            return False
+        count = selected.count
+        number = subscription.pass_on(count)
+        self._figures.add(selected.event_type, count)
+        write(selected.event_type, selected.data, subscription.wanted.subscription_id, number)
+        return True
 
     def accept(self, subscription: Subscription, selected: Selected) -> None:
         """Rows that pass a subscription's filter: queued, conflated, or declared as a gap."""

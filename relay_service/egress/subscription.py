@@ -51,6 +51,8 @@ class Subscription:
         self._sampler = Sampler(contract.every) if isinstance(contract, Sample) else None
         self.takes_all = self._sampler is None
         """Whether every row that passes the filter is queued, conflated or declared."""
+        self.passes_on: bool = self.takes_all and self._conflater is None
+        """Whether rows may be written at once when nothing waits."""
         bound = min(self.queue.bound, self._bound or self.queue.bound)
         self.piece_bytes = min(MAX_BATCH_BYTES, bound // 4)
         """Rows are queued in pieces of at most so many bytes."""
@@ -118,6 +120,15 @@ class Subscription:
         if self._source_gaps:
             self._source_gaps.clear()
         self.append(piece.event_type, piece.data, piece.count, piece.last_sequence, piece.now_ns)
+
+    def pass_on(self, count: int) -> int:
+        """Rows are written at once, past the queue; the number of the first."""
+        first = self.next_number
+        self.next_number = first + count
+        self.sent_number = first + count - 1
+        self.delivered += count
+        self._full = False
+        return first
 
     def append(self, event_type: int, data: bytes, count: int, last_sequence: int, now_ns: int) -> None:
         """Number rows and put them into the last batch, or a new one."""

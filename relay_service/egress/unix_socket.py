@@ -36,9 +36,11 @@ class _Connection(asyncio.BufferedProtocol):
         self._transport = cast(asyncio.Transport, transport)
         # Nothing gathers in the transport: it is either idle or blocked, and then the queue gathers, where it is bounded.
         self._transport.set_write_buffer_limits(high=0)
+        self._subscriber.write_rows = self._write_rows
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
+        self._subscriber.write_rows = None
         self._fanout.disconnect(self._subscriber)
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -66,10 +68,18 @@ class _Connection(asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         self._blocked = True
+        self._subscriber.write_rows = None
 
     def resume_writing(self) -> None:
         self._blocked = False
-        self._flush()
+        if self._transport is not None and not self._transport.is_closing():
+            self._subscriber.write_rows = self._write_rows
+            self._flush()
+
+    def _write_rows(self, event_type: int, data: bytes, subscription_id: int, number: int) -> None:
+        """One frame, past the queue."""
+        assert self._transport is not None  # taken from the subscriber when it goes
+        self._transport.write(encode_frame(event_type, data, slot=subscription_id, sequence=number))
 
     def _take(self, frame: Frame) -> bool:
         """Handle one frame; False when the connection ends."""
@@ -114,6 +124,7 @@ class _Connection(asyncio.BufferedProtocol):
                 transport.resume_reading()
 
     def _close(self) -> None:
+        self._subscriber.write_rows = None
         if self._transport is not None:
             self._transport.write(encode_frame(FrameType.GOODBYE, b""))
             self._transport.close()

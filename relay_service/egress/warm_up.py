@@ -21,6 +21,6 @@ def warm_up() -> None:
     list_hits(match, allowed, slots, none, numbers.copy(), slots.copy())
     list_hits(match, allowed, slots, slots, numbers.copy(), np.zeros(2, np.int32))
     first_seen(slots, np.zeros(1, np.uint8), slots.copy())
-    selected = Selected(RowGroup(QUOTE.event_type, QUOTE.new(1), slots, 1), None, 0)
+    selected = Selected(RowGroup(QUOTE.event_type, QUOTE.new(1).view(np.uint8), slots, 1), None, 0)
     Conflater().put(selected)
     Sampler(1).pick(selected)

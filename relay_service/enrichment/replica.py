@@ -93,6 +93,11 @@ class EnrichmentReplica:
         instrument = self._instruments.get(listing.instrument_id)
         return ListingDefinition(listing=listing, instrument=instrument).SerializeToString()
 
+    @property
+    def has_changed(self) -> bool:
+        """Whether `take_changed` would give any."""
+        return bool(self._changed)
+
     def take_changed(self) -> list[int]:
         """The slots defined anew, or no longer, since the last call."""
         if not self._changed:

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, cast
 
-import numpy as np
 from google.protobuf.message import DecodeError, Message
 
 from alphapulse.api.relay.v1.relay_service_pb2 import FrameRejected, RevisionBarrier, SourceGap, SourceHello
@@ -97,22 +96,22 @@ class IngressConnection(asyncio.BufferedProtocol):
 
     def _events(self, frame: Frame, layout: RecordLayout) -> None:
         source = self._seats.by_slot.get(frame.slot)
-        size = len(frame.payload)
+        raw = frame.raw
+        count, rest = divmod(len(raw), layout.dtype.itemsize)
         if source is None:
             text = f"no source said hello in slot {frame.slot}"
-            self._refuse_text("NO_HELLO", text, frame, size // layout.row_size)
+            self._refuse_text("NO_HELLO", text, frame, count)
             return
-        if not size or size % layout.row_size:
-            text = f"{size} bytes are not a whole number of {layout.name} rows of {layout.row_size} bytes, at least one"
-            self._refuse_text("MALFORMED_ROW", text, frame, size // layout.row_size)
+        if rest or not count:
+            text = f"{len(raw)} bytes are not a whole number of {layout.name} rows of {layout.row_size} bytes, at least one"
+            self._refuse_text("MALFORMED_ROW", text, frame, count)
             return
-        rows = np.frombuffer(frame.payload, layout.dtype)
         now_ns = time.time_ns()
         if frame.time_ns:
             source.measure_clock(frame.time_ns, now_ns)
-        result = self._core.accept(source, frame.type, rows, frame.sequence, now_ns)
+        result = self._core.accept_bytes(source, frame.type, raw, count, frame.sequence, now_ns)
         if result.rejected:
-            text = f"{result.rejected} of {len(rows)} {layout.name} rows cannot be taken"
+            text = f"{result.rejected} of {count} {layout.name} rows cannot be taken"
             self._answer(
                 FrameType.REJECT,
                 FrameRejected(reason="ROWS_REJECTED", message=text, sequence=frame.sequence, events=result.rejected),

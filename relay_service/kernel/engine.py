@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from relay_service.kernel.intake import SHAPE_SIZE
 from relay_service.kernel.slots import SlotTable, words_of
 
 _TYPES: Final = 32
+_I64: Final = struct.Struct("<q")
 _SHAPE_WORDS: Final = 64
 
 
@@ -57,6 +59,15 @@ class KernelOutput:
     """Slots that synthetics depend on and that changed, each once."""
 
 
+def _place(layout: RecordLayout, field: str) -> int:
+    fields = layout.dtype.fields
+    assert fields is not None
+    return int(fields[field][1])
+
+
+_RELAY_IN: Final = {kind: _place(layout, "relay_in_ns") for kind, layout in LAYOUTS.items()}
+_OUT_AFTER_IN: Final = _place(QUOTE, "relay_out_ns") - _place(QUOTE, "relay_in_ns")
+"""Bytes between the two: the same in every type, all begin with the same fields."""
 _NO_SLOTS: Final = np.zeros(0, np.int32)
 _TOUCHED_CAPACITY: Final = 4096
 
@@ -76,6 +87,7 @@ class KernelEngine:
         """Listings that compare."""
         self.histograms = np.zeros((len(histogram.HOPS), histogram.BUCKETS), np.int64)
         """Counts, a row for each hop of `histogram.HOPS`."""
+        self._relay_hop = words_of(self.histograms[histogram.RELAY])
         self.counters = np.zeros(state.COUNTER_SIZE, np.int64)
         """Counts at the places `state` names."""
         self._out = OPPORTUNITY.new(state.OUT_CAPACITY)
@@ -120,8 +132,13 @@ class KernelEngine:
 
     def intake(self, event_type: int, rows: Rows, source_id: int, gap: bool, now_ns: int) -> KernelOutput:
         """Take the rows of one frame, in place: those kept are moved to the front of `rows`, which has to be writable and contiguous."""
-        block, words, count = self._block, self._words, len(rows)
-        raw = rows.view(np.uint8)
+        return self.intake_bytes(event_type, rows.view(np.uint8), len(rows), source_id, gap, now_ns)
+
+    def intake_bytes(
+        self, event_type: int, raw: npt.NDArray[np.uint8], count: int, source_id: int, gap: bool, now_ns: int
+    ) -> KernelOutput:
+        """`intake` of `count` rows given as their bytes."""
+        block, words = self._block, self._words
         numbers = np.empty(count, np.int32)
         parts: list[tuple[Rows, npt.NDArray[np.int32], npt.NDArray[np.int32]]] = []
         touched: tuple[int, ...] = ()
@@ -150,9 +167,17 @@ class KernelEngine:
                 parts.append(self._take_out())
         return _output(0, _NO_SLOTS, parts, ())
 
-    def stamp_out(self, event_type: int, rows: Rows, now_ns: int) -> None:
-        """Write relay_out_ns into rows and count the hop through the relay."""
-        self._compiled.stamp_out(self._block, rows.view(np.uint8), len(rows), event_type, now_ns, histogram.RELAY)
+    def stamp_out(self, event_type: int, raw: npt.NDArray[np.uint8], count: int, now_ns: int) -> None:
+        """Write relay_out_ns into `count` rows, given as their bytes, and count the hop through the relay."""
+        if count > 1:
+            self._compiled.stamp_out(self._block, raw, count, event_type, now_ns, histogram.RELAY)
+            return
+        # For one row the call of the compiled code costs more than the row.
+        place = _RELAY_IN[event_type]
+        buffer: Any = raw
+        (relay_in_ns,) = _I64.unpack_from(buffer, place)
+        _I64.pack_into(buffer, place + _OUT_AFTER_IN, now_ns)
+        self._relay_hop[histogram.bucket(now_ns - relay_in_ns)] += 1
 
     def warm_up(self) -> None:
         """Compile, or load, everything a live frame needs, on an engine of its own: the first frame must not wait for a compiler."""
@@ -161,7 +186,7 @@ class KernelEngine:
         rows["listing_key"] = [1, 2, 3]
         rows["flags"] = 1
         scratch.intake(QUOTE.event_type, rows, 1, False, 1)
-        scratch.stamp_out(QUOTE.event_type, rows, 2)
+        scratch.stamp_out(QUOTE.event_type, rows.view(np.uint8), 3, 2)
         self._compiled.pass_time(scratch._block, -1, 2)
 
     def _take_out(self) -> tuple[Rows, npt.NDArray[np.int32], npt.NDArray[np.int32]]:

@@ -25,6 +25,12 @@ Places = npt.NDArray[np.int32]
 """Places of rows in a group, ascending."""
 
 
+def _words_of(match: npt.NDArray[np.uint64]) -> Any:
+    """The same memory: of a memoryview single words are read faster."""
+    buffer: Any = match
+    return memoryview(buffer)
+
+
 class FilterClass:
     """All subscriptions with one filter."""
 
@@ -49,7 +55,9 @@ class FilterIndex:
         self._by_number: list[FilterClass | None] = []
         self._match = np.zeros((1024, 1), np.uint64)
         self._evaluated = 0
-        self._allowed: dict[tuple[int, str], npt.NDArray[np.uint64]] = {}
+        self._words = _words_of(self._match)
+        self._allowed: dict[tuple[int, str], tuple[npt.NDArray[np.uint64], list[int]]] = {}
+        """By type and source: the classes that may want such events, and the same as numbers, a word each."""
         self._counts = np.zeros(_BITS, np.int32)
         self._hits = np.zeros(_BITS, np.int32)
         self._places = np.zeros(_BITS, np.int32)
@@ -91,15 +99,13 @@ class FilterIndex:
 
     def select(self, group: RowGroup, source: str) -> list[tuple[FilterClass, Places | None]]:
         """The classes that want rows of the group, each with the places of these rows; None: it wants them all."""
-        allowed = self._allowed.get((group.event_type, source))
-        if allowed is None:
-            allowed = self._allow(group.event_type, source)
-        if not allowed.size:
+        allowed, words = self._allowed.get((group.event_type, source)) or self._allow(group.event_type, source)
+        if not words:
             return []
+        if len(group.slots) == 1 and group.other_slots is None:
+            return self._select_one(words, group.slots.item())
         if self._slot_count() > self._evaluated:
             self._evaluate_new()
-        if len(group.slots) == 1 and group.other_slots is None:
-            return self._select_one(allowed, int(group.slots[0]))
         others = _NO_SLOTS if group.other_slots is None else group.other_slots
         counts, hits = self._counts, self._hits
         found = count_hits(self._match, allowed, group.slots, others, counts, hits)
@@ -113,11 +119,13 @@ class FilterIndex:
             return [(self._of(number), None) for number in numbers]
         return self._list(allowed, group, others, numbers, wanted)
 
-    def _select_one(self, allowed: npt.NDArray[np.uint64], slot: int) -> list[tuple[FilterClass, Places | None]]:
+    def _select_one(self, allowed: list[int], slot: int) -> list[tuple[FilterClass, Places | None]]:
         """`select` for one row: cheaper without the compiled code, whose call costs more than the row."""
+        if slot >= self._evaluated:
+            self._evaluate_new()
         found: list[tuple[FilterClass, Places | None]] = []
-        for word in range(len(allowed)):
-            bits = int(self._match[slot + 1, word]) & int(allowed[word])
+        for word, mask in enumerate(allowed):
+            bits = self._words[slot + 1, word] & mask
             while bits:
                 lowest = bits & -bits
                 found.append((self._of(word * _BITS + lowest.bit_length() - 1), None))
@@ -180,7 +188,7 @@ class FilterIndex:
         if count + 1 > len(self._match):
             more = np.zeros((max(count + 1, 2 * len(self._match)), self._match.shape[1]), np.uint64)
             more[: len(self._match)] = self._match
-            self._match = more
+            self._match, self._words = more, _words_of(more)
         fresh = np.arange(self._evaluated, count, dtype=np.int32)
         self._evaluated = count
         for held in self._classes.values():
@@ -190,16 +198,17 @@ class FilterIndex:
         if words <= self._match.shape[1]:
             return
         self._match = np.hstack((self._match, np.zeros((len(self._match), words - self._match.shape[1]), np.uint64)))
+        self._words = _words_of(self._match)
         self._counts, self._hits, self._places = (np.zeros(words * _BITS, np.int32) for _ in range(3))
 
-    def _allow(self, event_type: int, source: str) -> npt.NDArray[np.uint64]:
-        """Which classes want this type of this source at all; empty where none does. Events without a source pass every filter by source."""
+    def _allow(self, event_type: int, source: str) -> tuple[npt.NDArray[np.uint64], list[int]]:
+        """Which classes want this type of this source at all; no words where none does. Events without a source pass every filter by source."""
         allowed = np.zeros(self._match.shape[1], np.uint64)
         for held in self._classes.values():
             wanted = held.wanted
             typed = not wanted.event_types or event_type in wanted.event_types
             if typed and (not source or not wanted.sources or source in wanted.sources):
                 allowed[held.number // _BITS] |= self._bit(held)
-        result = allowed if allowed.any() else allowed[:0]
+        result = (allowed, allowed.tolist() if allowed.any() else [])
         self._allowed[event_type, source] = result
         return result

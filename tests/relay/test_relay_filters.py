@@ -161,7 +161,7 @@ class Bench:
         rows = layout.new(len(keys))
         slots = np.array([self.core.slots.slot_of(key) for key in keys], np.int32)
         others = None if sells is None else np.array([self.core.slots.slot_of(key) for key in sells], np.int32)
-        group = RowGroup(event_type, rows, slots, 1, others)
+        group = RowGroup(event_type, rows.view(np.uint8), slots, 1, others)
         hits = self.index.select(group, source)
         return {held.wanted: list(range(len(keys))) if places is None else places.tolist() for held, places in hits}
 

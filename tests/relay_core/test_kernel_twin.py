@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alphapulse.records import BAR, BOOK_LEVEL, LAYOUTS, OPPORTUNITY, QUOTE, TRADE, TRADING_STATUS
-from relay_service.kernel import state
+from relay_service.kernel import histogram, state
 from relay_service.kernel.engine import KernelEngine, KernelSettings
 from relay_service.kernel.reference import ReferenceGroup, ReferenceKernel
 
@@ -183,3 +183,9 @@ def test_more_opportunities_than_fit_one_call_are_all_handed_out() -> None:
     assert output.opportunities["sell_price"].tolist() == list(range(200, 5_200))
     assert output.opportunities["state"].tolist() == [1] + [2] * 4_999
     assert len(set(output.opportunities["opportunity_id"].tolist())) == 1
+
+
+@settings(deadline=None)
+@given(st.integers(-10, 2**63 - 1))
+def test_a_span_is_counted_in_the_same_bucket_by_python_and_by_compiled_code(nanoseconds: int) -> None:
+    assert histogram.bucket(nanoseconds) == histogram.bucket_of(nanoseconds)
