@@ -11,7 +11,6 @@ import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Final, Self
 
 import structlog
@@ -31,6 +30,7 @@ _MAX_GAPS: Final = 1_024
 _MAX_TOKENS: Final = 16
 _READ_SIZE: Final = 64 << 10
 _WELCOME_SECONDS: Final = 10.0
+_CLOSE_SECONDS: Final = 1.0
 _log = structlog.stdlib.get_logger(__name__)
 
 
@@ -60,10 +60,17 @@ class Port:
         self.room.set()
         self._link = link
 
+    @property
+    def waits(self) -> bool:
+        """Whether there is something to send to a relay that takes it."""
+        return not self.refused and bool(len(self.sink) or self.gaps)
+
     def flush(self) -> None:
         """There are rows to send. Never waits: what the relay cannot take yet waits, up to the bound."""
         waiting = len(self.sink)
-        if waiting > MAX_WAITING_ROWS:
+        if self.refused and waiting:
+            self.drop("RELAY_REFUSED")
+        elif waiting > MAX_WAITING_ROWS:
             self.drop("RELAY_AWAY")
         elif waiting > _ROOM_ROWS:
             self.room.clear()
@@ -136,6 +143,8 @@ class RelayLink:
         """The revisions that sources registered at: what a relay has to know before it takes events."""
         self._barriers: list[str] = []
         self._barrier_answers: dict[str, asyncio.Future[bool]] = {}
+        self._writing = False
+        """Something was cut that the socket has not taken whole."""
         self.connections = 0
         """Times the relay welcomed this process."""
         self.rejected: Counter[str] = Counter()
@@ -189,9 +198,9 @@ class RelayLink:
             self._barrier_answers.pop(revision_token, None)
 
     async def drain(self, timeout: float) -> bool:
-        """Waits until nothing is left to send; False when that takes longer."""
+        """Waits until the socket has taken everything; False when that takes longer."""
         deadline = asyncio.get_running_loop().time() + timeout
-        while any(len(port.sink) or port.gaps for port in self._ports) or self._wanted.is_set():
+        while self._writing or self._wanted.is_set() or any(port.waits for port in self._ports):
             if asyncio.get_running_loop().time() > deadline:
                 return False
             await asyncio.sleep(0.005)
@@ -204,6 +213,8 @@ class RelayLink:
             except (OSError, EOFError, FailedPrecondition, TimeoutError) as error:
                 if self._greeted.is_set():
                     _log.warning("relay lost", socket=self._path, error=str(error) or type(error).__name__)
+            except Exception:  # whatever it was, the next connection may do better; ending here would lose every row
+                _log.exception("relay lost", socket=self._path)
             self._greeted.clear()
             await asyncio.sleep(self._backoff.next())
 
@@ -229,12 +240,18 @@ class RelayLink:
             problems = [task.exception() for task in done]
             raise next(problem for problem in problems if problem is not None)
         finally:
+            self._writing = False
             if listening is not None and not listening.done():
                 listening.cancel()
                 await asyncio.gather(listening, return_exceptions=True)
             writer.close()
-            with suppress(OSError):
-                await writer.wait_closed()
+            try:
+                async with asyncio.timeout(_CLOSE_SECONDS):
+                    await writer.wait_closed()
+            except TimeoutError:
+                writer.transport.abort()  # a relay that reads nothing does not hold up the end
+            except OSError:
+                pass
 
     def _welcomed(self) -> None:
         self.connections += 1
@@ -305,6 +322,7 @@ class RelayLink:
         while True:
             await self._wanted.wait()
             self._wanted.clear()
+            self._writing = True
             await self._introduce(writer)
             for token in self._take_barriers():
                 writer.write(encode_frame(FrameType.BARRIER, convert.barrier(token)))
@@ -318,6 +336,7 @@ class RelayLink:
                 ]
                 writer.writelines(frames)
             await writer.drain()
+            self._writing = False
 
     def _take_barriers(self) -> list[str]:
         taken, self._barriers = self._barriers, []

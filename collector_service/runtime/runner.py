@@ -94,6 +94,7 @@ class SourceRunner:
         self._options = options or RunnerOptions()
         self._backoff = backoff or Backoff(first=0.5, cap=30.0)
         self._session: Session | None = None
+        self._port: Port | None = None
         self._known: dict[str, VenueSymbol] = {}
         self._state = SourceState.STOPPED
         self._error = ""
@@ -113,6 +114,8 @@ class SourceRunner:
         session, past = self._session, self._past
         now = SourceStatus(self._state, self._error, reconnects=self._reconnects, listings=len(self.listings))
         now.instruments_registered = len(self._instruments)
+        if self._port is not None and self._port.refused and not now.error:
+            now.error = f"the relay refuses the source: {self._port.refused}"
         now.events, now.rejects = Counter(past.events), Counter(past.rejects)
         now.unknown_messages = Counter(past.unknown_messages)
         now.frames, now.book_resyncs, now.last_frame_ns = past.frames, past.book_resyncs, past.last_frame_ns
@@ -154,9 +157,9 @@ class SourceRunner:
             await self._discover(transport)
             self._enter(SourceState.CONNECTING)
             session = self._open_session(transport)
-            port = None
+            port = self._port = None
             if self._link is not None:
-                port = self._link.port(self.spec.name, transport.provenance, session.sink)
+                port = self._port = self._link.port(self.spec.name, transport.provenance, session.sink)
                 port.on_lost = lambda: session.republish_books(time.time_ns())
             if transport.provenance is not Provenance.REPLAY:
                 repeating = asyncio.create_task(self._repeat_discovery(transport))
@@ -187,6 +190,10 @@ class SourceRunner:
             wanted = self._options.pairs is None or entry.pair in self._options.pairs
             if wanted and entry.streamed and entry.status is ListingStatus.TRADING:
                 chosen.setdefault(entry.pair, entry)
+        missing = sorted((self._options.pairs or frozenset()) - chosen.keys())
+        if missing:
+            log = _log.info if chosen else _log.warning
+            log("pairs that do not trade at the venue", source=self.spec.name, count=len(missing), first=missing[0])
         return list(chosen.values())
 
     async def _pump(self, transport: Transport, session: Session, port: Port | None) -> None:

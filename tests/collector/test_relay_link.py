@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -189,3 +190,45 @@ async def test_a_refused_source_sends_nothing(small_relay: Any) -> None:
         assert await link.barrier("any", timeout=5)
         assert port.refused.startswith("REFUSED")
         assert small_relay.count() == 0
+
+
+async def test_a_refused_source_holds_nothing_back(small_relay: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "_ROOM_ROWS", 3)
+    small_relay.accepts = False
+    async with quick(small_relay.path) as link:
+        port = new_port(link)
+        write(port, 5)
+        assert await link.barrier("any", timeout=5)
+        write(port, 5, 5)
+        assert port.room.is_set()
+        assert len(port.sink) == 0
+        assert port.dropped == 20
+        assert await link.drain(5)
+
+
+async def test_a_relay_that_reads_nothing_does_not_hold_up_the_end(small_relay: Any) -> None:
+    async with asyncio.timeout(20):
+        async with quick(small_relay.path) as link:
+            port = new_port(link)
+            await small_relay.until(lambda: bool(small_relay.hellos))
+            small_relay.reads.clear()
+            write(port, 20_000)
+            assert not await link.drain(0.2)
+        small_relay.reads.set()
+
+
+async def test_a_fault_of_a_source_costs_a_connection_and_not_the_link(small_relay: Any) -> None:
+    async with quick(small_relay.path) as link:
+        port = new_port(link)
+        faults = [RuntimeError("the books cannot be written")]
+
+        def republish() -> None:
+            if faults:
+                raise faults.pop()
+
+        port.on_lost = republish
+        port.lost = True
+        write(port, 5)
+        await small_relay.until(lambda: small_relay.count() == 10)
+        assert len(small_relay.hellos) == 2
+        assert small_relay.sequences(port.slot) == list(range(1, 11))
