@@ -34,6 +34,8 @@ _VARIABLES: Final = {
     "collector": "COLLECTOR_ADDRESS",
 }
 _PIPE_WIDTH: Final = 2_000
+ANSWER_SECONDS: Final = 5.0
+"""How long a command waits for a service that is not there before it says so."""
 DEFAULT_DATA_DIR: Final = Path(".alphapulse")
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from alphapulse_cli.context import Locator, data_dir_option, json_option, print_json, print_table, run
+from alphapulse.client import wait_ready
+from alphapulse_cli.context import ANSWER_SECONDS, Locator, data_dir_option, json_option, print_json, print_table, run
 from alphapulse_cli.seed import SeedAddresses, SeedReport, seed_all
 
 
@@ -20,6 +21,9 @@ def command(as_json: bool, data_dir: Path) -> None:
     addresses = SeedAddresses(*(locator.address(name) for name in ("instrument", "venue", "synthetic")))
 
     async def call() -> SeedReport:
+        # Registration streams mend broken connections however long it takes: here somebody waits for an answer.
+        for address in (addresses.venue, addresses.instrument, addresses.synthetic):
+            await wait_ready(address, timeout=ANSWER_SECONDS)
         return await seed_all(addresses, lambda what, sent: click.echo(f"{what}: {sent:,} sent", err=True))
 
     report = run(call, ", ".join((addresses.venue, addresses.instrument, addresses.synthetic)))

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
 
 import click
 
 from alphapulse.domain.asset_class import AssetClass
 from alphapulse_cli import market_lines
-from alphapulse_cli.context import Locator, data_dir_option, follow, print_json_line
+from alphapulse_cli.context import ANSWER_SECONDS, Locator, data_dir_option, follow, print_json_line
 from strategy_sdk import Event, EventFilter, EventType, Gap, MarketStream, connect
-
-_CONNECT_SECONDS: Final = 5.0
 
 
 async def _print(stream: MarketStream, wanted: EventFilter, count: int | None, as_json: bool) -> None:
@@ -92,5 +89,5 @@ def command(
         asset_classes=[AssetClass[name.upper()] for name in classes],
         include_unknown=unknown,
     )
-    stream = connect(address, egress_socket=socket, name="alphapulse subscribe", connect_timeout=_CONNECT_SECONDS)
+    stream = connect(address, egress_socket=socket, name="alphapulse subscribe", connect_timeout=ANSWER_SECONDS)
     follow(lambda: _print(stream, wanted, count, as_json), socket or address)

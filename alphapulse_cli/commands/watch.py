@@ -8,8 +8,16 @@ from typing import Any
 import click
 
 from alphapulse.api.common.v1 import common_pb2
-from alphapulse.client import Reset, WatchStart, watch_instruments, watch_synthetics, watch_venues
-from alphapulse_cli.context import Locator, as_dict, data_dir_option, follow, json_option, print_json_line
+from alphapulse.client import Reset, WatchStart, wait_ready, watch_instruments, watch_synthetics, watch_venues
+from alphapulse_cli.context import (
+    ANSWER_SECONDS,
+    Locator,
+    as_dict,
+    data_dir_option,
+    follow,
+    json_option,
+    print_json_line,
+)
 
 _WATCHES: dict[str, Any] = {
     "instruments": ("instrument", watch_instruments),
@@ -40,6 +48,7 @@ def command(registry: str, count: int | None, as_json: bool, data_dir: Path) -> 
     address = Locator(data_dir).address(service)
 
     async def call() -> None:
+        await wait_ready(address, timeout=ANSWER_SECONDS)  # later losses are mended, however long it takes
         left = count
         async for event in changes_of(address, start=WatchStart(skip_snapshot=True)):
             if isinstance(event, Reset) or event.WhichOneof("event") != "changes":

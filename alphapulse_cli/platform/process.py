@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
-import signal
+import os
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,13 +15,12 @@ _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 5.0
 _HEALTHY_AFTER: Final = 10.0
 """Seconds a process has to live for its next death to count as the first."""
-_PR_SET_PDEATHSIG: Final = 1
-_libc = ctypes.CDLL(None, use_errno=True)
+_LEASH: Final = Path(__file__).with_name("_leash.py")
 
 
-def _end_with_parent() -> None:
-    """Runs in the child before exec: the kernel ends it when the supervisor is killed, so that nothing is left behind."""
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+def _leashed(command: Sequence[str]) -> list[str]:
+    """Ends with the supervisor even when that is killed, so that nothing is left behind."""
+    return [sys.executable, "-I", "-S", str(_LEASH), str(os.getpid()), *command]
 
 
 class ManagedProcess:
@@ -58,12 +57,11 @@ class ManagedProcess:
     async def _spawn(self) -> None:
         with self._log.open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(
-                *self._command,
+                *_leashed(self._command),
                 env=self._environment,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=asyncio.subprocess.STDOUT,
-                preexec_fn=_end_with_parent,
                 process_group=0,  # Ctrl-C reaches the supervisor alone, which stops the others in order
             )
         self._changed()

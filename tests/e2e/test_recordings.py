@@ -71,7 +71,7 @@ async def run(module_folder: Path, make_options: Any, recordings_dir: Path) -> A
             await platform.start_collector()
             async with asyncio.timeout(PATIENCE):
                 sources, status = await _finished(platform)
-                while stream.stats().last_sequence < status.last_sequence:
+                while stream.stats().last_sequence < status.last_sequence:  # noqa: ASYNC110 - it counts, it does not signal
                     await asyncio.sleep(0.05)
             stream.stop()
             await reading
@@ -116,8 +116,7 @@ async def _registered(stub: Any, venue: str) -> dict[str, Listed]:
     while True:
         request = service.ListListingsRequest(venues=[venue], page_size=1000, page_token=token)
         answer = await stub.ListListings(request, timeout=30)
-        for entry in answer.listings:
-            listing = entry.listing if hasattr(entry, "listing") else entry
+        for listing in answer.listings:
             assert listing.venue == venue
             found[listing.symbol] = Listed(_decimal(listing.rules, "tick_size"), _decimal(listing.rules, "lot_size"))
         token = answer.next_page_token
