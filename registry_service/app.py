@@ -21,7 +21,6 @@ from registry_service.resources import RegistryResources
 from registry_service.storage.cache import CacheLimits, TieredCache
 from registry_service.storage.database import cause_of, make_engine, parse_url, translated
 from registry_service.storage.migrations.run import migrate
-from registry_service.storage.model import Change
 from registry_service.storage.postgres import PostgresStore
 from registry_service.storage.redis_level import RedisLevel
 from registry_service.storage.schema import SERVICES
@@ -94,12 +93,6 @@ class RegistryApplication:
         dsn = parse_url(config.database_url).set(drivername="postgresql").render_as_string(hide_password=False)
         feed = Feed(store, cache, PostgresHint(dsn, service), poll_seconds=config.feed_poll_seconds)
         # Registered before the first commit of this process, so that none is missed; the cache is voided before a writer is told.
-
-        def void(changes: Sequence[Change]) -> None:
-            for change in changes:
-                cache.invalidate(change.cache_keys, change.revision)
-
-        store.on_commit(void)
         store.on_commit(feed.committed)
         await stack.enter_async_context(feed)
         # What happened before the feed began is unknown to it: what was cached before that is void.

@@ -35,6 +35,8 @@ VERSION: Final = "ap1"
 _ESCAPED: Final = frozenset(b"%|=")
 _CAPITALS: Final = str.maketrans(ascii_lowercase, ascii_uppercase)
 _STRENGTH: Final = (Scheme.ISIN, Scheme.FIGI, Scheme.CUSIP, Scheme.SEDOL)
+_CLASS_NAMES: Final = {one: one.name.lower() for one in AssetClass}
+_SCHEME_NAMES: Final = {one: one.name.lower() for one in _STRENGTH}
 _SYMBOL_SCHEMES: Final = (Scheme.TICKER, Scheme.EXCHANGE_SYMBOL)
 
 
@@ -76,17 +78,18 @@ def instrument_text(instrument: Instrument) -> str:
             parts = [_need("name", details.name)]
         case _:
             raise _incomplete("details", f"{asset_class.name} needs the fields of its class")
-    return _join(asset_class.name.lower(), *parts)
+    return _join(_CLASS_NAMES[asset_class], *parts)
 
 
 def security_text(asset_class: AssetClass, identifiers: Sequence[IdentifierAssertion]) -> str:
     """By the strongest identifier: ISIN, FIGI (share class before composite before listing), CUSIP, SEDOL, venue and
     ticker. Of several of one scheme and level the first in ASCII order."""
-    held = [assertion for assertion in identifiers if assertion.scheme in _STRENGTH]
-    kind = asset_class.name.lower()
-    if held:
-        best = min((_STRENGTH.index(one.scheme), one.level, one.identifier().value) for one in held)
-        return _join(kind, _STRENGTH[best[0]].name.lower(), best[2])
+    kind = _CLASS_NAMES[asset_class]
+    held = {assertion.scheme for assertion in identifiers}
+    for scheme in _STRENGTH:
+        if scheme in held:
+            best = min((one.level, one.identifier().value) for one in identifiers if one.scheme is scheme)
+            return _join(kind, _SCHEME_NAMES[scheme], best[1])
     symbols = [one for one in identifiers if one.scheme in _SYMBOL_SCHEMES and one.venue]
     if not symbols:
         raise _incomplete(

@@ -73,6 +73,8 @@ _TEXT_BOUNDS: Final = {
     "series": SYMBOL_LENGTH,
 }
 _POSITIVE: Final = frozenset({"contract_size", "face_value"})
+_CLASS_NAMES: Final = {one: one.name.lower() for one in AssetClass}
+_FIELDS: Final = {kind: tuple(spec.name for spec in fields(kind)) for kind in DETAILS_OF.values()}
 _IDENTIFYING: Final = frozenset({Scheme.ISIN, Scheme.FIGI, Scheme.CUSIP, Scheme.SEDOL})
 _SYMBOLS: Final = frozenset({Scheme.TICKER, Scheme.EXCHANGE_SYMBOL})
 
@@ -128,11 +130,12 @@ def validate_instrument(instrument: Instrument, prefix: str = "instrument") -> t
         description = f"at most {MAX_IDENTIFIERS} identifiers, got {len(instrument.identifiers)}"
         findings.add(f"{prefix}.identifiers", len(instrument.identifiers), "too-many", description)
     for at, assertion in enumerate(instrument.identifiers[:MAX_IDENTIFIERS]):
-        _assertion(findings, f"{prefix}.identifiers[{at}]", assertion)
+        if not _plainly_sound(assertion):
+            _assertion(findings, f"{prefix}.identifiers[{at}]", assertion)
     if instrument.asset_class is None:
         findings.add(f"{prefix}.asset_class", "", "required", "the asset class is missing or unknown")
         return tuple(findings.found)
-    path = f"{prefix}.{instrument.asset_class.name.lower()}"
+    path = f"{prefix}.{_CLASS_NAMES[instrument.asset_class]}"
     wanted = DETAILS_OF[instrument.asset_class]
     if not isinstance(instrument.details, wanted):
         given = type(instrument.details).__name__ if instrument.details is not None else ""
@@ -176,6 +179,22 @@ def require_valid(violations: tuple[FieldViolation, ...]) -> None:
         raise InvalidArgument.of(violations)
 
 
+def _plainly_sound(one: IdentifierAssertion) -> bool:
+    """Whether an assertion is of the usual kind, without times and venue, and sound: nearly all are. Says nothing of others."""
+    kind, value, source = identifier_type(one.scheme), one.value, one.source
+    return (
+        one.valid_from is None
+        and one.valid_to is None
+        and not one.venue
+        and one.level in one.scheme.levels
+        and len(source) <= TEXT_LENGTH
+        and source.isprintable()
+        and isinstance(value, str)
+        and len(value) <= kind.max_length
+        and kind.broken_rule(value) is None
+    )
+
+
 def _assertion(findings: _Findings, path: str, assertion: IdentifierAssertion) -> None:
     kind = identifier_type(assertion.scheme)
     try:
@@ -192,21 +211,21 @@ def _assertion(findings: _Findings, path: str, assertion: IdentifierAssertion) -
 
 
 def _details(findings: _Findings, path: str, details: Details) -> None:
-    for spec in fields(details):
-        value = getattr(details, spec.name)
+    for name in _FIELDS[type(details)]:
+        value = getattr(details, name)
         if value is None or value == "":
             continue
-        where = f"{path}.{spec.name}"
-        if spec.name in _TEXT_BOUNDS:
-            findings.text(where, value, _TEXT_BOUNDS[spec.name])
-        elif spec.name in _POSITIVE:
+        where = f"{path}.{name}"
+        if name in _TEXT_BOUNDS:
+            findings.text(where, value, _TEXT_BOUNDS[name])
+        elif name in _POSITIVE:
             findings.positive(where, value)
-        elif spec.name == "venue":
+        elif name == "venue":
             findings.venue(where, value)
-        elif spec.name == "expiry" and value.tzinfo is None:
+        elif name == "expiry" and value.tzinfo is None:
             findings.add(where, value.isoformat(), "time-zone", "a time needs a time zone")
         else:
-            _code(findings, where, spec.name, value)
+            _code(findings, where, name, value)
     match details:
         case CurrencyDetails():
             _currency(findings, path, details)
@@ -266,7 +285,6 @@ def _address(findings: _Findings, path: str, chain: str, address: str) -> None:
 
 def _nameable(findings: _Findings, prefix: str, instrument: Instrument) -> None:
     """A security must bring what its id is minted from; a future a venue or a series."""
-    path = f"{prefix}.{instrument.asset_class.name.lower() if instrument.asset_class else ''}"
     if instrument.asset_class in SECURITIES and not any(
         one.scheme in _IDENTIFYING or (one.scheme in _SYMBOLS and one.venue) for one in instrument.identifiers
     ):
@@ -275,4 +293,4 @@ def _nameable(findings: _Findings, prefix: str, instrument: Instrument) -> None:
     if instrument.asset_class is AssetClass.FUTURE and not (
         getattr(instrument.details, "venue", "") or getattr(instrument.details, "series", "")
     ):
-        findings.add(f"{path}.venue", "", "required", "FUTURE needs a venue or a series")
+        findings.add(f"{prefix}.future.venue", "", "required", "FUTURE needs a venue or a series")

@@ -46,6 +46,7 @@ _MEMBERS: Final[dict[type[IntEnum], dict[int, IntEnum]]] = {
         *(domain.ListingStatus, domain.OptionRight),
     )
 }
+_LEVELS: Final = {int(one): one for one in Level}
 _SCHEMES: Final = {int(scheme): (scheme, identifier_type(scheme)) for scheme in Scheme}
 
 
@@ -186,8 +187,8 @@ def violation_message(violation: FieldViolation) -> common.ItemViolation:
 
 def _assertion(one: wire.IdentifierAssertion, path: str, at: int, findings: Findings) -> domain.IdentifierAssertion:
     known = _SCHEMES.get(one.scheme)
-    where = f"{path}.identifiers[{at}]"
     if known is None:
+        where = f"{path}.identifiers[{at}]"
         findings.add(f"{where}.scheme", one.scheme, "scheme-unknown", "the naming system is missing or unknown")
         return _PLACEHOLDER
     scheme, kind = known
@@ -197,6 +198,9 @@ def _assertion(one: wire.IdentifierAssertion, path: str, at: int, findings: Find
             value = kind.canonical(value)
         except InvalidArgument:
             value = one.value  # the validation of the whole says what is wrong with it
+    if level in _LEVELS and not one.HasField("valid_from") and not one.HasField("valid_to"):
+        return domain.IdentifierAssertion(scheme, value, _LEVELS[level], None, None, one.source, venue)
+    where = f"{path}.identifiers[{at}]"
     return domain.IdentifierAssertion(
         scheme=scheme,
         value=value,

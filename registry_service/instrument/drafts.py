@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from alphapulse.domain import instruments as domain
 from alphapulse.domain.errors import FieldViolation, InvalidArgument
@@ -20,8 +20,7 @@ from registry_service.storage.model import IdentifierKey
 _SYMBOL: Final = int(Scheme.EXCHANGE_SYMBOL)
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """An identifier that an entry says it bears."""
 
     assertion: domain.IdentifierAssertion
@@ -129,11 +128,11 @@ def _wrong_owner(draft: Draft) -> list[FieldViolation]:
 def _canonical(draft: Draft) -> None:
     """What the registry fills or spells itself, in the message that will be kept."""
     message, instrument = draft.message, draft.instrument
-    message.status = instrument.status.value  # type: ignore[assignment]
+    message.status = int(instrument.status)  # type: ignore[assignment]
     source = message.source
     for one, claim in zip(message.identifiers, draft.claims, strict=True):
-        one.value = claim.assertion.value
-        one.level = claim.assertion.level.value  # type: ignore[assignment]
+        one.value = claim.key.value
+        one.level = int(claim.assertion.level)  # type: ignore[assignment]
         if not one.source:
             one.source = source
         if one.HasField("recorded_to"):

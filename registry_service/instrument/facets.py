@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 from alphapulse.domain.errors import InvalidArgument
@@ -16,22 +17,24 @@ _UNDERLYING: Final = ("underlying_id", "base_id", "pool_id", "index_id")
 
 def instrument_facets(message: wire.Instrument) -> tuple[str, ...]:
     """The facets of an instrument: class, status, source, country, currency, sector, chain, underlying, scheme."""
-    facets = {f"class:{message.asset_class}", f"status:{message.status}"}
-    if message.source:
-        facets.add(f"source:{message.source}")
-    facets.update([f"scheme:{one.scheme}" for one in message.identifiers])
     which = message.WhichOneof("details")
+    named: list[tuple[str, str]] = []
     if which is not None:
         details = getattr(message, which)
-        names = _FIELDS[which]
-        for facet, name in _DETAIL_FACETS:
-            if name in names and (value := getattr(details, name)):
-                facets.add(f"{facet}:{value}")
-        for name in _UNDERLYING:
-            if name in names and (value := getattr(details, name)):
-                facets.add(f"underlying:{value}")
+        named = [(facet, getattr(details, name)) for facet, name in _FACETS[which]]
         if which == "pool":
-            facets.update(f"underlying:{one}" for one in details.asset_ids)
+            named.extend(("underlying", one) for one in details.asset_ids)
+    schemes = tuple([one.scheme for one in message.identifiers])
+    return _facets(message.asset_class, message.status, message.source, schemes, tuple(named))
+
+
+@lru_cache(4096)
+def _facets(
+    asset_class: int, status: int, source: str, schemes: tuple[int, ...], named: tuple[tuple[str, str], ...]
+) -> tuple[str, ...]:
+    """Many instruments have the same: those of a batch share one tuple."""
+    facets = {f"class:{asset_class}", f"status:{status}", *(f"scheme:{one}" for one in schemes)}
+    facets.update(f"{facet}:{value}" for facet, value in (("source", source), *named) if value)
     return tuple(sorted(facets))
 
 
@@ -94,8 +97,12 @@ def require(findings: Findings) -> None:
         raise InvalidArgument.of(findings.found)
 
 
-_FIELDS: Final = {
-    field.name: frozenset(inner.name for inner in field.message_type.fields)
+_FACETS: Final = {
+    field.name: tuple(
+        (facet, name)
+        for facet, name in (*_DETAIL_FACETS, *(("underlying", one) for one in _UNDERLYING))
+        if name in field.message_type.fields_by_name
+    )
     for field in wire.Instrument.DESCRIPTOR.oneofs_by_name["details"].fields
     if field.message_type is not None
 }

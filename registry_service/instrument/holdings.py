@@ -38,6 +38,7 @@ class Holdings:
         """By signed key; None for a key that was read and is free."""
         self.children: dict[str, dict[str, Entity]] = {}
         self.names: dict[IdentifierKey, list[IdentifierRow]] = {}
+        """Who bears a name; only names that somebody bears, or bore in this batch."""
         self.reserved: dict[int, str] = {}
         """Listings of this batch that are named and not staged yet, by their signed key."""
         self.writes = 0
@@ -51,8 +52,9 @@ class Holdings:
         await self._load_listings(list(listing_keys))
         names = {claim.key for draft in drafts for claim in draft.claims}
         names.update(key for draft in drafts for key in draft.symbols)
-        for key, rows in (await self.session.identifiers(list(names))).items():
-            self.names[key] = list(rows)
+        self.names.update(
+            {key: list(rows) for key, rows in (await self.session.identifiers(list(names))).items() if rows}
+        )
         known = [draft.hex for draft in drafts if draft.hex in self.instruments]
         if known:
             await self.load_children(known)
@@ -104,7 +106,7 @@ class Holdings:
 
     def bears(self, key: IdentifierKey, who: str, start: datetime | None, end: datetime | None) -> bool:
         """Whether this instrument is known to bear the name in that span."""
-        if not self.names.get(key):
+        if key not in self.names:
             return False
         return any(
             row.instrument_id == who and overlap(row.valid_from, row.valid_to, start, end)
@@ -134,18 +136,15 @@ class Holdings:
         message.etag = str(revision)
         message.update_time.CopyFrom(self._stamp)
         for one in message.identifiers:
-            if not one.HasField("recorded_from"):
+            # What the caller says of it is never taken over.
+            if change is ChangeKind.CREATED or not one.HasField("recorded_from"):
                 one.recorded_from.CopyFrom(self._stamp)
+        instrument_id, facets, expiry = message.instrument_id, instrument_facets(message), expiry_of(message)
         entity = Entity(
-            EntityKind.INSTRUMENT,
-            message.instrument_id,
-            message.SerializeToString(),
-            revision,
-            instrument_facets(message),
-            message.name,
-            expires_at=expiry_of(message),
+            *(EntityKind.INSTRUMENT, instrument_id, message.SerializeToString(), revision, facets, message.name, "", 0),
+            expiry,
         )
-        self.instruments[message.instrument_id] = entity
+        self.instruments[instrument_id] = entity
         self.writes += 1
         self.session.put(entity, change, tuple(dict.fromkeys(keys)))
         return revision
@@ -181,7 +180,11 @@ class Holdings:
 
     def assert_name(self, row: IdentifierRow, key: IdentifierKey) -> None:
         """Stages an assertion."""
-        self.names.setdefault(key, []).append(row)
+        held = self.names.get(key)
+        if held is None:
+            self.names[key] = [row]
+        else:
+            held.append(row)
         self.session.assert_identifier(row)
 
     def close_name(self, row: IdentifierRow, key: IdentifierKey, revision: int) -> None:

@@ -40,11 +40,11 @@ class Step:
     draft: Draft
     identity: InstrumentId
     result: Registered
-    id: str = ""
+    id: str = field(init=False)
     """The id the entry has, salted or not, as text."""
 
     def __post_init__(self) -> None:
-        self.id = self.identity.hex
+        self.id = self.draft.hex if self.identity is self.draft.id else self.identity.hex
 
     async def find_listing(self, at: int) -> tuple[ListingId, Entity | None, str]:
         """The id of a listing of the entry, what is registered under it, and the listing it collided with."""
@@ -101,8 +101,9 @@ class Step:
     def contested(self) -> dict[int, list[IdentifierRow]]:
         """The claims that others hold at the same time, by their number."""
         found = {}
+        names = self.holdings.names
         for at, claim in enumerate(self.draft.claims):
-            if claim.exclusive and self.holdings.names.get(claim.key):
+            if claim.key in names and claim.exclusive:
                 end = claim.assertion.valid_to
                 rows = self.holdings.holders(claim.key, self.id, self.start_of(claim), end)
                 if rows:
@@ -117,26 +118,32 @@ class Step:
 
     def assert_claims(self, claims: Sequence[Claim], targets: Sequence[str], revision: int) -> None:
         """Stages the assertions the instrument does not have yet."""
+        holdings, symbols, own_id, source = self.holdings, self.draft.symbols, self.id, self.draft.message.source
         for claim, target in zip(claims, targets, strict=True):
             one, key = claim.assertion, claim.key
-            start = self.start_of(claim)
-            if key in self.draft.symbols or self.holdings.bears(key, self.id, start, one.valid_to):
+            start, end = self.start_of(claim), one.valid_to
+            if key in symbols or holdings.bears(key, own_id, start, end):
                 continue  # the listing itself asserts its symbol; a name sent twice is one name
+            if start is not None and end is not None and start >= end:
+                continue
+            kind = EntityKind.INSTRUMENT if target == own_id else EntityKind.LISTING
+            scheme, value, venue = key
             row = IdentifierRow(
-                scheme=key.scheme,
-                value=key.value,
-                venue=key.venue,
-                level=int(one.level),
-                target_kind=EntityKind.INSTRUMENT if target == self.id else EntityKind.LISTING,
-                target_id=target,
-                instrument_id=self.id,
-                valid_from=start,
-                valid_to=one.valid_to,
-                source=one.source or self.draft.message.source,
-                recorded_revision=revision,
+                *(
+                    scheme,
+                    value,
+                    venue,
+                    int(one.level),
+                    kind,
+                    target,
+                    own_id,
+                    start,
+                    end,
+                    one.source or source,
+                    revision,
+                )
             )
-            if start is None or one.valid_to is None or start < one.valid_to:
-                self.holdings.assert_name(row, key)
+            holdings.assert_name(row, key)
 
     def target_of(self, claim: Claim, listings: Sequence[str]) -> str:
         """What a claim names: a listing of the entry that was entered, or the instrument."""

@@ -43,12 +43,15 @@ async def register(session: WriteSession, drafts: Sequence[Draft], minter: Minte
 
 
 async def _plan(holdings: Holdings, minter: Minter, draft: Draft) -> Registered:
-    violations = draft.violations or _wrong_references(holdings, draft)
+    violations = draft.violations or (_wrong_references(holdings, draft) if draft.references else [])
     if violations or draft.id is None:
         return Registered(service.REGISTRATION_OUTCOME_REFUSED, error=refusal(violations))
-    identity, held, collided = await _identity(holdings, minter, draft)
-    result = Registered(service.REGISTRATION_OUTCOME_UNCHANGED, identity.hex)
+    identity, held, collided = draft.id, None, ""
+    if draft.hex in holdings.instruments:
+        identity, held, collided = await _identity(holdings, minter, draft)
+    result = Registered(service.REGISTRATION_OUTCOME_UNCHANGED)
     step = Step(holdings, minter, draft, identity, result)
+    result.instrument_id = step.id
     if held is not None:
         await extend(step, held)
     else:
@@ -89,14 +92,13 @@ async def _create(step: Step, collided: str) -> None:
         result.instrument_id = ""
         result.listing_ids = [""] * len(draft.listings)
         return
-    listings = await _name_listings(step)
+    listings = await _name_listings(step) if draft.listings else []
     targets = [one.listing_id if one is not None else "" for one in listings]
     message, claims = _message(draft, contested)
     message.instrument_id, message.identity_text = step.id, draft.text
     named = [step.target_of(claim, targets) for claim in claims]
     for one, target in zip(message.identifiers, named, strict=True):
         one.target_id = target
-        one.ClearField("recorded_from")
     revision = holdings.put_instrument(message, ChangeKind.CREATED)
     for listing in listings:
         if listing is not None:

@@ -120,16 +120,18 @@ class TieredCache:
 
     def invalidate(self, keys: Iterable[str], revision: int) -> None:
         """Voids what was read of these keys before this revision."""
+        floors, revisions, loading = self._floors, self._revisions, self._loading
         for key in keys:
-            if self._floors.pop(key, 0) < revision or key not in self._floors:
-                self._floors[key] = revision
-            if self._revisions.get(key, revision) < revision:
+            # To the end: the floor raised last is the last to become a part of the global one.
+            floors[key] = max(floors.pop(key, 0), revision)
+            if key in revisions and revisions[key] < revision:
                 self._drop(key)
             # Who asks from now on must not be given a load that began before the change.
-            self._loading.pop(key, None)
-        while len(self._floors) > self._limits.floors:
-            oldest = next(iter(self._floors))
-            self._global_floor = max(self._global_floor, self._floors.pop(oldest))
+            if loading:
+                loading.pop(key, None)
+        while len(floors) > self._limits.floors:
+            oldest = next(iter(floors))
+            self._global_floor = max(self._global_floor, floors.pop(oldest))
 
     def invalidate_all(self, revision: int) -> None:
         """Voids everything read before this revision."""

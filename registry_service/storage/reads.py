@@ -73,16 +73,14 @@ class Reads:
 
     async def identifiers(
         self, connection: AsyncConnection, keys: Sequence[IdentifierKey], at_revision: int | None
-    ) -> dict[IdentifierKey, list[IdentifierRow]]:
+    ) -> dict[IdentifierKey, Sequence[IdentifierRow]]:
         """Assertions known by key, in the order they were recorded; every key asked for is there."""
-        found: dict[IdentifierKey, list[IdentifierRow]] = {key: [] for key in keys}
+        found: dict[IdentifierKey, Sequence[IdentifierRow]] = dict.fromkeys(keys, ())
         if not found:
             return found
         table = self._identifier_table()
         wanted = (
-            func.unnest(
-                _array([key.scheme for key in found], SmallInteger()), _array([key.value for key in found], Text())
-            )
+            func.unnest(_array([key[0] for key in found], SmallInteger()), _array([key[1] for key in found], Text()))
             .table_valued("scheme", "value", name="wanted")
             .render_derived()
         )
@@ -97,10 +95,10 @@ class Reads:
         by_name: dict[tuple[int, str], dict[int, IdentifierRow]] = {}
         for row in await connection.execute(query):
             by_name.setdefault((row[0], row[1]), {})[row[13]] = rows.identifier(row)
-        for key, bearers in found.items():
-            for bearer in by_name.get((key.scheme, key.value), {}).values():
-                if not key.venue or bearer.venue == key.venue:
-                    bearers.append(bearer)
+        if by_name:
+            for key in found:
+                bearers = by_name.get((key.scheme, key.value), {}).values()
+                found[key] = [bearer for bearer in bearers if not key.venue or bearer.venue == key.venue]
         return found
 
     async def identifiers_of(

@@ -102,7 +102,7 @@ class StagedSession:
     async def identifiers(self, keys: Sequence[IdentifierKey]) -> Mapping[IdentifierKey, Sequence[IdentifierRow]]:
         """What we know now of these names."""
         read = await self._read(self._reads.identifiers(self._group.connection, keys, None))
-        return {key: self._overlay.identifiers(key, rows) for key, rows in read.items()}
+        return self._overlay.identifiers(read)
 
     async def identifiers_of(self, target_ids: Sequence[str]) -> Mapping[str, Sequence[IdentifierRow]]:
         """What we know now of these holders."""
@@ -116,7 +116,7 @@ class StagedSession:
 
     def put(self, entity: Entity, change: ChangeKind, cache_keys: Iterable[str] = ()) -> None:
         """Stages a new version. Raises Internal when its revision was not taken, or is used already."""
-        self._check_taken(entity.revision, f"put of {entity.entity_id!r}")
+        self._check_taken(entity.revision, "put of", entity.entity_id)
         if entity.revision in self._used:
             raise Internal(f"revision {entity.revision} is used by two puts; the second is of {entity.entity_id!r}")
         self._used.add(entity.revision)
@@ -124,12 +124,12 @@ class StagedSession:
 
     def assert_identifier(self, row: IdentifierRow) -> None:
         """Stages an assertion."""
-        self._check_taken(row.recorded_revision, f"assertion of {row.value!r}")
+        self._check_taken(row.recorded_revision, "assertion of", row.value)
         self._own.assert_row(row)
 
     def close_identifier(self, row: IdentifierRow, closed_revision: int) -> None:
         """Stages the end of what we knew."""
-        self._check_taken(closed_revision, f"end of {row.value!r}")
+        self._check_taken(closed_revision, "end of", row.value)
         # One that an earlier operation of the group asserted is only hidden here; absorbing closes it there.
         self._own.close_row(row, closed_revision)
 
@@ -140,9 +140,9 @@ class StagedSession:
         self._own.versions.sort(key=lambda version: version.entity.revision)
         return self._own
 
-    def _check_taken(self, revision: int, what: str) -> None:
+    def _check_taken(self, revision: int, verb: str, what: str) -> None:
         if not self._first <= revision < self._first + self._taken:
-            raise Internal(f"{what} uses revision {revision}, which this operation has not taken")
+            raise Internal(f"{verb} {what!r} uses revision {revision}, which this operation has not taken")
 
     async def _read(self, reading: Awaitable[_T]) -> _T:
         try:

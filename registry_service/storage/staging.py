@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import NamedTuple
 
 from registry_service.storage.model import ChangeKind, Entity, EntityKind, IdentifierKey, IdentifierRow
@@ -12,18 +13,13 @@ EntityKey = tuple[EntityKind, str]
 RowKey = tuple[object, ...]
 
 
-def row_key(row: IdentifierRow) -> RowKey:
-    """What tells one assertion from another."""
-    return (
-        row.scheme,
-        row.value,
-        row.venue,
-        row.level,
-        row.target_id,
-        row.recorded_revision,
-        row.valid_from,
-        row.valid_to,
+row_key: Callable[[IdentifierRow], RowKey] = itemgetter(
+    *map(
+        IdentifierRow._fields.index,
+        ("scheme", "value", "venue", "level", "target_id", "recorded_revision", "valid_from", "valid_to"),
     )
+)
+"""What tells one assertion from another."""
 
 
 class StagedVersion(NamedTuple):
@@ -45,8 +41,10 @@ class Staging:
     by_parent: dict[tuple[EntityKind, str], dict[str, None]] = field(default_factory=dict)
     by_sort_key: dict[tuple[EntityKind, int], str] = field(default_factory=dict)
     asserted: dict[RowKey, IdentifierRow] = field(default_factory=dict)
-    by_name: dict[tuple[int, str], dict[RowKey, None]] = field(default_factory=dict)
-    by_target: dict[str, dict[RowKey, None]] = field(default_factory=dict)
+    _by_name: dict[tuple[object, object], list[RowKey]] = field(default_factory=dict)
+    _by_target: dict[object, list[RowKey]] = field(default_factory=dict)
+    _unindexed: list[RowKey] = field(default_factory=list)
+    """Asserted since one of the two was asked: most operations never ask."""
     closed: dict[RowKey, tuple[IdentifierRow, int]] = field(default_factory=dict)
     """Committed rows that end."""
 
@@ -63,9 +61,28 @@ class Staging:
     def assert_row(self, row: IdentifierRow) -> None:
         """A new assertion."""
         key = row_key(row)
+        if key not in self.asserted:
+            self._unindexed.append(key)
         self.asserted[key] = row
-        self.by_name.setdefault((row.scheme, row.value), {})[key] = None
-        self.by_target.setdefault(row.target_id, {})[key] = None
+
+    def by_name(self) -> Mapping[tuple[object, object], Sequence[RowKey]]:
+        """The assertions by scheme and value, at any venue."""
+        if self._unindexed:
+            self._index()
+        return self._by_name
+
+    def borne_by(self, target_id: str) -> Sequence[RowKey]:
+        """The assertions of a holder."""
+        if self._unindexed:
+            self._index()
+        return self._by_target.get(target_id, ())
+
+    def _index(self) -> None:
+        for key in self._unindexed:
+            scheme, value, _, _, target, *_ = key
+            self._by_name.setdefault((scheme, value), []).append(key)
+            self._by_target.setdefault(target, []).append(key)
+        self._unindexed.clear()
 
     def close_row(self, row: IdentifierRow, revision: int) -> None:
         """The end of an assertion: of one staged here, or of a committed one."""
@@ -78,10 +95,14 @@ class Staging:
 
     def absorb(self, other: Staging) -> None:
         """Takes over what an operation that succeeded has staged."""
-        for version in other.versions:
-            self.put(version)
-        for row in other.asserted.values():
-            self.assert_row(row)
+        self.versions += other.versions
+        self.current |= other.current
+        for parent, ids in other.by_parent.items():
+            self.by_parent.setdefault(parent, {}).update(ids)
+        self.by_sort_key |= other.by_sort_key
+        # The revisions of an operation are its own, so none of its assertions is here yet.
+        self._unindexed += other.asserted
+        self.asserted |= other.asserted
         for row, revision in other.closed.values():
             self.close_row(row, revision)
 
@@ -118,20 +139,31 @@ class Overlay:
                     return found
         return None
 
-    def identifiers(self, key: IdentifierKey, committed: Iterable[IdentifierRow]) -> list[IdentifierRow]:
-        """The open assertions of a name."""
-        staged = {row: None for layer in self._layers for row in layer.by_name.get((key.scheme, key.value), ())}
-        found = self._open(committed, staged)
-        return [row for row in found if not key.venue or row.venue == key.venue]
+    def identifiers(
+        self, committed: Mapping[IdentifierKey, Sequence[IdentifierRow]]
+    ) -> dict[IdentifierKey, Sequence[IdentifierRow]]:
+        """The open assertions of names."""
+        found: dict[IdentifierKey, Sequence[IdentifierRow]] = {}
+        indexes = [index for layer in self._layers if (index := layer.by_name())]
+        for key, rows in committed.items():
+            scheme, value, venue = key
+            staged = [row for index in indexes for row in index.get((scheme, value), ())]
+            if rows or staged:
+                rows = self._open(rows, staged)
+                found[key] = [row for row in rows if row.venue == venue] if venue else rows
+            else:
+                found[key] = ()
+        return found
 
-    def identifiers_of(self, target_id: str, committed: Iterable[IdentifierRow]) -> list[IdentifierRow]:
+    def identifiers_of(self, target_id: str, committed: Sequence[IdentifierRow]) -> Sequence[IdentifierRow]:
         """The open assertions of a holder."""
-        staged = {row: None for layer in self._layers for row in layer.by_target.get(target_id, ())}
-        return self._open(committed, staged)
+        return self._open(committed, [row for layer in self._layers for row in layer.borne_by(target_id)])
 
-    def _open(self, committed: Iterable[IdentifierRow], staged: Iterable[RowKey]) -> list[IdentifierRow]:
+    def _open(self, committed: Sequence[IdentifierRow], staged: Sequence[RowKey]) -> Sequence[IdentifierRow]:
+        if not committed and not staged:
+            return ()
         found = [row for row in committed if not self._is_closed(row_key(row))]
-        for key in staged:
+        for key in dict.fromkeys(staged):
             if not self._is_closed(key):
                 row = next(layer.asserted[key] for layer in reversed(self._layers) if key in layer.asserted)
                 if row.closed_revision is None:

@@ -101,10 +101,13 @@ class Feed:
         self._listeners.append(listener)
 
     def committed(self, changes: Sequence[Change]) -> None:
-        """This process has committed these: applied at once when nothing lies between, otherwise read in order."""
+        """This process has committed these: what they void is void from here on. They are applied at once when nothing lies
+        between, otherwise read in order."""
         if changes[0].revision == self._applied + 1:
             self._apply(changes)
         else:
+            for change in changes:
+                self._cache.invalidate(change.cache_keys, change.revision)
             self._wake.set()
         if self._hint is not None:
             self._hint.announce(changes[-1].revision)
