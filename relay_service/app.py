@@ -79,7 +79,7 @@ class RelayApplication:
         addresses = RegistryAddresses(
             config.instrument_registry_address, config.venue_registry_address, config.synthetic_registry_address
         )
-        feed = await stack.enter_async_context(RegistryFeed(self.core.replica, addresses))
+        feed = await stack.enter_async_context(RegistryFeed(self.core.replica, addresses, self.core.settle))
         try:
             async with asyncio.timeout(config.registry_wait_seconds):
                 await feed.complete.wait()

@@ -12,6 +12,8 @@ import logging
 import math
 from typing import Final, Literal
 
+import numpy as np
+
 from alphapulse.api.instrument.v1.instrument_pb2 import Instrument, Listing
 from alphapulse.api.relay.v1.relay_service_pb2 import ListingDefinition
 from alphapulse.api.synthetic.v1.synthetic_pb2 import Synthetic
@@ -43,6 +45,8 @@ class EnrichmentReplica:
         self._of_instrument: dict[str, set[int]] = {}
         self._of_venue: dict[str, set[int]] = {}
         self._venue_fees: dict[str, tuple[float, int]] = {}
+        self._own_fees = np.full(1024, np.nan)
+        """By slot: the listing's own taker fee in basis points; NaN where its venue's holds."""
         self._changed: dict[int, None] = {}
         self._now_ns = 0
         self._next_fee_ns = convert.FOREVER
@@ -126,7 +130,7 @@ class EnrichmentReplica:
         row["venue"] = self._slots.venues.number_of(listing.venue)
         row["instrument"] = self._slots.instruments.number_of(listing.instrument_id)
         row["tick"], row["tick_exponent"] = convert.tick_of(listing)
-        row["taker_fee_bps"] = self._fee_of(listing)
+        row["taker_fee_bps"] = self._take_fee(slot, listing)
         self._groups.place(slot, listing.instrument_id, listing.currency, convert.multiplier_of(listing))
         self._groups.reconsider(slot)
         self._engine.relist(listing.instrument_id, slot)
@@ -194,8 +198,11 @@ class EnrichmentReplica:
         self._engine.remove(name)
 
     def keep_only(self, registry: Registry, keys: set[str]) -> None:
-        """After a whole snapshot: what it did not name is gone. Keys: listing and instrument ids, venue codes, or names of synthetics."""
+        """After a whole snapshot, all of it applied: what it did not name is gone. Keys: listing and instrument ids, venue codes, or names of
+        synthetics."""
         if registry == "instrument":
+            if len(keys) == len(self._listings) + len(self._instruments):
+                return  # all of `keys` is held, and nothing else: not looked at one by one, there may be a million
             for listing in [one for one in self._listings.values() if one.listing_id not in keys]:
                 self.remove_listing(listing.listing_key)
             for instrument_id in [one for one in self._instruments if one not in keys]:
@@ -236,17 +243,26 @@ class EnrichmentReplica:
         self._refresh_listings(venue.code, venue.status)
 
     def _refresh_listings(self, code: str, status: int) -> None:
-        table = self._slots.table
-        for slot in self._of_venue.get(code, ()):
-            fee = self._fee_of(self._listings[slot])
-            before = float(table["taker_fee_bps"][slot])
-            if int(table["venue_status"][slot]) != status or not (fee == before or (fee != fee and before != before)):
-                table["venue_status"][slot], table["taker_fee_bps"][slot] = status, fee
-                self._groups.reconsider(slot)
-                self._changed[slot] = None
+        """All of a venue at once: there may be a hundred thousand. Their definitions, which name the venue alone, stay the same."""
+        listed = self._of_venue.get(code)
+        if not listed:
+            return
+        slots = np.fromiter(listed, np.int64, len(listed))
+        table, own = self._slots.table, self._own_fees[slots]
+        fees = np.where(np.isnan(own), self._venue_fees.get(code, (math.nan, 0))[0], own)
+        before = table["taker_fee_bps"][slots]
+        same = (fees == before) | (np.isnan(fees) & np.isnan(before))
+        changed = ~same | (table["venue_status"][slots] != status)
+        slots = slots[changed]
+        table["venue_status"][slots], table["taker_fee_bps"][slots] = status, fees[changed]
+        self._groups.reconsider(slots)
 
-    def _fee_of(self, listing: Listing) -> float:
-        own = convert.own_taker_fee(listing)
+    def _take_fee(self, slot: int, listing: Listing) -> float:
+        """Note a listing's own taker fee; the one that holds for it."""
+        if slot >= len(self._own_fees):
+            more = np.full(max(slot + 1, 2 * len(self._own_fees)) - len(self._own_fees), np.nan)
+            self._own_fees = np.concatenate((self._own_fees, more))
+        own = self._own_fees[slot] = convert.own_taker_fee(listing)
         return self._venue_fees.get(listing.venue, (math.nan, 0))[0] if math.isnan(own) else own
 
     def _leave(self, slot: int, listing: Listing) -> None:

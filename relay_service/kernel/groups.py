@@ -65,11 +65,16 @@ class GroupTable:
         self._slots.table["group"][slot] = -1
         self._expire(group)
 
-    def reconsider(self, slot: int) -> None:
-        """A definition in the slot's group changed: an open opportunity is looked at again at the next tick."""
-        group = int(self._slots.table["group"][slot])
-        if group >= 0:
-            self._expire(group)
+    def reconsider(self, slots: npt.NDArray[np.int64] | int) -> None:
+        """Definitions in the groups of these slots changed: an open opportunity is looked at again at the next tick."""
+        if isinstance(slots, int):
+            group = int(self._slots.table["group"][slots])
+            if group >= 0:
+                self._expire(group)
+            return
+        groups = self._slots.table["group"][slots]
+        groups = groups[groups >= 0]
+        self.table["expires_ns"][groups[self.table["open_index"][groups] >= 0]] = 0
 
     def _expire(self, group: int) -> None:
         if self.table["open_index"][group] >= 0:

@@ -24,7 +24,7 @@ class _Choice:
         known = self._wanted.size - 1
         if len(texts) > known:
             more = [self._accept(text) for text in texts[known:]]
-            self._wanted = np.array([*self._wanted[:-1], *more, False], np.bool_)
+            self._wanted = np.concatenate((self._wanted[:-1], np.array([*more, False], np.bool_)))
         found: Mask = self._wanted[codes]
         return found
 
@@ -51,7 +51,7 @@ class CompiledFilter:
         self._classes = np.array(sorted(wanted.asset_classes), np.uint8)
         self._choices = [(name, _Choice(accept)) for name, accept in _facet_rules(wanted)]
         self._tree = SyntheticTree(slots, definitions, wanted.synthetic_ids) if wanted.synthetic_ids else None
-        self._family = self._tree.resolve() if self._tree else None
+        self._set_family(self._tree.resolve() if self._tree else None)
 
     @property
     def takes_unslotted(self) -> bool:
@@ -65,8 +65,12 @@ class CompiledFilter:
         family = self._tree.resolve(changed)
         if family == self._family:
             return False
-        self._family = family
+        self._set_family(family)
         return True
+
+    def _set_family(self, family: Family | None) -> None:
+        self._family = family
+        self._relatives = _Choice(family.instruments.__contains__) if family else None
 
     def mask(self, slots: Slots) -> Mask:
         """One truth value a slot."""
@@ -92,10 +96,8 @@ class CompiledFilter:
     def _related(self, table: Any, slots: Slots, family: Family) -> Mask:
         keys = np.array(sorted(family.keys), np.uint64)
         related: Mask = np.isin(table["key"][slots], keys)
-        if family.instruments:
-            names = self._slots.instruments.texts
-            wanted = np.array([*(names[k] in family.instruments for k in range(len(names))), False], np.bool_)
-            related |= wanted[table["instrument"][slots]]
+        if family.instruments and self._relatives is not None:
+            related |= self._relatives.of(table["instrument"][slots], self._slots.instruments.texts)
         return related
 
 

@@ -89,7 +89,7 @@ class _Column:
 
 
 class FacetTable:
-    """The facets of all slots. Read from the definitions only once a filter asks for one of them; then kept up to date."""
+    """The facets of all slots, kept up to date from the first one on: read when a filter first asks, hundreds of thousands would be a standstill."""
 
     def __init__(
         self, slots: SlotView, definitions: Definitions, read: Callable[[Any | None, Any | None], Facets]
@@ -98,21 +98,16 @@ class FacetTable:
         self._definitions = definitions
         self._read = read
         self._columns = {name: _Column(Facets._field_defaults[name]) for name in FACETS}
-        self._filled = False
+        self.refresh(np.arange(slots.count, dtype=np.int32))
 
     def column(self, name: str) -> tuple[npt.NDArray[np.int32], list[Any]]:
         """The codes by slot and the values behind them."""
-        if not self._filled:
-            self._filled = True
-            self.refresh(np.arange(self._slots.count, dtype=np.int32))
         column = self._columns[name]
         column.reserve(self._slots.count)
         return column.codes, column.values
 
     def refresh(self, changed: Slots) -> None:
         """Read the definitions of these slots again."""
-        if not self._filled:
-            return
         for column in self._columns.values():
             column.reserve(self._slots.count)
         columns = tuple(self._columns.values())

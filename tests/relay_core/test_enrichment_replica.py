@@ -82,7 +82,11 @@ def test_changes_are_told_together_before_the_next_event(core: RelayCore, build:
     core.replica.apply_venue(venue("V", (10, None, None)))
     core.settle()
     core.settle()
+    # No definition changes with what holds for all of a venue.
     core.replica.apply_venue(Venue(code="V", status=VenueStatus.VENUE_STATUS_HALTED))
+    core.settle()
+    assert told == [[0, 1]]
+    core.replica.apply_instrument(build.instrument(9))
     core.settle()
     assert told == [[0, 1], [0, 1]]
 

@@ -53,6 +53,12 @@ class Registries(instruments_grpc.InstrumentServiceServicer, venues_grpc.VenueSe
 
     def __init__(self) -> None:
         self.instruments, self.venues = Script(), Script()
+        self.present = 0
+
+    async def ListInstruments(self, request: Any, context: Any) -> Any:
+        assert request.read.latest
+        token = RevisionToken(instrument=self.present).encode()
+        return instruments.ListInstrumentsResponse(revision_token=token)
 
     async def WatchInstruments(self, request: Any, context: Any) -> AsyncIterator[Any]:  # type: ignore[override]
         async for response in self.instruments.watch(request, context):
@@ -133,6 +139,31 @@ async def test_the_replica_follows_the_registries(core: RelayCore, build: Any, r
         assert core.slots.table["known"][[core.slots.slot_of(1), core.slots.slot_of(2)]].tolist() == [0, 1]
         assert script.calls[0] == ""
         assert set(script.calls[1:]) <= {"2"}
+    await server.stop(None)
+
+
+async def test_a_snapshot_older_than_its_registry_is_not_complete(core: RelayCore, build: Any) -> None:
+    registries, synthetic = Registries(), Synthetics()
+    server, port = await serve(registries, synthetic)
+    address = f"127.0.0.1:{port}"
+    registries.present = 2_000
+    listings = [build.listing(key, 9, "V") for key in range(1, 401)]
+    entry = instruments.InstrumentEntry(instrument=build.instrument(9), listings=listings)
+    async with RegistryFeed(core.replica, RegistryAddresses(address, address, address), core.settle) as feed:
+        script = registries.instruments
+        script.say(
+            instruments.WatchInstrumentsResponse(snapshot=instruments.InstrumentSnapshot(entries=[entry])),
+            done(instruments.WatchInstrumentsResponse, 10, script),
+        )
+        registries.venues.say(done(venues.WatchVenuesResponse, 0, registries.venues))
+        synthetic.synthetics.say(done(synthetics.WatchSyntheticsResponse, 0, synthetic.synthetics))
+        await reached(core, instrument=10)
+        assert (core.replica.listings, feed.complete.is_set()) == (400, False)
+        change = instruments.InstrumentChange(revision=2_000, listing=build.listing(500, 9, "V"))
+        changes = instruments.InstrumentChanges(changes=[change])
+        script.say(instruments.WatchInstrumentsResponse(changes=changes))
+        await asyncio.wait_for(feed.complete.wait(), SECONDS)
+        assert core.replica.listings == 401
     await server.stop(None)
 
 
