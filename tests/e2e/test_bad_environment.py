@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -137,18 +136,14 @@ async def test_a_registry_waits_for_its_stores_and_outlives_their_loss(
         await _register(channel, 2)
         assert await _known(channel, 2)
 
-        postgres_pid = postgres.pid
-        assert postgres_pid is not None
-        os.kill(postgres_pid, signal.SIGKILL)
+        await asyncio.to_thread(postgres.stop)
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await _register(channel, 3)
         assert refused.value.code() in TRANSIENT
         await asyncio.to_thread(postgres.start)
         await _until_registered(channel, 3)
 
-        valkey_pid = valkey.pid
-        assert valkey_pid is not None
-        os.kill(valkey_pid, signal.SIGKILL)
+        await asyncio.to_thread(valkey.stop)
         await _register(channel, 4)
         assert [await _known(channel, number) for number in (1, 2, 3, 4, 5)] == [True, True, True, True, False]
         await asyncio.to_thread(valkey.start)
