@@ -35,6 +35,8 @@ from strategy_sdk._states import (
     TradingState,
 )
 
+_OVERSIZE: Final = int(RecordFlag.OVERSIZE)
+
 
 class _Int(Protocol):
     def __get__(self, instance: object, owner: type, /) -> int: ...
@@ -70,14 +72,18 @@ def _exact(layout: RecordLayout, mantissa: str, exponent: str) -> _Exact:
     return cast(_Exact, property(lambda event: ExactDecimal(*pair(event)), doc=f"{mantissa}, exact"))
 
 
-def _unless(layout: RecordLayout, mantissa: str, exponent: str, absent: RecordFlag) -> _MaybeExact:
+def _unless(layout: RecordLayout, mantissa: str, exponent: str, absent: int = 0) -> _MaybeExact:
+    """Of a number that fits no row (OVERSIZE) a zero stands in the row: it is none, as one the venue did not give."""
     pair = itemgetter(layout.fields.index(mantissa), layout.fields.index(exponent))
-    flags, mask = layout.fields.index("flags"), int(absent)
-    made = property(
-        lambda event: None if event[flags] & mask else ExactDecimal(*pair(event)),
-        doc=f"{mantissa}, exact; None where the venue gave none",
-    )
-    return cast(_MaybeExact, made)
+    flags, place, mask = layout.fields.index("flags"), layout.fields.index(mantissa), int(absent)
+
+    def read(event: Any) -> ExactDecimal | None:
+        flagged = event[flags]
+        if flagged & mask or (flagged & _OVERSIZE and not event[place]):
+            return None
+        return ExactDecimal(*pair(event))
+
+    return cast(_MaybeExact, property(read, doc=f"{mantissa}, exact; None where there is none or it fits no row"))
 
 
 def _enum(layout: RecordLayout, name: str, kind: type[IntEnum]) -> Callable[[Any], Any]:
@@ -133,7 +139,7 @@ class Trade(Event):
 
     __slots__ = ()
     layout = TRADE
-    price = _exact(TRADE, "price", "price_exponent")
+    price = _unless(TRADE, "price", "price_exponent")
     size = _unless(TRADE, "size", "size_exponent", RecordFlag.SIZE_ABSENT)
     trade_id = _int(TRADE, "trade_id")
     _aggressor = _enum(TRADE, "aggressor", AggressorSide)
@@ -156,8 +162,8 @@ class Quote(Event):
 
     @property
     def mid(self) -> float | None:
-        """Half of bid plus ask as a float: for statistics, not for orders. None where a side is empty."""
-        if self[8] & _ONE_SIDED:
+        """Half of bid plus ask as a float: for statistics, not for orders. None where a side is empty or fits no row."""
+        if self[8] & _ONE_SIDED or (self[8] & _OVERSIZE and not self[9]):
             return None
         return float((self[9] + self[11]) * 10.0 ** self[13] / 2)
 
@@ -170,8 +176,8 @@ class BookLevel(Event):
 
     __slots__ = ()
     layout = BOOK_LEVEL
-    price = _exact(BOOK_LEVEL, "price", "price_exponent")
-    size = _exact(BOOK_LEVEL, "size", "size_exponent")
+    price = _unless(BOOK_LEVEL, "price", "price_exponent")
+    size = _unless(BOOK_LEVEL, "size", "size_exponent")
     venue_sequence = _int(BOOK_LEVEL, "venue_sequence")
     _side = _enum(BOOK_LEVEL, "side", BookSide)
 

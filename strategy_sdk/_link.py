@@ -34,6 +34,9 @@ class Link:
         self._waiting = False
         self._silent = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._opening: asyncio.Task[None] | None = None
+        self._stopped = False
+        self._telling: set[asyncio.Task[None]] = set()
 
     @property
     def connected(self) -> bool:
@@ -68,11 +71,25 @@ class Link:
         self._watch()
 
     async def open_within(self, seconds: float | None) -> None:
-        """Connect, again and again with growing waits; None: for ever. Raises DeadlineExceeded."""
+        """Connect, again and again with growing waits; None: for ever. Raises DeadlineExceeded.
+
+        It ends without a connection when the link is stopped meanwhile.
+        """
+        self._opening = asyncio.create_task(self._open_within(seconds))
+        try:
+            await self._opening
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not self._stopped or (task is not None and task.cancelling()):
+                raise
+        finally:
+            self._opening = None
+
+    async def _open_within(self, seconds: float | None) -> None:
         last: ConnectionLost | None = None
         try:
             async with asyncio.timeout(seconds):
-                while True:
+                while not self._stopped:
                     try:
                         return await self.open()
                     except ConnectionLost as error:
@@ -105,6 +122,24 @@ class Link:
         if self._connection is None:
             raise ConnectionLost(f"not connected to the relay ({self.transport.name})")
         await self._connection.send(request)
+
+    def tell(self, request: relay.SubscribeRequest) -> None:
+        """Say something to the relay without waiting; without a connection it is not said."""
+
+        async def say() -> None:
+            with contextlib.suppress(ConnectionLost):
+                await self.send(request)
+
+        task = asyncio.create_task(say())
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+
+    def stop(self) -> None:
+        """No connection any more, neither the present one nor one that is being opened."""
+        self._stopped = True
+        self.abort()
+        if self._opening is not None:
+            self._opening.cancel()
 
     def abort(self) -> None:
         """End the present connection now; a waiting `receive` raises ConnectionLost."""

@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 from alphapulse.api.instrument.v1 import instrument_service_pb2 as instruments_api
 from alphapulse.api.venue.v1 import venue_service_pb2 as venues_api
 from alphapulse.client import Reset, watch_instruments, watch_venues
-from alphapulse.domain.errors import AlphaPulseError, DeadlineExceeded
+from alphapulse.domain.errors import AlphaPulseError, DeadlineExceeded, Internal
 from alphapulse.domain.identifiers import Scheme
 from alphapulse.domain.ids import InstrumentId
 from alphapulse.domain.instruments import Instrument, Listing
@@ -45,6 +45,8 @@ class _Progress:
     complete: bool = False
     revision: int = 0
     heard: float = 0.0
+    filling: bool = False
+    """A new snapshot is under way: look-ups see what was held before it, and so does `revision`."""
 
 
 class _Present(Caller):
@@ -214,9 +216,15 @@ class RegistryReplica:
         try:
             await following
         except AlphaPulseError as error:
-            self._failure = error
-            self._moved.set()
-            _log.error("the replica no longer follows a registry: %s", error)
+            self._fail(error)
+        except Exception as error:  # one nobody sees would leave the replica to grow old in silence
+            _log.exception("the replica cannot follow a registry")
+            self._fail(Internal(f"the replica cannot follow a registry: {type(error).__name__}: {error}"))
+
+    def _fail(self, error: AlphaPulseError) -> None:
+        self._failure = error
+        self._moved.set()
+        _log.error("the replica no longer follows a registry: %s", error)
 
     async def _follow_instruments(
         self, watch: AsyncGenerator[instruments_api.WatchInstrumentsResponse | Reset, None]
@@ -228,7 +236,7 @@ class RegistryReplica:
             async for event in events:
                 progress.heard = time.monotonic()
                 if isinstance(event, Reset):
-                    filling = InstrumentIndex()
+                    filling, progress.filling = InstrumentIndex(), True
                     continue
                 kind = event.WhichOneof("event")
                 if kind == "snapshot":
@@ -265,7 +273,7 @@ class RegistryReplica:
             async for event in events:
                 progress.heard = time.monotonic()
                 if isinstance(event, Reset):
-                    filling = {}
+                    filling, progress.filling = {}, True
                     continue
                 kind = event.WhichOneof("event")
                 if kind == "snapshot":
@@ -286,8 +294,11 @@ class RegistryReplica:
         self._isins = index.bearers[_ISIN]
 
     def _note(self, progress: _Progress, bookmark: Any) -> None:
-        progress.revision = max(progress.revision, bookmark.revision)
-        progress.complete = progress.complete or bookmark.snapshot_complete
+        if bookmark.snapshot_complete:
+            # Of a registry whose data was replaced it may be an older one.
+            progress.revision, progress.complete, progress.filling = bookmark.revision, True, False
+        elif not progress.filling:
+            progress.revision = max(progress.revision, bookmark.revision)
 
     def _tell(self, revision: int, held: Held[Any]) -> None:
         for function in self._callbacks:

@@ -11,12 +11,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from alphapulse.api.relay.v1 import relay_service_pb2 as relay
-from alphapulse.domain.errors import (
-    AlphaPulseError,
-    DeadlineExceeded,
-    FailedPrecondition,
-    InvalidArgument,
-)
+from alphapulse.domain.errors import AlphaPulseError, DeadlineExceeded, FailedPrecondition, InvalidArgument
 from strategy_sdk._batch import RECONNECTED, EventBatch, Gap
 from strategy_sdk._callbacks import Callbacks
 from strategy_sdk._convert import Definition, definition_of, item_error
@@ -87,7 +82,7 @@ class MarketStream(Callbacks):
     def stop(self) -> None:
         """Let whoever reads the stream come to its end, without waiting."""
         self._stopped = True
-        self._link.abort()
+        self._link.stop()
 
     # --- subscriptions
     async def subscribe(
@@ -117,8 +112,12 @@ class MarketStream(Callbacks):
         self._numbering.begin(identity)
         try:
             await self._ask(identity, relay.SubscribeRequest(put=self._puts[identity]))
-        except BaseException:
+        except BaseException as error:
             self._forget(identity)
+            if isinstance(
+                error, (asyncio.CancelledError, DeadlineExceeded)
+            ):  # the relay may have taken it all the same
+                self._link.tell(relay.SubscribeRequest(remove=relay.RemoveSubscription(subscription_id=identity)))
             raise
         return subscription
 
@@ -280,6 +279,8 @@ class MarketStream(Callbacks):
     async def _reconnect(self) -> None:
         await self._link.drop()
         await self._link.open_within(None)
+        if self._stopped:
+            return
         self._reconnects += 1
         try:
             for identity, put in self._puts.items():
@@ -297,6 +298,8 @@ class MarketStream(Callbacks):
                 answer.set_result(None)  # its removal: it was not asked for again
 
     def _take_delivery(self, batch: EventBatch) -> None:
+        if batch.subscription_id not in self._subscriptions:
+            return  # withdrawn before the relay heard of it
         admitted, hole = self._numbering.delivery(batch)
         if hole is not None:
             self._hand_over_gap(hole)
@@ -354,10 +357,9 @@ class MarketStream(Callbacks):
             case "lagging":
                 self._lagging += 1
             case "snapshot":
-                if response.snapshot.subscription_id in self._subscriptions:
-                    self._subscriptions[
-                        response.snapshot.subscription_id
-                    ].snapshot_complete = response.snapshot.complete
+                told = self._subscriptions.get(response.snapshot.subscription_id)
+                if told is not None:
+                    told.snapshot_complete = response.snapshot.complete
             case "resume":
                 if response.resume.subscription_id in self._subscriptions:
                     self._subscriptions[response.resume.subscription_id].resume_token = response.resume.resume_token

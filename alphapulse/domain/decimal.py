@@ -1,8 +1,7 @@
 """Exact decimals (promise G8): mantissa x 10**exponent, from the venue's text to the strategy, never through a float.
 
 The mantissa is a signed 64-bit integer and the exponent lies in -128..127, in the API's messages and in the records.
-What does not fit is refused here with rule `decimal-oversize`; the collector then marks the record OVERSIZE and carries
-the text whole.
+What does not fit is refused here with rule `decimal-oversize`; the collector then marks the record OVERSIZE.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ class RecordFlag(IntFlag):
     LAST_OF_UPDATE = 1 << 6
     """Last row of one book update: the book is consistent after it, not between."""
     OVERSIZE = 1 << 7
-    """An amount did not fit 64 bits: its mantissa is 0, the exact one is in the message beside the record."""
+    """An amount did not fit 64 bits: its mantissa is 0 and means nothing; the amount is not carried."""
     CROSSED = 1 << 8
     """The bid is at or above the ask of the same listing's book."""
     STALE = 1 << 9

@@ -85,7 +85,10 @@ class FakeRelay(relay_grpc.RelayServiceServicer):
 
     def __init__(self) -> None:
         self.clients: asyncio.Queue[Client] = asyncio.Queue()
+        self.hellos: asyncio.Queue[Client] = asyncio.Queue()
+        self.asked: asyncio.Queue[relay.SubscribeRequest] = asyncio.Queue()
         self.greets = True
+        self.answers = True
         self.refuses: relay.SubscriptionRefused | None = None
         self.row_sizes = row_sizes()
         self.address = ""
@@ -97,14 +100,18 @@ class FakeRelay(relay_grpc.RelayServiceServicer):
 
     async def handle(self, client: Client, request: relay.SubscribeRequest) -> None:
         kind = request.WhichOneof("message")
+        self.asked.put_nowait(request)
         if kind == "hello":
             client.hello = request.hello
+            self.hellos.put_nowait(client)
             if self.greets:
                 await client.send(
                     relay.SubscribeResponse(welcome=relay.RelayWelcome(relay_id="test", row_sizes=self.row_sizes))
                 )
         elif kind == "put":
             client.puts.append(request.put)
+            if not self.answers:
+                return
             if self.refuses is not None:
                 refusal = relay.SubscriptionRefused()
                 refusal.CopyFrom(self.refuses)

@@ -367,3 +367,47 @@ async def test_large_batches_pass_the_bound_of_the_inbox(fake_relay: Any, open_s
         assert stream.stats().undeclared_gaps == 0
         assert stream.stats().events == {EventType.QUOTE: count * batches}
         assert np.isfinite(stream.stats().latency["relay"].p50_us)
+
+
+async def test_stop_ends_a_stream_that_waits_for_a_relay_that_is_away(fake_relay: Any, open_stream: Open) -> None:
+    async with open_stream() as stream:
+        await stream.subscribe()
+        client = await fake_relay.client()
+        await fake_relay.hellos.get()
+        fake_relay.greets = False
+        await client.cut()
+        reading = asyncio.create_task(stream.next_batch())
+        await fake_relay.hellos.get()  # it is connecting again, and is not welcomed
+        stream.stop()
+        async with asyncio.timeout(4):
+            assert await reading is None
+
+
+async def test_reading_a_closed_stream_is_its_end(fake_relay: Any, open_stream: Open) -> None:
+    async with open_stream() as stream:
+        await stream.subscribe()
+    assert await stream.next_batch() is None
+    with pytest.raises(FailedPrecondition, match="closed"):
+        await stream.subscribe()
+
+
+async def test_a_subscription_given_up_is_taken_back_and_its_events_are_not_handed_over(
+    fake_relay: Any, open_stream: Open
+) -> None:
+    async with open_stream() as stream:
+        kept = await stream.subscribe()
+        client = await fake_relay.client()
+        fake_relay.answers = False
+        given_up = asyncio.create_task(stream.subscribe(event_types=[EventType.TRADE]))
+        while len(client.puts) < 2:
+            await fake_relay.asked.get()
+        given_up.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await given_up
+        assert stream.subscriptions == (kept,)
+        while not client.removed:
+            await fake_relay.asked.get()
+        assert client.removed == [2]
+        await client.rows(1, (TRADE, trades([1])), subscription=2)
+        await client.quotes(1, 1)
+        assert isinstance((await take(stream, 1))[0], Quote)

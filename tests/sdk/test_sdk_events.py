@@ -22,7 +22,7 @@ from alphapulse.api.venue.v1 import venue_pb2, venue_service_pb2
 from alphapulse.domain.decimal import ExactDecimal
 from alphapulse.domain.errors import DataLoss
 from alphapulse.domain.provenance import RecordFlag
-from alphapulse.records import BAR, LAYOUTS, QUOTE, TRADE, RecordLayout, unpack_rows
+from alphapulse.records import BAR, BOOK_LEVEL, LAYOUTS, QUOTE, TRADE, RecordLayout, unpack_rows
 from strategy_sdk._batch import EventBatch
 from strategy_sdk._envelope import read_response
 from strategy_sdk._events import EVENT_CLASSES
@@ -188,3 +188,27 @@ def test_all_is_what_is_public() -> None:
     assert public == set(strategy_sdk.__all__)
     classes = [found for name in strategy_sdk.__all__ if isinstance(found := getattr(strategy_sdk, name), type)]
     assert [found.__name__ for found in classes if not found.__doc__] == []
+
+
+@pytest.mark.parametrize(
+    ("layout", "names"),
+    [
+        (TRADE, ("price", "size")),
+        (QUOTE, ("bid", "ask", "bid_size", "ask_size", "mid")),
+        (BOOK_LEVEL, ("price", "size")),
+    ],
+    ids=lambda value: value.name if isinstance(value, RecordLayout) else "",
+)
+def test_an_amount_that_fits_no_row_is_none_and_never_zero(layout: RecordLayout, names: tuple[str, ...]) -> None:
+    rows = layout.new(2)
+    rows["flags"] = [RecordFlag.OVERSIZE, 0]
+    marked, plain = EventBatch(1, 1, 2, 2, 99, ((layout, rows),)).events()
+    assert [getattr(marked, name) for name in names] == [None] * len(names)
+    assert None not in [getattr(plain, name) for name in names]
+
+
+def test_of_two_amounts_the_one_that_fits_is_kept() -> None:
+    rows = TRADE.new(1)
+    rows["flags"], rows["price"], rows["price_exponent"] = RecordFlag.OVERSIZE, 5, -1
+    (trade,) = EventBatch(1, 1, 1, 1, 99, ((TRADE, rows),)).events()
+    assert (trade.price, trade.size) == (ExactDecimal(5, -1), None)  # type: ignore[attr-defined]
