@@ -1,7 +1,7 @@
 """Carries values between the API's messages and dataclasses of the same field names, by the dataclass's own annotations.
 
 A dataclass is read into a plan once. What it may hold: texts, numbers, booleans, enumerations, exact decimals, aware
-datetimes, dates, minted ids, mappings of texts, dataclasses, and tuples of these; each optional. An optional field is None
+datetimes, dates, minted ids, mappings of texts, dataclasses and named tuples, and tuples of these; each optional. An optional field is None
 where the message has none. A number of an enumeration that is not known yet is None, or the field's default.
 """
 
@@ -147,17 +147,30 @@ def _details_from(message: Any) -> Details | None:
 def _plan(kind: Any) -> tuple[_Step, ...]:
     hints = typing.get_type_hints(kind)
     steps = []
-    for item in dataclasses.fields(kind):
-        if kind is Instrument and item.name == "details":
+    for name, required in _fields_of(kind):
+        if kind is Instrument and name == "details":
             continue
-        hint, optional = _unwrapped(hints[item.name])
+        hint, optional = _unwrapped(hints[name])
         many = typing.get_origin(hint) is tuple
         if many:
             hint = typing.get_args(hint)[0]
-        field = _RENAMED.get((kind, item.name), item.name)
-        required = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
-        steps.append(_Step(item.name, field, _carrier(hint), optional, many, required))
+        field = _RENAMED.get((kind, name), name)
+        steps.append(_Step(name, field, _carrier(hint), optional, many, required))
     return tuple(steps)
+
+
+def _is_record(kind: Any) -> bool:
+    return dataclasses.is_dataclass(kind) or (issubclass(kind, tuple) and hasattr(kind, "_fields"))
+
+
+def _fields_of(kind: Any) -> Iterable[tuple[str, bool]]:
+    """(name, whether it has no default) of a dataclass or a named tuple."""
+    if dataclasses.is_dataclass(kind):
+        for item in dataclasses.fields(kind):
+            yield item.name, item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
+    else:
+        for name in kind._fields:
+            yield name, name not in kind._field_defaults
 
 
 def _unwrapped(hint: Any) -> tuple[Any, bool]:
@@ -202,7 +215,7 @@ def _carrier(hint: Any) -> _Carrier:
         return _Carrier(dict, lambda message, field, value: getattr(message, field).update(value))
     if issubclass(hint, IntEnum):
         return _Carrier(_enum_reader(hint), lambda message, field, value: setattr(message, field, int(value)))
-    if dataclasses.is_dataclass(hint):
+    if _is_record(hint):
         return _Carrier(lambda value: from_message(cast(type[Any], hint), value), _set_message, presence=True)
     raise TypeError(f"{hint!r} cannot be carried between messages and dataclasses")
 
