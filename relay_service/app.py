@@ -46,7 +46,9 @@ class RelayApplication:
                 registry_enabled=config.registry_enabled,
             )
         )
-        settings = FanOutSettings(config.relay_id, config.registry_enabled, config.queue_bytes)
+        # Counters begin anew with each life of the process, so each has a name of its own.
+        relay_id = f"{config.relay_id}.{time.time_ns():x}"
+        settings = FanOutSettings(relay_id, config.registry_enabled, config.queue_bytes)
         self.fanout = FanOut(self.core, settings)
 
     @property

@@ -20,7 +20,8 @@ class RelayConfig(ServerConfig):
     """Port of the gRPC server; 0 picks a free one, told in the line that says ready."""
 
     relay_id: str = setting("RELAY_ID", default="relay", rule="a name of 1 to 64 characters")
-    """Names this relay to its clients, in RelayWelcome and GetRelayStatus."""
+    """Names this relay to its clients, in RelayWelcome and GetRelayStatus, with a dot and the time of its start behind it: counters of another id are
+    of another life."""
 
     registry_enabled: bool = setting("REGISTRY_ENABLED", default=True)
     """False relays without registries: nothing is enriched or detected, and every event bears the flag NO_REGISTRY."""

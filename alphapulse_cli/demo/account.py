@@ -56,9 +56,7 @@ class RelayAccount:
 
     @staticmethod
     def _same_life(before: Status, now: Status) -> bool:
-        return now.last_sequence >= before.last_sequence and sum(now.delivered.values()) >= sum(
-            before.delivered.values()
-        )
+        return now.relay_id == before.relay_id
 
     @property
     def lives(self) -> int:

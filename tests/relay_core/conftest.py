@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pytest
+import uvloop
 
 from alphapulse.api.instrument.v1.instrument_pb2 import Instrument, Listing
 from alphapulse.records import QUOTE, RecordLayout, Rows
@@ -15,6 +17,13 @@ from relay_service.kernel.engine import KernelSettings
 from relay_service.sources import SourceState
 
 LIVE = 1
+Loops = Mapping[str, Callable[[], asyncio.AbstractEventLoop]]
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Loops:
+    """What uses sockets is tested on both loops: a service runs on uvloop, whose transports are others."""
+    loops: Loops = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+    return loops if item.path.name == "test_ingress_socket.py" else {"asyncio": asyncio.new_event_loop}
 
 
 def make_rows(layout: RecordLayout, rows: list[dict[str, Any]]) -> Rows:
