@@ -9,6 +9,8 @@ NODE_TOOLS := tools/node/node_modules/.installed
 SECONDS ?=
 SOURCE ?= simulated
 RECORDINGS ?=
+# Test files that run at the same time; each worker has its own stores.
+JOBS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check bench soak proto docs lint types format buf generated chart clients clean
@@ -33,7 +35,7 @@ demo: $(INSTALLED) ## Run the whole platform: SECONDS=20, SOURCE=simulated|live,
 	@$(BIN)/alphapulse demo $(if $(SECONDS),--seconds $(SECONDS)) $(if $(RECORDINGS),--recordings $(RECORDINGS),--source $(SOURCE))
 
 test: $(INSTALLED) ## Run the tests on real stores
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 check: lint types generated buf ## Lint, types, generated files, protos
 

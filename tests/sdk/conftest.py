@@ -131,6 +131,11 @@ class FakeRelay(relay_grpc.RelayServiceServicer):
 
     async def Subscribe(self, requests: Any, context: Any) -> None:
         done = asyncio.Event()
+        one_at_a_time = asyncio.Lock()
+
+        async def write(message: relay.SubscribeResponse) -> None:
+            async with one_at_a_time:
+                await context.write(message)
 
         async def send_rows(subscription: int, first: int, runs: Runs) -> None:
             count = sum(len(rows) for _, rows in runs)
@@ -141,12 +146,12 @@ class FakeRelay(relay_grpc.RelayServiceServicer):
                 count=count,
                 last_sequence=max((int(rows["sequence"].max()) for _, rows in runs), default=0),
             )
-            await context.write(relay.SubscribeResponse(delivery=delivery))
+            await write(relay.SubscribeResponse(delivery=delivery))
 
         async def cut() -> None:
             done.set()
 
-        client = Client("grpc", context.write, send_rows, cut)
+        client = Client("grpc", write, send_rows, cut)
 
         async def read() -> None:
             async for request in requests:
