@@ -12,7 +12,13 @@ from typing import Any, Final
 from google.protobuf.message import Message
 
 from alphapulse.api.common.v1 import common_pb2 as common
-from alphapulse.domain.errors import AlphaPulseError, FieldViolation, InvalidArgument, StaleEtag
+from alphapulse.domain.errors import (
+    AlphaPulseError,
+    ConsistencyNotReached,
+    FieldViolation,
+    InvalidArgument,
+    StaleEtag,
+)
 from alphapulse.domain.revisions import RevisionToken
 from registry_service.resources import RegistryResources
 from registry_service.storage.model import CachedAnswer, Entity, EntityKind, Operation, Query, WriteOutcome
@@ -57,7 +63,7 @@ class Calls:
                 wanted = await self._resources.store.revision()
             case _:
                 return 0
-        await self._resources.feed.wait_applied(wanted)
+        await self._reach(wanted)
         return wanted
 
     async def answers(
@@ -87,7 +93,7 @@ class Calls:
         if found:
             raise InvalidArgument.of(found)
         if options.after_token:
-            await self._resources.feed.wait_applied(self._part(options.after_token, "write.after_token"))
+            await self._reach(self._part(options.after_token, "write.after_token"))
         return await self._resources.store.write(
             operation,
             actor=options.actor or "anonymous",
@@ -129,6 +135,21 @@ class Calls:
         if len(found) <= limit:
             return shown, ""
         return shown, self._resources.tokens.page(filter_bytes, revision=shown[-1].revision, after="")
+
+    async def _reach(self, wanted: int) -> None:
+        """Waits until this process has applied a revision. One that Postgres does not hold has been written nowhere, so that
+        waiting for it would be in vain: the token is of another database, or of one restored to an earlier state."""
+        feed = self._resources.feed
+        if feed.applied_revision >= wanted:
+            return
+        written = await self._resources.store.revision()
+        if wanted > written:
+            raise ConsistencyNotReached(
+                f"the token names revision {wanted} of the {self._resources.service} registry, whose last is {written}",
+                metadata={"wanted": str(wanted), "reached": str(written)},
+                hint="the token is of another database, or this one was restored to an earlier state: forget the token",
+            )
+        await feed.wait_applied(wanted)
 
     def _part(self, token: str, field: str) -> int:
         revision: int = getattr(RevisionToken.decode(token, field), self._resources.service)

@@ -28,7 +28,7 @@ async def extend(step: Step, entity: Entity) -> None:
         named = [step.target_of(claim, targets) for claim in claims]
         for claim, target in zip(claims, named, strict=True):
             held.identifiers.append(_message_of(step, claim, target))
-        revision = step.holdings.put_instrument(held, ChangeKind.UPDATED)
+        revision = step.holdings.put_changed(held, ChangeKind.UPDATED)
         step.assert_claims(claims, named, revision)
     step.result.listing_ids = targets
     if step.result.outcome == service.REGISTRATION_OUTCOME_UNCHANGED and step.holdings.writes != before:

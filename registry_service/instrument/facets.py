@@ -15,8 +15,10 @@ _DETAIL_FACETS: Final = (("country", "country"), ("currency", "currency"), ("sec
 _UNDERLYING: Final = ("underlying_id", "base_id", "pool_id", "index_id")
 
 
-def instrument_facets(message: wire.Instrument) -> tuple[str, ...]:
-    """The facets of an instrument: class, status, source, country, currency, sector, chain, underlying, scheme."""
+def instrument_facets(message: wire.Instrument, schemes: tuple[int, ...] | None = None) -> tuple[str, ...]:
+    """The facets of an instrument: class, status, source, country, currency, sector, chain, underlying, scheme.
+
+    `schemes` are those of its identifiers, where the caller has them at hand."""
     which = message.WhichOneof("details")
     named: list[tuple[str, str]] = []
     if which is not None:
@@ -24,7 +26,8 @@ def instrument_facets(message: wire.Instrument) -> tuple[str, ...]:
         named = [(facet, getattr(details, name)) for facet, name in _FACETS[which]]
         if which == "pool":
             named.extend(("underlying", one) for one in details.asset_ids)
-    schemes = tuple([one.scheme for one in message.identifiers])
+    if schemes is None:
+        schemes = tuple([one.scheme for one in message.identifiers])
     return _facets(message.asset_class, message.status, message.source, schemes, tuple(named))
 
 

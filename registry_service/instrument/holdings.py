@@ -23,6 +23,7 @@ from registry_service.storage.model import (
 )
 
 _SYMBOL: Final = int(Scheme.EXCHANGE_SYMBOL)
+_INSTRUMENT: Final = EntityKind.INSTRUMENT
 _LISTING_LEVEL: Final = int(Level.LISTING)
 
 
@@ -32,7 +33,8 @@ class Holdings:
     def __init__(self, session: WriteSession) -> None:
         self.session = session
         self.now: datetime = session.now
-        self._stamp = stamp(session.now)
+        self.stamp = stamp(session.now)
+        """The time of this commit."""
         self.instruments: dict[str, Entity] = {}
         self.listings: dict[int, Entity | None] = {}
         """By signed key; None for a key that was read and is free."""
@@ -121,29 +123,27 @@ class Holdings:
         ends = [row.valid_to for row in others if row.valid_to is not None and row.valid_to <= self.now]
         return ends if len(ends) == len(others) else []
 
-    def put_instrument(
-        self, message: wire.Instrument, change: ChangeKind, *, also: wire.Instrument | None = None
-    ) -> int:
-        """Stages a version of an instrument; its revision, etag and times are filled here. `also` is the version
+    def put_new(self, message: wire.Instrument, keys: Iterable[str], facets: tuple[str, ...]) -> int:
+        """Stages the first version of an instrument; its revision, etag and times are filled here."""
+        message.create_time.CopyFrom(self.stamp)
+        return self._put(message, ChangeKind.CREATED, keys, facets)
+
+    def put_changed(self, message: wire.Instrument, change: ChangeKind, *, also: wire.Instrument | None = None) -> int:
+        """Stages a later version of an instrument; its revision, etag and times are filled here. `also` is the version
         before, where it bore names that this one does not."""
+        keys = [*self._shown_with(message), *(entry_keys(also, ()) if also is not None else ())]
+        for one in message.identifiers:
+            if not one.HasField("recorded_from"):
+                one.recorded_from.CopyFrom(self.stamp)
+        return self._put(message, change, keys, instrument_facets(message))
+
+    def _put(self, message: wire.Instrument, change: ChangeKind, keys: Iterable[str], facets: tuple[str, ...]) -> int:
         revision = self.session.next_revision()
-        if change is ChangeKind.CREATED:
-            message.create_time.CopyFrom(self._stamp)
-            keys: Iterable[str] = entry_keys(message, ())
-        else:
-            keys = [*self._shown_with(message), *(entry_keys(also, ()) if also is not None else ())]
         message.revision = revision
         message.etag = str(revision)
-        message.update_time.CopyFrom(self._stamp)
-        for one in message.identifiers:
-            # What the caller says of it is never taken over.
-            if change is ChangeKind.CREATED or not one.HasField("recorded_from"):
-                one.recorded_from.CopyFrom(self._stamp)
-        instrument_id, facets, expiry = message.instrument_id, instrument_facets(message), expiry_of(message)
-        entity = Entity(
-            *(EntityKind.INSTRUMENT, instrument_id, message.SerializeToString(), revision, facets, message.name, "", 0),
-            expiry,
-        )
+        message.update_time.CopyFrom(self.stamp)
+        instrument_id, body = message.instrument_id, message.SerializeToString()
+        entity = Entity(*(_INSTRUMENT, instrument_id, body, revision, facets, message.name, "", 0), expiry_of(message))
         self.instruments[instrument_id] = entity
         self.writes += 1
         self.session.put(entity, change, tuple(dict.fromkeys(keys)))
@@ -154,10 +154,10 @@ class Holdings:
         answers that show it are then void, too."""
         revision = self.session.next_revision()
         if change is ChangeKind.CREATED:
-            message.create_time.CopyFrom(self._stamp)
+            message.create_time.CopyFrom(self.stamp)
         message.revision = revision
         message.etag = str(revision)
-        message.update_time.CopyFrom(self._stamp)
+        message.update_time.CopyFrom(self.stamp)
         keys = list(name_keys(_SYMBOL, message.symbol, message.venue))
         if owner is not None:
             keys.extend(self._shown_with(owner))

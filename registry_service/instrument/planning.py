@@ -12,11 +12,14 @@ from alphapulse.domain.ids import InstrumentId, ListingId
 from registry_service.instrument.cases import open_case
 from registry_service.instrument.convert import moment, service, wire
 from registry_service.instrument.drafts import Claim, Draft, Minter, listing_key_of, signed, span_start
+from registry_service.instrument.facets import instrument_facets
 from registry_service.instrument.holdings import Holdings
-from registry_service.instrument.keys import VENUE_SCOPED
+from registry_service.instrument.keys import VENUE_SCOPED, entry_key, name_keys
 from registry_service.storage.model import ChangeKind, Entity, EntityKind, IdentifierRow
 
 MAX_SALT: Final = 64
+_INSTRUMENT: Final = EntityKind.INSTRUMENT
+_LISTING: Final = EntityKind.LISTING
 
 
 @dataclass(slots=True)
@@ -126,7 +129,7 @@ class Step:
                 continue  # the listing itself asserts its symbol; a name sent twice is one name
             if start is not None and end is not None and start >= end:
                 continue
-            kind = EntityKind.INSTRUMENT if target == own_id else EntityKind.LISTING
+            kind = _INSTRUMENT if target == own_id else _LISTING
             scheme, value, venue = key
             row = IdentifierRow(
                 *(
@@ -144,6 +147,19 @@ class Step:
                 )
             )
             holdings.assert_name(row, key)
+
+    def put_new(self, message: wire.Instrument, claims: Sequence[Claim], targets: Sequence[str]) -> int:
+        """Stages the first version of the instrument, whose identifiers are these claims; its revision."""
+        stamp = self.holdings.stamp
+        message.instrument_id, message.identity_text = self.id, self.draft.text
+        for one, target in zip(message.identifiers, targets, strict=True):
+            one.target_id = target
+            one.recorded_from.CopyFrom(stamp)  # what the caller says of it is never taken over
+        keys = [entry_key(self.id)]
+        for claim in claims:
+            keys.extend(name_keys(claim.key.scheme, claim.key.value, claim.assertion.venue))
+        facets = instrument_facets(message, tuple([claim.key.scheme for claim in claims]))
+        return self.holdings.put_new(message, keys, facets)
 
     def target_of(self, claim: Claim, listings: Sequence[str]) -> str:
         """What a claim names: a listing of the entry that was entered, or the instrument."""

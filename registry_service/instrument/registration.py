@@ -22,7 +22,7 @@ from registry_service.instrument.holdings import Holdings
 from registry_service.instrument.keys import VENUE_SCOPED
 from registry_service.instrument.planning import MAX_SALT, Registered, Step
 from registry_service.instrument.rules import refusal, unknown_reference, wrong_reference
-from registry_service.storage.model import ChangeKind, Entity, IdentifierRow, WriteSession
+from registry_service.storage.model import Entity, IdentifierRow, WriteSession
 
 _BREATH = 100
 """Entries planned between two chances for other calls of the process."""
@@ -84,7 +84,7 @@ async def _identity(holdings: Holdings, minter: Minter, draft: Draft) -> tuple[I
 
 
 async def _create(step: Step, collided: str) -> None:
-    draft, result, holdings = step.draft, step.result, step.holdings
+    draft, result = step.draft, step.result
     contested = step.contested()
     for at, rows in contested.items():
         await step.contested_claim(at, rows)
@@ -95,11 +95,8 @@ async def _create(step: Step, collided: str) -> None:
     listings = await _name_listings(step) if draft.listings else []
     targets = [one.listing_id if one is not None else "" for one in listings]
     message, claims = _message(draft, contested)
-    message.instrument_id, message.identity_text = step.id, draft.text
     named = [step.target_of(claim, targets) for claim in claims]
-    for one, target in zip(message.identifiers, named, strict=True):
-        one.target_id = target
-    revision = holdings.put_instrument(message, ChangeKind.CREATED)
+    revision = step.put_new(message, claims, named)
     for listing in listings:
         if listing is not None:
             step.stage_listing(listing, None)

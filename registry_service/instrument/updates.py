@@ -53,7 +53,7 @@ async def update_instrument(
         return before
     ended = message.status in _ENDED and before.status not in _ENDED
     if holdings.writes == 0:
-        holdings.put_instrument(message, ChangeKind.RETIRED if ended else ChangeKind.UPDATED)
+        holdings.put_changed(message, ChangeKind.RETIRED if ended else ChangeKind.UPDATED)
     return message
 
 
@@ -115,7 +115,7 @@ async def _replace_identifiers(
         return
     ended = message.status in _ENDED and before.status not in _ENDED
     # The names it no longer bears have to forget it, too.
-    revision = holdings.put_instrument(message, ChangeKind.RETIRED if ended else ChangeKind.UPDATED, also=before)
+    revision = holdings.put_changed(message, ChangeKind.RETIRED if ended else ChangeKind.UPDATED, also=before)
     for key, row in closing:
         holdings.close_name(row, key, revision)
     step.assert_claims(draft.claims, targets, revision)

@@ -253,8 +253,9 @@ Loader = Callable[[Sequence[str]], Awaitable[Mapping[str, CachedAnswer]]]
 class AnswerCache(Protocol):
     """Serialized answers: process LRU, then Redis, then the loader; one load a key however many ask. Never needed for a right answer."""
 
-    def peek(self, key: str) -> bytes | None:
-        """The answer if this process has it: the hot path, no await."""
+    @property
+    def peek(self) -> Callable[[str], bytes | None]:
+        """Gives the answer of a key if this process has it: the hot path, no await."""
 
     async def get(self, key: str, load: Loader, *, min_revision: int = 0) -> bytes:
         """The answer, read at min_revision or later."""

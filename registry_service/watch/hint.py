@@ -37,7 +37,13 @@ class PostgresHint:
         while True:
             try:
                 await self._session(woken)
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except (
+                OSError,
+                TimeoutError,
+                asyncpg.PostgresError,
+                asyncpg.InterfaceError,
+                asyncpg.InternalClientError,
+            ) as error:
                 _log.debug("change notifications are lost for now: %s", error)
             await asyncio.sleep(_RETRY_SECONDS)
 
@@ -55,7 +61,9 @@ class PostgresHint:
                 await self._wake.wait()
                 self._wake.clear()
         finally:
-            with contextlib.suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            with contextlib.suppress(
+                OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError
+            ):
                 await connection.close(timeout=1.0)
 
 

@@ -234,6 +234,12 @@ async def test_a_token_from_the_future_is_not_answered(registry, entries):
         error = await registry.refused(rpc.InstrumentServiceStub(channel).LookupISIN(request))
     assert isinstance(error, errors.ConsistencyNotReached)
     assert error.metadata == {"wanted": "1000000", "reached": "0"}
+    retried = await registry.refused(registry.isin(entries.isin(1), read=read))  # within its deadline, tries and all
+    assert isinstance(retried, errors.ConsistencyNotReached)
+    written = await registry.refused(
+        registry.register(entries.equity(entries.isin(1)), after_token=read.at_least_as_fresh)
+    )
+    assert isinstance(written, errors.ConsistencyNotReached)
     damaged = await registry.refused(registry.isin(entries.isin(1), read=common.ReadOptions(at_least_as_fresh="x")))
     assert isinstance(damaged, errors.ResumeTokenInvalid)
 

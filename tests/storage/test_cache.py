@@ -72,6 +72,16 @@ async def test_a_load_overtaken_by_a_change_is_not_given_to_who_asks_later(truth
         assert cache.peek("k") == b"new"
 
 
+async def test_a_floor_never_sinks_when_an_older_change_is_told_later(truth) -> None:
+    async with TieredCache() as cache:
+        cache.invalidate(["k"], 10)  # this process's own commit, told before another replica's revision 8
+        cache.invalidate(["k"], 8)
+        truth.revision = 9
+        answered = await cache.get("k", truth.load)
+        assert answered == b"nobody"
+        assert cache.peek("k") is None  # read before revision 10: given, but not kept
+
+
 async def test_min_revision_is_met_by_reading_or_by_having_followed(truth) -> None:
     async with TieredCache() as cache:
         await cache.get("k", truth.load)
