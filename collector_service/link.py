@@ -2,7 +2,8 @@
 
 Rows are numbered when they are cut into frames, from 1 in each epoch, one a row. While the relay is away they gather up to a bound;
 what goes beyond it is dropped and counted, yet numbered, so that the relay sees the gap; a SOURCE_GAP frame says why.
-A frame is whatever gathered while the one before was being sent: no timer, one row when it is quiet, thousands when it is not.
+A frame is whatever gathered while the one before was being sent: no timer, one row when it is quiet, thousands when it is not. Where
+nothing is being sent, rows leave at the end of the turn that wrote them: they do not wait for the other sources' turns.
 """
 
 from __future__ import annotations
@@ -65,8 +66,9 @@ class Port:
         """Whether there is something to send to a relay that takes it."""
         return not self.refused and bool(len(self.sink) or self.gaps)
 
-    def flush(self) -> None:
-        """There are rows to send. Never waits: what the relay cannot take yet waits, up to the bound."""
+    def flush(self, *, at_once: bool = False) -> None:
+        """There are rows to send, `at_once` at the end of a turn. Never waits: what the relay cannot take yet waits, up to
+        the bound."""
         waiting = len(self.sink)
         if self.refused and waiting:
             self.drop("RELAY_REFUSED")
@@ -74,7 +76,8 @@ class Port:
             self.drop("RELAY_AWAY")
         elif waiting > _ROOM_ROWS:
             self.room.clear()
-        self._link.wake()
+        if not (at_once and waiting and self._link.send_now(self)):
+            self._link.wake()
 
     def gap(self, reason: str, listing_key: int = 0, count: int = 0) -> None:
         """Tells the relay of a loss of the source's own."""
@@ -145,6 +148,8 @@ class RelayLink:
         self._barrier_answers: dict[str, asyncio.Future[bool]] = {}
         self._writing = False
         """Something was cut that the socket has not taken whole."""
+        self._writer: asyncio.StreamWriter | None = None
+        """The connection while it takes rows."""
         self.connections = 0
         """Times the relay welcomed this process."""
         self.rejected: Counter[str] = Counter()
@@ -179,6 +184,19 @@ class RelayLink:
     def wake(self) -> None:
         """There is something to send."""
         self._wanted.set()
+
+    def send_now(self, port: Port) -> bool:
+        """Sends a source's rows in this very turn; False where something comes before them, or the socket is busy."""
+        writer = self._writer
+        if writer is None or self._writing or self._barriers:
+            return False
+        if port.lost or port.refused or port.gaps or port.slot not in self._introduced:
+            return False
+        writer.writelines(port.cut())
+        if writer.transport.get_write_buffer_size():
+            self._writing = True
+            self.wake()  # the sender waits until the socket has taken it
+        return True
 
     async def barrier(self, revision_token: str, timeout: float) -> bool:
         """Waits until the relay's replica has reached a revision; False when it has not within the time, or is away."""
@@ -233,6 +251,7 @@ class RelayLink:
             self._welcomed()
             listening = asyncio.create_task(self._listen(reader, decoder))
             sending = asyncio.create_task(self._send(writer))
+            self._writer = writer
             done, pending = await asyncio.wait((listening, sending), return_when=asyncio.FIRST_COMPLETED)
             for task in pending:
                 task.cancel()
@@ -240,7 +259,7 @@ class RelayLink:
             problems = [task.exception() for task in done]
             raise next(problem for problem in problems if problem is not None)
         finally:
-            self._writing = False
+            self._writer, self._writing = None, False
             if listening is not None and not listening.done():
                 listening.cancel()
                 await asyncio.gather(listening, return_exceptions=True)

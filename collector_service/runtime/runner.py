@@ -207,7 +207,7 @@ class SourceRunner:
             if session.gaps:
                 for reason, key in session.take_gaps():
                     port.gap(reason, key)
-            port.flush()
+            port.flush(at_once=transport.pauses)
             if transport.lossless and not port.room.is_set():
                 await port.room.wait()
 

@@ -73,6 +73,12 @@ class Transport(Protocol):
     lossless: bool
     """True where the transport can wait for a slow relay, because nothing is lost by it."""
 
+    @property
+    def pauses(self) -> bool:
+        """Whether the transport waits, or gives others a turn, before the next arrival: a good moment to hand on what was made of this
+        one."""
+        ...
+
     async def __aenter__(self) -> Self: ...
 
     async def __aexit__(self, *exc: object) -> None: ...

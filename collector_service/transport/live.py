@@ -50,6 +50,7 @@ class LiveTransport:
         self._fetches: asyncio.Queue[str] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
         self._client: aiohttp.ClientSession | None = None
+        self._taken = 0
         self.reconnects = 0
 
     async def __aenter__(self) -> Self:
@@ -64,6 +65,10 @@ class LiveTransport:
         if self._client is not None:
             await self._client.close()
 
+    @property
+    def pauses(self) -> bool:
+        return self._arrived.empty() or self._taken % _TURN_FRAMES == 0
+
     async def instrument_list(self, path: str) -> bytes:
         return await self._get(path)
 
@@ -71,11 +76,11 @@ class LiveTransport:
         self._outboxes = [asyncio.Queue() for _ in range(connections)]
         self._tasks = [asyncio.create_task(self._keep_connected(number)) for number in range(connections)]
         self._tasks.append(asyncio.create_task(self._answer_fetches()))
-        taken = 0
         while True:
-            yield await self._arrived.get()
-            taken += 1
-            if taken % _TURN_FRAMES == 0:
+            arrival = await self._arrived.get()
+            self._taken += 1
+            yield arrival
+            if self._taken % _TURN_FRAMES == 0:
                 await asyncio.sleep(0)
 
     def submit(self, request: Request) -> None:

@@ -28,12 +28,17 @@ class ReplayTransport:
         self._files = tuple(files)
         self._source = source
         self._speed = speed
+        self._waits = False
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         return None
+
+    @property
+    def pauses(self) -> bool:
+        return self._waits
 
     async def instrument_list(self, path: str) -> bytes:
         body = instrument_list(file for file in self._files if not is_stream(file))
@@ -50,6 +55,8 @@ class ReplayTransport:
             wait = 0.0
             if self._speed > 0:
                 wait = begin + (arrival.time_ns - first_ns) / _NANOS / self._speed - loop.time()
+            # One that is in time is likely to wait for the next as well.
+            self._waits = wait > 0
             if wait > 0 or number % _TURN_FRAMES == 0:
                 await asyncio.sleep(max(0.0, wait))
             yield arrival

@@ -15,7 +15,7 @@ from collector_service.simulation.venue import SimulatedVenue
 from collector_service.transport.base import Arrival, ArrivalKind, Fetch, Request, TransportError
 
 _PACE_SECONDS: Final = 0.002
-_TURN_FRAMES: Final = 16
+_TURN_FRAMES: Final = 8
 """After so many the sender has its turn: rows do not wait for the end of a burst."""
 
 
@@ -30,6 +30,7 @@ class SimulatedTransport:
         self._steps = steps
         self._waiting: deque[Arrival] = deque()
         self._connections: list[int] = []
+        self._turn = 0
 
     async def __aenter__(self) -> Self:
         return self
@@ -38,6 +39,10 @@ class SimulatedTransport:
         for connection in self._connections:
             self._venue.disconnect(connection)
         self._connections.clear()
+
+    @property
+    def pauses(self) -> bool:
+        return self._steps is None and (not self._waiting or self._turn % _TURN_FRAMES == 0)
 
     async def instrument_list(self, path: str) -> bytes:
         body = self._venue.request(path)
@@ -54,13 +59,13 @@ class SimulatedTransport:
                 self._put(ArrivalKind.FRAME, number, text.encode())
         pace = self._at_once() if self._steps is not None else self._in_time()
         async for _ in pace:
-            turn = 0
+            self._turn = 0
             while self._waiting:
                 arrival = self._waiting.popleft()
+                self._turn += 1
                 # It arrives when it is taken, not when the venue said it.
                 yield arrival if self._steps is not None else msgspec.structs.replace(arrival, time_ns=time.time_ns())
-                turn += 1
-                if turn % _TURN_FRAMES == 0:
+                if self._turn % _TURN_FRAMES == 0:
                     await asyncio.sleep(0)
 
     def submit(self, request: Request) -> None:

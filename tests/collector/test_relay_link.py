@@ -232,3 +232,29 @@ async def test_a_fault_of_a_source_costs_a_connection_and_not_the_link(small_rel
         await small_relay.until(lambda: small_relay.count() == 10)
         assert len(small_relay.hellos) == 2
         assert small_relay.sequences(port.slot) == list(range(1, 11))
+
+
+async def test_rows_leave_in_the_turn_that_wrote_them(small_relay: Any) -> None:
+    async with quick(small_relay.path) as link:
+        port = new_port(link)
+        assert await link.barrier("any", timeout=5)
+        port.sink.trade(7, 0, 3, 1, 1, 0, 0, 0, 1)
+        port.flush(at_once=True)
+        assert len(port.sink) == 0
+        await small_relay.until(lambda: small_relay.count() == 1)
+
+
+async def test_rows_sent_at_once_and_rows_that_waited_are_numbered_in_their_order(small_relay: Any) -> None:
+    async with quick(small_relay.path) as link:
+        port = new_port(link)
+        assert await link.barrier("any", timeout=5)
+        small_relay.reads.clear()
+        for number in range(30_000):
+            port.sink.trade(7, 0, 3, number, 1, 0, 0, 0, 1)
+            port.flush(at_once=number % 3 == 0)
+        small_relay.reads.set()
+        await small_relay.until(lambda: small_relay.count() == 30_000)
+        assert small_relay.sequences(port.slot) == list(range(1, 30_001))
+        prices = [int(price) for rows in small_relay.rows_of(port.slot, 1) for price in rows["price"]]
+        assert prices == list(range(30_000))
+        assert not small_relay.gaps
