@@ -12,7 +12,7 @@ import asyncpg
 import redis
 
 from alphapulse.embedded.errors import StoreUnreachableError
-from alphapulse.embedded.urls import asyncpg_url, redacted
+from alphapulse.embedded.urls import UrlError, asyncpg_url, redacted
 
 CONNECT_SECONDS = 5.0
 # TimeoutError is an OSError; asyncpg raises ValueError for a URL it cannot read.
@@ -49,10 +49,13 @@ class ExternalStore:
             self._check(self.url)
         except _FAILURES as error:
             reason = str(error) or type(error).__name__
+            if isinstance(error, ValueError) and not isinstance(error, UrlError):
+                # What a parser says of a URL it cannot read may quote the password.
+                reason = "the URL cannot be read; : / ? # [ ] @ and % in a password are written %3A %2F %3F %23 %5B %5D %40 %25"
             raise StoreUnreachableError(
                 f"{self._variable}={redacted(self.url)} does not answer: {reason}. Start that server, correct the URL, "
                 f"or unset {self._variable} to use the embedded {self.name}"
-            ) from error
+            ) from (error if not isinstance(error, ValueError) else None)
 
     def stop(self) -> None:
         """Leaves it alone."""
@@ -86,7 +89,7 @@ def check_postgres(url: str) -> None:
 def check_redis(url: str) -> None:
     """Connect and PING. Raises ValueError or redis.RedisError."""
     if urlsplit(url).scheme not in {"redis", "rediss", "unix"}:
-        raise ValueError("must start with redis:// or rediss://")
+        raise UrlError("must start with redis:// or rediss://")
     client = redis.Redis.from_url(url, socket_connect_timeout=CONNECT_SECONDS, socket_timeout=CONNECT_SECONDS)
     try:
         client.ping()

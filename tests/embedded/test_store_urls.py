@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alphapulse.embedded import asyncpg_url, redacted, sqlalchemy_url, with_database
+from alphapulse.embedded import (
+    StoreUnreachableError,
+    asyncpg_url,
+    external_postgres,
+    redacted,
+    sqlalchemy_url,
+    with_database,
+)
 
 WORDS = st.text(st.characters(codec="ascii", categories=("L", "N")), min_size=1, max_size=20)
 SCHEMES = st.sampled_from(["postgres", "postgresql", "postgresql+asyncpg"])
@@ -38,3 +45,29 @@ def test_what_is_no_postgres_url_is_refused_without_its_password(url: str) -> No
     with pytest.raises(ValueError, match=r"must start with postgresql://") as caught:
         sqlalchemy_url(url)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://user:sec/ret@127.0.0.1:1/db",
+        "postgresql://user:sec?ret@127.0.0.1:1/db",
+        "postgresql://user:sec#ret@127.0.0.1:1/db",
+        "postgresql://user:sec[ret@127.0.0.1:1/db",
+        "postgresql://user:sec@ret@127.0.0.1:1/db",
+        "postgresql://user:sec\nret@127.0.0.1:1/db",
+        "postgresql://127.0.0.1:1/db?user=u&password=secret&sslmode=disable",
+        "mysql://user:sec/ret@127.0.0.1:1/db",
+    ],
+)
+def test_no_error_shows_a_password_however_it_is_written(url: str) -> None:
+    with pytest.raises(StoreUnreachableError) as caught:
+        external_postgres(url).start()
+    for shown in (redacted(url), str(caught.value)):
+        assert "sec" not in shown
+        assert "ret@" not in shown
+
+
+@given(password=st.text())
+def test_a_password_of_any_characters_is_redacted(password: str) -> None:
+    assert redacted(f"postgresql://user:{password}@127.0.0.1:1/db") == "postgresql://user:***@127.0.0.1:1/db"
