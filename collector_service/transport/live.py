@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Final, Self
 
 import aiohttp
+import structlog
 
 from alphapulse.client.backoff import Backoff
 from alphapulse.domain.provenance import Provenance
@@ -29,6 +30,13 @@ _NO_FRAME: Final = (
     aiohttp.WSMsgType.CLOSED,
     aiohttp.WSMsgType.ERROR,
 )
+
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class _TooOldError(Exception):
+    """The connection has lived as long as the venue lets one live."""
 
 
 class LiveTransport:
@@ -96,12 +104,15 @@ class LiveTransport:
             try:
                 await self._converse(number, backoff)
                 reason = "the venue closed the connection"
-            except TimeoutError:
+            except _TooOldError:
                 reason = "the connection is as old as the venue allows"
             except aiohttp.WSServerHandshakeError as error:
                 reason = f"refused with status {error.status}"
                 wait = _retry_after(error.headers.get("Retry-After") if error.headers else None)
-            except (aiohttp.ClientError, OSError) as error:
+            except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
+                reason = f"{type(error).__name__}: {error}"
+            except Exception as error:  # a connection that nobody opens again would be silence without a reason
+                _log.exception("connection failed", url=self._endpoints.websocket)
                 reason = f"{type(error).__name__}: {error}"
             self.reconnects += 1
             await self._put(ArrivalKind.CLOSED, number, reason.encode())
@@ -122,6 +133,8 @@ class LiveTransport:
             try:
                 async with asyncio.timeout(self._limits.connection_lifetime_s or None):
                     await self._read(socket, number, backoff)
+            except TimeoutError as error:
+                raise _TooOldError from error
             finally:
                 writer.cancel()
                 await asyncio.gather(writer, return_exceptions=True)

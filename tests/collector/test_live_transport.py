@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+import aiohttp
 import pytest
 
 from alphapulse.client import Backoff
@@ -19,7 +20,7 @@ from collector_service.simulation import Market, simulated_venue
 from collector_service.simulation.server import VenueServer
 from collector_service.sources import SOURCES
 from collector_service.spec import Endpoints, Heartbeat, Limits, SourceSpec
-from collector_service.transport import TransportError
+from collector_service.transport import ArrivalKind, TransportError
 from collector_service.transport.live import LiveTransport
 
 VENUES = sorted(SOURCES)
@@ -157,3 +158,21 @@ async def test_rows_of_a_live_source_are_whole() -> None:
         for kind, rows in found.rows.items():
             assert LAYOUTS[kind].is_rows(rows.tobytes())
             assert {provenance_of(int(flags)) for flags in set(rows["flags"])} == {Provenance.LIVE}
+
+
+async def test_a_connection_that_cannot_be_made_in_time_is_not_called_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with served("COINBASE") as server, transport_of(spec_at(server, "COINBASE")) as transport:
+        faults: list[Exception] = [aiohttp.ConnectionTimeoutError("no answer in time"), RuntimeError("unforeseen")]
+
+        def connect(*_: object, **__: object) -> None:
+            raise faults.pop(0)
+
+        assert transport._client is not None
+        monkeypatch.setattr(transport._client, "ws_connect", connect)
+        arrivals = transport.arrivals(1)
+        async with asyncio.timeout(20):
+            first, second = await anext(arrivals), await anext(arrivals)
+        assert (first.kind, second.kind) == (ArrivalKind.CLOSED, ArrivalKind.CLOSED)
+        assert b"ConnectionTimeoutError" in first.data
+        assert b"unforeseen" in second.data
+        await arrivals.aclose()  # type: ignore[attr-defined]
