@@ -81,7 +81,7 @@ async def _registry(postgres: PostgresStore, valkey: ValkeyStore) -> AsyncIterat
 
 async def _health(channel: grpc.aio.Channel) -> int:
     stub = health_pb2_grpc.HealthStub(channel)
-    answer = await stub.Check(health_pb2.HealthCheckRequest(service=VENUE), timeout=5, wait_for_ready=True)
+    answer = await stub.Check(health_pb2.HealthCheckRequest(service=VENUE), timeout=PATIENCE, wait_for_ready=True)
     return int(answer.status)
 
 

@@ -135,7 +135,7 @@ class Looker(Task):
     async def run(self) -> None:
         while True:
             try:
-                answer = await self._stub.LookupISIN(service.LookupISINRequest(isin=SEEDED_ISIN), timeout=5)
+                answer = await self._stub.LookupISIN(service.LookupISINRequest(isin=SEEDED_ISIN), timeout=20)
             except grpc.aio.AioRpcError as error:
                 if error.code() not in TRANSIENT:
                     raise
