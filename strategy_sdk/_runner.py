@@ -58,6 +58,8 @@ class StrategyRun:
         self._max_age_ns = None if needs.max_age is None else round(needs.max_age * 1e9)
         self._too_old = 0
         self._halted = ""
+        self.stopped = False
+        """Whether `stop` was called."""
         self._started = time.monotonic()
 
     async def __aenter__(self) -> StrategyRun:
@@ -90,6 +92,7 @@ class StrategyRun:
 
     def stop(self) -> None:
         """Let `wait` return."""
+        self.stopped = True
         self.stream.stop()
 
     def stats(self) -> RunStats:

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TextIO
 
-from alphapulse.domain.errors import AlphaPulseError, InvalidArgument
+from alphapulse.domain.errors import AlphaPulseError, FailedPrecondition, InvalidArgument
 from strategy_sdk._config import Addresses
 from strategy_sdk._report import Reporter
 from strategy_sdk._runner import StrategyRun
@@ -64,16 +64,21 @@ async def run(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, run.stop)
-    async with run:
-        reporter.start(strategy.name)
-        if seconds is not None:
-            loop.call_later(seconds, run.stop)
-        figures = asyncio.create_task(_report(run, reporter, interval))
-        try:
-            final = await run.wait()
-        finally:
-            figures.cancel()
-            await asyncio.gather(figures, return_exceptions=True)
+    try:
+        async with run:
+            reporter.start(strategy.name)
+            if seconds is not None:
+                loop.call_later(seconds, run.stop)
+            figures = asyncio.create_task(_report(run, reporter, interval))
+            try:
+                final = await run.wait()
+            finally:
+                figures.cancel()
+                await asyncio.gather(figures, return_exceptions=True)
+    except FailedPrecondition:
+        if not run.stopped:
+            raise
+        return 0  # told to end before the relay was there
     reporter.stats(replace(final, signals=strategy.emitted), "stop")
     return HALTED if final.halted else 0
 

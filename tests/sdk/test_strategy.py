@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import signal
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -110,6 +111,15 @@ async def test_the_runner_writes_lines(fake_relay: Any) -> None:
     assert last["events"] == {"QUOTE": 1}
     assert (last["signals"], last["gaps_declared"], last["gaps_undeclared"]) == (1, 1, 0)
     assert set(last["latency_us"]["collector_to_client"]) == {"p50", "p99"}
+
+
+async def test_a_signal_ends_a_runner_that_waits_for_a_relay(fake_relay: Any) -> None:
+    fake_relay.greets = False
+    running = asyncio.create_task(run(Echo(), Addresses(relay=fake_relay.address), io.StringIO()))
+    await fake_relay.hellos.get()
+    signal.raise_signal(signal.SIGTERM)
+    async with asyncio.timeout(4):
+        assert await running == 0
 
 
 async def test_run_strategy_ends_in_time(fake_relay: Any) -> None:
