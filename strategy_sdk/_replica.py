@@ -248,23 +248,23 @@ class RegistryReplica:
                     if not progress.complete or event.bookmark.snapshot_complete:
                         self._put_in_place(filling)
                     self._note(progress, event.bookmark)
-                else:
-                    self._apply(filling, event.changes.changes)
-                    progress.revision = max(progress.revision, event.changes.changes[-1].revision)
+                elif kind == "changes":  # else of a later version: passed over
+                    for change in event.changes.changes:
+                        self._apply(filling, change)
+                        progress.revision = max(progress.revision, change.revision)
                 self._moved.set()
 
-    def _apply(self, index: InstrumentIndex, changes: Iterable[instruments_api.InstrumentChange]) -> None:
-        for change in changes:
-            held: Held[Any]
-            if change.HasField("instrument"):
-                index.put_instrument(change.instrument)
-                held = index.instruments[change.instrument.instrument_id]
-            elif change.HasField("listing"):
-                index.put_listing(change.listing)
-                held = index.listings[change.listing.listing_key]
-            else:
-                continue
-            self._tell(change.revision, held)
+    def _apply(self, index: InstrumentIndex, change: instruments_api.InstrumentChange) -> None:
+        held: Held[Any]
+        if change.HasField("instrument"):
+            index.put_instrument(change.instrument)
+            held = index.instruments[change.instrument.instrument_id]
+        elif change.HasField("listing"):
+            index.put_listing(change.listing)
+            held = index.listings[change.listing.listing_key]
+        else:
+            return
+        self._tell(change.revision, held)
 
     async def _follow_venues(self, watch: AsyncGenerator[Any, None]) -> None:
         progress = self._progress["venue"]
@@ -282,7 +282,7 @@ class RegistryReplica:
                     if not progress.complete or event.bookmark.snapshot_complete:
                         self._venues = filling
                     self._note(progress, event.bookmark)
-                else:
+                elif kind == "changes":
                     for change in event.changes.changes:
                         held = filling[change.venue.code] = Held(Venue, change.venue)
                         self._tell(change.revision, held)
