@@ -39,7 +39,12 @@ class Two:
 
 @pytest.fixture
 async def two(database_url: str, fresh_redis_url: str) -> AsyncIterator[Two]:
-    urls: dict[str, Any] = {"database_url": database_url, "redis_url": fresh_redis_url, "drain_seconds": 0.5}
+    urls: dict[str, Any] = {
+        "database_url": database_url,
+        "redis_url": fresh_redis_url,
+        "drain_seconds": 0.5,
+        "metrics_port": None,
+    }
     async with AsyncExitStack() as stack, AsyncExitStack() as life:
         venue_app = RegistryApplication("venue", VenueConfig(**urls), CollectorRegistry())
         venue = await life.enter_async_context(serve_in_background(venue_app))
