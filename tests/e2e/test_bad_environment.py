@@ -201,13 +201,17 @@ async def test_without_registries_the_relay_relays(make_options: Any, open_folde
             await stream.subscribe(include_unknown=True)
             await platform.start_collector()
             seen: set[EventType] = set()
-            async with asyncio.timeout(PATIENCE):
-                async for batch in stream.batches():
-                    seen |= set(batch.rows)
-                    for _, rows in batch.runs:
-                        assert (rows["flags"] & RecordFlag.NO_REGISTRY).all()
-                    if {EventType.TRADE, EventType.QUOTE, EventType.BOOK_LEVEL} <= seen:
-                        break
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    async for batch in stream.batches():
+                        seen |= set(batch.rows)
+                        for _, rows in batch.runs:
+                            assert (rows["flags"] & RecordFlag.NO_REGISTRY).all()
+                        if {EventType.TRADE, EventType.QUOTE, EventType.BOOK_LEVEL} <= seen:
+                            break
+            except TimeoutError:
+                logs = "\n".join(f"{name}:\n{process.tail(40)}" for name, process in platform.processes.items())
+                pytest.fail(f"only {seen} in {PATIENCE} s; {stream.stats()}\n{logs}")
             assert stream.stats().undeclared_gaps == 0
 
 
