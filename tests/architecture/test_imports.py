@@ -19,7 +19,13 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "alphapulse.client": ("alphapulse.api", "alphapulse.domain", "alphapulse.client"),
     "alphapulse.embedded": ("alphapulse.domain", "alphapulse.embedded"),
     "alphapulse": ("alphapulse.domain",),
-    "registry_service": ("alphapulse.api", "alphapulse.client", "alphapulse.domain", "alphapulse.runtime", "registry_service"),
+    "registry_service": (
+        "alphapulse.api",
+        "alphapulse.client",
+        "alphapulse.domain",
+        "alphapulse.runtime",
+        "registry_service",
+    ),
     "registry_service.storage": ("alphapulse.domain", "registry_service.storage"),
     "relay_service": (
         "alphapulse.api",

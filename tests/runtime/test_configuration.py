@@ -31,8 +31,8 @@ class CollectorConfig(ServerConfig):
     """Which venues,
     comma separated."""
 
-    transport: Transport = setting("TRANSPORT", default=Transport.LIVE)  # noqa: RUF009 - makes a field
-    recordings: Path | None = setting("RECORDINGS", default=None, doc="Folder of frames.")  # noqa: RUF009
+    transport: Transport = setting("TRANSPORT", default=Transport.LIVE)
+    recordings: Path | None = setting("RECORDINGS", default=None, doc="Folder of frames.")
     enabled: bool = setting("REGISTRY_ENABLED", default=True)
     speed: float = setting("REPLAY_SPEED", default=1.0, ge=0.01, le=1000)
 
