@@ -58,7 +58,8 @@ class Lookups:
     def symbol(self, raw: bytes, context: Any) -> bytes | Awaitable[bytes]:
         """LookupSymbol: as `single`, with a venue."""
         request = parsed(service.LookupSymbolRequest, raw)
-        if not request.HasField("options"):
+        # A venue with a slash would share its key with another question.
+        if not request.HasField("options") and "/" not in request.venue:
             answer = self._peek(answer_key(Scheme.EXCHANGE_SYMBOL, request.symbol, request.venue))
             if answer:
                 return answer

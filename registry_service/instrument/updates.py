@@ -35,6 +35,9 @@ async def update_instrument(
     """Stages the changed instrument. Raises NotFound, StaleEtag, InvalidArgument, ReferenceWrongClass, Collision."""
     instrument_id = InstrumentId.parse(request.instrument.instrument_id, "instrument.instrument_id")
     _check_mask(request.update_mask, wire.Instrument, INSTRUMENT_FIELDS)
+    if not request.instrument.status and "status" in request.update_mask.paths:
+        # Read as the default it would bring a retired instrument back.
+        raise InvalidArgument.field("instrument.status", "0", "required", "the mask names the status and none is given")
     held = (await session.get(EntityKind.INSTRUMENT, [instrument_id.hex])).get(instrument_id.hex)
     if held is None:
         raise NotFound(f"no instrument {instrument_id.hex} is registered")

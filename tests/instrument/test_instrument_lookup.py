@@ -302,3 +302,10 @@ async def test_a_delisted_symbol_is_free_for_another(registry, entries):
     returned = await update_listing(registry, back, "status")
     assert not returned.listing.HasField("valid_to")
     assert (await registry.symbol("D", "XETR", as_of=stamp(datetime.now(UTC)))).outcome == RESOLVED
+
+
+async def test_a_venue_with_a_slash_is_invalid_whatever_is_cached(registry, entries):
+    await registry.register(entries.equity(entries.isin(1)), entries.listing("KRKN", "XBT/USD"))
+    for _ in range(2):
+        assert (await registry.symbol("USD", "KRKN/XBT")).outcome == common.LOOKUP_OUTCOME_INVALID
+        assert (await registry.symbol("XBT/USD", "KRKN")).outcome == common.LOOKUP_OUTCOME_RESOLVED
