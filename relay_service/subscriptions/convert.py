@@ -1,9 +1,10 @@
-"""From the API's messages to what a subscription wants, and from definitions to what filters look at. All violations are reported at once."""
+"""From the API's messages to what a subscription wants, and from definitions to what filters look at. Violations are reported together."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Final, cast
 
 from alphapulse.api.common.v1 import common_pb2
@@ -16,6 +17,7 @@ from relay_service.subscriptions.facets import Facets
 from relay_service.subscriptions.wanted import (
     DEFINITION_FIELDS,
     MAX_FILTER_VALUES,
+    MAX_VIOLATIONS,
     MAX_WINDOW_MS,
     MIN_QUEUE_BYTES,
     Contract,
@@ -32,13 +34,15 @@ _SYMBOL: Final = re.compile(r"[!-~]([ -~]{0,126}[!-~])?")
 _WORDS: Final = re.compile(r"\S(.{0,126}\S)?")
 _PREFIX: Final = re.compile(r"[A-Z]{1,2}|[A-Z]{2}[A-Z0-9]{1,9}|[A-Z]{2}[A-Z0-9]{9}[0-9]")
 _CLASSES: Final = frozenset(common_pb2.AssetClass.values())
+_MAX_SHOWN: Final = 128
+"""Characters of a refused value that are told."""
 _ISIN: Final = int(Scheme.ISIN)
 
 
 def wanted(message: Any, *, max_id: int, registry_enabled: bool) -> Wanted:
     """A PutSubscription as a domain value.
 
-    InvalidArgument lists every violation; Unimplemented names what is not served yet (predicate, resume token, start by time).
+    InvalidArgument lists every violation, up to MAX_VIOLATIONS; Unimplemented names what is not served yet (predicate, resume token, start by time).
     """
     found: list[FieldViolation] = []
     if not 1 <= message.subscription_id <= max_id:
@@ -49,13 +53,19 @@ def wanted(message: Any, *, max_id: int, registry_enabled: bool) -> Wanted:
     if not registry_enabled:
         found.extend(_without_registry(chosen))
     if found:
-        raise InvalidArgument.of(found)
+        raise InvalidArgument.of(_clipped(one) for one in found[:MAX_VIOLATIONS])
     if message.filter.predicate:
         raise Unimplemented(
             "filter.predicate: predicates over definitions are not served yet; the other fields of the filter are",
             metadata={"field": "filter.predicate"},
         )
     return Wanted(message.subscription_id, chosen, contract, _start(message.start))
+
+
+def _clipped(violation: FieldViolation) -> FieldViolation:
+    """The violation with the beginning of its value: a refusal is small whatever was asked."""
+    value = violation.value
+    return replace(violation, value=f"{value[:_MAX_SHOWN]}...") if len(value) > _MAX_SHOWN else violation
 
 
 def _start(message: Any) -> Start:
@@ -138,12 +148,25 @@ def _is_chain(text: str) -> bool:
     return is_valid(Scheme.CAIP2, text)
 
 
+def _is_too_long(values: Sequence[Any], field: str, found: list[FieldViolation]) -> bool:
+    """Whether a field holds more values than are looked at; that is reported before any of them costs time."""
+    if len(values) <= MAX_FILTER_VALUES:
+        return False
+    text = f"a field of a filter holds at most {MAX_FILTER_VALUES} values"
+    found.append(FieldViolation(f"filter.{field}", f"{len(values)} values", "filter-size", text))
+    return True
+
+
 def _numbers(
-    values: Iterable[int], field: str, accept: Callable[[int], bool], rule: str, found: list[FieldViolation]
+    values: Sequence[int], field: str, accept: Callable[[int], bool], rule: str, found: list[FieldViolation]
 ) -> frozenset[int]:
+    if _is_too_long(values, field, found):
+        return frozenset()
     for place, number in enumerate(values):
         if not accept(number):
             found.append(FieldViolation(f"filter.{field}[{place}]", str(number), field.replace("_", "-"), rule))
+            if len(found) >= MAX_VIOLATIONS:
+                break
     return frozenset(values)
 
 
@@ -157,24 +180,28 @@ class _Texts:
     def of(self, field: str, accept: Callable[[str], Any], rule: str, sentence: str) -> frozenset[str]:
         """The values of a field, each accepted or reported."""
         values = getattr(self._message, field)
-        if len(values) > MAX_FILTER_VALUES:
-            text = f"a field of a filter holds at most {MAX_FILTER_VALUES} values"
-            self._found.append(FieldViolation(f"filter.{field}", f"{len(values)} values", "filter-size", text))
+        if _is_too_long(values, field, self._found):
             return frozenset()
         for place, value in enumerate(values):
             if not accept(value):
                 self._found.append(FieldViolation(f"filter.{field}[{place}]", value, rule, sentence))
+                if len(self._found) >= MAX_VIOLATIONS:
+                    break
         return frozenset(values)
 
     def ids(self, field: str) -> frozenset[str]:
         """The ids of a field, in lower case."""
         values = getattr(self._message, field)
-        kept = set()
+        kept: set[str] = set()
+        if _is_too_long(values, field, self._found):
+            return frozenset()
         for place, value in enumerate(values):
             try:
                 kept.add(InstrumentId.parse(value, f"filter.{field}[{place}]").hex)
             except InvalidArgument as error:
                 self._found.extend(error.violations)
+                if len(self._found) >= MAX_VIOLATIONS:
+                    break
         return frozenset(kept)
 
 

@@ -9,6 +9,8 @@ from typing import Final
 MAX_WINDOW_MS: Final = 3_600_000
 MIN_QUEUE_BYTES: Final = 4096
 MAX_FILTER_VALUES: Final = 100_000
+MAX_VIOLATIONS: Final = 100
+"""So many faults of one request are told; what follows is not looked at."""
 
 
 @dataclass(frozen=True, slots=True)
