@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from alphapulse.domain.errors import InvalidArgument
 from alphapulse.domain.identifiers import Level, Scheme
 from alphapulse.domain.instruments import IdentifierAssertion
@@ -12,7 +14,7 @@ from registry_service.instrument.holdings import Holdings
 from registry_service.instrument.merging import FEATURES, add_missing, merge_listing
 from registry_service.instrument.planning import Step
 from registry_service.instrument.rules import derived_mismatch
-from registry_service.storage.model import ChangeKind, Entity
+from registry_service.storage.model import ChangeKind, Entity, IdentifierRow
 
 
 async def extend(step: Step, entity: Entity) -> None:
@@ -89,17 +91,13 @@ async def _listings(step: Step, held: wire.Instrument) -> list[str]:
 
 async def change_listing(step: Step, at: int, held: wire.Listing, sent: wire.Listing, owner: wire.Instrument) -> None:
     """Stages what the entry changes of a registered listing."""
-    was_delisted = held.status == wire.LISTING_STATUS_DELISTED
     source = step.draft.listings[at].source or step.draft.message.source
     changed = merge_listing(held, sent, source, step.holdings.now)
     if not changed:
         return
-    if was_delisted and held.status != wire.LISTING_STATUS_DELISTED:
-        key = listing_key_of(held.venue, held.symbol)
-        rows = step.holdings.holders(key, step.id, step.holdings.now, None)
-        if rows:
-            await step.contested_listing(at, rows)
-            return
+    if rows := rivals(step.holdings, held, changed):
+        await step.contested_listing(at, rows)
+        return
     put_changed_listing(step.holdings, held, changed, owner)
 
 
@@ -111,27 +109,41 @@ def put_changed_listing(
         held.definition_version += 1
     retired = "status" in changed and held.status == wire.LISTING_STATUS_DELISTED
     revision = holdings.put_listing(held, ChangeKind.RETIRED if retired else ChangeKind.UPDATED, owner)
-    if changed & {"status", "valid_from", "valid_to"}:
-        _respan(holdings, held, revision, relisted="status" in changed and not retired)
-
-
-def _respan(holdings: Holdings, held: wire.Listing, revision: int, *, relisted: bool) -> None:
-    """Closes what was known of the symbol's span and asserts what is known now; earlier spans stay."""
     key = listing_key_of(held.venue, held.symbol)
+    row, span = _respan(holdings, held, changed)
+    if row is not None:
+        holdings.close_name(row, key, revision)
+    if span is not None:
+        holdings.assert_name(holdings.symbol_row(held, revision, *span), key)
+
+
+def rivals(holdings: Holdings, held: wire.Listing, changed: frozenset[str]) -> list[IdentifierRow]:
+    """Who else bears the symbol in the span that a changed listing is to bear it: empty where the span stays."""
+    _, span = _respan(holdings, held, changed)
+    if span is None:
+        return []
+    return holdings.holders(listing_key_of(held.venue, held.symbol), held.instrument_id, *span)
+
+
+def _respan(
+    holdings: Holdings, held: wire.Listing, changed: frozenset[str]
+) -> tuple[IdentifierRow | None, tuple[datetime | None, datetime | None] | None]:
+    """What was known of the symbol's span and is to be closed, and the span to assert; earlier spans stay."""
+    if not changed & {"status", "valid_from", "valid_to"}:
+        return None, None
+    relisted = "status" in changed and held.status != wire.LISTING_STATUS_DELISTED
     start = moment(held.valid_from) if held.HasField("valid_from") else None
     end = moment(held.valid_to) if held.HasField("valid_to") else None
-    own = [row for row in holdings.names.get(key, ()) if row.target_id == held.listing_id]
+    known = holdings.names.get(listing_key_of(held.venue, held.symbol), ())
+    own = [row for row in known if row.target_id == held.listing_id]
     current = [row for row in own if row.valid_to is None or row.valid_to > holdings.now or not relisted]
-    if relisted and not current:
-        holdings.assert_name(holdings.symbol_row(held, revision, holdings.now, end), key)
-        return
-    for row in current[-1:]:
-        first = start if start is not None else row.valid_from
-        if (first, end) == (row.valid_from, row.valid_to):
-            continue
-        holdings.close_name(row, key, revision)
-        if first is None or end is None or first < end:
-            holdings.assert_name(holdings.symbol_row(held, revision, first, end), key)
+    row = current[-1] if current else None
+    if row is None and not relisted:
+        return None, None
+    first = holdings.now if row is None else start if start is not None else row.valid_from
+    if row is not None and (first, end) == (row.valid_from, row.valid_to):
+        return None, None
+    return row, ((first, end) if first is None or end is None or first < end else None)
 
 
 def assertion_of(one: wire.IdentifierAssertion) -> IdentifierAssertion:

@@ -75,11 +75,14 @@ class Step:
         one = self.draft.listings[at]
         key = self.draft.symbols[at]
         start = span_start(one.valid_from, self.holdings.ended(key, self.id))
-        rows = self.holdings.holders(key, self.id, start, one.valid_to)
+        message = self.draft.listing_messages[at]
+        if message.status == wire.LISTING_STATUS_DELISTED and one.valid_to is None:
+            message.valid_to.CopyFrom(self.holdings.stamp)  # what is delisted has an end
+        end = moment(message.valid_to) if message.HasField("valid_to") else None
+        rows = self.holdings.holders(key, self.id, start, end)
         if rows:
             await self.contested_listing(at, rows)
             return None
-        message = self.draft.listing_messages[at]
         message.listing_id, message.listing_key, message.instrument_id = listing_id.hex, listing_id.key, self.id
         message.status = one.status.value  # type: ignore[assignment]
         message.definition_version = 1

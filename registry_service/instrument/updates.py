@@ -14,7 +14,7 @@ from alphapulse.domain.validation import validate_listing
 from registry_service.calls import check_etag
 from registry_service.instrument.convert import Findings, listing_of, service, wire
 from registry_service.instrument.drafts import Draft, Minter, listing_key_of, prepare
-from registry_service.instrument.extension import put_changed_listing
+from registry_service.instrument.extension import put_changed_listing, rivals
 from registry_service.instrument.facets import require
 from registry_service.instrument.holdings import Holdings
 from registry_service.instrument.keys import truth_key
@@ -52,7 +52,7 @@ async def update_instrument(
     draft = await _checked(holdings, message, before, listings, minter)
     if "identifiers" in request.update_mask.paths:
         await _replace_identifiers(holdings, draft, before, instrument_id, minter)
-    elif message == before:
+    if message == before:
         return before
     ended = message.status in _ENDED and before.status not in _ENDED
     if holdings.writes == 0:
@@ -169,21 +169,23 @@ async def update_listing(session: WriteSession, request: service.UpdateListingRe
     findings.found.extend(validate_listing(listing, "listing"))
     if not request.listing.status and "status" in request.update_mask.paths:
         findings.add("listing.status", 0, "required", "the mask names the status and none is given")
+    if message.status == wire.LISTING_STATUS_DELISTED and not message.HasField("valid_to"):
+        findings.add("listing.valid_to", "", "required", "a delisted listing has an end")
     require(findings)
     if message == before:
         return before
     holdings = Holdings(session)
     key = listing_key_of(message.venue, message.symbol)
     holdings.names[key] = list((await session.identifiers([key])).get(key, ()))
-    returns = before.status == wire.LISTING_STATUS_DELISTED != message.status
-    if returns and (rows := holdings.holders(key, message.instrument_id, session.now, None)):
-        raise Collision(
-            f"{message.symbol} at {message.venue} lists {rows[0].instrument_id} now; nothing was changed",
-            metadata={"holder": rows[0].instrument_id, "field": "listing.status"},
-        )
     owner = await _owner(holdings, message.instrument_id)
     changed = [name for name in LISTING_FIELDS if getattr(message, name) != getattr(before, name)]
     changed += [name for name in ("valid_from", "valid_to") if message.HasField(name) != before.HasField(name)]
+    if rows := rivals(holdings, message, frozenset(changed)):
+        spanning = [name for name in ("status", "valid_to", "valid_from") if name in changed]
+        raise Collision(
+            f"{message.symbol} at {message.venue} lists {rows[0].instrument_id} in that span; nothing was changed",
+            metadata={"holder": rows[0].instrument_id, "field": f"listing.{spanning[0]}"},
+        )
     put_changed_listing(holdings, message, frozenset(changed), owner)
     return message
 

@@ -46,3 +46,44 @@ async def test_a_mask_with_the_status_needs_a_status(registry, entries):
     error = await registry.refused(change(registry, held.instrument_id, status=0))
     assert rules_of(error) == [("instrument.status", "required")]
     assert (await registry.isin(entries.isin(1))).outcome == common.LOOKUP_OUTCOME_RETIRED
+
+
+async def test_a_symbol_gets_no_second_holder_by_a_longer_span(registry, entries):
+    ended = await registry.register(entries.equity(entries.isin(1)), entries.listing("XETR", "AAA"))
+    listing_id = ended.entry.listings[0].listing_id
+    await change_listing(registry, listing_id, status=wire.LISTING_STATUS_DELISTED)
+    taker = await registry.register(entries.equity(entries.isin(2)), entries.listing("XETR", "AAA"))
+    error = await registry.refused(change_listing(registry, listing_id, valid_to=time(2040)))
+    assert error.reason == "COLLISION"
+    assert error.metadata["field"] == "listing.valid_to"
+    again = await registry.register(
+        entries.equity(entries.isin(1)), entries.listing("XETR", "AAA", valid_to=time(2040))
+    )
+    assert again.outcome == service.REGISTRATION_OUTCOME_COLLISION
+    assert again.collision_case_id
+    back = wire.LISTING_STATUS_TRADING
+    error = await registry.refused(change_listing(registry, listing_id, status=back))
+    assert error.metadata["holder"] == taker.entry.instrument.instrument_id
+    earlier = change_listing(registry, taker.entry.listings[0].listing_id, valid_from=time(2019))
+    assert (await registry.refused(earlier)).metadata["field"] == "listing.valid_from"
+    found = await registry.symbol("AAA", "XETR", as_of=time(2030))
+    assert found.outcome == common.LOOKUP_OUTCOME_RESOLVED
+    assert found.entries[0].instrument.instrument_id == taker.entry.instrument.instrument_id
+
+
+async def test_a_delisted_listing_keeps_its_end(registry, entries):
+    held = await registry.register(entries.equity(entries.isin(1)), entries.listing("XETR", "AAA"))
+    listing_id = held.entry.listings[0].listing_id
+    await change_listing(registry, listing_id, status=wire.LISTING_STATUS_DELISTED)
+    error = await registry.refused(change_listing(registry, listing_id, valid_to=None))
+    assert rules_of(error) == [("listing.valid_to", "required")]
+    gone = entries.listing("XPAR", "AAA", status=wire.LISTING_STATUS_DELISTED)
+    new = await registry.register(entries.equity(entries.isin(2)), gone)
+    assert new.entry.listings[0].HasField("valid_to")
+    assert (await registry.symbol("AAA", "XPAR")).outcome == common.LOOKUP_OUTCOME_RETIRED
+
+
+async def test_identifiers_that_are_the_same_write_nothing(registry, entries):
+    held = (await registry.register(entries.equity(entries.isin(1)))).entry.instrument
+    same = await change(registry, held.instrument_id, identifiers=held.identifiers)
+    assert same == held
