@@ -14,6 +14,7 @@ from relay_service.kernel.lookup import expect, find, put
 from relay_service.kernel.memory import copy_bytes, load_i64, load_u32, pointer, prefetch, store_i64, store_u32
 from relay_service.kernel.opportunity import count, evaluate, note_crossed
 from relay_service.kernel.quality import (
+    is_late,
     judge_level,
     judge_quote,
     judge_trade,
@@ -158,6 +159,8 @@ def keep(block: Any, slots: Any, number: int, kind: int, address: int, flags: in
     """A stamped row changes the state of its listing and, where it may, the opportunity of its group."""
     slot = slots[number]
     if kind == QUOTE_TYPE:
+        if is_late(slot, flags, now_ns):
+            return
         keep_quote(block, slot, number, address, flags, now_ns)
     elif kind == TRADE_TYPE:
         keep_trade(block, slot, number, address, flags, now_ns)

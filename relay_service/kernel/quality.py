@@ -21,6 +21,9 @@ _QUOTE_SIZE: Final = QUOTE.row_size
 _TRADE_SIZE: Final = TRADE.row_size
 _STATUS_SIZE: Final = TRADING_STATUS.row_size
 
+REORDER_NS: Final = 10_000_000_000
+"""Nothing is late by more than this: a venue's time that runs backwards for longer is a clock set back, or a replay begun anew."""
+
 _BID_ABSENT: Final = int(RecordFlag.BID_ABSENT)
 _ASK_ABSENT: Final = int(RecordFlag.ASK_ABSENT)
 _OVERSIZE: Final = int(RecordFlag.OVERSIZE)
@@ -39,6 +42,8 @@ def on_grid(slot: Any, price: int, exponent: int) -> bool:
 def judge_quote(slot: Any, address: int, flags: int) -> int:
     """The flags of a quote of this listing, those of its collector included."""
     row = carray(pointer(address), (1,), _QUOTE)[0]
+    if row.venue_time_ns > 0 and row.venue_time_ns < slot.quote_venue_time_ns:
+        flags |= _OUT_OF_ORDER
     if flags & _OVERSIZE:
         return flags
     has_bid = not flags & _BID_ABSENT
@@ -51,9 +56,15 @@ def judge_quote(slot: Any, address: int, flags: int) -> int:
         has_ask and not on_grid(slot, row.ask_price, row.price_exponent)
     ):
         flags |= _OFF_TICK
-    if row.venue_time_ns > 0 and row.venue_time_ns < slot.quote_venue_time_ns:
-        flags |= _OUT_OF_ORDER
     return flags
+
+
+@compiled
+def is_late(slot: Any, flags: int, now_ns: int) -> bool:
+    """Whether a quote is older than the one held: it is handed on, marked, and changes nothing."""
+    if not flags & _OUT_OF_ORDER or slot.quote_sequence == 0:
+        return False
+    return bool(now_ns - slot.quote_time_ns <= REORDER_NS)
 
 
 @compiled
@@ -67,7 +78,8 @@ def keep_quote(block: Any, slot: Any, number: int, address: int, flags: int, now
     slot.bid = to_double(row.bid_price, row.price_exponent) if usable and not flags & _BID_ABSENT else np.nan
     slot.ask = to_double(row.ask_price, row.price_exponent) if usable and not flags & _ASK_ABSENT else np.nan
     slot.quote_time_ns = now_ns
-    slot.quote_venue_time_ns = max(slot.quote_venue_time_ns, row.venue_time_ns)
+    if row.venue_time_ns > 0:
+        slot.quote_venue_time_ns = row.venue_time_ns
     slot.quote_sequence = row.sequence
     slot.quote_flags = np.uint32(flags)
     slot.quote_source_id = row.source_id

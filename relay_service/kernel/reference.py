@@ -21,6 +21,7 @@ _QUOTE: Final = 2
 _LEVEL: Final = 3
 _STATUS: Final = 6
 _RELAY_FLAGS: Final = RecordFlag.UNKNOWN_LISTING | RecordFlag.NO_REGISTRY
+_REORDER_NS: Final = 10_000_000_000
 _MASK: Final = (1 << 64) - 1
 
 
@@ -137,6 +138,8 @@ class ReferenceKernel:
 
     @staticmethod
     def _judge(kind: int, listing: ReferenceListing, row: Row, flags: int) -> int:
+        if kind == _QUOTE and 0 < row["venue_time_ns"] < listing.venue_time_ns:
+            flags |= RecordFlag.OUT_OF_ORDER
         if kind not in (_TRADE, _QUOTE, _LEVEL) or flags & RecordFlag.OVERSIZE:
             return flags
         if kind != _QUOTE:
@@ -147,8 +150,6 @@ class ReferenceKernel:
             prices = bid + ask
             crossed = bool(bid and ask and bid[0] >= ask[0])
             flags = flags | RecordFlag.CROSSED if crossed else flags & ~RecordFlag.CROSSED
-            if 0 < row["venue_time_ns"] < listing.venue_time_ns:
-                flags |= RecordFlag.OUT_OF_ORDER
         if listing.tick is not None:
             step = exact(*listing.tick)
             if any(exact(price, row["price_exponent"]) % step for price in prices):
@@ -157,9 +158,11 @@ class ReferenceKernel:
 
     def _keep(self, kind: int, listing: ReferenceListing, row: Row, now_ns: int) -> None:
         if kind == _QUOTE:
+            held = listing.quote
+            if row["flags"] & RecordFlag.OUT_OF_ORDER and held and now_ns - held["relay_in_ns"] <= _REORDER_NS:
+                return
             listing.quote = row
-            if not row["flags"] & RecordFlag.OUT_OF_ORDER:
-                listing.venue_time_ns = max(listing.venue_time_ns, row["venue_time_ns"])
+            listing.venue_time_ns = row["venue_time_ns"] or listing.venue_time_ns
         elif kind == _STATUS:
             listing.trading_state = min(row["state"], 255)
         else:

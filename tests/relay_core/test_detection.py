@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from alphapulse.domain.provenance import RecordFlag
 from alphapulse.records import OPPORTUNITY, QUOTE, TRADING_STATUS
 from relay_service.core import RelayCore
 from relay_service.kernel import state
@@ -150,6 +151,26 @@ def test_a_removed_listing_takes_its_opportunity_with_it(pair: RelayCore, feeder
     result = feeder.quotes(SECOND + 2, build.quote(2, 10100, 10110))
     assert result.groups[0].rows["flags"][0] & 4
     assert len(result.groups) == 1
+
+
+def test_a_late_quote_is_handed_on_marked_and_changes_nothing(pair: RelayCore, feeder: Any, build: Any) -> None:
+    feeder.quotes(SECOND, build.quote(1, 9990, 10000), build.quote(2, 9991, 10001, venue_time_ns=1_000))
+    late = feeder.quotes(SECOND + 1, build.quote(2, 10100, 10110, venue_time_ns=500))
+    assert states(late) == []
+    assert late.groups[0].rows["flags"][0] & RecordFlag.OUT_OF_ORDER
+    slots = pair.slots.slots_of(late.groups[0].rows["listing_key"])
+    assert pair.snapshot(QUOTE.event_type, slots)["bid_price"].tolist() == [9991]
+    assert states(feeder.quotes(SECOND + 2, build.quote(2, 10100, 10110, venue_time_ns=1_001))) == [1]
+
+
+def test_a_clock_set_back_does_not_silence_a_listing_for_good(pair: RelayCore, feeder: Any, build: Any) -> None:
+    feeder.quotes(SECOND, build.quote(2, 9991, 10001, venue_time_ns=1 << 62))
+    later = 12 * SECOND
+    back = feeder.quotes(later, build.quote(1, 9990, 10000), build.quote(2, 10100, 10110, venue_time_ns=500))
+    assert states(back) == [1]
+    assert back.groups[0].rows["flags"][1] & RecordFlag.OUT_OF_ORDER
+    again = feeder.quotes(later + 1, build.quote(2, 10100, 10110, venue_time_ns=501))
+    assert not again.groups[0].rows["flags"][0] & RecordFlag.OUT_OF_ORDER
 
 
 def test_counters_of_the_kernel_are_named() -> None:

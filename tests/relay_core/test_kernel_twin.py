@@ -21,7 +21,7 @@ exponents = st.sampled_from([-2, -2, -2, -1, -3, 0])
 flags = st.builds(
     lambda provenance, *bits: provenance | sum(bits),
     st.sampled_from([1, 1, 1, 1, 3, 0]),
-    *[st.sampled_from([0, 0, 0, 0, 0, 1 << bit]) for bit in (2, 3, 4, 7, 8, 13, 16, 17)],
+    *[st.sampled_from([0, 0, 0, 0, 0, 1 << bit]) for bit in (2, 3, 4, 7, 8, 12, 13, 16, 17)],
 )
 
 
@@ -53,7 +53,8 @@ frames = st.one_of(
     st.tuples(st.just(TRADING_STATUS.event_type), st.lists(status_rows, min_size=1, max_size=2)),
     st.tuples(st.just(BAR.event_type), st.lists(bar_rows, min_size=1, max_size=2)),
 )
-runs = st.lists(st.tuples(frames, st.booleans(), st.integers(0, 40), st.booleans()), min_size=1, max_size=12)
+elapses = st.one_of(st.integers(0, 40), st.integers(0, 40), st.sampled_from([9_999_999_999, 10_000_000_001]))
+runs = st.lists(st.tuples(frames, st.booleans(), elapses, st.booleans()), min_size=1, max_size=12)
 definitions = st.lists(
     st.tuples(
         st.sampled_from([0.0, 1.0, 30.0, -40.0, math.nan]),  # fee
