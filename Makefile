@@ -75,5 +75,5 @@ chart: $(INSTALLED) ## Lint, render and validate the Helm chart and the compose 
 clients: $(INSTALLED) ## Generate a Node client and run it against the services
 	$(BIN)/python -m pytest tests/clients
 
-clean: ## Remove what was built; data of a demo is kept in .alphapulse
+clean: ## Remove what was built; the data of alphapulse up, in .alphapulse, is kept
 	rm -rf $(VENV) tools/node/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .build

@@ -67,11 +67,15 @@ class Demo:
                     elif now >= lines_at:
                         lines_at = now + _LINE_EVERY
                         self._console.print(view.line(self._shown), soft_wrap=True)
+                        for trouble in view.troubles(self._shown.figures):
+                            self._console.print(f"  {trouble}", highlight=False, soft_wrap=True)
                     pause = _STREAMS_EVERY if left is None else min(_STREAMS_EVERY, max(left, 0.01))
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(stop.wait(), pause)
             await self._settle(reader)
         shown = self._shown
+        for trouble in view.troubles(shown.figures):
+            self._console.print(trouble, style="red", highlight=False, soft_wrap=True)
         return summaries.summarise(shown.figures, shown.account, shown.feed, shown.seen)
 
     async def _read(self, reader: FigureReader) -> None:
@@ -211,6 +215,8 @@ def command(
     summaries.show(result, console)
     if target is not None:
         summaries.write(result, target)
+    if not result["events_in"]:
+        raise PlatformError("no source sent a single event")
 
 
 @contextlib.contextmanager

@@ -117,6 +117,10 @@ def command(
     data_dir: Path,
 ) -> None:
     """Find who bears an identifier: alphapulse lookup isin US0378331005."""
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise click.BadParameter("not a text: it holds bytes that are no UTF-8", param_hint="VALUE") from error
     options = pb.LookupOptions(primary_only=primary_only)
     for field, time in (("as_of", as_of), ("known_at", known_at)):
         if time is not None:

@@ -39,7 +39,7 @@ class _Refused:
 def _entries(text: bytes) -> list[pb.InstrumentEntry]:
     try:
         value: Any = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise click.UsageError(f"not JSON: {error}. One entry looks like this:\n{EXAMPLE}") from error
     items = value if isinstance(value, list) else [value]
     entries = []

@@ -105,14 +105,35 @@ def draw(shown: Shown, heading: str, note: str) -> RenderableType:
         Columns([_registries(figures), _sources(figures, account, shown.rates)]),
         Columns([_opportunities(seen, account), _synthetics(figures, seen, account)]),
         Columns([_signals(feed), _latencies(feed, seen, account)]),
+        *(Text(trouble, style="red") for trouble in troubles(figures)),
         foot,
     )
+
+
+def troubles(figures: Figures) -> list[str]:
+    """What is wrong with the sources, one line each: why it failed or waits, or that it never said anything."""
+    found = []
+    for source in figures.sources:
+        state = _state_name(source.state)
+        if source.error:
+            found.append(f"{source.name} is {state}: {source.error}")
+        elif source.state == collector_service_pb2.SOURCE_STATE_FINISHED and not source.events:
+            found.append(f"{source.name} is {state} and sent nothing: is there a recording of it?")
+    return found
+
+
+def _state_name(number: collector_service_pb2.SourceState.ValueType) -> str:
+    return collector_service_pb2.SourceState.Name(number).removeprefix("SOURCE_STATE_").lower().replace("_", " ")
 
 
 def line(shown: Shown) -> str:
     """The same in one line, for a log."""
     figures, totals = shown.figures, shown.account.totals()
-    per_source = " ".join(f"{name} {rate:,.0f}/s" for name, rate in sorted(shown.rates.per_second.items()))
+    rates = shown.rates.per_second
+    per_source = " ".join(
+        f"{s.name} {rates[s.name]:,.0f}/s" if rates.get(s.name) else f"{s.name} {_state_name(s.state)}"
+        for s in figures.sources
+    )
     lost = shown.feed.total("gaps_undeclared") + shown.seen.gaps_undeclared
     return (
         f"{figures.venues:,} venues, {figures.instruments:,} instruments, {figures.listings:,} listings | {per_source} | "
