@@ -130,7 +130,9 @@ class RelayCore:
             self.settle()
         engine = self.engine
         first = engine.next_sequence
-        output = engine.intake_bytes(event_type, raw, count, source.source_id, source.gap_pending, now_ns)
+        output = engine.intake_bytes(
+            event_type, raw, count, source.source_id, source.gap_pending, now_ns, source.provenance
+        )
         written = output.written
         if written:
             source.gap_pending = False

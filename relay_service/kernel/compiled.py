@@ -42,10 +42,19 @@ def _make(fingerprint: str) -> Kernels:
     # and no process would ever find what another one compiled.
     @entry_point
     def intake(
-        block: Any, rows: Any, numbers: Any, start: int, stop: int, kind: int, source_id: int, gap: bool, now_ns: int
+        block: Any,
+        rows: Any,
+        numbers: Any,
+        start: int,
+        stop: int,
+        kind: int,
+        source_id: int,
+        provenance: int,
+        gap: bool,
+        now_ns: int,
     ) -> int:
         _ = fingerprint
-        return int(_intake.intake(block, rows, numbers, start, stop, kind, source_id, gap, now_ns))
+        return int(_intake.intake(block, rows, numbers, start, stop, kind, source_id, provenance, gap, now_ns))
 
     @entry_point
     def pass_time(block: Any, place: int, now_ns: int) -> int:

@@ -130,12 +130,22 @@ class KernelEngine:
         self._block[state.NEXT_SEQUENCE] = first + count
         return first
 
-    def intake(self, event_type: int, rows: Rows, source_id: int, gap: bool, now_ns: int) -> KernelOutput:
-        """Take the rows of one frame, in place: those kept are moved to the front of `rows`, which has to be writable and contiguous."""
-        return self.intake_bytes(event_type, rows.view(np.uint8), len(rows), source_id, gap, now_ns)
+    def intake(
+        self, event_type: int, rows: Rows, source_id: int, gap: bool, now_ns: int, provenance: int = 0
+    ) -> KernelOutput:
+        """Take the rows of one frame, in place: those kept are moved to the front of `rows`, which has to be writable and contiguous.
+        Rows of another provenance than this one are refused; 0: any."""
+        return self.intake_bytes(event_type, rows.view(np.uint8), len(rows), source_id, gap, now_ns, provenance)
 
     def intake_bytes(
-        self, event_type: int, raw: npt.NDArray[np.uint8], count: int, source_id: int, gap: bool, now_ns: int
+        self,
+        event_type: int,
+        raw: npt.NDArray[np.uint8],
+        count: int,
+        source_id: int,
+        gap: bool,
+        now_ns: int,
+        provenance: int = 0,
     ) -> KernelOutput:
         """`intake` of `count` rows given as their bytes."""
         block, words = self._block, self._words
@@ -144,7 +154,9 @@ class KernelEngine:
         touched: tuple[int, ...] = ()
         start = 0
         while True:
-            start = self._compiled.intake(block, raw, numbers, start, count, event_type, source_id, gap, now_ns)
+            start = self._compiled.intake(
+                block, raw, numbers, start, count, event_type, source_id, provenance, gap, now_ns
+            )
             gap = gap and not words[state.WRITTEN]
             if words[state.OUT_COUNT]:
                 parts.append(self._take_out())

@@ -40,6 +40,7 @@ from relay_service.kernel.state import (
     REJECT_MALFORMED,
     REJECT_NO_KEY,
     REJECT_NO_PROVENANCE,
+    REJECT_PROVENANCE_MISMATCH,
     SHAPES,
     SLOT,
     SLOT_CAPACITY,
@@ -102,14 +103,17 @@ def intact(address: int, shape: int) -> bool:
 
 
 @compiled
-def fault_of(address: int, head: int, shape: int) -> int:
-    """The reject counter of a row that cannot be taken, or -1."""
+def fault_of(address: int, head: int, shape: int, provenance: int) -> int:
+    """The reject counter of a row that cannot be taken, or -1. `provenance`: what its source said in its hello; 0: any."""
     if not intact(address, shape):
         return REJECT_MALFORMED
     if load_i64(head + _KEY) == 0:
         return REJECT_NO_KEY
-    if load_u32(head + _FLAGS) & PROVENANCE_MASK == 0:
+    stated = int(load_u32(head + _FLAGS)) & PROVENANCE_MASK
+    if stated == 0:
         return REJECT_NO_PROVENANCE
+    if provenance != 0 and stated != provenance:
+        return REJECT_PROVENANCE_MISMATCH
     return -1
 
 
@@ -228,7 +232,16 @@ def look_ahead(block: Any, slots: Any, head: int, size: int, left: int) -> None:
 
 @compiled
 def intake(
-    block: Any, rows: Any, numbers: Any, start: int, stop: int, kind: int, source_id: int, gap: bool, now_ns: int
+    block: Any,
+    rows: Any,
+    numbers: Any,
+    start: int,
+    stop: int,
+    kind: int,
+    source_id: int,
+    provenance: int,
+    gap: bool,
+    now_ns: int,
 ) -> int:
     """Take rows `start` to `stop` of `rows` (bytes), writing those kept from block[WRITTEN] on and their slots into `numbers`. Where the result is
     below `stop`, room has to be made first and the call repeated from there. `gap`: mark the next row kept."""
@@ -245,7 +258,7 @@ def intake(
             return k
         address = base + k * size
         look_ahead(block, slots, address + prefix, size, stop - k)
-        fault = fault_of(address, address + prefix, shape)
+        fault = fault_of(address, address + prefix, shape, provenance)
         if fault >= 0:
             count(block, fault)
             continue

@@ -78,11 +78,13 @@ class ReferenceKernel:
         """The listing of a key, new when there is none."""
         return self.listings.setdefault(key, ReferenceListing(key))
 
-    def intake(self, kind: int, rows: list[Row], source_id: int, gap: bool, now_ns: int) -> tuple[list[Row], list[Row]]:
+    def intake(
+        self, kind: int, rows: list[Row], source_id: int, gap: bool, now_ns: int, provenance: int = 0
+    ) -> tuple[list[Row], list[Row]]:
         """(rows kept, opportunities), the latter without a sequence."""
         kept, self._out = [], []
         for row in rows:
-            reject = self._fault(row)
+            reject = self._fault(row, provenance)
             if reject is not None:
                 self._count(reject)
                 continue
@@ -103,12 +105,15 @@ class ReferenceKernel:
         self.counters[counter] = self.counters.get(counter, 0) + 1
 
     @staticmethod
-    def _fault(row: Row) -> int | None:
+    def _fault(row: Row, provenance: int) -> int | None:
         if row.get("malformed"):
             return state.REJECT_MALFORMED
         if row["listing_key"] == 0:
             return state.REJECT_NO_KEY
-        return state.REJECT_NO_PROVENANCE if row["flags"] & PROVENANCE_MASK == 0 else None
+        stated = row["flags"] & PROVENANCE_MASK
+        if not stated:
+            return state.REJECT_NO_PROVENANCE
+        return state.REJECT_PROVENANCE_MISMATCH if provenance not in (0, stated) else None
 
     def _take(self, kind: int, row: Row, source_id: int, gap: bool, now_ns: int) -> Row:
         key = row["listing_key"]

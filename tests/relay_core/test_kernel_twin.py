@@ -99,8 +99,10 @@ def assert_opportunities(found: Any, expected: list[dict[str, Any]], *, ordered:
 
 
 @settings(max_examples=300, deadline=None)
-@given(runs, definitions, st.booleans(), st.sampled_from([0, 1, 200_000]))
-def test_kernel_equals_its_twin(run: Any, given_definitions: Any, registry: bool, provisional: int) -> None:
+@given(runs, definitions, st.booleans(), st.sampled_from([0, 1, 200_000]), st.sampled_from([0, 0, 1, 3]))
+def test_kernel_equals_its_twin(
+    run: Any, given_definitions: Any, registry: bool, provisional: int, provenance: int
+) -> None:
     given_settings = KernelSettings(
         max_quote_age_ns=50, confidence_decay_ns=30, registry_enabled=registry, max_provisional=provisional, capacity=4
     )
@@ -115,8 +117,8 @@ def test_kernel_equals_its_twin(run: Any, given_definitions: Any, registry: bool
             for name, value in row.items():
                 array[name][k] = value
         whole = [{name: one[name].item() for name in layout.fields} for one in array]
-        output = engine.intake(kind, array, 77, gap, now)
-        kept, expected = twin.intake(kind, whole, 77, gap, now)
+        output = engine.intake(kind, array, 77, gap, now, provenance)
+        kept, expected = twin.intake(kind, whole, 77, gap, now, provenance)
         assert [{name: one[name].item() for name in layout.fields} for one in array[: output.written]] == kept
         assert layout.is_rows(array.tobytes())
         for slot, row in zip(output.slots.tolist(), kept, strict=True):

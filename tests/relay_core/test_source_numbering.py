@@ -139,3 +139,13 @@ def test_a_snapshot_holds_the_last_quotes_as_they_were_handed_on(core: RelayCore
     assert rows["listing_key"].tolist() == [2, 1]
     assert rows["sequence"].tolist() == [2, 3]
     assert QUOTE.is_rows(rows.tobytes())
+
+
+def test_rows_of_another_provenance_than_the_hellos_are_refused(core: RelayCore, feeder: Any, build: Any) -> None:
+    rows = build.quotes(build.quote(1, 1, 2), build.quote(2, 1, 2, flags=3), build.quote(3, 1, 2, flags=2))
+    result = feeder.send(QUOTE, rows, 1)
+    assert (result.accepted, result.rejected) == (1, 2)
+    assert core.counters().rejects == {"PROVENANCE_MISMATCH": 2}
+    core.sources.claim("TEST", 2, 3)
+    assert feeder.quotes(2, build.quote(1, 1, 2)).rejected == 1
+    assert feeder.quotes(3, build.quote(1, 1, 2, flags=3)).accepted == 1
