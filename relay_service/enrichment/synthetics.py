@@ -93,9 +93,13 @@ class SyntheticEngine:
         return slot
 
     def remove(self, name: str) -> None:
-        """Compute a synthetic no longer."""
-        if self._by_name.pop(name, None) is not None:
+        """Compute a synthetic no longer: no snapshot holds it, and what is made of it is computed again without it."""
+        gone = self._by_name.pop(name, None)
+        if gone is not None:
             self._due.discard(name)
+            self._due.update(other.definition.name for other in gone.dependents)
+            self._rows.pop(gone.slot, None)
+            self._slots.table["known"][gone.slot] = 0
             self._relink()
 
     def names(self) -> list[str]:
@@ -151,10 +155,12 @@ class SyntheticEngine:
         rows: list[tuple[int, bytes]] = []
         for synthetic in sorted(chosen.values(), key=lambda one: one.rank):
             outcome = synthetic.outcome = self._outcome_of(synthetic, now_ns)
-            if not outcome.provenance:
-                continue  # nothing was ever heard of any component: there is nothing to tell, and no provenance to tell it with
-            interval = synthetic.definition.interval_ns
             last = synthetic.handed_on
+            if not outcome.provenance:
+                if last is None:
+                    continue  # nothing was ever heard of any component: there is nothing to tell, and no provenance to tell it with
+                outcome.provenance = last.provenance  # its components are gone: what was handed on holds no longer
+            interval = synthetic.definition.interval_ns
             due = interval and now_ns - synthetic.handed_on_ns >= interval
             if last is None or due or outcome.differs(last):
                 synthetic.handed_on, synthetic.handed_on_ns = outcome, now_ns

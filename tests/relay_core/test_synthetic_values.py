@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 
 from alphapulse.api.synthetic.v1.synthetic_pb2 import PriceField, Synthetic
@@ -140,6 +141,33 @@ def test_a_paused_or_removed_one_is_not_computed(core: RelayCore, feeder: Any, b
     assert updates(core.tick(SECOND))[0]["value"] == pytest.approx(0.015)
     core.replica.remove_synthetic("M")
     assert updates(feeder.quotes(SECOND, build.quote(1, 3, 4))) == []
+
+
+@pytest.mark.parametrize("how", ["paused", "retired"])
+def test_what_is_no_longer_computed_is_gone_for_those_made_of_it(
+    core: RelayCore, feeder: Any, build: Any, how: str
+) -> None:
+    made = synthetic(99, "M", "a", build, a=1)
+    core.replica.apply_synthetic(made)
+    core.replica.apply_synthetic(synthetic(98, "TOP", "m", build, m="M"))
+    core.replica.apply_synthetic(synthetic(97, "TIP", "t + a", build, t="TOP", a=1))
+    found = updates(feeder.quotes(SECOND, build.quote(1, 100, 102)))
+    assert [(row["listing_key"], row["state"]) for row in found] == [(99, FRESH), (98, FRESH), (97, FRESH)]
+    slot = core.slots.slot_of(99)
+    assert core.slots.table["known"][slot] == 1
+    if how == "paused":
+        made.status = 2
+        core.replica.apply_synthetic(made)
+    else:
+        core.replica.remove_synthetic("M")
+    assert core.slots.table["known"][slot] == 0
+    slots = core.slots.slots_of(np.array([97, 98, 99], np.uint64))
+    assert sorted(core.snapshot(SYNTHETIC_UPDATE.event_type, slots)["listing_key"].tolist()) == [97, 98]
+    found = updates(core.tick(SECOND + 1))
+    assert [(row["listing_key"], row["state"], math.isnan(row["value"])) for row in found] == [
+        (98, MISSING, True),
+        (97, MISSING, True),
+    ]
 
 
 def test_a_formula_that_cannot_be_computed_is_left_out(core: RelayCore, feeder: Any, build: Any) -> None:
