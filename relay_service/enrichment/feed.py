@@ -15,6 +15,7 @@ import grpc
 from alphapulse.api.common.v1 import common_pb2 as common
 from alphapulse.api.common.v1.common_pb2 import ChangeKind
 from alphapulse.api.instrument.v1 import instrument_service_pb2 as instruments
+from alphapulse.api.instrument.v1.instrument_pb2 import Listing, ListingStatus
 from alphapulse.api.instrument.v1.instrument_service_pb2_grpc import InstrumentServiceStub
 from alphapulse.api.synthetic.v1 import synthetic_service_pb2 as synthetics
 from alphapulse.api.synthetic.v1.synthetic_service_pb2_grpc import SyntheticServiceStub
@@ -203,6 +204,10 @@ class _Applier:
         raise NotImplementedError
 
 
+def _is_gone(listing: Listing) -> bool:
+    return listing.status == ListingStatus.LISTING_STATUS_DELISTED
+
+
 class _InstrumentApplier(_Applier):
     def snapshot(self, part: Any) -> Iterator[None]:
         for entry in part.entries:
@@ -210,18 +215,20 @@ class _InstrumentApplier(_Applier):
             self._replica.apply_instrument(entry.instrument)
             yield
             for listing in entry.listings:
+                if _is_gone(listing):
+                    continue
                 self._seen.add(listing.listing_id)
                 self._replica.apply_listing(listing)
                 yield
 
     def change(self, change: Any) -> None:
         kind = change.WhichOneof("entity")
-        retired = change.kind == ChangeKind.CHANGE_KIND_RETIRED
         if kind == "instrument":
             self._seen.add(change.instrument.instrument_id)
             self._replica.apply_instrument(change.instrument)
         elif kind == "listing":
-            if retired:
+            # What kind of change it was does not matter: a delisted listing may be corrected later on.
+            if _is_gone(change.listing):
                 self._seen.discard(change.listing.listing_id)
                 self._replica.remove_listing(change.listing.listing_key)
             else:

@@ -13,6 +13,7 @@ import pytest
 from alphapulse.api.common.v1.common_pb2 import Bookmark, ChangeKind
 from alphapulse.api.instrument.v1 import instrument_service_pb2 as instruments
 from alphapulse.api.instrument.v1 import instrument_service_pb2_grpc as instruments_grpc
+from alphapulse.api.instrument.v1.instrument_pb2 import ListingStatus
 from alphapulse.api.synthetic.v1 import synthetic_service_pb2 as synthetics
 from alphapulse.api.synthetic.v1 import synthetic_service_pb2_grpc as synthetics_grpc
 from alphapulse.api.venue.v1 import venue_service_pb2 as venues
@@ -103,7 +104,9 @@ async def test_the_replica_follows_the_registries(core: RelayCore, build: Any, r
     registries, synthetic = Registries(), Synthetics()
     server, port = await serve(registries, synthetic)
     address = f"127.0.0.1:{port}"
-    entry = instruments.InstrumentEntry(instrument=build.instrument(9), listings=[build.listing(1, 9, "V")])
+    long_gone = build.listing(3, 9, "V")
+    long_gone.status = ListingStatus.LISTING_STATUS_DELISTED
+    entry = instruments.InstrumentEntry(instrument=build.instrument(9), listings=[build.listing(1, 9, "V"), long_gone])
     core.replica.apply_listing(build.listing(5, 9, "V"))  # held from before, and not in the snapshot
     async with AsyncExitStack() as stack:
         feed = await stack.enter_async_context(RegistryFeed(core.replica, RegistryAddresses(address, address, address)))
@@ -130,12 +133,13 @@ async def test_the_replica_follows_the_registries(core: RelayCore, build: Any, r
         change = instruments.InstrumentChange(
             revision=5, kind=ChangeKind.CHANGE_KIND_CREATED, listing=build.listing(2, 9, "V")
         )
-        gone = instruments.InstrumentChange(
-            revision=6, kind=ChangeKind.CHANGE_KIND_RETIRED, listing=build.listing(1, 9, "V")
-        )
-        changes = instruments.InstrumentChanges(changes=[change, gone])
+        delisted = build.listing(1, 9, "V")
+        delisted.status = ListingStatus.LISTING_STATUS_DELISTED
+        gone = instruments.InstrumentChange(revision=6, kind=ChangeKind.CHANGE_KIND_RETIRED, listing=delisted)
+        corrected = instruments.InstrumentChange(revision=7, kind=ChangeKind.CHANGE_KIND_UPDATED, listing=delisted)
+        changes = instruments.InstrumentChanges(changes=[change, gone, corrected])
         script.say(instruments.WatchInstrumentsResponse(changes=changes))
-        await reached(core, instrument=6)
+        await reached(core, instrument=7)
         assert core.slots.table["known"][[core.slots.slot_of(1), core.slots.slot_of(2)]].tolist() == [0, 1]
         assert script.calls[0] == ""
         assert set(script.calls[1:]) <= {"2"}
