@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from alphapulse.domain.outcomes import LookupOutcome
-from registry_service.instrument.convert import moment, service, stamp, wire
+from registry_service.instrument.convert import service, stamp, wire
 from registry_service.instrument.framing import chunk, entry
 from registry_service.instrument.keys import answer_key
 from registry_service.instrument.outcomes import Decision, changes_by_itself, decide, prefer
+from registry_service.instrument.validity import GONE, held_then, retirements, valid_at
 from registry_service.storage.model import Entity, EntityKind, IdentifierKey, IdentifierRow, Query, Store
 
-_GONE = frozenset({f"status:{wire.INSTRUMENT_STATUS_EXPIRED}", f"status:{wire.INSTRUMENT_STATUS_RETIRED}"})
 _MOST_CASES = 1000
 
 
@@ -43,6 +43,10 @@ class _Evidence:
     instruments: Mapping[str, Entity]
     listings: Mapping[str, Sequence[Entity]]
     contested: Mapping[str, str]
+    retired: Mapping[str, datetime]
+    """Since when the instruments that are gone have been; read where a caller names a time."""
+    as_of: datetime | None
+    now: datetime
     parsed: dict[str, wire.Listing] = field(default_factory=dict)
 
     def listing(self, listing_id: str, owner: str) -> wire.Listing:
@@ -51,6 +55,13 @@ class _Evidence:
             for one in self.listings.get(owner, ()):
                 self.parsed[one.entity_id] = wire.Listing.FromString(one.body)
         return self.parsed.get(listing_id, wire.Listing())
+
+    def in_force(self, listing_id: str, owner: str) -> bool:
+        """Whether a listing is one that can be preferred: at the time asked for, or now."""
+        one = self.listing(listing_id, owner)
+        if self.as_of is None and one.status == wire.LISTING_STATUS_DELISTED:
+            return False
+        return held_then(one, self.as_of or self.now)
 
 
 class Answers:
@@ -62,10 +73,12 @@ class Answers:
     async def at(self, keys: Sequence[IdentifierKey], revision: int, wanted: Preferences) -> list[Answer]:
         """One answer a name, in order, all as known at a revision."""
         now = datetime.now(UTC)
-        evidence = await self._evidence(keys, revision)
-        return [self._answer(key, evidence, wanted, now) for key in keys]
+        evidence = await self._evidence(keys, revision, wanted.as_of, now)
+        return [self._answer(key, evidence, wanted) for key in keys]
 
-    async def _evidence(self, keys: Sequence[IdentifierKey], revision: int) -> _Evidence:
+    async def _evidence(
+        self, keys: Sequence[IdentifierKey], revision: int, as_of: datetime | None, now: datetime
+    ) -> _Evidence:
         rows = await self._store.identifiers(list(dict.fromkeys(keys)), revision)
         ids = list({row.instrument_id for found in rows.values() for row in found})
         instruments: Mapping[str, Entity] = {}
@@ -73,7 +86,11 @@ class Answers:
         if ids:
             instruments = await self._store.get(EntityKind.INSTRUMENT, ids, revision)
             listings = await self._store.children(EntityKind.LISTING, ids, revision)
-        return _Evidence(rows, instruments, listings, await self._contested(keys, revision))
+        retired: Mapping[str, datetime] = {}
+        if as_of is not None:
+            gone = [one.entity_id for one in instruments.values() if not GONE.isdisjoint(one.facets)]
+            retired = await retirements(self._store, gone, revision)
+        return _Evidence(rows, instruments, listings, await self._contested(keys, revision), retired, as_of, now)
 
     async def _contested(self, keys: Sequence[IdentifierKey], revision: int) -> dict[str, str]:
         """The open collision case of each name that has one."""
@@ -82,26 +99,30 @@ class Answers:
         found = await self._store.page(query, after_id="", limit=_MOST_CASES, at_revision=revision)
         return {facet: case.entity_id for case in found for facet in case.facets if facet.startswith("name:")}
 
-    def _answer(self, key: IdentifierKey, evidence: _Evidence, wanted: Preferences, now: datetime) -> Answer:
+    def _answer(self, key: IdentifierKey, evidence: _Evidence, wanted: Preferences) -> Answer:
         rows = evidence.rows.get(key, ())
 
         def gone(instrument_id: str, as_of: datetime | None) -> bool:
             held = evidence.instruments.get(instrument_id)
-            if held is None or _GONE.isdisjoint(held.facets):
+            if held is None or GONE.isdisjoint(held.facets):
                 return False
-            return as_of is None or as_of >= moment(wire.Instrument.FromString(held.body).update_time)
+            since = evidence.retired.get(instrument_id)
+            return as_of is None or since is None or as_of >= since
 
-        decision = decide(rows, wanted.as_of, now, gone)
+        def venue_of(listing_id: str) -> str:
+            owner = owners[listing_id]
+            return evidence.listing(listing_id, owner).venue if evidence.in_force(listing_id, owner) else ""
+
+        def primary(listing_id: str) -> bool:
+            owner = owners[listing_id]
+            return evidence.listing(listing_id, owner).primary and evidence.in_force(listing_id, owner)
+
+        decision = decide(rows, wanted.as_of, evidence.now, gone)
         if wanted.venues or wanted.primary_only:
             owners = {row.target_id: row.instrument_id for row in decision.rows}
-            decision = prefer(
-                decision,
-                wanted.venues,
-                lambda one: evidence.listing(one, owners[one]).venue,
-                (lambda one: evidence.listing(one, owners[one]).primary) if wanted.primary_only else None,
-            )
+            decision = prefer(decision, wanted.venues, venue_of, primary if wanted.primary_only else None)
         body = self._serialized(key, decision, evidence, wanted)
-        return Answer(body, not changes_by_itself(rows, now))
+        return Answer(body, not changes_by_itself(rows, evidence.now))
 
     def _serialized(self, key: IdentifierKey, decision: Decision, evidence: _Evidence, wanted: Preferences) -> bytes:
         explanation = decision.explanation
@@ -120,6 +141,10 @@ class Answers:
             shown, why = self._shown(holder, decision, evidence, wanted)
             if why and why not in explanation:
                 explanation = f"{explanation}; {why}" if explanation else why
+            if wanted.as_of is not None:
+                named = decision.listing_ids
+                held, then = valid_at(held, shown, wanted.as_of)
+                shown = [one for one in shown if one in then or one.entity_id in named]
             entries.append(chunk(2, entry(held, shown)))
         head = service.LookupResult(
             outcome=int(decision.outcome),  # type: ignore[arg-type]
@@ -140,14 +165,21 @@ class Answers:
         if named := decision.listing_ids:
             return [one for one in listings if one.entity_id in named], ""
         kept, why = listings, ""
+        in_force = {one.entity_id for one in listings if evidence.in_force(one.entity_id, holder)}
         if wanted.primary_only:
-            primary = [one for one in kept if evidence.listing(one.entity_id, holder).primary]
+            primary = [
+                one for one in kept if one.entity_id in in_force and evidence.listing(one.entity_id, holder).primary
+            ]
             why = f"primary_only: {len(primary)} of {len(kept)} listings"
             kept = primary or kept
             if not primary:
-                why = "primary_only: no listing is marked primary, all are given"
+                why = "primary_only: no listing in force is marked primary, all are given"
         for at, venue in enumerate(wanted.venues):
-            there = [one for one in kept if evidence.listing(one.entity_id, holder).venue == venue]
+            there = [
+                one
+                for one in kept
+                if one.entity_id in in_force and evidence.listing(one.entity_id, holder).venue == venue
+            ]
             if there:
                 return there, f"preferred_venues[{at}] {venue}: {len(there)} of {len(kept)} listings"
         return kept, why

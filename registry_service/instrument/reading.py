@@ -11,12 +11,13 @@ from alphapulse.domain.errors import InvalidArgument, NotFound
 from alphapulse.domain.identifiers import Scheme, identifier_type
 from alphapulse.domain.ids import InstrumentId, ListingId
 from registry_service.calls import Calls, page_size, search_limit
-from registry_service.instrument.convert import Findings, moment, service, wire
+from registry_service.instrument.convert import Findings, service
 from registry_service.instrument.drafts import signed
 from registry_service.instrument.facets import filter_query, group, require
 from registry_service.instrument.framing import chunk, entry, number, text
 from registry_service.instrument.keys import entry_key
 from registry_service.instrument.outcomes import holds_at
+from registry_service.instrument.validity import valid_at
 from registry_service.instrument.watch import encode_change
 from registry_service.resources import RegistryResources
 from registry_service.storage.model import CachedAnswer, Entity, EntityKind, IdentifierKey, Query
@@ -175,7 +176,7 @@ class Reading:
         for one, instrument in held.items():
             below = listings.get(one, ())
             if as_of is not None:
-                instrument, below = _valid(instrument, below, as_of)
+                instrument, below = valid_at(instrument, below, as_of)
             found[one] = chunk(1, entry(instrument, below)) + token
         return found
 
@@ -201,18 +202,3 @@ class Reading:
 
 def _could(scheme: Scheme, name: str) -> bool:
     return identifier_type(scheme).is_valid(name)
-
-
-def _valid(instrument: Entity, listings: Sequence[Entity], as_of: datetime) -> tuple[Entity, Sequence[Entity]]:
-    """Without the identifiers and listings that were not valid at a time."""
-    message = wire.Instrument.FromString(instrument.body)
-    kept = [one for one in message.identifiers if _held_then(one, as_of)]
-    del message.identifiers[:]
-    message.identifiers.extend(kept)
-    shown = [one for one in listings if _held_then(wire.Listing.FromString(one.body), as_of)]
-    return instrument._replace(body=message.SerializeToString()), shown
-
-
-def _held_then(one: wire.IdentifierAssertion | wire.Listing, as_of: datetime) -> bool:
-    started = not one.HasField("valid_from") or moment(one.valid_from) <= as_of
-    return started and (not one.HasField("valid_to") or as_of < moment(one.valid_to))

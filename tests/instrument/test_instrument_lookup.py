@@ -309,3 +309,43 @@ async def test_a_venue_with_a_slash_is_invalid_whatever_is_cached(registry, entr
     for _ in range(2):
         assert (await registry.symbol("USD", "KRKN/XBT")).outcome == common.LOOKUP_OUTCOME_INVALID
         assert (await registry.symbol("XBT/USD", "KRKN")).outcome == common.LOOKUP_OUTCOME_RESOLVED
+
+
+async def test_preferences_pass_over_listings_that_ended(registry, entries):
+    isin = entries.isin(1)
+    held = await registry.register(
+        entries.equity(isin), entries.listing("XETR", "AAA", primary=True), entries.listing("XPAR", "AAA")
+    )
+    ended = next(one for one in held.entry.listings if one.venue == "XETR")
+    before = stamp(datetime.now(UTC))
+    gone = wire.Listing(listing_id=ended.listing_id, status=wire.LISTING_STATUS_DELISTED)
+    await update_listing(registry, gone, "status")
+    found = await registry.isin(isin, preferred_venues=["XETR", "XPAR"])
+    assert [one.venue for one in found.entries[0].listings] == ["XPAR"]
+    found = await registry.isin(isin, primary_only=True)
+    assert "no listing in force" in found.explanation
+    found = await registry.isin(isin, primary_only=True, as_of=before)
+    assert [one.venue for one in found.entries[0].listings] == ["XETR"]
+
+
+async def test_as_of_holds_for_what_an_answer_shows(registry, entries):
+    isin, start = entries.isin(1), stamp(datetime(2024, 1, 1, tzinfo=UTC))
+    tag = entries.identifier("OWN", "tag", valid_from=start)
+    await registry.register(entries.equity(isin, identifiers=[tag]), entries.listing("XETR", "AAA", valid_from=start))
+    for year in (2019, 2025):
+        as_of = stamp(datetime(year, 1, 1, tzinfo=UTC))
+        (entry,) = (await registry.isin(isin, as_of=as_of)).entries
+        wanted = service.GetInstrumentRequest(instrument_id=entry.instrument.instrument_id, as_of=as_of)
+        assert (await registry.stub.GetInstrument(wanted)).entry == entry
+        assert len(entry.listings) == (year == 2025)
+
+
+async def test_a_later_change_does_not_move_the_retirement(registry, entries):
+    isin = entries.isin(1)
+    held = (await registry.register(entries.equity(isin))).entry.instrument
+    before = stamp(datetime.now(UTC))
+    retired = wire.Instrument(instrument_id=held.instrument_id, status=wire.INSTRUMENT_STATUS_RETIRED)
+    then = (await update(registry, retired, "status")).instrument.update_time
+    await update(registry, wire.Instrument(instrument_id=held.instrument_id, name="Renamed"), "name")
+    assert (await registry.isin(isin, as_of=then)).outcome == RETIRED
+    assert (await registry.isin(isin, as_of=before)).outcome == RESOLVED
