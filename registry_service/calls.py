@@ -90,6 +90,9 @@ class Calls:
             for name, value in (("request_id", options.request_id), ("actor", options.actor))
             if len(value) > OPTION_LENGTH
         ]
+        if options.etag and request.DESCRIPTOR.name.startswith("Register"):
+            rule = "a registration takes no etag: use the Update RPC"
+            found.append(FieldViolation("write.etag", options.etag[:OPTION_LENGTH], "not-for-registrations", rule))
         if found:
             raise InvalidArgument.of(found)
         if options.after_token:

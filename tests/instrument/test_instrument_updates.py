@@ -87,3 +87,15 @@ async def test_identifiers_that_are_the_same_write_nothing(registry, entries):
     held = (await registry.register(entries.equity(entries.isin(1)))).entry.instrument
     same = await change(registry, held.instrument_id, identifiers=held.identifiers)
     assert same == held
+
+
+async def test_a_registration_takes_no_etag(registry, entries):
+    equity = entries.equity(entries.isin(1))
+    held = (await registry.register(equity)).entry.instrument
+    error = await registry.refused(registry.register(equity, etag=held.etag))
+    assert rules_of(error) == [("write.etag", "not-for-registrations")]
+    batch = service.RegisterInstrumentsRequest(
+        entries=[service.InstrumentEntry(instrument=equity)], write=common.WriteOptions(etag=held.etag)
+    )
+    error = await registry.refused(registry.stub.RegisterInstruments(iter([batch])).read())
+    assert rules_of(error) == [("write.etag", "not-for-registrations")]
