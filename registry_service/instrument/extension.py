@@ -79,8 +79,8 @@ async def _listings(step: Step, held: wire.Instrument) -> list[str]:
     for at, sent in enumerate(step.draft.listing_messages):
         listing_id, entity, collided = await step.find_listing(at)
         if entity is not None:
-            await change_listing(step, at, wire.Listing.FromString(entity.body), sent, held)
-            targets.append(listing_id.hex)
+            same = await change_listing(step, at, wire.Listing.FromString(entity.body), sent, held)
+            targets.append(listing_id.hex if same else "")
             continue
         listing = await step.name_listing(at, listing_id, collided)
         targets.append(listing.listing_id if listing is not None else "")
@@ -89,16 +89,20 @@ async def _listings(step: Step, held: wire.Instrument) -> list[str]:
     return targets
 
 
-async def change_listing(step: Step, at: int, held: wire.Listing, sent: wire.Listing, owner: wire.Instrument) -> None:
-    """Stages what the entry changes of a registered listing."""
+async def change_listing(step: Step, at: int, held: wire.Listing, sent: wire.Listing, owner: wire.Instrument) -> bool:
+    """Stages what the entry changes of a registered listing. False where it is another one: a case is open then."""
+    if sent.currency != held.currency:
+        await step.contradicted_listing(at, held)
+        return False
     source = step.draft.listings[at].source or step.draft.message.source
     changed = merge_listing(held, sent, source, step.holdings.now)
     if not changed:
-        return
+        return True
     if rows := rivals(step.holdings, held, changed):
         await step.contested_listing(at, rows)
-        return
+        return True
     put_changed_listing(step.holdings, held, changed, owner)
+    return True
 
 
 def put_changed_listing(

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from alphapulse.domain.errors import AlphaPulseError
+from alphapulse.domain.identifiers import Level, Scheme
 from alphapulse.domain.ids import InstrumentId, ListingId
 from registry_service.instrument.cases import open_case
 from registry_service.instrument.convert import moment, service, wire
@@ -226,3 +227,17 @@ class Step:
         why = f"{one.symbol} at {one.venue} lists {', '.join(incumbents)}; {self.id} is said to be listed under it, too"
         sent = [self.draft.listing_messages[at]]
         await self.open(wire.COLLISION_KIND_TICKER_REUSE, identifier, incumbents, sent, why)
+
+    async def contradicted_listing(self, at: int, held: wire.Listing) -> None:
+        """Opens the case of a listing said to trade in another currency than the registered one: that is another listing."""
+        one = self.draft.listings[at]
+        identifier = wire.IdentifierAssertion(
+            scheme=int(Scheme.EXCHANGE_SYMBOL),  # type: ignore[arg-type]
+            value=one.symbol,
+            level=int(Level.LISTING),  # type: ignore[arg-type]
+            venue=one.venue,
+            source=one.source or self.draft.message.source,
+        )
+        why = f"{one.symbol} at {one.venue} trades in {held.currency}; it is said to trade in {one.currency}, too"
+        sent = [self.draft.listing_messages[at]]
+        await self.open(wire.COLLISION_KIND_SAME_ID_TWO_ENTITIES, identifier, [self.id], sent, why)

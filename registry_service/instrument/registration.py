@@ -3,6 +3,9 @@
 - An entry whose id is unknown is created; a known one is extended by what it does not have yet (`extension`).
 - An id, or a listing_key, already taken by something with another identity text: the newcomer is minted again with the
   next salt, and the case says so. It never takes the place of the other.
+- A listing that is registered, sent with another currency: it is another listing, and is kept in the case. Other fields that
+  differ (a name, details that are there) say nothing new to the registry: they stay as they are, and the outcome is UNCHANGED;
+  Update changes them.
 - A global identifier (ISIN, CUSIP, SEDOL, FIGI, ...) borne by another instrument at the same time puts the identity of a
   new entry in doubt: it is kept whole in the case and not entered. A ticker or symbol of a venue does not: the entry is
   registered, and the name or listing in question is kept in the case.
@@ -51,12 +54,31 @@ async def _plan(holdings: Holdings, minter: Minter, draft: Draft) -> Registered:
         identity, held, collided = await _identity(holdings, minter, draft)
     result = Registered(service.REGISTRATION_OUTCOME_UNCHANGED)
     step = Step(holdings, minter, draft, identity, result)
+    if foreign := await _foreign_ids(step):
+        return Registered(service.REGISTRATION_OUTCOME_REFUSED, error=refusal(foreign))
     result.instrument_id = step.id
     if held is not None:
         await extend(step, held)
     else:
         await _create(step, collided)
     return result
+
+
+async def _foreign_ids(step: Step) -> list[FieldViolation]:
+    """Ids that came with the entry and are not the ones it has."""
+    found = []
+    rule = "ids are minted by the registry from what identifies an entry; leave it out, or give %s"
+    given = step.draft.message.instrument_id
+    if given and given != step.id:
+        found.append(FieldViolation("instrument.instrument_id", given, "minted-by-the-registry", rule % step.id))
+    for at, listing in enumerate(step.draft.listing_messages):
+        if not listing.listing_id:
+            continue
+        minted = (await step.find_listing(at))[0].hex
+        if listing.listing_id != minted:
+            field = f"listings[{at}].listing_id"
+            found.append(FieldViolation(field, listing.listing_id, "minted-by-the-registry", rule % minted))
+    return found
 
 
 def _wrong_references(holdings: Holdings, draft: Draft) -> list[FieldViolation]:

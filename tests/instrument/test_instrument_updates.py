@@ -99,3 +99,31 @@ async def test_a_registration_takes_no_etag(registry, entries):
     )
     error = await registry.refused(registry.stub.RegisterInstruments(iter([batch])).read())
     assert rules_of(error) == [("write.etag", "not-for-registrations")]
+
+
+async def test_ids_that_were_not_minted_here_are_refused(registry, entries):
+    equity, listing = entries.equity(entries.isin(1)), entries.listing("XETR", "AAA")
+    equity.instrument_id, listing.listing_id = "11" * 16, "22" * 8
+    error = await registry.refused(registry.register(equity, listing))
+    assert rules_of(error) == [
+        ("instrument.instrument_id", "minted-by-the-registry"),
+        ("listings[0].listing_id", "minted-by-the-registry"),
+    ]
+    held = await registry.register(entries.equity(entries.isin(1)), entries.listing("XETR", "AAA"))
+    again = await registry.register(held.entry.instrument, *held.entry.listings)
+    assert again.outcome == service.REGISTRATION_OUTCOME_UNCHANGED
+
+
+async def test_a_listing_in_another_currency_is_kept_in_a_case(registry, entries):
+    isin = entries.isin(1)
+    await registry.register(entries.equity(isin), entries.listing("XETR", "AAA"))
+    other = await registry.register(entries.equity(isin), entries.listing("XETR", "AAA", currency="USD"))
+    assert other.outcome == service.REGISTRATION_OUTCOME_COLLISION
+    assert [one.currency for one in other.entry.listings] == ["EUR"]
+    cases = await registry.stub.ListCollisionCases(service.ListCollisionCasesRequest())
+    (case,) = cases.cases
+    assert case.case_id == other.collision_case_id
+    assert case.kind == wire.COLLISION_KIND_SAME_ID_TWO_ENTITIES
+    assert [one.currency for one in case.challenger_listings] == ["USD"]
+    again = await registry.register(entries.equity(isin, name="Another name"), entries.listing("XETR", "AAA"))
+    assert again.outcome == service.REGISTRATION_OUTCOME_UNCHANGED
