@@ -128,7 +128,7 @@ class Answers:
         explanation = decision.explanation
         case_id = evidence.contested.get(f"name:{answer_key(key.scheme, key.value, key.venue)}")
         if case_id is not None:
-            claim = f"another instrument claims it, too: collision case {case_id} is open"
+            claim = f"another entry contests it: collision case {case_id} is open"
             explanation = f"{explanation}; {claim}" if explanation else claim
         successors: list[str] = []
         entries = []

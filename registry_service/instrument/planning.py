@@ -77,7 +77,8 @@ class Step:
         key = self.draft.symbols[at]
         start = span_start(one.valid_from, self.holdings.ended(key, self.id))
         message = self.draft.listing_messages[at]
-        if message.status == wire.LISTING_STATUS_DELISTED and one.valid_to is None:
+        begun = one.valid_from is None or one.valid_from < self.holdings.now
+        if message.status == wire.LISTING_STATUS_DELISTED and one.valid_to is None and begun:
             message.valid_to.CopyFrom(self.holdings.stamp)  # what is delisted has an end
         end = moment(message.valid_to) if message.HasField("valid_to") else None
         rows = self.holdings.holders(key, self.id, start, end)
