@@ -121,7 +121,7 @@ class FanOut:
         else:
             before = subscription.held
             before.members.remove((subscriber, subscription))
-            subscription.change(wanted, held)
+            self.figures.gaps_declared += subscription.change(wanted, held)
             if before is not held:
                 self._index.release(before)
         held.members.append((subscriber, subscription))
@@ -138,9 +138,7 @@ class FanOut:
         subscription = subscriber.subscriptions.pop(number, None)
         if subscription is None:
             return False
-        for batch in subscription.take_conflated():
-            subscription.queue.push(batch)
-            subscription.queued += batch.cost
+        self.figures.gaps_declared += subscription.flush()
         subscriber.end_window(number)
         self._leave(subscriber, subscription)
         message = convert.acknowledged(number, self.core.last_sequence + 1, 0, self.token, removed=True)

@@ -147,9 +147,12 @@ class Subscriber:
                 self._figures.count(item)
                 return self._encoder.batch(item)
             if isinstance(item, Conflated):
-                for batch in reversed(item.subscription.take_turn(item)):
-                    self.queue.push_front(batch)
-                    item.subscription.queued += batch.cost
+                for one in reversed(item.subscription.take_turn(item)):
+                    self.queue.push_front(one)
+                    if isinstance(one, Batch):
+                        item.subscription.queued += one.cost
+                    else:
+                        self._figures.gaps_declared += one.count
                 continue
             return self._encoder.control(self._message(item))
         return None

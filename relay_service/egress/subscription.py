@@ -46,14 +46,16 @@ class Subscription:
 
     def _apply_contract(self) -> None:
         contract = self.wanted.contract
-        self._bound = contract.max_queue_bytes if isinstance(contract, Stream) else 0
+        asked = contract.max_queue_bytes if isinstance(contract, Stream) else 0
+        self._bound = asked if asked < self.queue.bound else 0
+        """Of the subscription alone; 0: the subscriber's holds, which no subscription can lift."""
         self._conflater = Conflater() if isinstance(contract, Latest) else None
         self._sampler = Sampler(contract.every) if isinstance(contract, Sample) else None
         self.takes_all = self._sampler is None
         """Whether every row that passes the filter is queued, conflated or declared."""
         self.passes_on: bool = self.takes_all and self._conflater is None
         """Whether rows may be written at once when nothing waits."""
-        bound = min(self.queue.bound, self._bound or self.queue.bound)
+        bound = self._bound or self.queue.bound
         self.piece_bytes = min(MAX_BATCH_BYTES, bound // 4)
         """Rows are queued in pieces of at most so many bytes."""
         self.warn_bytes = bound // 2
@@ -75,16 +77,22 @@ class Subscription:
         """When the oldest row held for conflation came; 0: none is held."""
         return self._conflater.since_ns if self._conflater and self._conflater.size else 0
 
-    def change(self, wanted: Wanted, held: FilterClass) -> None:
-        """Another filter or contract. What waits under the old contract is delivered under it; numbers go on."""
-        if self._conflater is not None:
-            for batch in self.take_conflated():
-                self.queue.push(batch)
-                self.queued += batch.cost
+    def flush(self) -> int:
+        """Queue what waits to be conflated; how many events are declared missing thereby."""
+        before = self.dropped
+        for item in self.take_conflated():
+            self.queue.push(item)
+            self.queued += item.cost if isinstance(item, Batch) else 0
+        return self.dropped - before
+
+    def change(self, wanted: Wanted, held: FilterClass) -> int:
+        """Another filter or contract. What waits under the old contract is delivered under it; numbers go on. The result is that of `flush`."""
+        lost = self.flush()
         self.wanted = wanted
         self.held = held
         self._apply_contract()
         self.close_run()
+        return lost
 
     def close_run(self) -> None:
         """What comes next stands behind a notice that is about to be queued."""
@@ -185,8 +193,9 @@ class Subscription:
         if not self.interval_ms:
             self.release()
 
-    def take_conflated(self) -> list[Batch]:
-        """What the conflater holds, numbered, as batches in order; each type's rows are in order of sequence."""
+    def take_conflated(self) -> list[Batch | GapNotice]:
+        """What the conflater holds, numbered, as batches in order; each type's rows are in order of sequence. What it had no room for is declared
+        behind them."""
         self._due = False
         if self._conflater is None:
             return []
@@ -195,7 +204,17 @@ class Subscription:
         batches = [batch for kind, data in runs for batch in self._batches(kind, data, since_ns)]
         if batches:
             batches[-1].conflated = replaced
-        return batches
+        return [*batches, *self._lost(self._conflater)]
+
+    def _lost(self, conflater: Conflater) -> list[GapNotice]:
+        count, conflater.lost = conflater.lost, 0
+        if not count:
+            return []
+        gap = GapNotice(self, QUEUE_FULL, count, self.next_number)
+        self.next_number += count
+        gap.to_number = self.next_number - 1
+        self.dropped += count
+        return [gap]
 
     def _batches(self, event_type: int, data: bytes, since_ns: int) -> list[Batch]:
         row_size = LAYOUTS[event_type].row_size
@@ -211,7 +230,7 @@ class Subscription:
             batches.append(batch)
         return batches
 
-    def take_turn(self, item: Conflated) -> list[Batch]:
+    def take_turn(self, item: Conflated) -> list[Batch | GapNotice]:
         """What is delivered at this place: nothing where the contract changed since it was queued."""
         return self.take_conflated() if item.conflater is self._conflater else []
 

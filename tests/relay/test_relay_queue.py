@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from alphapulse.api.relay.v1 import relay_service_pb2 as pb
 from alphapulse.records import QUOTE
 from relay_service.core import RelayCore
+from relay_service.egress.conflation import MAX_STRAYS
 from relay_service.egress.envelope import GrpcEncoder, delivery
 from relay_service.egress.fanout import FanOut, FanOutSettings
 from relay_service.egress.items import Batch
@@ -35,8 +36,8 @@ steps = st.lists(
 class Run:
     """A fan-out with one client that reads when it is told to."""
 
-    def __init__(self, contract: Stream | Latest | Sample) -> None:
-        self.core = RelayCore(KernelSettings(registry_enabled=False, capacity=4))
+    def __init__(self, contract: Stream | Latest | Sample, provisional: int = 200_000) -> None:
+        self.core = RelayCore(KernelSettings(registry_enabled=False, capacity=4, max_provisional=provisional))
         self.fanout = FanOut(self.core, FanOutSettings("test", registry_enabled=False, queue_bytes=BOUND))
         self.client = self.fanout.connect("grpc", GrpcEncoder(), lambda: None)
         self.source = self.core.sources.claim("S", 1, 1)[0]
@@ -113,6 +114,37 @@ def test_a_client_that_reads_nothing_costs_a_bounded_amount_whatever_happens() -
     assert sum(gap.count for gap in gaps if not gap.from_number) == 3000
     missing = sum(gap.count for gap in gaps if gap.from_number)
     assert sum(one.delivery.count for one in run.taken if one.HasField("delivery")) + missing == 9000
+
+
+def test_what_conflates_is_bounded_for_listings_the_relay_keeps_no_state_of() -> None:
+    run = Run(Latest(), provisional=2)
+    keys = list(range(1, 3 * MAX_STRAYS))
+    for _ in range(3):
+        run.rows(keys)
+    [subscription] = run.client.subscriptions.values()
+    kept = 2 + MAX_STRAYS
+    assert run.client.queued_bytes < (kept + 1) * QUOTE.row_size + SLACK
+    run.take(1 << 20)
+    deliveries = [one.delivery for one in run.taken if one.HasField("delivery")]
+    [gap] = [one.gap for one in run.taken if one.HasField("gap")]
+    quotes = [quote for one in deliveries for quote in one.batch.quotes]
+    assert [quote.listing_key for quote in quotes] == keys[:kept]
+    assert min(quote.sequence for quote in quotes) > 2 * len(keys)
+    assert sum(one.conflated for one in deliveries) == 2 * kept
+    lost = 3 * (len(keys) - kept)
+    assert (gap.from_number, gap.to_number, gap.count, gap.reason) == (kept + 1, kept + lost, lost, "QUEUE_FULL")
+    assert (subscription.dropped, run.fanout.figures.gaps_declared) == (lost, lost)
+
+
+def test_a_bound_above_the_relays_own_is_the_relays_own() -> None:
+    run = Run(Stream(1 << 40))
+    for _ in range(100):
+        run.rows(list(range(1, 7)) * 10)
+    assert run.client.queue.queued <= BOUND + SLACK
+    run.take(1 << 20)
+    [lagging] = [one.lagging for one in run.taken if one.HasField("lagging")]
+    assert lagging.max_queue_bytes == BOUND
+    assert lagging.queued_bytes > BOUND // 2
 
 
 @given(
