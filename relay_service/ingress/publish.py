@@ -51,6 +51,8 @@ class PublishStream:
             welcome = self._seats.hello(request.hello, time.time_ns())
             if not welcome.accepted:
                 raise error_of(welcome.reason, welcome.message)
+        elif kind is None:
+            raise InvalidArgument.field("message", "", "required", "a request is a hello, events, a gap or a barrier")
         elif not self._seats.by_slot:
             raise FailedPrecondition("the first request of Publish is a hello")
         elif kind == "events":
@@ -61,6 +63,9 @@ class PublishStream:
             gap = request.gap
             if self._seats.gap(gap.slot, gap.reason, gap.listing_key, gap.count, time.time_ns()):
                 self._gap_events += gap.count
+            else:
+                self._core.reject("NO_HELLO")
+                self._rejected["NO_HELLO"] += 1
 
     def _events(self, events: SourceEvents) -> None:
         """Rows straight from the serialized batch where it is in the layouts' form, which every client that sets all fields writes."""

@@ -23,7 +23,7 @@ from alphapulse.api.relay.v1.relay_service_pb2 import (
     SourceHello,
     SourceWelcome,
 )
-from alphapulse.domain.errors import ConfigurationError, FailedPrecondition, SequenceFenced
+from alphapulse.domain.errors import ConfigurationError, FailedPrecondition, InvalidArgument, SequenceFenced
 from alphapulse.domain.revisions import RevisionToken
 from alphapulse.records import (
     HEADER_SIZE,
@@ -313,6 +313,24 @@ async def test_the_file_of_a_dead_relay_is_replaced_and_nothing_else(core: Relay
         async with IngressServer(tmp_path / ("x" * 200), core, Kept().take):
             pass
     assert os.listdir(tmp_path) == ["relay.sock"]
+
+
+async def test_publish_refuses_a_gap_of_a_slot_without_a_source(core: RelayCore) -> None:
+    sink = Kept()
+    response = await PublishStream(core, sink.take).run(
+        requests(
+            PublishRequest(hello=SourceHello(source="A", slot=1, epoch=1, provenance=1)),
+            PublishRequest(gap=SourceGap(slot=99, reason="RECONNECTED", count=7)),
+        )
+    )
+    assert (dict(response.rejected), response.gap_events, sink.gaps) == ({"NO_HELLO": 1}, 0, [])
+    assert core.counters().rejects == {"NO_HELLO": 1}
+
+
+async def test_publish_refuses_a_request_without_a_message(core: RelayCore) -> None:
+    hello = PublishRequest(hello=SourceHello(source="A", epoch=1, provenance=1))
+    with pytest.raises(InvalidArgument, match="message"):
+        await PublishStream(core, Kept().take).run(requests(hello, PublishRequest()))
 
 
 async def requests(*items: PublishRequest) -> AsyncIterator[PublishRequest]:
