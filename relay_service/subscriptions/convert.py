@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Final, cast
@@ -210,8 +211,17 @@ def event_type_name(number: int) -> str:
     return marketdata_pb2.EventType.Name(cast(Any, number)).removeprefix("EVENT_TYPE_")
 
 
-def facets(listing: Any | None, instrument: Any | None) -> Facets:
-    """What filters look at of a Listing and its Instrument; each may be None."""
+def _is_in_force(item: Any, now_ns: int) -> bool:
+    """Whether an IdentifierAssertion holds at a time, as far as is known now."""
+    if item.HasField("recorded_to"):
+        return False
+    if item.HasField("valid_from") and now_ns < item.valid_from.ToNanoseconds():
+        return False
+    return not item.HasField("valid_to") or now_ns < item.valid_to.ToNanoseconds()
+
+
+def facets(listing: Any | None, instrument: Any | None, now_ns: int = 0) -> Facets:
+    """What filters look at of a Listing and its Instrument; each may be None. `now_ns`: since the Unix epoch; 0: the present."""
     details = None
     isins: tuple[str, ...] = ()
     if instrument is not None:
@@ -220,7 +230,7 @@ def facets(listing: Any | None, instrument: Any | None) -> Facets:
         isins = tuple(
             item.value
             for item in instrument.identifiers
-            if item.scheme == _ISIN and not item.HasField("recorded_to") and not item.HasField("valid_to")
+            if item.scheme == _ISIN and _is_in_force(item, now_ns or time.time_ns())
         )
     return Facets(
         isins=isins,

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -270,3 +271,26 @@ def test_a_synthetic_brings_its_components_as_they_change() -> None:
     outer.components.add(variable="c", listing_id=hex_id(4))
     replica.apply_synthetic(outer)
     assert bench.select(2, keys, "S1") == {wanted: [0, 3]}
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "recorded_to", "counts"),
+    [
+        (None, None, None, True),
+        (None, 101, None, True),
+        (None, 100, None, False),
+        (100, None, None, True),
+        (101, None, None, False),
+        (50, 150, None, True),
+        (50, 150, 120, False),
+    ],
+)
+def test_an_isin_counts_while_it_is_in_force(
+    start: int | None, end: int | None, recorded_to: int | None, counts: bool
+) -> None:
+    made = make_instrument(1, AssetClass.ASSET_CLASS_EQUITY, ISINS[0], "Tech")
+    [isin] = made.identifiers
+    for field, seconds in ((isin.valid_from, start), (isin.valid_to, end), (isin.recorded_to, recorded_to)):
+        if seconds is not None:
+            field.seconds = seconds
+    assert facets(None, made, 100 * 10**9).isins == ((ISINS[0],) if counts else ())
