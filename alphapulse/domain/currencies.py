@@ -19,6 +19,8 @@ SRG STD TMM TRL VEB VEF XEU ZMK ZWD ZWL
 
 ISO_4217: Final = frozenset(_ACTIVE.split())
 WITHDRAWN: Final = frozenset(_WITHDRAWN.split())
+MINOR_UNITS_QUOTED: Final = frozenset({"GBX", "ILA", "ZAC"})
+"""Pence, agorot and cents: codes outside of ISO 4217 that venues price securities in."""
 METALS: Final = frozenset({"XAG", "XAU", "XPD", "XPT"})
 
 _NO_MINOR_UNIT: Final = frozenset("XAD XAG XAU XBA XBB XBC XBD XDR XPD XPT XSU XTS XUA XXX".split())  # noqa: SIM905

@@ -9,6 +9,7 @@ from typing import Final
 
 from alphapulse.domain import instruments as domain
 from alphapulse.domain.asset_class import AssetClass
+from alphapulse.domain.currencies import ISO_4217, MINOR_UNITS_QUOTED
 from alphapulse.domain.errors import AlphaPulseError, FieldViolation, InvalidArgument, ReferenceWrongClass
 from alphapulse.domain.identifiers import Isin, Level, Scheme
 from alphapulse.domain.validation import validate_instrument, validate_listing
@@ -34,6 +35,8 @@ _REFERRING: Final = {
 _DERIVED: Final = frozenset({Scheme.CUSIP, Scheme.SEDOL})
 """The schemes whose names an ISIN can hold."""
 _FIAT_ALONE: Final = frozenset({AssetClass.CURRENCY})
+_PRICED_IN_MONEY: Final = frozenset({AssetClass.EQUITY, AssetClass.ETF, AssetClass.FUND, AssetClass.BOND})
+_QUOTED: Final = ISO_4217 | MINOR_UNITS_QUOTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,19 @@ def violations_of(
         if earlier != at:
             rule = f"listings[{earlier}] has the same venue and symbol"
             found.append(_violation(f"listings[{at}].symbol", listing.symbol, "listing-duplicate", rule))
+    if instrument.asset_class in _PRICED_IN_MONEY:
+        found.extend(_without(found, _unknown_currencies(listings[:MAX_LISTINGS])))
     return found
+
+
+def _unknown_currencies(listings: Sequence[domain.Listing]) -> list[FieldViolation]:
+    """A security is priced in money; a pair may be priced in any coin, whose code is nobody's to list."""
+    text = "it is no currency of ISO 4217, nor a minor unit that venues quote in"
+    return [
+        _violation(f"listings[{at}].currency", one.currency, "currency-unknown", text)
+        for at, one in enumerate(listings)
+        if one.currency not in _QUOTED
+    ]
 
 
 def references_of(instrument: domain.Instrument) -> list[Reference]:
