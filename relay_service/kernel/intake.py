@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from alphapulse.domain.provenance import PROVENANCE_MASK, RecordFlag
+from alphapulse.domain.provenance import PROVENANCE_MASK, Provenance, RecordFlag
 from alphapulse.records import QUOTE
 from relay_service.kernel.histogram import COLLECTOR_TO_RELAY, VENUE_TO_COLLECTOR, record
 from relay_service.kernel.jit import carray, compiled
@@ -76,6 +76,7 @@ def _offset(name: str) -> int:
 _KEY: Final = _offset("listing_key")
 _SEQUENCE: Final = _offset("sequence")
 _VENUE_TIME: Final = _offset("venue_time_ns")
+_REPLAY: Final = int(Provenance.REPLAY)
 _COLLECTOR_TIME: Final = _offset("collector_time_ns")
 _RELAY_IN: Final = _offset("relay_in_ns")
 _RELAY_OUT: Final = _offset("relay_out_ns")
@@ -153,7 +154,8 @@ def stamp(block: Any, head: int, version: int, source_id: int, now_ns: int) -> i
     collector_time = load_i64(head + _COLLECTOR_TIME)
     if collector_time > 0:
         record(block[HISTOGRAMS], COLLECTOR_TO_RELAY, now_ns - collector_time)
-        if venue_time > 0:
+        # The venue's time of a replayed event is that of its recording.
+        if venue_time > 0 and int(load_u32(head + _FLAGS)) & PROVENANCE_MASK != _REPLAY:
             record(block[HISTOGRAMS], VENUE_TO_COLLECTOR, collector_time - venue_time)
     return int(sequence)
 
