@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 import redis
+from hypothesis import HealthCheck, settings
 
 from alphapulse.embedded import (
     LaunchOptions,
@@ -26,6 +27,12 @@ from alphapulse.embedded import (
     external_redis,
     with_database,
 )
+
+# How long an example takes says nothing on a machine that does other things too. In CI the examples are the same each time, so that a change is judged by
+# what it changed; elsewhere they are new each time.
+settings.register_profile("anywhere", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", settings.get_profile("anywhere"), derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "anywhere")
 
 PROJECT = Path(__file__).resolve().parents[1]
 TEMPORARY = LaunchOptions(durable=False, remove_with_parent=True)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from alphapulse.domain.formula import parse
+from alphapulse.domain.formula import Formula, parse
 
 Tree = Any  # ("num", x) | ("var", name) | ("neg", t) | (operator, t, t) | (function, t, ...)
 NAMES = ("a", "b", "c")
@@ -100,19 +100,22 @@ def test_the_normal_form_is_worth_the_same(tree: Tree, prices: dict[str, float],
     assert one == other or (math.isnan(one) and math.isnan(other))
 
 
-@given(TREES, PRICES, st.sampled_from(NAMES), st.floats(1.0, 100.0), st.randoms(use_true_random=False))
-def test_a_sign_is_never_wrong(
-    tree: Tree, prices: dict[str, float], moved: str, factor: float, rng: random.Random
-) -> None:
+@given(TREES, PRICES, st.floats(1.0, 100.0), st.randoms(use_true_random=False))
+def test_a_sign_is_never_wrong(tree: Tree, prices: dict[str, float], factor: float, rng: random.Random) -> None:
     formula = parse(render(tree, rng))
-    assume(moved in formula.variables)
+    for moved in formula.variables:
+        _check_sign(formula, prices, moved, factor)
+
+
+def _check_sign(formula: Formula, prices: dict[str, float], moved: str, factor: float) -> None:
+    """A price that rises moves the value where its sign says; nothing is claimed without a sign or a value."""
     before = formula.evaluate([prices[name] for name in formula.variables])
     risen = {**prices, moved: prices[moved] * factor}
     after = formula.evaluate([risen[name] for name in formula.variables])
     sign = formula.sign(moved)
-    assume(sign is not None and math.isfinite(before) and math.isfinite(after))
+    if sign is None or not (math.isfinite(before) and math.isfinite(after)):
+        return
     slack = 1e-9 * max(abs(before), abs(after), 1e9)
-    assert sign is not None
     assert sign * (after - before) >= -slack
 
 
