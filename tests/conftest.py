@@ -28,8 +28,8 @@ from alphapulse.embedded import (
     with_database,
 )
 
-# How long an example takes says nothing on a machine that does other things too. In CI the examples are the same each time, so that a change is judged by
-# what it changed; elsewhere they are new each time.
+# How long an example takes says nothing on a machine that does other things too. In CI the examples are the same each
+# time, so that a change is judged by what it changed; elsewhere they are new each time.
 settings.register_profile("anywhere", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("anywhere"), derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "anywhere")
