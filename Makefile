@@ -59,8 +59,9 @@ proto: $(INSTALLED) ## Regenerate alphapulse/api from proto/
 docs: $(INSTALLED) ## Regenerate the configuration reference and the chart's README
 	$(BIN)/python tools/generate_docs.py
 
+# Not `npm ci`: buf's packages for other systems are optional, and it refuses a lock without those a registry does not have.
 $(NODE_TOOLS): tools/node/package-lock.json
-	cd tools/node && npm ci --silent --no-audit --no-fund && touch node_modules/.installed
+	cd tools/node && npm install --silent --no-audit --no-fund && touch node_modules/.installed
 
 buf: $(NODE_TOOLS) ## Lint the protos and hold them against the last commit of main
 	tools/node/node_modules/.bin/buf lint
