@@ -6,7 +6,6 @@ The Unix path stands against two blocking sockets with nothing between them, the
 from __future__ import annotations
 
 import asyncio
-import socket
 import statistics
 import tempfile
 import time
@@ -19,6 +18,7 @@ import numpy as np
 from calls import bare_stream, open_bytes_channel
 from harness import Child, Metric, Options, main, start
 from relay import running_relay
+from sockets import connected
 
 from alphapulse.api.marketdata.v1 import marketdata_pb2
 from alphapulse.api.relay.v1 import relay_service_pb2 as api
@@ -35,9 +35,8 @@ class UnixReader:
     """Frames of quotes from a blocking socket: the same for the relay and for its floor."""
 
     def __init__(self, path: Path) -> None:
-        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket = connected(path)
         self._socket.settimeout(_RECEIVE_SECONDS)
-        self._socket.connect(str(path))
         self._decoder = FrameDecoder()
 
     def subscribe(self) -> None:

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import sys
 import time
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+from sockets import connected
 
 from alphapulse.api.relay.v1 import relay_service_pb2 as api
 from alphapulse.domain.provenance import Provenance
@@ -48,8 +48,7 @@ class Feeder:
     """One connection, its numbering, and the quotes it repeats."""
 
     def __init__(self, path: str, rows: Rows) -> None:
-        self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.connect(path)
+        self._socket = connected(path)
         self._rows = rows
         self._sequence = 1
         self._input = b""

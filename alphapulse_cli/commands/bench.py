@@ -22,14 +22,14 @@ def names() -> list[str]:
     return sorted(p.stem.removeprefix("bench_") for p in FOLDER.glob("bench_*.py"))
 
 
-def _measure(name: str) -> dict[str, Any]:
+def _measure(name: str) -> dict[str, Any] | None:
     """Each in a process of its own, so that none inherits another's loops and caches."""
     done = subprocess.run(
         [sys.executable, str(FOLDER / f"bench_{name}.py")], stdout=subprocess.PIPE, cwd=FOLDER.parent, check=False
     )
     if done.returncode:
         click.echo(f"{name}: ended with code {done.returncode}", err=True)
-        sys.exit(Exit.FAILED)
+        return None
     result: dict[str, Any] = msgspec.json.decode(done.stdout.splitlines()[-1])
     return result
 
@@ -55,13 +55,17 @@ def command(name: str | None, every: bool, as_json: bool) -> None:
         raise click.UsageError("benchmarks/ is not here: run this in a checkout of the project")
     if not every and name not in known:
         raise click.UsageError(f"NAME is one of {', '.join(known)}; or say --all")
-    results = []
+    results, failed = [], False
     for each in known if every else [str(name)]:
         if every:
             click.echo(f"measuring {each} ...", err=True)
         result = _measure(each)
+        if result is None:
+            failed = True
+            continue
         results.append(result)
         if not as_json:
             _show(result)
-    if as_json:
+    if as_json and results:
         print_json(results if every else results[0])
+    sys.exit(Exit.FAILED if failed else Exit.OK)
