@@ -59,6 +59,38 @@ REGISTRATION_OUTCOME_REFUSED: RegistrationOutcome.ValueType  # 5
 """Refused: the error says why."""
 Global___RegistrationOutcome: _TypeAlias = RegistrationOutcome  # noqa: Y015
 
+class _ListingRule:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ListingRuleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ListingRule.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LISTING_RULE_UNSPECIFIED: _ListingRule.ValueType  # 0
+    """Never sent."""
+    LISTING_RULE_PRIMARY_ONLY: _ListingRule.ValueType  # 1
+    """primary_only: the listings marked primary that are in force."""
+    LISTING_RULE_NO_PRIMARY: _ListingRule.ValueType  # 2
+    """primary_only found no listing in force that is marked primary: all are given."""
+    LISTING_RULE_PREFERRED_VENUE: _ListingRule.ValueType  # 3
+    """preferred_venues: the listings in force on the first venue that has one."""
+    LISTING_RULE_NO_PREFERRED_VENUE: _ListingRule.ValueType  # 4
+    """None of preferred_venues has a listing in force: none is left out for it."""
+
+class ListingRule(_ListingRule, metaclass=_ListingRuleEnumTypeWrapper):
+    """Which rule of a look-up chose between an instrument's listings."""
+
+LISTING_RULE_UNSPECIFIED: ListingRule.ValueType  # 0
+"""Never sent."""
+LISTING_RULE_PRIMARY_ONLY: ListingRule.ValueType  # 1
+"""primary_only: the listings marked primary that are in force."""
+LISTING_RULE_NO_PRIMARY: ListingRule.ValueType  # 2
+"""primary_only found no listing in force that is marked primary: all are given."""
+LISTING_RULE_PREFERRED_VENUE: ListingRule.ValueType  # 3
+"""preferred_venues: the listings in force on the first venue that has one."""
+LISTING_RULE_NO_PREFERRED_VENUE: ListingRule.ValueType  # 4
+"""None of preferred_venues has a listing in force: none is left out for it."""
+Global___ListingRule: _TypeAlias = ListingRule  # noqa: Y015
+
 @_typing.final
 class InstrumentEntry(_message.Message):
     """An instrument and where it is listed."""
@@ -930,6 +962,44 @@ class IdentifierSpan(_message.Message):
 Global___IdentifierSpan: _TypeAlias = IdentifierSpan  # noqa: Y015
 
 @_typing.final
+class ListingChoice(_message.Message):
+    """A rule that was applied to listings, and what it left of them. Rules are applied in the order they are told."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULE_FIELD_NUMBER: _builtins.int
+    VENUE_FIELD_NUMBER: _builtins.int
+    INSTRUMENT_ID_FIELD_NUMBER: _builtins.int
+    CONSIDERED_FIELD_NUMBER: _builtins.int
+    KEPT_FIELD_NUMBER: _builtins.int
+    rule: Global___ListingRule.ValueType
+    """The rule."""
+    venue: _builtins.str
+    """The venue, for PREFERRED_VENUE."""
+    instrument_id: _builtins.str
+    """The instrument whose listings they are; empty where the rule chose between the listings of several that bear the name."""
+    considered: _builtins.int
+    """How many there were to choose from."""
+    kept: _builtins.int
+    """How many are left."""
+    def __init__(
+        self,
+        *,
+        rule: Global___ListingRule.ValueType = ...,
+        venue: _builtins.str = ...,
+        instrument_id: _builtins.str = ...,
+        considered: _builtins.int = ...,
+        kept: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["considered", b"considered", "instrument_id", b"instrument_id", "kept", b"kept", "rule", b"rule", "venue", b"venue"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListingChoice: _TypeAlias = ListingChoice  # noqa: Y015
+
+@_typing.final
 class LookupResult(_message.Message):
     """The answer to one look-up, with its evidence."""
 
@@ -942,6 +1012,7 @@ class LookupResult(_message.Message):
     SUCCESSOR_IDS_FIELD_NUMBER: _builtins.int
     EXPLANATION_FIELD_NUMBER: _builtins.int
     VIOLATION_FIELD_NUMBER: _builtins.int
+    CHOICES_FIELD_NUMBER: _builtins.int
     outcome: _common_pb2.LookupOutcome.ValueType
     """How it ended."""
     explanation: _builtins.str
@@ -966,6 +1037,10 @@ class LookupResult(_message.Message):
     def violation(self) -> _common_pb2.ItemViolation:
         """The broken rule; for INVALID."""
 
+    @_builtins.property
+    def choices(self) -> _containers.RepeatedCompositeFieldContainer[Global___ListingChoice]:
+        """Which rules chose between listings, in the order they were applied; empty when none was asked for or there was nothing to choose."""
+
     def __init__(
         self,
         *,
@@ -976,10 +1051,11 @@ class LookupResult(_message.Message):
         successor_ids: _abc.Iterable[_builtins.str] | None = ...,
         explanation: _builtins.str = ...,
         violation: _common_pb2.ItemViolation | None = ...,
+        choices: _abc.Iterable[Global___ListingChoice] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["violation", b"violation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "explanation", b"explanation", "listing_ids", b"listing_ids", "outcome", b"outcome", "spans", b"spans", "successor_ids", b"successor_ids", "violation", b"violation"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["choices", b"choices", "entries", b"entries", "explanation", b"explanation", "listing_ids", b"listing_ids", "outcome", b"outcome", "spans", b"spans", "successor_ids", b"successor_ids", "violation", b"violation"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1297,33 +1373,95 @@ Global___LookupSymbolResponse: _TypeAlias = LookupSymbolResponse  # noqa: Y015
 
 @_typing.final
 class LookupItem(_message.Message):
-    """One look-up of a batch."""
+    """One look-up of a batch: by a name, or by one of the registry's own ids."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SCHEME_FIELD_NUMBER: _builtins.int
     VALUE_FIELD_NUMBER: _builtins.int
     VENUE_FIELD_NUMBER: _builtins.int
+    INSTRUMENT_ID_FIELD_NUMBER: _builtins.int
+    LISTING_ID_FIELD_NUMBER: _builtins.int
     scheme: _common_pb2.IdentifierScheme.ValueType
     """The naming system; EXCHANGE_SYMBOL and TICKER take a venue."""
     value: _builtins.str
     """The identifier."""
     venue: _builtins.str
     """The venue, for symbols and tickers."""
+    instrument_id: _builtins.str
+    """In place of scheme and value: an instrument's id."""
+    listing_id: _builtins.str
+    """In place of scheme and value: a listing's id."""
     def __init__(
         self,
         *,
         scheme: _common_pb2.IdentifierScheme.ValueType = ...,
         value: _builtins.str = ...,
         venue: _builtins.str = ...,
+        instrument_id: _builtins.str = ...,
+        listing_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["scheme", b"scheme", "value", b"value", "venue", b"venue"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instrument_id", b"instrument_id", "listing_id", b"listing_id", "scheme", b"scheme", "value", b"value", "venue", b"venue"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LookupItem: _TypeAlias = LookupItem  # noqa: Y015
+
+@_typing.final
+class LookupRequest(_message.Message):
+    """Asks who bears a name."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEM_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def item(self) -> Global___LookupItem:
+        """The name."""
+
+    @_builtins.property
+    def options(self) -> Global___LookupOptions:
+        """Times, preferences, freshness."""
+
+    def __init__(
+        self,
+        *,
+        item: Global___LookupItem | None = ...,
+        options: Global___LookupOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["item", b"item", "options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["item", b"item", "options", b"options"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LookupRequest: _TypeAlias = LookupRequest  # noqa: Y015
+
+@_typing.final
+class LookupResponse(_message.Message):
+    """Who bears the name."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def result(self) -> Global___LookupResult:
+        """The answer."""
+
+    def __init__(
+        self,
+        *,
+        result: Global___LookupResult | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LookupResponse: _TypeAlias = LookupResponse  # noqa: Y015
 
 @_typing.final
 class BatchLookupRequest(_message.Message):
@@ -1599,22 +1737,28 @@ class GetInstrumentHistoryRequest(_message.Message):
     INSTRUMENT_ID_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    READ_FIELD_NUMBER: _builtins.int
     instrument_id: _builtins.str
     """Which."""
     page_size: _builtins.int
     """How many a page, at most 1,000; 0: 100."""
     page_token: _builtins.str
     """From the answer before. Empty: the first page."""
+    @_builtins.property
+    def read(self) -> _common_pb2.ReadOptions:
+        """How fresh; of the first page."""
+
     def __init__(
         self,
         *,
         instrument_id: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        read: _common_pb2.ReadOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read", b"read"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["instrument_id", b"instrument_id", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instrument_id", b"instrument_id", "page_size", b"page_size", "page_token", b"page_token", "read", b"read"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1659,6 +1803,7 @@ class ListCollisionCasesRequest(_message.Message):
     INSTRUMENT_ID_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    READ_FIELD_NUMBER: _builtins.int
     instrument_id: _builtins.str
     """Touching this instrument; empty: any."""
     page_size: _builtins.int
@@ -1673,6 +1818,10 @@ class ListCollisionCasesRequest(_message.Message):
     def kinds(self) -> _containers.RepeatedScalarFieldContainer[_instrument_pb2.CollisionKind.ValueType]:
         """Of these kinds; empty: all."""
 
+    @_builtins.property
+    def read(self) -> _common_pb2.ReadOptions:
+        """How fresh; of the first page."""
+
     def __init__(
         self,
         *,
@@ -1681,10 +1830,11 @@ class ListCollisionCasesRequest(_message.Message):
         instrument_id: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        read: _common_pb2.ReadOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read", b"read"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["instrument_id", b"instrument_id", "kinds", b"kinds", "page_size", b"page_size", "page_token", b"page_token", "states", b"states"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instrument_id", b"instrument_id", "kinds", b"kinds", "page_size", b"page_size", "page_token", b"page_token", "read", b"read", "states", b"states"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1725,16 +1875,22 @@ class GetCollisionCaseRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CASE_ID_FIELD_NUMBER: _builtins.int
+    READ_FIELD_NUMBER: _builtins.int
     case_id: _builtins.str
     """Which."""
+    @_builtins.property
+    def read(self) -> _common_pb2.ReadOptions:
+        """How fresh."""
+
     def __init__(
         self,
         *,
         case_id: _builtins.str = ...,
+        read: _common_pb2.ReadOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read", b"read"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["case_id", b"case_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["case_id", b"case_id", "read", b"read"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

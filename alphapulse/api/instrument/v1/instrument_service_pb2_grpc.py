@@ -106,6 +106,11 @@ class InstrumentServiceStub:
                 request_serializer=alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.LookupSymbolRequest.SerializeToString,
                 response_deserializer=alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.LookupSymbolResponse.FromString,
                 _registered_method=True)
+        self.Lookup = channel.unary_unary(
+                '/alphapulse.api.instrument.v1.InstrumentService/Lookup',
+                request_serializer=alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.LookupRequest.SerializeToString,
+                response_deserializer=alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.LookupResponse.FromString,
+                _registered_method=True)
         self.BatchLookup = channel.unary_unary(
                 '/alphapulse.api.instrument.v1.InstrumentService/BatchLookup',
                 request_serializer=alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.BatchLookupRequest.SerializeToString,
@@ -241,6 +246,13 @@ class InstrumentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Lookup(self, request, context):
+        """Who bears a name of any scheme, or is an instrument or a listing of this id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def BatchLookup(self, request, context):
         """Many look-ups of any schemes at once: one result an item, in order; a bad item is a result of outcome INVALID.
         """
@@ -355,6 +367,11 @@ def add_InstrumentServiceServicer_to_server(servicer, server):
                     servicer.LookupSymbol,
                     request_deserializer=alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.LookupSymbolRequest.FromString,
                     response_serializer=alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.LookupSymbolResponse.SerializeToString,
+            ),
+            'Lookup': grpc.unary_unary_rpc_method_handler(
+                    servicer.Lookup,
+                    request_deserializer=alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.LookupRequest.FromString,
+                    response_serializer=alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.LookupResponse.SerializeToString,
             ),
             'BatchLookup': grpc.unary_unary_rpc_method_handler(
                     servicer.BatchLookup,
@@ -767,6 +784,33 @@ class InstrumentService:
             '/alphapulse.api.instrument.v1.InstrumentService/LookupSymbol',
             alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.LookupSymbolRequest.SerializeToString,
             alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.LookupSymbolResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Lookup(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/alphapulse.api.instrument.v1.InstrumentService/Lookup',
+            alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.LookupRequest.SerializeToString,
+            alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.LookupResponse.FromString,
             options,
             channel_credentials,
             insecure,

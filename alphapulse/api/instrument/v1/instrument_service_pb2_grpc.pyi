@@ -63,6 +63,8 @@ class InstrumentServiceStub:
     """Who bears this FIGI, of any level."""
     LookupSymbol: _grpc.UnaryUnaryMultiCallable[_instrument_service_pb2.LookupSymbolRequest, _instrument_service_pb2.LookupSymbolResponse]
     """Who is listed under this exact symbol on this venue; without a venue, on any."""
+    Lookup: _grpc.UnaryUnaryMultiCallable[_instrument_service_pb2.LookupRequest, _instrument_service_pb2.LookupResponse]
+    """Who bears a name of any scheme, or is an instrument or a listing of this id."""
     BatchLookup: _grpc.UnaryUnaryMultiCallable[_instrument_service_pb2.BatchLookupRequest, _instrument_service_pb2.BatchLookupResponse]
     """Many look-ups of any schemes at once: one result an item, in order; a bad item is a result of outcome INVALID."""
     WatchInstruments: _grpc.UnaryStreamMultiCallable[_instrument_service_pb2.WatchInstrumentsRequest, _instrument_service_pb2.WatchInstrumentsResponse]
@@ -111,6 +113,8 @@ class InstrumentServiceAsyncStub(InstrumentServiceStub):
     """Who bears this FIGI, of any level."""
     LookupSymbol: _aio.UnaryUnaryMultiCallable[_instrument_service_pb2.LookupSymbolRequest, _instrument_service_pb2.LookupSymbolResponse]  # type: ignore[assignment]
     """Who is listed under this exact symbol on this venue; without a venue, on any."""
+    Lookup: _aio.UnaryUnaryMultiCallable[_instrument_service_pb2.LookupRequest, _instrument_service_pb2.LookupResponse]  # type: ignore[assignment]
+    """Who bears a name of any scheme, or is an instrument or a listing of this id."""
     BatchLookup: _aio.UnaryUnaryMultiCallable[_instrument_service_pb2.BatchLookupRequest, _instrument_service_pb2.BatchLookupResponse]  # type: ignore[assignment]
     """Many look-ups of any schemes at once: one result an item, in order; a bad item is a result of outcome INVALID."""
     WatchInstruments: _aio.UnaryStreamMultiCallable[_instrument_service_pb2.WatchInstrumentsRequest, _instrument_service_pb2.WatchInstrumentsResponse]  # type: ignore[assignment]
@@ -240,6 +244,14 @@ class InstrumentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_instrument_service_pb2.LookupSymbolResponse, _abc.Awaitable[_instrument_service_pb2.LookupSymbolResponse]]:
         """Who is listed under this exact symbol on this venue; without a venue, on any."""
+
+    @_abc_1.abstractmethod
+    def Lookup(
+        self,
+        request: _instrument_service_pb2.LookupRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_instrument_service_pb2.LookupResponse, _abc.Awaitable[_instrument_service_pb2.LookupResponse]]:
+        """Who bears a name of any scheme, or is an instrument or a listing of this id."""
 
     @_abc_1.abstractmethod
     def BatchLookup(

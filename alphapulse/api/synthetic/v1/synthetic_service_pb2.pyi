@@ -500,6 +500,7 @@ class SearchSyntheticsRequest(_message.Message):
     QUERY_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
+    READ_FIELD_NUMBER: _builtins.int
     query: _builtins.str
     """Words of the name or description; at most 256 characters."""
     limit: _builtins.int
@@ -508,16 +509,21 @@ class SearchSyntheticsRequest(_message.Message):
     def filter(self) -> Global___SyntheticFilter:
         """Among these."""
 
+    @_builtins.property
+    def read(self) -> _common_pb2.ReadOptions:
+        """How fresh."""
+
     def __init__(
         self,
         *,
         query: _builtins.str = ...,
         filter: Global___SyntheticFilter | None = ...,
         limit: _builtins.int = ...,
+        read: _common_pb2.ReadOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "read", b"read"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "limit", b"limit", "query", b"query"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "limit", b"limit", "query", b"query", "read", b"read"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -758,22 +764,28 @@ class GetSyntheticHistoryRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    READ_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Which, by name."""
     page_size: _builtins.int
     """How many a page, at most 1,000; 0: 100."""
     page_token: _builtins.str
     """From the answer before. Empty: the first page."""
+    @_builtins.property
+    def read(self) -> _common_pb2.ReadOptions:
+        """How fresh; of the first page."""
+
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        read: _common_pb2.ReadOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read", b"read"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "page_size", b"page_size", "page_token", b"page_token", "read", b"read"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -815,21 +827,27 @@ class ValidateFormulaRequest(_message.Message):
 
     FORMULA_FIELD_NUMBER: _builtins.int
     COMPONENTS_FIELD_NUMBER: _builtins.int
+    READ_FIELD_NUMBER: _builtins.int
     formula: _builtins.str
     """The formula."""
     @_builtins.property
     def components(self) -> _containers.RepeatedCompositeFieldContainer[_synthetic_pb2.Component]:
         """Its components. Empty: only the grammar is checked."""
 
+    @_builtins.property
+    def read(self) -> _common_pb2.ReadOptions:
+        """How fresh the components it names are seen."""
+
     def __init__(
         self,
         *,
         formula: _builtins.str = ...,
         components: _abc.Iterable[_synthetic_pb2.Component] | None = ...,
+        read: _common_pb2.ReadOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read", b"read"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["components", b"components", "formula", b"formula"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["components", b"components", "formula", b"formula", "read", b"read"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -933,6 +951,7 @@ class EvaluateSyntheticRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     PRICES_FIELD_NUMBER: _builtins.int
     AT_FIELD_NUMBER: _builtins.int
+    READ_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Which, by name."""
     @_builtins.property
@@ -943,16 +962,21 @@ class EvaluateSyntheticRequest(_message.Message):
     def at(self) -> _timestamp_pb2.Timestamp:
         """The time to compute it at, for the ages. Absent: now."""
 
+    @_builtins.property
+    def read(self) -> _common_pb2.ReadOptions:
+        """How fresh."""
+
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         prices: _abc.Iterable[Global___ComponentPrice] | None = ...,
         at: _timestamp_pb2.Timestamp | None = ...,
+        read: _common_pb2.ReadOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "read", b"read"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "name", b"name", "prices", b"prices"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "name", b"name", "prices", b"prices", "read", b"read"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1021,6 +1045,7 @@ class ListDependentsRequest(_message.Message):
     LISTING_ID_FIELD_NUMBER: _builtins.int
     SYNTHETIC_FIELD_NUMBER: _builtins.int
     DIRECT_ONLY_FIELD_NUMBER: _builtins.int
+    READ_FIELD_NUMBER: _builtins.int
     instrument_id: _builtins.str
     """An instrument, by id."""
     listing_id: _builtins.str
@@ -1029,6 +1054,10 @@ class ListDependentsRequest(_message.Message):
     """A synthetic, by name."""
     direct_only: _builtins.bool
     """Only direct dependents."""
+    @_builtins.property
+    def read(self) -> _common_pb2.ReadOptions:
+        """How fresh."""
+
     def __init__(
         self,
         *,
@@ -1036,10 +1065,11 @@ class ListDependentsRequest(_message.Message):
         listing_id: _builtins.str = ...,
         synthetic: _builtins.str = ...,
         direct_only: _builtins.bool = ...,
+        read: _common_pb2.ReadOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["instrument_id", b"instrument_id", "listing_id", b"listing_id", "synthetic", b"synthetic", "target", b"target"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["instrument_id", b"instrument_id", "listing_id", b"listing_id", "read", b"read", "synthetic", b"synthetic", "target", b"target"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["direct_only", b"direct_only", "instrument_id", b"instrument_id", "listing_id", b"listing_id", "synthetic", b"synthetic", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["direct_only", b"direct_only", "instrument_id", b"instrument_id", "listing_id", b"listing_id", "read", b"read", "synthetic", b"synthetic", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_target: _TypeAlias = _typing.Literal["instrument_id", "listing_id", "synthetic"]  # noqa: Y015
     _WhichOneofArgType_target: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015

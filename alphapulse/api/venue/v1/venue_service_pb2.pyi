@@ -536,6 +536,7 @@ class SearchVenuesRequest(_message.Message):
     QUERY_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
+    READ_FIELD_NUMBER: _builtins.int
     query: _builtins.str
     """Words of the name or a code; at most 256 characters."""
     limit: _builtins.int
@@ -544,16 +545,21 @@ class SearchVenuesRequest(_message.Message):
     def filter(self) -> Global___VenueFilter:
         """Among these."""
 
+    @_builtins.property
+    def read(self) -> _common_pb2.ReadOptions:
+        """How fresh."""
+
     def __init__(
         self,
         *,
         query: _builtins.str = ...,
         filter: Global___VenueFilter | None = ...,
         limit: _builtins.int = ...,
+        read: _common_pb2.ReadOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "read", b"read"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "limit", b"limit", "query", b"query"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "limit", b"limit", "query", b"query", "read", b"read"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -944,22 +950,28 @@ class GetVenueHistoryRequest(_message.Message):
     CODE_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    READ_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     """Which."""
     page_size: _builtins.int
     """How many a page, at most 1,000; 0: 100."""
     page_token: _builtins.str
     """From the answer before. Empty: the first page."""
+    @_builtins.property
+    def read(self) -> _common_pb2.ReadOptions:
+        """How fresh; of the first page."""
+
     def __init__(
         self,
         *,
         code: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        read: _common_pb2.ReadOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read", b"read"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "page_size", b"page_size", "page_token", b"page_token", "read", b"read"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1001,21 +1013,27 @@ class IsOpenRequest(_message.Message):
 
     CODE_FIELD_NUMBER: _builtins.int
     AT_FIELD_NUMBER: _builtins.int
+    READ_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     """Which."""
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp:
         """When. Absent: now."""
 
+    @_builtins.property
+    def read(self) -> _common_pb2.ReadOptions:
+        """How fresh."""
+
     def __init__(
         self,
         *,
         code: _builtins.str = ...,
         at: _timestamp_pb2.Timestamp | None = ...,
+        read: _common_pb2.ReadOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "read", b"read"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "code", b"code"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "code", b"code", "read", b"read"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1072,22 +1090,28 @@ class ListSessionsRequest(_message.Message):
     CODE_FIELD_NUMBER: _builtins.int
     FROM_DATE_FIELD_NUMBER: _builtins.int
     TO_DATE_FIELD_NUMBER: _builtins.int
+    READ_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     """Of which venue."""
     from_date: _builtins.str
     """First day, YYYY-MM-DD."""
     to_date: _builtins.str
     """Last day, inclusive, YYYY-MM-DD; at most 400 days after the first."""
+    @_builtins.property
+    def read(self) -> _common_pb2.ReadOptions:
+        """How fresh."""
+
     def __init__(
         self,
         *,
         code: _builtins.str = ...,
         from_date: _builtins.str = ...,
         to_date: _builtins.str = ...,
+        read: _common_pb2.ReadOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read", b"read"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "from_date", b"from_date", "to_date", b"to_date"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "from_date", b"from_date", "read", b"read", "to_date", b"to_date"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1160,6 +1184,7 @@ class RankVenuesRequest(_message.Message):
     INSTRUMENT_ID_FIELD_NUMBER: _builtins.int
     WEIGHTS_FIELD_NUMBER: _builtins.int
     VOLUME_FIELD_NUMBER: _builtins.int
+    READ_FIELD_NUMBER: _builtins.int
     instrument_id: _builtins.str
     """The instrument."""
     @_builtins.property
@@ -1170,16 +1195,21 @@ class RankVenuesRequest(_message.Message):
     def volume(self) -> _common_pb2.Decimal:
         """Traded in 30 days, for the fee tier. Absent: 0."""
 
+    @_builtins.property
+    def read(self) -> _common_pb2.ReadOptions:
+        """How fresh."""
+
     def __init__(
         self,
         *,
         instrument_id: _builtins.str = ...,
         weights: Global___RankWeights | None = ...,
         volume: _common_pb2.Decimal | None = ...,
+        read: _common_pb2.ReadOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["volume", b"volume", "weights", b"weights"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read", b"read", "volume", b"volume", "weights", b"weights"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["instrument_id", b"instrument_id", "volume", b"volume", "weights", b"weights"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instrument_id", b"instrument_id", "read", b"read", "volume", b"volume", "weights", b"weights"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1263,6 +1293,7 @@ class PlanRouteRequest(_message.Message):
     MAX_VENUES_FIELD_NUMBER: _builtins.int
     EXCLUDED_VENUES_FIELD_NUMBER: _builtins.int
     WEIGHTS_FIELD_NUMBER: _builtins.int
+    READ_FIELD_NUMBER: _builtins.int
     instrument_id: _builtins.str
     """The instrument."""
     side: _builtins.str
@@ -1281,6 +1312,10 @@ class PlanRouteRequest(_message.Message):
     def weights(self) -> Global___RankWeights:
         """Absent: as in RankVenues."""
 
+    @_builtins.property
+    def read(self) -> _common_pb2.ReadOptions:
+        """How fresh."""
+
     def __init__(
         self,
         *,
@@ -1290,10 +1325,11 @@ class PlanRouteRequest(_message.Message):
         max_venues: _builtins.int = ...,
         excluded_venues: _abc.Iterable[_builtins.str] | None = ...,
         weights: Global___RankWeights | None = ...,
+        read: _common_pb2.ReadOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["size", b"size", "weights", b"weights"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read", b"read", "size", b"size", "weights", b"weights"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["excluded_venues", b"excluded_venues", "instrument_id", b"instrument_id", "max_venues", b"max_venues", "side", b"side", "size", b"size", "weights", b"weights"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["excluded_venues", b"excluded_venues", "instrument_id", b"instrument_id", "max_venues", b"max_venues", "read", b"read", "side", b"side", "size", b"size", "weights", b"weights"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
