@@ -992,6 +992,36 @@ class Instrument(_message.Message):
 Global___Instrument: _TypeAlias = Instrument  # noqa: Y015
 
 @_typing.final
+class TickTier(_message.Message):
+    """The tick of prices from one price on, up to where the next tier begins."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FROM_PRICE_FIELD_NUMBER: _builtins.int
+    TICK_SIZE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def from_price(self) -> _common_pb2.Decimal:
+        """The lowest price of the tier, inclusive. The first tier begins at 0 and holds for every price below the second, negative ones too."""
+
+    @_builtins.property
+    def tick_size(self) -> _common_pb2.Decimal:
+        """Smallest difference of two prices in the tier."""
+
+    def __init__(
+        self,
+        *,
+        from_price: _common_pb2.Decimal | None = ...,
+        tick_size: _common_pb2.Decimal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["from_price", b"from_price", "tick_size", b"tick_size"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_price", b"from_price", "tick_size", b"tick_size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TickTier: _TypeAlias = TickTier  # noqa: Y015
+
+@_typing.final
 class TradingRules(_message.Message):
     """What orders on a listing must keep to."""
 
@@ -1003,9 +1033,13 @@ class TradingRules(_message.Message):
     MAX_SIZE_FIELD_NUMBER: _builtins.int
     MIN_NOTIONAL_FIELD_NUMBER: _builtins.int
     MULTIPLIER_FIELD_NUMBER: _builtins.int
+    TICK_TIERS_FIELD_NUMBER: _builtins.int
+    MAX_NOTIONAL_FIELD_NUMBER: _builtins.int
+    CONTRACT_SIZE_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_FROM_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def tick_size(self) -> _common_pb2.Decimal:
-        """Smallest difference of two prices. Absent: not known."""
+        """Smallest difference of two prices, whatever the price. Absent: not known, or it depends on the price (tick_tiers)."""
 
     @_builtins.property
     def lot_size(self) -> _common_pb2.Decimal:
@@ -1027,6 +1061,24 @@ class TradingRules(_message.Message):
     def multiplier(self) -> _common_pb2.Decimal:
         """Units of the instrument one unit of size stands for. Absent: 1."""
 
+    @_builtins.property
+    def tick_tiers(self) -> _containers.RepeatedCompositeFieldContainer[Global___TickTier]:
+        """Where the tick depends on the price: the tiers by rising price. Never together with tick_size. At most 100."""
+
+    @_builtins.property
+    def max_notional(self) -> _common_pb2.Decimal:
+        """Largest price times size of an order. Absent: not known."""
+
+    @_builtins.property
+    def contract_size(self) -> _common_pb2.Decimal:
+        """Units of the underlying one contract stands for on this venue. Absent: the instrument's own contract size."""
+
+    @_builtins.property
+    def effective_from(self) -> _timestamp_pb2.Timestamp:
+        """When the rules took or take effect. Absent: since the listing is known. Filled by the registry with the time of the write when rules change and none
+        is given.
+        """
+
     def __init__(
         self,
         *,
@@ -1036,14 +1088,64 @@ class TradingRules(_message.Message):
         max_size: _common_pb2.Decimal | None = ...,
         min_notional: _common_pb2.Decimal | None = ...,
         multiplier: _common_pb2.Decimal | None = ...,
+        tick_tiers: _abc.Iterable[Global___TickTier] | None = ...,
+        max_notional: _common_pb2.Decimal | None = ...,
+        contract_size: _common_pb2.Decimal | None = ...,
+        effective_from: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["lot_size", b"lot_size", "max_size", b"max_size", "min_notional", b"min_notional", "min_size", b"min_size", "multiplier", b"multiplier", "tick_size", b"tick_size"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["contract_size", b"contract_size", "effective_from", b"effective_from", "lot_size", b"lot_size", "max_notional", b"max_notional", "max_size", b"max_size", "min_notional", b"min_notional", "min_size", b"min_size", "multiplier", b"multiplier", "tick_size", b"tick_size"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["lot_size", b"lot_size", "max_size", b"max_size", "min_notional", b"min_notional", "min_size", b"min_size", "multiplier", b"multiplier", "tick_size", b"tick_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contract_size", b"contract_size", "effective_from", b"effective_from", "lot_size", b"lot_size", "max_notional", b"max_notional", "max_size", b"max_size", "min_notional", b"min_notional", "min_size", b"min_size", "multiplier", b"multiplier", "tick_size", b"tick_size", "tick_tiers", b"tick_tiers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TradingRules: _TypeAlias = TradingRules  # noqa: Y015
+
+@_typing.final
+class EffectiveRules(_message.Message):
+    """Trading rules and the span in which they are in force, as known since another time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULES_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_FROM_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_TO_FIELD_NUMBER: _builtins.int
+    RECORDED_FROM_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """The revision that recorded them."""
+    @_builtins.property
+    def rules(self) -> Global___TradingRules:
+        """The rules."""
+
+    @_builtins.property
+    def effective_from(self) -> _timestamp_pb2.Timestamp:
+        """Start of the span, inclusive. Absent: since ever."""
+
+    @_builtins.property
+    def effective_to(self) -> _timestamp_pb2.Timestamp:
+        """End of the span, exclusive. Absent: no change is known."""
+
+    @_builtins.property
+    def recorded_from(self) -> _timestamp_pb2.Timestamp:
+        """When the registry came to know them."""
+
+    def __init__(
+        self,
+        *,
+        rules: Global___TradingRules | None = ...,
+        effective_from: _timestamp_pb2.Timestamp | None = ...,
+        effective_to: _timestamp_pb2.Timestamp | None = ...,
+        recorded_from: _timestamp_pb2.Timestamp | None = ...,
+        revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["effective_from", b"effective_from", "effective_to", b"effective_to", "recorded_from", b"recorded_from", "rules", b"rules"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_from", b"effective_from", "effective_to", b"effective_to", "recorded_from", b"recorded_from", "revision", b"revision", "rules", b"rules"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EffectiveRules: _TypeAlias = EffectiveRules  # noqa: Y015
 
 @_typing.final
 class ListingFees(_message.Message):
@@ -1099,6 +1201,7 @@ class Listing(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    UPCOMING_RULES_FIELD_NUMBER: _builtins.int
     listing_id: _builtins.str
     """32 lowercase hex digits. Minted once, then opaque, never reused. Filled by the registry."""
     listing_key: _builtins.int
@@ -1147,6 +1250,12 @@ class Listing(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """Time of the last write. Filled by the registry."""
 
+    @_builtins.property
+    def upcoming_rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___TradingRules]:
+        """Rules announced and not in force yet, by rising effective_from; at most 16. When the time comes the registry moves the first of them into `rules`, as
+        one revision that raises definition_version.
+        """
+
     def __init__(
         self,
         *,
@@ -1168,10 +1277,11 @@ class Listing(_message.Message):
         revision: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        upcoming_rules: _abc.Iterable[Global___TradingRules] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "fees", b"fees", "rules", b"rules", "update_time", b"update_time", "valid_from", b"valid_from", "valid_to", b"valid_to"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "currency", b"currency", "definition_version", b"definition_version", "etag", b"etag", "fees", b"fees", "instrument_id", b"instrument_id", "listing_id", b"listing_id", "listing_key", b"listing_key", "primary", b"primary", "revision", b"revision", "rules", b"rules", "source", b"source", "status", b"status", "symbol", b"symbol", "update_time", b"update_time", "valid_from", b"valid_from", "valid_to", b"valid_to", "venue", b"venue"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "currency", b"currency", "definition_version", b"definition_version", "etag", b"etag", "fees", b"fees", "instrument_id", b"instrument_id", "listing_id", b"listing_id", "listing_key", b"listing_key", "primary", b"primary", "revision", b"revision", "rules", b"rules", "source", b"source", "status", b"status", "symbol", b"symbol", "upcoming_rules", b"upcoming_rules", "update_time", b"update_time", "valid_from", b"valid_from", "valid_to", b"valid_to", "venue", b"venue"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -59,6 +59,62 @@ REGISTRATION_OUTCOME_REFUSED: RegistrationOutcome.ValueType  # 5
 """Refused: the error says why."""
 Global___RegistrationOutcome: _TypeAlias = RegistrationOutcome  # noqa: Y015
 
+class _SearchField:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SearchFieldEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SearchField.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SEARCH_FIELD_UNSPECIFIED: _SearchField.ValueType  # 0
+    """Never sent."""
+    SEARCH_FIELD_NAME: _SearchField.ValueType  # 1
+    """Its name."""
+    SEARCH_FIELD_IDENTIFIER: _SearchField.ValueType  # 2
+    """One of its identifiers, or a listing's symbol."""
+
+class SearchField(_SearchField, metaclass=_SearchFieldEnumTypeWrapper):
+    """What of an instrument a search matched."""
+
+SEARCH_FIELD_UNSPECIFIED: SearchField.ValueType  # 0
+"""Never sent."""
+SEARCH_FIELD_NAME: SearchField.ValueType  # 1
+"""Its name."""
+SEARCH_FIELD_IDENTIFIER: SearchField.ValueType  # 2
+"""One of its identifiers, or a listing's symbol."""
+Global___SearchField: _TypeAlias = SearchField  # noqa: Y015
+
+class _SearchRule:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SearchRuleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SearchRule.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SEARCH_RULE_UNSPECIFIED: _SearchRule.ValueType  # 0
+    """Never sent."""
+    SEARCH_RULE_EXACT: _SearchRule.ValueType  # 1
+    """The whole text is the same, apart from case, accents and punctuation in names."""
+    SEARCH_RULE_PREFIX: _SearchRule.ValueType  # 2
+    """It starts with the text."""
+    SEARCH_RULE_WORDS: _SearchRule.ValueType  # 3
+    """The words are the same in another order, shortened or some left out."""
+    SEARCH_RULE_SIMILAR: _SearchRule.ValueType  # 4
+    """It is alike: letters differ."""
+
+class SearchRule(_SearchRule, metaclass=_SearchRuleEnumTypeWrapper):
+    """How a search matched, the strongest first."""
+
+SEARCH_RULE_UNSPECIFIED: SearchRule.ValueType  # 0
+"""Never sent."""
+SEARCH_RULE_EXACT: SearchRule.ValueType  # 1
+"""The whole text is the same, apart from case, accents and punctuation in names."""
+SEARCH_RULE_PREFIX: SearchRule.ValueType  # 2
+"""It starts with the text."""
+SEARCH_RULE_WORDS: SearchRule.ValueType  # 3
+"""The words are the same in another order, shortened or some left out."""
+SEARCH_RULE_SIMILAR: SearchRule.ValueType  # 4
+"""It is alike: letters differ."""
+Global___SearchRule: _TypeAlias = SearchRule  # noqa: Y015
+
 class _ListingRule:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -380,7 +436,7 @@ class UpdateListingRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """The fields to change: "status", "rules", "fees", "primary", "valid_to"."""
+        """The fields to change: "status", "rules", "upcoming_rules", "fees", "primary", "valid_from", "valid_to"."""
 
     @_builtins.property
     def write(self) -> _common_pb2.WriteOptions:
@@ -583,6 +639,7 @@ class InstrumentFilter(_message.Message):
     EXPIRY_FROM_FIELD_NUMBER: _builtins.int
     EXPIRY_TO_FIELD_NUMBER: _builtins.int
     WITH_SCHEMES_FIELD_NUMBER: _builtins.int
+    LISTING_CURRENCIES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def asset_classes(self) -> _containers.RepeatedScalarFieldContainer[_common_pb2.AssetClass.ValueType]:
         """Of these classes."""
@@ -597,7 +654,9 @@ class InstrumentFilter(_message.Message):
 
     @_builtins.property
     def currencies(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Denominated in, or priced in, one of these currencies."""
+        """Denominated in one of these ISO 4217 currencies: of a share its nominal, of a fund its own, of a bond what it pays in. What a listing is priced in is
+        asked by listing_currencies.
+        """
 
     @_builtins.property
     def sectors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -631,6 +690,10 @@ class InstrumentFilter(_message.Message):
     def with_schemes(self) -> _containers.RepeatedScalarFieldContainer[_common_pb2.IdentifierScheme.ValueType]:
         """Bearing an identifier of this scheme."""
 
+    @_builtins.property
+    def listing_currencies(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """With a listing priced in one of these currencies or assets; where venues are given, the same listing has to be on one of them."""
+
     def __init__(
         self,
         *,
@@ -646,10 +709,11 @@ class InstrumentFilter(_message.Message):
         expiry_from: _timestamp_pb2.Timestamp | None = ...,
         expiry_to: _timestamp_pb2.Timestamp | None = ...,
         with_schemes: _abc.Iterable[_common_pb2.IdentifierScheme.ValueType] | None = ...,
+        listing_currencies: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expiry_from", b"expiry_from", "expiry_to", b"expiry_to"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset_classes", b"asset_classes", "chains", b"chains", "countries", b"countries", "currencies", b"currencies", "expiry_from", b"expiry_from", "expiry_to", b"expiry_to", "sectors", b"sectors", "sources", b"sources", "statuses", b"statuses", "underlying_ids", b"underlying_ids", "venues", b"venues", "with_schemes", b"with_schemes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset_classes", b"asset_classes", "chains", b"chains", "countries", b"countries", "currencies", b"currencies", "expiry_from", b"expiry_from", "expiry_to", b"expiry_to", "listing_currencies", b"listing_currencies", "sectors", b"sectors", "sources", b"sources", "statuses", b"statuses", "underlying_ids", b"underlying_ids", "venues", b"venues", "with_schemes", b"with_schemes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -745,6 +809,8 @@ class ListListingsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     READ_FIELD_NUMBER: _builtins.int
+    CURRENCIES_FIELD_NUMBER: _builtins.int
+    SOURCES_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """How many a page, at most 1,000; 0: 100."""
     page_token: _builtins.str
@@ -765,6 +831,14 @@ class ListListingsRequest(_message.Message):
     def read(self) -> _common_pb2.ReadOptions:
         """How fresh; of the first page."""
 
+    @_builtins.property
+    def currencies(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Priced in one of these currencies or assets."""
+
+    @_builtins.property
+    def sources(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Registered by one of these sources."""
+
     def __init__(
         self,
         *,
@@ -774,10 +848,12 @@ class ListListingsRequest(_message.Message):
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         read: _common_pb2.ReadOptions | None = ...,
+        currencies: _abc.Iterable[_builtins.str] | None = ...,
+        sources: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["read", b"read"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["instrument_ids", b"instrument_ids", "page_size", b"page_size", "page_token", b"page_token", "read", b"read", "statuses", b"statuses", "venues", b"venues"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["currencies", b"currencies", "instrument_ids", b"instrument_ids", "page_size", b"page_size", "page_token", b"page_token", "read", b"read", "sources", b"sources", "statuses", b"statuses", "venues", b"venues"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -830,6 +906,7 @@ class SearchInstrumentsRequest(_message.Message):
     LIMIT_FIELD_NUMBER: _builtins.int
     AS_OF_FIELD_NUMBER: _builtins.int
     READ_FIELD_NUMBER: _builtins.int
+    KNOWN_AT_FIELD_NUMBER: _builtins.int
     query: _builtins.str
     """Words of the name, a ticker or the start of an identifier; at most 256 characters."""
     limit: _builtins.int
@@ -846,6 +923,10 @@ class SearchInstrumentsRequest(_message.Message):
     def read(self) -> _common_pb2.ReadOptions:
         """How fresh."""
 
+    @_builtins.property
+    def known_at(self) -> _timestamp_pb2.Timestamp:
+        """Names and identifiers as they were known then. Absent: now."""
+
     def __init__(
         self,
         *,
@@ -854,14 +935,69 @@ class SearchInstrumentsRequest(_message.Message):
         limit: _builtins.int = ...,
         as_of: _timestamp_pb2.Timestamp | None = ...,
         read: _common_pb2.ReadOptions | None = ...,
+        known_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "filter", b"filter", "read", b"read"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "filter", b"filter", "known_at", b"known_at", "read", b"read"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "filter", b"filter", "limit", b"limit", "query", b"query", "read", b"read"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "filter", b"filter", "known_at", b"known_at", "limit", b"limit", "query", b"query", "read", b"read"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SearchInstrumentsRequest: _TypeAlias = SearchInstrumentsRequest  # noqa: Y015
+
+@_typing.final
+class SearchReason(_message.Message):
+    """Why an instrument was found."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
+    SCHEME_FIELD_NUMBER: _builtins.int
+    VENUE_FIELD_NUMBER: _builtins.int
+    FORMER_FIELD_NUMBER: _builtins.int
+    VALID_FROM_FIELD_NUMBER: _builtins.int
+    VALID_TO_FIELD_NUMBER: _builtins.int
+    field: Global___SearchField.ValueType
+    """What matched."""
+    value: _builtins.str
+    """Its text, such as the name or the ISIN."""
+    rule: Global___SearchRule.ValueType
+    """How it matched."""
+    scheme: _common_pb2.IdentifierScheme.ValueType
+    """The naming system; of an identifier."""
+    venue: _builtins.str
+    """The venue it is spelled at; of a ticker or symbol."""
+    former: _builtins.bool
+    """True where it no longer holds: a former name, or an identifier that ended. Only without as_of."""
+    @_builtins.property
+    def valid_from(self) -> _timestamp_pb2.Timestamp:
+        """Start of the span in which it held. Absent: since ever."""
+
+    @_builtins.property
+    def valid_to(self) -> _timestamp_pb2.Timestamp:
+        """End of the span in which it held, exclusive. Absent: it still holds."""
+
+    def __init__(
+        self,
+        *,
+        field: Global___SearchField.ValueType = ...,
+        value: _builtins.str = ...,
+        rule: Global___SearchRule.ValueType = ...,
+        scheme: _common_pb2.IdentifierScheme.ValueType = ...,
+        venue: _builtins.str = ...,
+        former: _builtins.bool = ...,
+        valid_from: _timestamp_pb2.Timestamp | None = ...,
+        valid_to: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["valid_from", b"valid_from", "valid_to", b"valid_to"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "former", b"former", "rule", b"rule", "scheme", b"scheme", "valid_from", b"valid_from", "valid_to", b"valid_to", "value", b"value", "venue", b"venue"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SearchReason: _TypeAlias = SearchReason  # noqa: Y015
 
 @_typing.final
 class SearchHit(_message.Message):
@@ -872,13 +1008,18 @@ class SearchHit(_message.Message):
     ENTRY_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
     WHY_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     score: _builtins.float
     """0 to 1, the higher the closer."""
     why: _builtins.str
-    """What matched, such as "name: trigram 0.83"."""
+    """What matched, as a sentence, such as "former name Facebook, Inc. until 2021-10-28: the same words"."""
     @_builtins.property
     def entry(self) -> Global___InstrumentEntry:
         """The instrument and its listings."""
+
+    @_builtins.property
+    def reason(self) -> Global___SearchReason:
+        """What matched, for programs."""
 
     def __init__(
         self,
@@ -886,10 +1027,11 @@ class SearchHit(_message.Message):
         entry: Global___InstrumentEntry | None = ...,
         score: _builtins.float = ...,
         why: _builtins.str = ...,
+        reason: Global___SearchReason | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "reason", b"reason"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "score", b"score", "why", b"why"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "reason", b"reason", "score", b"score", "why", b"why"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -903,8 +1045,11 @@ class SearchInstrumentsResponse(_message.Message):
 
     HITS_FIELD_NUMBER: _builtins.int
     REVISION_TOKEN_FIELD_NUMBER: _builtins.int
+    TRUNCATED_FIELD_NUMBER: _builtins.int
     revision_token: _builtins.str
     """Names the revision the answer was read at."""
+    truncated: _builtins.bool
+    """True where so much is faintly alike that not all of it was compared: more of the name, or a filter, finds better."""
     @_builtins.property
     def hits(self) -> _containers.RepeatedCompositeFieldContainer[Global___SearchHit]:
         """The hits."""
@@ -914,14 +1059,473 @@ class SearchInstrumentsResponse(_message.Message):
         *,
         hits: _abc.Iterable[Global___SearchHit] | None = ...,
         revision_token: _builtins.str = ...,
+        truncated: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["hits", b"hits", "revision_token", b"revision_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hits", b"hits", "revision_token", b"revision_token", "truncated", b"truncated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SearchInstrumentsResponse: _TypeAlias = SearchInstrumentsResponse  # noqa: Y015
+
+@_typing.final
+class GetOptionChainRequest(_message.Message):
+    """Asks for the options on an underlying."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNDERLYING_ID_FIELD_NUMBER: _builtins.int
+    EXPIRY_FROM_FIELD_NUMBER: _builtins.int
+    EXPIRY_TO_FIELD_NUMBER: _builtins.int
+    VENUES_FIELD_NUMBER: _builtins.int
+    STRIKE_FROM_FIELD_NUMBER: _builtins.int
+    STRIKE_TO_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    KNOWN_AT_FIELD_NUMBER: _builtins.int
+    WITH_LISTINGS_FIELD_NUMBER: _builtins.int
+    INCLUDE_ENDED_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    READ_FIELD_NUMBER: _builtins.int
+    underlying_id: _builtins.str
+    """Instrument id of the underlying."""
+    with_listings: _builtins.bool
+    """Send the options' listings too."""
+    include_ended: _builtins.bool
+    """Options that are expired or retired at as_of, too. expiry_from then bounds them alone."""
+    page_size: _builtins.int
+    """How many expiries a page, at most 100; 0: 10. A page ends earlier at 5,000 options, after a whole expiry."""
+    page_token: _builtins.str
+    """From the answer before; everything else has to be the same. Empty: the first page."""
+    @_builtins.property
+    def expiry_from(self) -> _timestamp_pb2.Timestamp:
+        """Expiring at or after this time. Absent: whatever has not expired at as_of."""
+
+    @_builtins.property
+    def expiry_to(self) -> _timestamp_pb2.Timestamp:
+        """Expiring before this time. Absent: any."""
+
+    @_builtins.property
+    def venues(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Contracts of these venues; empty: any."""
+
+    @_builtins.property
+    def strike_from(self) -> _common_pb2.Decimal:
+        """Strikes at or above this price. Absent: any."""
+
+    @_builtins.property
+    def strike_to(self) -> _common_pb2.Decimal:
+        """Strikes at or below this price. Absent: any."""
+
+    @_builtins.property
+    def as_of(self) -> _timestamp_pb2.Timestamp:
+        """The chain as it was then: what had not expired or been withdrawn. Absent: now."""
+
+    @_builtins.property
+    def known_at(self) -> _timestamp_pb2.Timestamp:
+        """As it was known then. Absent: now."""
+
+    @_builtins.property
+    def read(self) -> _common_pb2.ReadOptions:
+        """How fresh; of the first page."""
+
+    def __init__(
+        self,
+        *,
+        underlying_id: _builtins.str = ...,
+        expiry_from: _timestamp_pb2.Timestamp | None = ...,
+        expiry_to: _timestamp_pb2.Timestamp | None = ...,
+        venues: _abc.Iterable[_builtins.str] | None = ...,
+        strike_from: _common_pb2.Decimal | None = ...,
+        strike_to: _common_pb2.Decimal | None = ...,
+        as_of: _timestamp_pb2.Timestamp | None = ...,
+        known_at: _timestamp_pb2.Timestamp | None = ...,
+        with_listings: _builtins.bool = ...,
+        include_ended: _builtins.bool = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        read: _common_pb2.ReadOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "expiry_from", b"expiry_from", "expiry_to", b"expiry_to", "known_at", b"known_at", "read", b"read", "strike_from", b"strike_from", "strike_to", b"strike_to"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "expiry_from", b"expiry_from", "expiry_to", b"expiry_to", "include_ended", b"include_ended", "known_at", b"known_at", "page_size", b"page_size", "page_token", b"page_token", "read", b"read", "strike_from", b"strike_from", "strike_to", b"strike_to", "underlying_id", b"underlying_id", "venues", b"venues", "with_listings", b"with_listings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetOptionChainRequest: _TypeAlias = GetOptionChainRequest  # noqa: Y015
+
+@_typing.final
+class OptionStrike(_message.Message):
+    """The call and the put at one strike."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STRIKE_FIELD_NUMBER: _builtins.int
+    CALL_FIELD_NUMBER: _builtins.int
+    PUT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def strike(self) -> _common_pb2.Decimal:
+        """The strike, exact."""
+
+    @_builtins.property
+    def call(self) -> Global___InstrumentEntry:
+        """The call; absent where there is none."""
+
+    @_builtins.property
+    def put(self) -> Global___InstrumentEntry:
+        """The put; absent where there is none."""
+
+    def __init__(
+        self,
+        *,
+        strike: _common_pb2.Decimal | None = ...,
+        call: Global___InstrumentEntry | None = ...,
+        put: Global___InstrumentEntry | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "put", b"put", "strike", b"strike"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "put", b"put", "strike", b"strike"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OptionStrike: _TypeAlias = OptionStrike  # noqa: Y015
+
+@_typing.final
+class OptionExpiry(_message.Message):
+    """The options of one expiry that differ in strike and right alone."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPIRY_FIELD_NUMBER: _builtins.int
+    VENUE_FIELD_NUMBER: _builtins.int
+    STYLE_FIELD_NUMBER: _builtins.int
+    SETTLEMENT_ID_FIELD_NUMBER: _builtins.int
+    STRIKES_FIELD_NUMBER: _builtins.int
+    venue: _builtins.str
+    """The venue or clearing house whose contracts they are."""
+    style: _instrument_pb2.ExerciseStyle.ValueType
+    """American or European."""
+    settlement_id: _builtins.str
+    """Instrument id of the asset they settle in."""
+    @_builtins.property
+    def expiry(self) -> _timestamp_pb2.Timestamp:
+        """Last trading time."""
+
+    @_builtins.property
+    def strikes(self) -> _containers.RepeatedCompositeFieldContainer[Global___OptionStrike]:
+        """By rising strike."""
+
+    def __init__(
+        self,
+        *,
+        expiry: _timestamp_pb2.Timestamp | None = ...,
+        venue: _builtins.str = ...,
+        style: _instrument_pb2.ExerciseStyle.ValueType = ...,
+        settlement_id: _builtins.str = ...,
+        strikes: _abc.Iterable[Global___OptionStrike] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expiry", b"expiry"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expiry", b"expiry", "settlement_id", b"settlement_id", "strikes", b"strikes", "style", b"style", "venue", b"venue"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OptionExpiry: _TypeAlias = OptionExpiry  # noqa: Y015
+
+@_typing.final
+class GetOptionChainResponse(_message.Message):
+    """The options on an underlying."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPIRIES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    TOTAL_EXPIRIES_FIELD_NUMBER: _builtins.int
+    REVISION_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Of the next page. Empty: this was the last."""
+    total_expiries: _builtins.int
+    """How many expiries the chain has in all."""
+    revision_token: _builtins.str
+    """Names the revision all pages are read at."""
+    @_builtins.property
+    def expiries(self) -> _containers.RepeatedCompositeFieldContainer[Global___OptionExpiry]:
+        """By expiry, then venue, style and settlement."""
+
+    def __init__(
+        self,
+        *,
+        expiries: _abc.Iterable[Global___OptionExpiry] | None = ...,
+        next_page_token: _builtins.str = ...,
+        total_expiries: _builtins.int = ...,
+        revision_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expiries", b"expiries", "next_page_token", b"next_page_token", "revision_token", b"revision_token", "total_expiries", b"total_expiries"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetOptionChainResponse: _TypeAlias = GetOptionChainResponse  # noqa: Y015
+
+@_typing.final
+class ListFuturesSeriesRequest(_message.Message):
+    """Asks for series of futures. One of underlying_id and series has to be given."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNDERLYING_ID_FIELD_NUMBER: _builtins.int
+    SERIES_FIELD_NUMBER: _builtins.int
+    VENUES_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    KNOWN_AT_FIELD_NUMBER: _builtins.int
+    INCLUDE_ENDED_FIELD_NUMBER: _builtins.int
+    WITH_LISTINGS_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    READ_FIELD_NUMBER: _builtins.int
+    underlying_id: _builtins.str
+    """Instrument id of the underlying. Empty: any."""
+    series: _builtins.str
+    """Root of the series, such as "ES", whatever its case. Empty: any."""
+    include_ended: _builtins.bool
+    """Send the contracts that are expired or retired at as_of, too."""
+    with_listings: _builtins.bool
+    """Send the contracts' listings too."""
+    page_size: _builtins.int
+    """How many contracts a page, at most 1,000; 0: 100."""
+    page_token: _builtins.str
+    """From the answer before; everything else has to be the same. Empty: the first page."""
+    @_builtins.property
+    def venues(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Contracts of these venues; empty: any."""
+
+    @_builtins.property
+    def as_of(self) -> _timestamp_pb2.Timestamp:
+        """The series as they were then: the front month is the first contract that had not ended. Absent: now."""
+
+    @_builtins.property
+    def known_at(self) -> _timestamp_pb2.Timestamp:
+        """As they were known then. Absent: now."""
+
+    @_builtins.property
+    def read(self) -> _common_pb2.ReadOptions:
+        """How fresh; of the first page."""
+
+    def __init__(
+        self,
+        *,
+        underlying_id: _builtins.str = ...,
+        series: _builtins.str = ...,
+        venues: _abc.Iterable[_builtins.str] | None = ...,
+        as_of: _timestamp_pb2.Timestamp | None = ...,
+        known_at: _timestamp_pb2.Timestamp | None = ...,
+        include_ended: _builtins.bool = ...,
+        with_listings: _builtins.bool = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        read: _common_pb2.ReadOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "known_at", b"known_at", "read", b"read"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "include_ended", b"include_ended", "known_at", b"known_at", "page_size", b"page_size", "page_token", b"page_token", "read", b"read", "series", b"series", "underlying_id", b"underlying_id", "venues", b"venues", "with_listings", b"with_listings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListFuturesSeriesRequest: _TypeAlias = ListFuturesSeriesRequest  # noqa: Y015
+
+@_typing.final
+class FuturesContract(_message.Message):
+    """One contract of a series."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRY_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    position: _builtins.int
+    """Its place: 1 is the front month, 2 the one after it; 0 and below have ended, 0 being the last that did."""
+    @_builtins.property
+    def entry(self) -> Global___InstrumentEntry:
+        """The future and, where asked for, its listings."""
+
+    def __init__(
+        self,
+        *,
+        entry: Global___InstrumentEntry | None = ...,
+        position: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "position", b"position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FuturesContract: _TypeAlias = FuturesContract  # noqa: Y015
+
+@_typing.final
+class FuturesSeries(_message.Message):
+    """Futures that differ in expiry alone, but for their contract size."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SERIES_FIELD_NUMBER: _builtins.int
+    VENUE_FIELD_NUMBER: _builtins.int
+    UNDERLYING_ID_FIELD_NUMBER: _builtins.int
+    SETTLEMENT_ID_FIELD_NUMBER: _builtins.int
+    INVERSE_FIELD_NUMBER: _builtins.int
+    CONTRACTS_FIELD_NUMBER: _builtins.int
+    series: _builtins.str
+    """Root of the series, in capitals; empty where the contracts have none."""
+    venue: _builtins.str
+    """The venue or clearing house whose contracts they are."""
+    underlying_id: _builtins.str
+    """Instrument id of the underlying."""
+    settlement_id: _builtins.str
+    """Instrument id of the asset they settle in."""
+    inverse: _builtins.bool
+    """True for inverse contracts."""
+    @_builtins.property
+    def contracts(self) -> _containers.RepeatedCompositeFieldContainer[Global___FuturesContract]:
+        """In order of expiry."""
+
+    def __init__(
+        self,
+        *,
+        series: _builtins.str = ...,
+        venue: _builtins.str = ...,
+        underlying_id: _builtins.str = ...,
+        settlement_id: _builtins.str = ...,
+        inverse: _builtins.bool = ...,
+        contracts: _abc.Iterable[Global___FuturesContract] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contracts", b"contracts", "inverse", b"inverse", "series", b"series", "settlement_id", b"settlement_id", "underlying_id", b"underlying_id", "venue", b"venue"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FuturesSeries: _TypeAlias = FuturesSeries  # noqa: Y015
+
+@_typing.final
+class ListFuturesSeriesResponse(_message.Message):
+    """A page of series; one that does not fit continues on the next."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SERIES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    TOTAL_SIZE_FIELD_NUMBER: _builtins.int
+    REVISION_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Of the next page. Empty: this was the last."""
+    total_size: _builtins.int
+    """How many contracts match in all."""
+    revision_token: _builtins.str
+    """Names the revision all pages are read at."""
+    @_builtins.property
+    def series(self) -> _containers.RepeatedCompositeFieldContainer[Global___FuturesSeries]:
+        """By venue, root, underlying and settlement."""
+
+    def __init__(
+        self,
+        *,
+        series: _abc.Iterable[Global___FuturesSeries] | None = ...,
+        next_page_token: _builtins.str = ...,
+        total_size: _builtins.int = ...,
+        revision_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "revision_token", b"revision_token", "series", b"series", "total_size", b"total_size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListFuturesSeriesResponse: _TypeAlias = ListFuturesSeriesResponse  # noqa: Y015
+
+@_typing.final
+class GetTradingRulesRequest(_message.Message):
+    """Asks for the trading rules of a listing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LISTING_ID_FIELD_NUMBER: _builtins.int
+    LISTING_KEY_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    KNOWN_AT_FIELD_NUMBER: _builtins.int
+    READ_FIELD_NUMBER: _builtins.int
+    listing_id: _builtins.str
+    """By its id."""
+    listing_key: _builtins.int
+    """By its key, as events carry it."""
+    @_builtins.property
+    def as_of(self) -> _timestamp_pb2.Timestamp:
+        """The rules in force then, also in the future. Absent: now."""
+
+    @_builtins.property
+    def known_at(self) -> _timestamp_pb2.Timestamp:
+        """As known then. Absent: now."""
+
+    @_builtins.property
+    def read(self) -> _common_pb2.ReadOptions:
+        """How fresh."""
+
+    def __init__(
+        self,
+        *,
+        listing_id: _builtins.str = ...,
+        listing_key: _builtins.int = ...,
+        as_of: _timestamp_pb2.Timestamp | None = ...,
+        known_at: _timestamp_pb2.Timestamp | None = ...,
+        read: _common_pb2.ReadOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "known_at", b"known_at", "listing", b"listing", "listing_id", b"listing_id", "listing_key", b"listing_key", "read", b"read"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "known_at", b"known_at", "listing", b"listing", "listing_id", b"listing_id", "listing_key", b"listing_key", "read", b"read"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_listing: _TypeAlias = _typing.Literal["listing_id", "listing_key"]  # noqa: Y015
+    _WhichOneofArgType_listing: _TypeAlias = _typing.Literal["listing", b"listing"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_listing) -> _WhichOneofReturnType_listing | None: ...
+
+Global___GetTradingRulesRequest: _TypeAlias = GetTradingRulesRequest  # noqa: Y015
+
+@_typing.final
+class GetTradingRulesResponse(_message.Message):
+    """The trading rules of a listing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULES_FIELD_NUMBER: _builtins.int
+    TIMELINE_FIELD_NUMBER: _builtins.int
+    LISTING_ID_FIELD_NUMBER: _builtins.int
+    REVISION_TOKEN_FIELD_NUMBER: _builtins.int
+    listing_id: _builtins.str
+    """The listing's id."""
+    revision_token: _builtins.str
+    """Names the revision the answer was read at."""
+    @_builtins.property
+    def rules(self) -> _instrument_pb2.EffectiveRules:
+        """Those in force at as_of."""
+
+    @_builtins.property
+    def timeline(self) -> _containers.RepeatedCompositeFieldContainer[_instrument_pb2.EffectiveRules]:
+        """All that were, are and are announced to be in force, in order of their time."""
+
+    def __init__(
+        self,
+        *,
+        rules: _instrument_pb2.EffectiveRules | None = ...,
+        timeline: _abc.Iterable[_instrument_pb2.EffectiveRules] | None = ...,
+        listing_id: _builtins.str = ...,
+        revision_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rules", b"rules"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["listing_id", b"listing_id", "revision_token", b"revision_token", "rules", b"rules", "timeline", b"timeline"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetTradingRulesResponse: _TypeAlias = GetTradingRulesResponse  # noqa: Y015
 
 @_typing.final
 class IdentifierSpan(_message.Message):

@@ -76,6 +76,21 @@ class InstrumentServiceStub:
                 request_serializer=alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.ListListingsRequest.SerializeToString,
                 response_deserializer=alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.ListListingsResponse.FromString,
                 _registered_method=True)
+        self.GetOptionChain = channel.unary_unary(
+                '/alphapulse.api.instrument.v1.InstrumentService/GetOptionChain',
+                request_serializer=alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.GetOptionChainRequest.SerializeToString,
+                response_deserializer=alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.GetOptionChainResponse.FromString,
+                _registered_method=True)
+        self.ListFuturesSeries = channel.unary_unary(
+                '/alphapulse.api.instrument.v1.InstrumentService/ListFuturesSeries',
+                request_serializer=alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.ListFuturesSeriesRequest.SerializeToString,
+                response_deserializer=alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.ListFuturesSeriesResponse.FromString,
+                _registered_method=True)
+        self.GetTradingRules = channel.unary_unary(
+                '/alphapulse.api.instrument.v1.InstrumentService/GetTradingRules',
+                request_serializer=alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.GetTradingRulesRequest.SerializeToString,
+                response_deserializer=alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.GetTradingRulesResponse.FromString,
+                _registered_method=True)
         self.SearchInstruments = channel.unary_unary(
                 '/alphapulse.api.instrument.v1.InstrumentService/SearchInstruments',
                 request_serializer=alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.SearchInstrumentsRequest.SerializeToString,
@@ -170,7 +185,7 @@ class InstrumentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateListing(self, request, context):
-        """Changes the named fields of a listing: status, rules, fees.
+        """Changes the named fields of a listing: status, rules, rules to come, fees.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -198,14 +213,35 @@ class InstrumentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListListings(self, request, context):
-        """Lists listings by venue and status, in pages pinned to a revision.
+        """Lists listings by venue, instrument, currency, source and status, in pages pinned to a revision.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetOptionChain(self, request, context):
+        """The options on an underlying: expiries, and at each strike the call and the put.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListFuturesSeries(self, request, context):
+        """The futures on an underlying, or of a root: each series in order of expiry, with its front month.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetTradingRules(self, request, context):
+        """The trading rules of a listing at a time, as known at a time, with those before and those announced.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SearchInstruments(self, request, context):
-        """Finds instruments by name, with typos; the best first.
+        """Finds instruments by name, ticker or the start of an identifier, with typos; the best first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -337,6 +373,21 @@ def add_InstrumentServiceServicer_to_server(servicer, server):
                     servicer.ListListings,
                     request_deserializer=alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.ListListingsRequest.FromString,
                     response_serializer=alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.ListListingsResponse.SerializeToString,
+            ),
+            'GetOptionChain': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetOptionChain,
+                    request_deserializer=alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.GetOptionChainRequest.FromString,
+                    response_serializer=alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.GetOptionChainResponse.SerializeToString,
+            ),
+            'ListFuturesSeries': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListFuturesSeries,
+                    request_deserializer=alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.ListFuturesSeriesRequest.FromString,
+                    response_serializer=alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.ListFuturesSeriesResponse.SerializeToString,
+            ),
+            'GetTradingRules': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTradingRules,
+                    request_deserializer=alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.GetTradingRulesRequest.FromString,
+                    response_serializer=alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.GetTradingRulesResponse.SerializeToString,
             ),
             'SearchInstruments': grpc.unary_unary_rpc_method_handler(
                     servicer.SearchInstruments,
@@ -622,6 +673,87 @@ class InstrumentService:
             '/alphapulse.api.instrument.v1.InstrumentService/ListListings',
             alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.ListListingsRequest.SerializeToString,
             alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.ListListingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetOptionChain(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/alphapulse.api.instrument.v1.InstrumentService/GetOptionChain',
+            alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.GetOptionChainRequest.SerializeToString,
+            alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.GetOptionChainResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListFuturesSeries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/alphapulse.api.instrument.v1.InstrumentService/ListFuturesSeries',
+            alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.ListFuturesSeriesRequest.SerializeToString,
+            alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.ListFuturesSeriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTradingRules(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/alphapulse.api.instrument.v1.InstrumentService/GetTradingRules',
+            alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.GetTradingRulesRequest.SerializeToString,
+            alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.GetTradingRulesResponse.FromString,
             options,
             channel_credentials,
             insecure,

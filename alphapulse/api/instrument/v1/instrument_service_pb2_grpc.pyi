@@ -42,7 +42,7 @@ class InstrumentServiceStub:
     UpdateInstrument: _grpc.UnaryUnaryMultiCallable[_instrument_service_pb2.UpdateInstrumentRequest, _instrument_service_pb2.UpdateInstrumentResponse]
     """Changes the named fields of an instrument."""
     UpdateListing: _grpc.UnaryUnaryMultiCallable[_instrument_service_pb2.UpdateListingRequest, _instrument_service_pb2.UpdateListingResponse]
-    """Changes the named fields of a listing: status, rules, fees."""
+    """Changes the named fields of a listing: status, rules, rules to come, fees."""
     GetInstrument: _grpc.UnaryUnaryMultiCallable[_instrument_service_pb2.GetInstrumentRequest, _instrument_service_pb2.GetInstrumentResponse]
     """Reads an instrument by its id, with its listings."""
     GetListing: _grpc.UnaryUnaryMultiCallable[_instrument_service_pb2.GetListingRequest, _instrument_service_pb2.GetListingResponse]
@@ -50,9 +50,15 @@ class InstrumentServiceStub:
     ListInstruments: _grpc.UnaryUnaryMultiCallable[_instrument_service_pb2.ListInstrumentsRequest, _instrument_service_pb2.ListInstrumentsResponse]
     """Lists instruments by what they are, in pages pinned to a revision."""
     ListListings: _grpc.UnaryUnaryMultiCallable[_instrument_service_pb2.ListListingsRequest, _instrument_service_pb2.ListListingsResponse]
-    """Lists listings by venue and status, in pages pinned to a revision."""
+    """Lists listings by venue, instrument, currency, source and status, in pages pinned to a revision."""
+    GetOptionChain: _grpc.UnaryUnaryMultiCallable[_instrument_service_pb2.GetOptionChainRequest, _instrument_service_pb2.GetOptionChainResponse]
+    """The options on an underlying: expiries, and at each strike the call and the put."""
+    ListFuturesSeries: _grpc.UnaryUnaryMultiCallable[_instrument_service_pb2.ListFuturesSeriesRequest, _instrument_service_pb2.ListFuturesSeriesResponse]
+    """The futures on an underlying, or of a root: each series in order of expiry, with its front month."""
+    GetTradingRules: _grpc.UnaryUnaryMultiCallable[_instrument_service_pb2.GetTradingRulesRequest, _instrument_service_pb2.GetTradingRulesResponse]
+    """The trading rules of a listing at a time, as known at a time, with those before and those announced."""
     SearchInstruments: _grpc.UnaryUnaryMultiCallable[_instrument_service_pb2.SearchInstrumentsRequest, _instrument_service_pb2.SearchInstrumentsResponse]
-    """Finds instruments by name, with typos; the best first."""
+    """Finds instruments by name, ticker or the start of an identifier, with typos; the best first."""
     LookupISIN: _grpc.UnaryUnaryMultiCallable[_instrument_service_pb2.LookupISINRequest, _instrument_service_pb2.LookupISINResponse]
     """Who bears this ISIN."""
     LookupCUSIP: _grpc.UnaryUnaryMultiCallable[_instrument_service_pb2.LookupCUSIPRequest, _instrument_service_pb2.LookupCUSIPResponse]
@@ -92,7 +98,7 @@ class InstrumentServiceAsyncStub(InstrumentServiceStub):
     UpdateInstrument: _aio.UnaryUnaryMultiCallable[_instrument_service_pb2.UpdateInstrumentRequest, _instrument_service_pb2.UpdateInstrumentResponse]  # type: ignore[assignment]
     """Changes the named fields of an instrument."""
     UpdateListing: _aio.UnaryUnaryMultiCallable[_instrument_service_pb2.UpdateListingRequest, _instrument_service_pb2.UpdateListingResponse]  # type: ignore[assignment]
-    """Changes the named fields of a listing: status, rules, fees."""
+    """Changes the named fields of a listing: status, rules, rules to come, fees."""
     GetInstrument: _aio.UnaryUnaryMultiCallable[_instrument_service_pb2.GetInstrumentRequest, _instrument_service_pb2.GetInstrumentResponse]  # type: ignore[assignment]
     """Reads an instrument by its id, with its listings."""
     GetListing: _aio.UnaryUnaryMultiCallable[_instrument_service_pb2.GetListingRequest, _instrument_service_pb2.GetListingResponse]  # type: ignore[assignment]
@@ -100,9 +106,15 @@ class InstrumentServiceAsyncStub(InstrumentServiceStub):
     ListInstruments: _aio.UnaryUnaryMultiCallable[_instrument_service_pb2.ListInstrumentsRequest, _instrument_service_pb2.ListInstrumentsResponse]  # type: ignore[assignment]
     """Lists instruments by what they are, in pages pinned to a revision."""
     ListListings: _aio.UnaryUnaryMultiCallable[_instrument_service_pb2.ListListingsRequest, _instrument_service_pb2.ListListingsResponse]  # type: ignore[assignment]
-    """Lists listings by venue and status, in pages pinned to a revision."""
+    """Lists listings by venue, instrument, currency, source and status, in pages pinned to a revision."""
+    GetOptionChain: _aio.UnaryUnaryMultiCallable[_instrument_service_pb2.GetOptionChainRequest, _instrument_service_pb2.GetOptionChainResponse]  # type: ignore[assignment]
+    """The options on an underlying: expiries, and at each strike the call and the put."""
+    ListFuturesSeries: _aio.UnaryUnaryMultiCallable[_instrument_service_pb2.ListFuturesSeriesRequest, _instrument_service_pb2.ListFuturesSeriesResponse]  # type: ignore[assignment]
+    """The futures on an underlying, or of a root: each series in order of expiry, with its front month."""
+    GetTradingRules: _aio.UnaryUnaryMultiCallable[_instrument_service_pb2.GetTradingRulesRequest, _instrument_service_pb2.GetTradingRulesResponse]  # type: ignore[assignment]
+    """The trading rules of a listing at a time, as known at a time, with those before and those announced."""
     SearchInstruments: _aio.UnaryUnaryMultiCallable[_instrument_service_pb2.SearchInstrumentsRequest, _instrument_service_pb2.SearchInstrumentsResponse]  # type: ignore[assignment]
-    """Finds instruments by name, with typos; the best first."""
+    """Finds instruments by name, ticker or the start of an identifier, with typos; the best first."""
     LookupISIN: _aio.UnaryUnaryMultiCallable[_instrument_service_pb2.LookupISINRequest, _instrument_service_pb2.LookupISINResponse]  # type: ignore[assignment]
     """Who bears this ISIN."""
     LookupCUSIP: _aio.UnaryUnaryMultiCallable[_instrument_service_pb2.LookupCUSIPRequest, _instrument_service_pb2.LookupCUSIPResponse]  # type: ignore[assignment]
@@ -163,7 +175,7 @@ class InstrumentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _instrument_service_pb2.UpdateListingRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_instrument_service_pb2.UpdateListingResponse, _abc.Awaitable[_instrument_service_pb2.UpdateListingResponse]]:
-        """Changes the named fields of a listing: status, rules, fees."""
+        """Changes the named fields of a listing: status, rules, rules to come, fees."""
 
     @_abc_1.abstractmethod
     def GetInstrument(
@@ -195,7 +207,31 @@ class InstrumentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _instrument_service_pb2.ListListingsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_instrument_service_pb2.ListListingsResponse, _abc.Awaitable[_instrument_service_pb2.ListListingsResponse]]:
-        """Lists listings by venue and status, in pages pinned to a revision."""
+        """Lists listings by venue, instrument, currency, source and status, in pages pinned to a revision."""
+
+    @_abc_1.abstractmethod
+    def GetOptionChain(
+        self,
+        request: _instrument_service_pb2.GetOptionChainRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_instrument_service_pb2.GetOptionChainResponse, _abc.Awaitable[_instrument_service_pb2.GetOptionChainResponse]]:
+        """The options on an underlying: expiries, and at each strike the call and the put."""
+
+    @_abc_1.abstractmethod
+    def ListFuturesSeries(
+        self,
+        request: _instrument_service_pb2.ListFuturesSeriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_instrument_service_pb2.ListFuturesSeriesResponse, _abc.Awaitable[_instrument_service_pb2.ListFuturesSeriesResponse]]:
+        """The futures on an underlying, or of a root: each series in order of expiry, with its front month."""
+
+    @_abc_1.abstractmethod
+    def GetTradingRules(
+        self,
+        request: _instrument_service_pb2.GetTradingRulesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_instrument_service_pb2.GetTradingRulesResponse, _abc.Awaitable[_instrument_service_pb2.GetTradingRulesResponse]]:
+        """The trading rules of a listing at a time, as known at a time, with those before and those announced."""
 
     @_abc_1.abstractmethod
     def SearchInstruments(
@@ -203,7 +239,7 @@ class InstrumentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _instrument_service_pb2.SearchInstrumentsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_instrument_service_pb2.SearchInstrumentsResponse, _abc.Awaitable[_instrument_service_pb2.SearchInstrumentsResponse]]:
-        """Finds instruments by name, with typos; the best first."""
+        """Finds instruments by name, ticker or the start of an identifier, with typos; the best first."""
 
     @_abc_1.abstractmethod
     def LookupISIN(
