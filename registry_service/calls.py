@@ -1,4 +1,8 @@
-"""What the options of a call mean, the same for venues and synthetics: how fresh a read is, who writes, where a page begins.
+"""What the options of a call mean, the same for the three registries: how fresh a read is, who writes, where a page begins.
+
+A revision token names a revision of each of the three. Of a read only this registry's own part counts: nothing else is shown. Of a write's
+`after_token` every part counts that its references are checked against: this registry's own, and that of each `Neighbour` (`neighbours.py`)
+that the slice gave its Calls.
 
 Not here: what an entry is and which rules it keeps; that is each slice's own.
 """
@@ -20,6 +24,8 @@ from alphapulse.domain.errors import (
     StaleEtag,
 )
 from alphapulse.domain.revisions import RevisionToken
+from alphapulse.runtime.deadline import seconds_to_wait
+from registry_service.neighbours import Neighbour
 from registry_service.resources import RegistryResources
 from registry_service.storage.model import CachedAnswer, Entity, EntityKind, Operation, Query, WriteOutcome
 
@@ -28,6 +34,7 @@ DEFAULT_PAGE: Final = 100
 LARGEST_PAGE: Final = 1000
 MAX_BATCH: Final = 10_000
 QUERY_LENGTH: Final = 256
+_WAIT_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +48,12 @@ class Page:
 
 
 class Calls:
-    """The calls of one slice."""
+    """The calls of one slice. `neighbours` are the registries whose entries its writes refer to."""
 
-    def __init__(self, resources: RegistryResources, kind: EntityKind) -> None:
+    def __init__(self, resources: RegistryResources, kind: EntityKind, neighbours: Sequence[Neighbour] = ()) -> None:
         self._resources = resources
         self._kind = kind
+        self._neighbours = neighbours
 
     def token(self, revision: int) -> str:
         """The revision token that names a revision of this registry."""
@@ -58,13 +66,26 @@ class Calls:
         """
         match read.WhichOneof("consistency"):
             case "at_least_as_fresh":
-                wanted = self._part(read.at_least_as_fresh, "read.at_least_as_fresh")
+                wanted = self._part(RevisionToken.decode(read.at_least_as_fresh, "read.at_least_as_fresh"))
             case "latest" if read.latest:
                 wanted = await self._resources.store.revision()
             case _:
                 return 0
         await self._reach(wanted)
         return wanted
+
+    async def after(self, options: common.WriteOptions) -> None:
+        """Returns once this process sees everything the after_token of a write names, here and with the neighbours. `write` does it before it plans;
+        a slice that checks references before it calls `write` calls this before the check.
+
+        Raises ConsistencyNotReached, ResumeTokenInvalid, StoreUnavailable; Unavailable when a neighbour does not answer.
+        """
+        if not options.after_token:
+            return
+        token = RevisionToken.decode(options.after_token, "write.after_token")
+        await self._reach(self._part(token))
+        for one in self._neighbours:
+            await one.reach(token)
 
     async def answers(
         self,
@@ -95,8 +116,7 @@ class Calls:
             found.append(FieldViolation("write.etag", options.etag[:OPTION_LENGTH], "not-for-registrations", rule))
         if found:
             raise InvalidArgument.of(found)
-        if options.after_token:
-            await self._reach(self._part(options.after_token, "write.after_token"))
+        await self.after(options)
         return await self._resources.store.write(
             operation,
             actor=options.actor or "anonymous",
@@ -128,9 +148,13 @@ class Calls:
         following = tokens.page(filter_bytes, revision=revision, after=entities[-1].entity_id) if more else ""
         return Page(entities, following, total, revision)
 
-    async def history(self, entity_id: str, size: int, token: str) -> tuple[Sequence[Any], str]:
-        """(changes, next page token) of an entry, newest first."""
+    async def history(
+        self, entity_id: str, size: int, token: str, read: common.ReadOptions | None = None
+    ) -> tuple[Sequence[Any], str]:
+        """(changes, next page token) of an entry, newest first. `read` says how fresh the first page has to be."""
         limit = page_size(size)
+        if read is not None and not token:
+            await self.fresh(read)
         filter_bytes = b"history\0" + entity_id.encode()
         before = self._resources.tokens.read_page(token, filter_bytes).revision if token else None
         found = await self._resources.store.changes_of([entity_id], before_revision=before, limit=limit + 1)
@@ -152,10 +176,10 @@ class Calls:
                 metadata={"wanted": str(wanted), "reached": str(written)},
                 hint="the token is of another database, or this one was restored to an earlier state: forget the token",
             )
-        await feed.wait_applied(wanted)
+        await feed.wait_applied(wanted, seconds_to_wait(_WAIT_SECONDS))
 
-    def _part(self, token: str, field: str) -> int:
-        revision: int = getattr(RevisionToken.decode(token, field), self._resources.service)
+    def _part(self, token: RevisionToken) -> int:
+        revision: int = getattr(token, self._resources.service)
         return revision
 
 

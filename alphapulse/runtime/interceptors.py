@@ -17,6 +17,7 @@ import grpc
 from opentelemetry import propagate, trace
 
 from alphapulse.domain.errors import AlphaPulseError, DeadlineExceeded, Draining, Unavailable
+from alphapulse.runtime.deadline import ends_in
 from alphapulse.runtime.errors import abort, as_domain_error, number_of, unimplemented
 from alphapulse.runtime.health import Lifecycle, State
 from alphapulse.runtime.metrics import MethodMetrics, RpcMetrics
@@ -121,7 +122,9 @@ def _bounded(behavior: Any, limit: float) -> Behavior:
         if not inspect.isawaitable(answer):
             return answer
         if context.time_remaining() is not None:
+            ends_in(context.time_remaining())
             return await answer
+        ends_in(limit)
         scope = asyncio.timeout(limit)
         try:
             async with scope:

@@ -41,9 +41,10 @@ def build(resources: RegistryResources, *, digest: Digest = sha256) -> GrpcServi
 
 
 def _handlers(resources: RegistryResources, minter: Minter) -> dict[str, grpc.RpcMethodHandler[Any, Any]]:
-    calls = Calls(resources, EntityKind.INSTRUMENT)
+    venues = _venues(resources)
+    calls = Calls(resources, EntityKind.INSTRUMENT, venues.neighbours)
     lookups, reading = Lookups(resources, calls), Reading(resources, calls)
-    watches, writing = Watches(resources), Writing(calls, minter, _venues(resources))
+    watches, writing = Watches(resources), Writing(calls, minter, venues)
     unary: dict[str, Callable[[bytes, Any], Any]] = {
         "LookupISIN": lookups.single(Scheme.ISIN, service.LookupISINRequest, "isin"),
         "LookupCUSIP": lookups.single(Scheme.CUSIP, service.LookupCUSIPRequest, "cusip"),

@@ -1,7 +1,8 @@
 """Which venues exist: a listing on one that the venue registry does not know is refused.
 
 The venue registry is asked for codes this process has not seen yet, and what exists is remembered: a venue is retired, never removed. What does not
-exist is asked for again each time, so a venue written a moment ago is known at once.
+exist is asked for again each time, of the truth, so a venue written a moment ago is known at once; a write whose `after_token` names a revision of
+the venue registry waits for that revision first (`neighbours.py`), and says so when it does not come.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from alphapulse.api.venue.v1 import venue_service_pb2 as service
 from alphapulse.api.venue.v1.venue_service_pb2_grpc import VenueServiceStub
 from alphapulse.client import from_rpc_error
 from alphapulse.domain.errors import FieldViolation, Unavailable
+from alphapulse.runtime.deadline import seconds_to_wait
 from registry_service.instrument.drafts import Draft
+from registry_service.neighbours import Neighbour
 
 _DEADLINE: Final = 5.0
 _EXISTS: Final = (common.LOOKUP_OUTCOME_RESOLVED, common.LOOKUP_OUTCOME_RETIRED)
@@ -25,12 +28,18 @@ _EXISTS: Final = (common.LOOKUP_OUTCOME_RESOLVED, common.LOOKUP_OUTCOME_RETIRED)
 class VenueDirectory(Protocol):
     """Answers which codes name no venue."""
 
+    @property
+    def neighbours(self) -> Sequence[Neighbour]:
+        """The registry that is asked, if any: writes wait for the revision of it that their token names."""
+
     async def unknown(self, codes: Iterable[str]) -> set[str]:
         """Of these codes those that no venue bears. Raises Unavailable when that cannot be told."""
 
 
 class AnyVenue:
     """Without a venue registry every well-formed code is taken."""
+
+    neighbours: Sequence[Neighbour] = ()
 
     async def unknown(self, codes: Iterable[str]) -> set[str]:
         """None of them."""
@@ -43,6 +52,7 @@ class RegisteredVenues:
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = VenueServiceStub(channel)
         self._known: set[str] = set()
+        self.neighbours: Sequence[Neighbour] = (Neighbour("venue", self._probe),)
 
     async def unknown(self, codes: Iterable[str]) -> set[str]:
         """Those the registry does not hold, as of now."""
@@ -51,7 +61,7 @@ class RegisteredVenues:
             return set()
         request = service.BatchGetVenuesRequest(codes=asked, read=common.ReadOptions(latest=True))
         try:
-            answer = await self._stub.BatchGetVenues(request, timeout=_DEADLINE)
+            answer = await self._stub.BatchGetVenues(request, timeout=seconds_to_wait(_DEADLINE))
         except grpc.aio.AioRpcError as error:
             cause = from_rpc_error(error)
             raise Unavailable(
@@ -60,6 +70,9 @@ class RegisteredVenues:
             ) from error
         self._known |= {code for code, one in zip(asked, answer.results, strict=True) if one.outcome in _EXISTS}
         return set(asked) - self._known
+
+    async def _probe(self, read: common.ReadOptions, seconds: float) -> None:
+        await self._stub.BatchGetVenues(service.BatchGetVenuesRequest(read=read), timeout=seconds)
 
 
 async def check_venues(directory: VenueDirectory, drafts: Sequence[Draft]) -> None:

@@ -35,6 +35,7 @@ class Writing:
     async def register(self, request: service.RegisterInstrumentRequest) -> bytes:
         """RegisterInstrument."""
         draft = prepare(request.instrument, request.listings, self._minter)
+        await self._calls.after(request.write)
         await check_venues(self._venues, [draft])
 
         async def operation(session: WriteSession) -> bytes:
@@ -95,6 +96,7 @@ class Writing:
             async for raw in requests:
                 request = parsed(service.RegisterInstrumentsRequest, raw)
                 bounded_batch(len(request.entries), "entries")
+                await self._calls.after(request.write)
                 drafts = await self._prepared(request.entries)
                 task = asyncio.create_task(self._batch(request, drafts))
                 await started.put(task)

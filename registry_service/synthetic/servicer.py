@@ -122,6 +122,7 @@ class SyntheticServicer(rpc.SyntheticServiceServicer):
         self, request: service.SearchSyntheticsRequest, context: Any
     ) -> service.SearchSyntheticsResponse:
         limit = search_limit(request.query, request.limit)
+        await self._calls.fresh(request.read)
         found = await self._resources.store.search(request.query, convert.query(request.filter), limit)
         hits = [
             service.SyntheticHit(
@@ -149,7 +150,7 @@ class SyntheticServicer(rpc.SyntheticServiceServicer):
         self, request: service.GetSyntheticHistoryRequest, context: Any
     ) -> service.GetSyntheticHistoryResponse:
         require_name(request.name)
-        rows, token = await self._calls.history(request.name, request.page_size, request.page_token)
+        rows, token = await self._calls.history(request.name, request.page_size, request.page_token, request.read)
         if not rows and not request.page_token:
             raise registration.missing(request.name)
         changes = [convert.change(row) for row in rows]
@@ -158,6 +159,7 @@ class SyntheticServicer(rpc.SyntheticServiceServicer):
     async def ValidateFormula(
         self, request: service.ValidateFormulaRequest, context: Any
     ) -> service.ValidateFormulaResponse:
+        await self._calls.fresh(request.read)
         if request.components:
             found = formula_violations(request.formula, request.components)
             found += await self._unknown(request.components)
@@ -176,13 +178,14 @@ class SyntheticServicer(rpc.SyntheticServiceServicer):
         self, request: service.EvaluateSyntheticRequest, context: Any
     ) -> service.EvaluateSyntheticResponse:
         require_name(request.name)
-        synthetic = await self._synthetic(request.name, 0)
+        synthetic = await self._synthetic(request.name, await self._calls.fresh(request.read))
         variables = tuple(component.variable for component in synthetic.components)
         return evaluate(synthetic, self._compiled(synthetic.formula, variables), request)
 
     async def ListDependents(
         self, request: service.ListDependentsRequest, context: Any
     ) -> service.ListDependentsResponse:
+        minimum = await self._calls.fresh(request.read)
         match request.WhichOneof("target"):
             case "instrument_id":
                 facet = convert.component_facet(InstrumentId.parse(request.instrument_id, "instrument_id").hex)
@@ -190,7 +193,7 @@ class SyntheticServicer(rpc.SyntheticServiceServicer):
                 facet = convert.component_facet(ListingId.parse(request.listing_id, "listing_id").hex)
             case "synthetic":
                 require_name(request.synthetic, "synthetic")
-                await self._synthetic(request.synthetic, 0)
+                await self._synthetic(request.synthetic, minimum)
                 facet = convert.uses(request.synthetic)
             case _:
                 raise InvalidArgument.field("target", "", "required", "give an instrument, a listing or a synthetic")

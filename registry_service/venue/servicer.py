@@ -107,6 +107,7 @@ class VenueServicer(rpc.VenueServiceServicer):
 
     async def SearchVenues(self, request: service.SearchVenuesRequest, context: Any) -> service.SearchVenuesResponse:
         limit = search_limit(request.query, request.limit)
+        await self._calls.fresh(request.read)
         found = await self._resources.store.search(request.query, convert.query(request.filter), limit)
         hits = [
             service.VenueHit(
@@ -158,7 +159,7 @@ class VenueServicer(rpc.VenueServiceServicer):
         self, request: service.GetVenueHistoryRequest, context: Any
     ) -> service.GetVenueHistoryResponse:
         require_code(request.code)
-        rows, token = await self._calls.history(request.code, request.page_size, request.page_token)
+        rows, token = await self._calls.history(request.code, request.page_size, request.page_token, request.read)
         if not rows and not request.page_token:
             raise NotFound(f"there is no venue {request.code!r}", metadata={"code": request.code})
         return service.GetVenueHistoryResponse(changes=[convert.change(row) for row in rows], next_page_token=token)
@@ -172,11 +173,12 @@ class VenueServicer(rpc.VenueServiceServicer):
             except (ValueError, OverflowError):
                 rule = "a time between the years 1 and 9999"
                 raise InvalidArgument.field("at", f"{request.at.seconds}s", "timestamp", rule) from None
-        return await sessions.is_open(self._calendars, await self._venue(request.code, 0), at)
+        venue = await self._venue(request.code, await self._calls.fresh(request.read))
+        return await sessions.is_open(self._calendars, venue, at)
 
     async def ListSessions(self, request: service.ListSessionsRequest, context: Any) -> service.ListSessionsResponse:
         require_code(request.code)
-        venue = await self._venue(request.code, 0)
+        venue = await self._venue(request.code, await self._calls.fresh(request.read))
         found = await sessions.sessions(self._calendars, venue, request.from_date, request.to_date)
         return service.ListSessionsResponse(sessions=found)
 

@@ -7,15 +7,18 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
+import grpc
 import pytest
 from prometheus_client import CollectorRegistry
 
+from alphapulse.api.common.v1 import common_pb2 as common
 from alphapulse.api.instrument.v1 import instrument_pb2 as wire
 from alphapulse.api.instrument.v1 import instrument_service_pb2 as service
 from alphapulse.api.instrument.v1 import instrument_service_pb2_grpc as rpc
 from alphapulse.api.venue.v1 import venue_pb2, venue_service_pb2, venue_service_pb2_grpc
 from alphapulse.client import RegistrationStream, from_rpc_error, open_channel
-from alphapulse.domain.errors import InvalidArgument, Unavailable
+from alphapulse.domain.errors import ConsistencyNotReached, InvalidArgument, Unavailable
+from alphapulse.domain.revisions import RevisionToken
 from alphapulse.runtime import ServiceHandle, serve_in_background
 from registry_service.app import RegistryApplication
 from registry_service.config import InstrumentConfig, VenueConfig
@@ -126,3 +129,56 @@ async def test_what_is_known_needs_no_venue_registry_and_what_is_not_says_so(two
     error = from_rpc_error(caught.value)
     assert isinstance(error, Unavailable)
     assert error.retry_after
+
+
+def token_of(venue_revision: int) -> str:
+    return RevisionToken(venue=venue_revision).encode()
+
+
+async def test_a_token_of_the_venue_registry_is_waited_for_before_venues_are_checked(two: Two) -> None:
+    venue = venue_pb2.Venue(
+        code="NEWV", name="New", type=venue_pb2.VENUE_TYPE_EXCHANGE, status=venue_pb2.VENUE_STATUS_ACTIVE
+    )
+    written = await two.venues.RegisterVenue(venue_service_pb2.RegisterVenueRequest(venue=venue))
+    assert RevisionToken.decode(written.revision_token).venue
+    request = apple("NEWV")
+    request.write.after_token = written.revision_token
+    assert (await two.instruments.RegisterInstrument(request)).entry.listings
+    # The stream as well, and the token of both registries merged.
+    both = RevisionToken.decode(written.revision_token).merge(RevisionToken(instrument=1))
+    async with open_channel(two.instrument.address) as channel, RegistrationStream(channel) as stream:
+        entry = service.InstrumentEntry(instrument=request.instrument, listings=request.listings)
+        answer = await stream.submit([entry], after_token=both.encode())
+    assert answer.results[0].outcome == service.REGISTRATION_OUTCOME_UNCHANGED
+
+
+@pytest.mark.parametrize("seconds", [1.0, 30.0])
+async def test_a_venue_revision_that_never_comes_is_named_within_the_deadline(two: Two, seconds: float) -> None:
+    await two.add_venue("XNAS")
+    request = apple("ZZZZ")
+    request.write.after_token = token_of(1_000_000)
+    async with grpc.aio.insecure_channel(two.instrument.address) as channel:  # one that does not try again by itself
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await rpc.InstrumentServiceStub(channel).RegisterInstrument(request, timeout=seconds)
+    error = from_rpc_error(caught.value)
+    assert isinstance(error, ConsistencyNotReached)
+    assert (error.metadata["registry"], error.metadata["wanted"]) == ("venue", "1000000")
+    assert "revision 1000000 of the venue registry" in error.message
+    found = await two.instruments.LookupISIN(service.LookupISINRequest(isin=ISIN))
+    assert found.result.outcome == common.LOOKUP_OUTCOME_NOT_FOUND
+
+
+async def test_a_venue_registry_that_is_away_is_named_when_a_token_needs_it(two: Two) -> None:
+    await two.add_venue("XNAS")
+    await two.instruments.RegisterInstrument(apple("XNAS"))
+    await two.venue_life.aclose()
+    request = apple("XNAS")
+    request.write.after_token = token_of(1)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await two.instruments.RegisterInstrument(request, timeout=10)
+    error = from_rpc_error(caught.value)
+    assert isinstance(error, Unavailable)
+    assert error.metadata["registry"] == "venue"
+    # What this registry alone wrote needs nobody else.
+    request.write.after_token = RevisionToken(instrument=1).encode()
+    assert (await two.instruments.RegisterInstrument(request)).entry.listings
