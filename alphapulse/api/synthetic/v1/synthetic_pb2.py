@@ -25,19 +25,19 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+alphapulse/api/synthetic/v1/synthetic.proto\x12\x1b\x61lphapulse.api.synthetic.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbd\x01\n\tComponent\x12\x10\n\x08variable\x18\x01 \x01(\t\x12\x14\n\nlisting_id\x18\x02 \x01(\tH\x00\x12\x17\n\rinstrument_id\x18\x03 \x01(\tH\x00\x12\x13\n\tsynthetic\x18\x04 \x01(\tH\x00\x12<\n\x0bprice_field\x18\x05 \x01(\x0e\x32\'.alphapulse.api.synthetic.v1.PriceField\x12\x12\n\nmax_age_ms\x18\x06 \x01(\rB\x08\n\x06target\"\xc0\x04\n\tSynthetic\x12\x14\n\x0csynthetic_id\x18\x01 \x01(\t\x12\x13\n\x0blisting_key\x18\x02 \x01(\x06\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12:\n\ncomponents\x18\x05 \x03(\x0b\x32&.alphapulse.api.synthetic.v1.Component\x12\x0f\n\x07\x66ormula\x18\x06 \x01(\t\x12\x0c\n\x04unit\x18\x07 \x01(\t\x12\x12\n\nmax_age_ms\x18\x08 \x01(\r\x12\x13\n\x0binterval_ms\x18\t \x01(\r\x12\x16\n\tmin_value\x18\n \x01(\x01H\x00\x88\x01\x01\x12\x16\n\tmax_value\x18\x0b \x01(\x01H\x01\x88\x01\x01\x12\x1a\n\routlier_sigma\x18\x0c \x01(\x01H\x02\x88\x01\x01\x12<\n\x06status\x18\r \x01(\x0e\x32,.alphapulse.api.synthetic.v1.SyntheticStatus\x12\x17\n\x0f\x66ormula_version\x18\x0e \x01(\r\x12\x0e\n\x06source\x18\x0f \x01(\t\x12\x0c\n\x04\x65tag\x18\x10 \x01(\t\x12\x10\n\x08revision\x18\x11 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x13 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x0c\n\n_min_valueB\x0c\n\n_max_valueB\x10\n\x0e_outlier_sigma*\x8b\x01\n\x0fSyntheticStatus\x12 \n\x1cSYNTHETIC_STATUS_UNSPECIFIED\x10\x00\x12\x1b\n\x17SYNTHETIC_STATUS_ACTIVE\x10\x01\x12\x1b\n\x17SYNTHETIC_STATUS_PAUSED\x10\x02\x12\x1c\n\x18SYNTHETIC_STATUS_RETIRED\x10\x03*~\n\nPriceField\x12\x1b\n\x17PRICE_FIELD_UNSPECIFIED\x10\x00\x12\x13\n\x0fPRICE_FIELD_MID\x10\x01\x12\x13\n\x0fPRICE_FIELD_BID\x10\x02\x12\x13\n\x0fPRICE_FIELD_ASK\x10\x03\x12\x14\n\x10PRICE_FIELD_LAST\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+alphapulse/api/synthetic/v1/synthetic.proto\x12\x1b\x61lphapulse.api.synthetic.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcb\x01\n\tComponent\x12\x10\n\x08variable\x18\x01 \x01(\t\x12\x14\n\nlisting_id\x18\x02 \x01(\tH\x00\x12\x17\n\rinstrument_id\x18\x03 \x01(\tH\x00\x12\x13\n\tsynthetic\x18\x04 \x01(\tH\x00\x12<\n\x0bprice_field\x18\x05 \x01(\x0e\x32\'.alphapulse.api.synthetic.v1.PriceField\x12\x12\n\nmax_age_ms\x18\x06 \x01(\r\x12\x0c\n\x04unit\x18\x07 \x01(\tB\x08\n\x06target\"\xee\x04\n\tSynthetic\x12\x14\n\x0csynthetic_id\x18\x01 \x01(\t\x12\x13\n\x0blisting_key\x18\x02 \x01(\x06\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12:\n\ncomponents\x18\x05 \x03(\x0b\x32&.alphapulse.api.synthetic.v1.Component\x12\x0f\n\x07\x66ormula\x18\x06 \x01(\t\x12\x0c\n\x04unit\x18\x07 \x01(\t\x12\x12\n\nmax_age_ms\x18\x08 \x01(\r\x12\x13\n\x0binterval_ms\x18\t \x01(\r\x12\x16\n\tmin_value\x18\n \x01(\x01H\x00\x88\x01\x01\x12\x16\n\tmax_value\x18\x0b \x01(\x01H\x01\x88\x01\x01\x12\x1a\n\routlier_sigma\x18\x0c \x01(\x01H\x02\x88\x01\x01\x12<\n\x06status\x18\r \x01(\x0e\x32,.alphapulse.api.synthetic.v1.SyntheticStatus\x12\x17\n\x0f\x66ormula_version\x18\x0e \x01(\r\x12\x0e\n\x06source\x18\x0f \x01(\t\x12\x0c\n\x04\x65tag\x18\x10 \x01(\t\x12\x10\n\x08revision\x18\x11 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x13 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08valid_to\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x0c\n\n_min_valueB\x0c\n\n_max_valueB\x10\n\x0e_outlier_sigma*\x8b\x01\n\x0fSyntheticStatus\x12 \n\x1cSYNTHETIC_STATUS_UNSPECIFIED\x10\x00\x12\x1b\n\x17SYNTHETIC_STATUS_ACTIVE\x10\x01\x12\x1b\n\x17SYNTHETIC_STATUS_PAUSED\x10\x02\x12\x1c\n\x18SYNTHETIC_STATUS_RETIRED\x10\x03*~\n\nPriceField\x12\x1b\n\x17PRICE_FIELD_UNSPECIFIED\x10\x00\x12\x13\n\x0fPRICE_FIELD_MID\x10\x01\x12\x13\n\x0fPRICE_FIELD_BID\x10\x02\x12\x13\n\x0fPRICE_FIELD_ASK\x10\x03\x12\x14\n\x10PRICE_FIELD_LAST\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'alphapulse.api.synthetic.v1.synthetic_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SYNTHETICSTATUS']._serialized_start=881
-  _globals['_SYNTHETICSTATUS']._serialized_end=1020
-  _globals['_PRICEFIELD']._serialized_start=1022
-  _globals['_PRICEFIELD']._serialized_end=1148
+  _globals['_SYNTHETICSTATUS']._serialized_start=941
+  _globals['_SYNTHETICSTATUS']._serialized_end=1080
+  _globals['_PRICEFIELD']._serialized_start=1082
+  _globals['_PRICEFIELD']._serialized_end=1208
   _globals['_COMPONENT']._serialized_start=110
-  _globals['_COMPONENT']._serialized_end=299
-  _globals['_SYNTHETIC']._serialized_start=302
-  _globals['_SYNTHETIC']._serialized_end=878
+  _globals['_COMPONENT']._serialized_end=313
+  _globals['_SYNTHETIC']._serialized_start=316
+  _globals['_SYNTHETIC']._serialized_end=938
 # @@protoc_insertion_point(module_scope)

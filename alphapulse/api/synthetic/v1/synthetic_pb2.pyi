@@ -92,6 +92,7 @@ class Component(_message.Message):
     SYNTHETIC_FIELD_NUMBER: _builtins.int
     PRICE_FIELD_FIELD_NUMBER: _builtins.int
     MAX_AGE_MS_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
     variable: _builtins.str
     """Its name in the formula: a letter, then letters, digits and _; at most 32 characters."""
     listing_id: _builtins.str
@@ -104,6 +105,10 @@ class Component(_message.Message):
     """Which price."""
     max_age_ms: _builtins.int
     """Older than this it is stale, in milliseconds. 0: the definition's own bound."""
+    unit: _builtins.str
+    """What the number the formula sees is in, such as "USD", "USD/EUR" or "ratio". Empty: what the instrument registry and the definition of a
+    synthetic say. Stated, it has to agree with them; "1" makes a plain number of it.
+    """
     def __init__(
         self,
         *,
@@ -113,10 +118,11 @@ class Component(_message.Message):
         synthetic: _builtins.str = ...,
         price_field: Global___PriceField.ValueType = ...,
         max_age_ms: _builtins.int = ...,
+        unit: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["instrument_id", b"instrument_id", "listing_id", b"listing_id", "synthetic", b"synthetic", "target", b"target"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["instrument_id", b"instrument_id", "listing_id", b"listing_id", "max_age_ms", b"max_age_ms", "price_field", b"price_field", "synthetic", b"synthetic", "target", b"target", "variable", b"variable"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instrument_id", b"instrument_id", "listing_id", b"listing_id", "max_age_ms", b"max_age_ms", "price_field", b"price_field", "synthetic", b"synthetic", "target", b"target", "unit", b"unit", "variable", b"variable"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_target: _TypeAlias = _typing.Literal["listing_id", "instrument_id", "synthetic"]  # noqa: Y015
     _WhichOneofArgType_target: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
@@ -149,6 +155,7 @@ class Synthetic(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    VALID_TO_FIELD_NUMBER: _builtins.int
     synthetic_id: _builtins.str
     """32 lowercase hex digits. Minted from the name. Filled by the registry."""
     listing_key: _builtins.int
@@ -160,7 +167,7 @@ class Synthetic(_message.Message):
     formula: _builtins.str
     """Arithmetic over the variables: + - * / **, parentheses, numbers, min, max, abs, sqrt, log, exp. At most 4,096 characters."""
     unit: _builtins.str
-    """Unit of the value, such as "USD" or "ratio"."""
+    """Unit of the value, such as "USD", "USD/EUR", "ratio", "bps" or "points". The formula over the units of its components has to give it."""
     max_age_ms: _builtins.int
     """Older than this a component is stale, in milliseconds. 0: 5,000."""
     interval_ms: _builtins.int
@@ -193,6 +200,10 @@ class Synthetic(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """Time of the last write. Filled by the registry."""
 
+    @_builtins.property
+    def valid_to(self) -> _timestamp_pb2.Timestamp:
+        """From then on it has no value: a formula with a time to expiry in it holds for that time. Absent: it holds until it is changed."""
+
     def __init__(
         self,
         *,
@@ -215,10 +226,11 @@ class Synthetic(_message.Message):
         revision: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        valid_to: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_value", b"_max_value", "_min_value", b"_min_value", "_outlier_sigma", b"_outlier_sigma", "create_time", b"create_time", "max_value", b"max_value", "min_value", b"min_value", "outlier_sigma", b"outlier_sigma", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_value", b"_max_value", "_min_value", b"_min_value", "_outlier_sigma", b"_outlier_sigma", "create_time", b"create_time", "max_value", b"max_value", "min_value", b"min_value", "outlier_sigma", b"outlier_sigma", "update_time", b"update_time", "valid_to", b"valid_to"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_value", b"_max_value", "_min_value", b"_min_value", "_outlier_sigma", b"_outlier_sigma", "components", b"components", "create_time", b"create_time", "description", b"description", "etag", b"etag", "formula", b"formula", "formula_version", b"formula_version", "interval_ms", b"interval_ms", "listing_key", b"listing_key", "max_age_ms", b"max_age_ms", "max_value", b"max_value", "min_value", b"min_value", "name", b"name", "outlier_sigma", b"outlier_sigma", "revision", b"revision", "source", b"source", "status", b"status", "synthetic_id", b"synthetic_id", "unit", b"unit", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_value", b"_max_value", "_min_value", b"_min_value", "_outlier_sigma", b"_outlier_sigma", "components", b"components", "create_time", b"create_time", "description", b"description", "etag", b"etag", "formula", b"formula", "formula_version", b"formula_version", "interval_ms", b"interval_ms", "listing_key", b"listing_key", "max_age_ms", b"max_age_ms", "max_value", b"max_value", "min_value", b"min_value", "name", b"name", "outlier_sigma", b"outlier_sigma", "revision", b"revision", "source", b"source", "status", b"status", "synthetic_id", b"synthetic_id", "unit", b"unit", "update_time", b"update_time", "valid_to", b"valid_to"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_value: _TypeAlias = _typing.Literal["max_value"]  # noqa: Y015
     _WhichOneofArgType__max_value: _TypeAlias = _typing.Literal["_max_value", b"_max_value"]  # noqa: Y015

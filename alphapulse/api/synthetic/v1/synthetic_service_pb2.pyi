@@ -827,9 +827,12 @@ class ValidateFormulaRequest(_message.Message):
 
     FORMULA_FIELD_NUMBER: _builtins.int
     COMPONENTS_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
     READ_FIELD_NUMBER: _builtins.int
     formula: _builtins.str
     """The formula."""
+    unit: _builtins.str
+    """The unit its value is to have. Empty: any, told in `units`."""
     @_builtins.property
     def components(self) -> _containers.RepeatedCompositeFieldContainer[_synthetic_pb2.Component]:
         """Its components. Empty: only the grammar is checked."""
@@ -843,11 +846,12 @@ class ValidateFormulaRequest(_message.Message):
         *,
         formula: _builtins.str = ...,
         components: _abc.Iterable[_synthetic_pb2.Component] | None = ...,
+        unit: _builtins.str = ...,
         read: _common_pb2.ReadOptions | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["read", b"read"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["components", b"components", "formula", b"formula", "read", b"read"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["components", b"components", "formula", b"formula", "read", b"read", "unit", b"unit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -863,6 +867,7 @@ class ValidateFormulaResponse(_message.Message):
     VIOLATIONS_FIELD_NUMBER: _builtins.int
     VARIABLES_FIELD_NUMBER: _builtins.int
     CANONICAL_FIELD_NUMBER: _builtins.int
+    UNITS_FIELD_NUMBER: _builtins.int
     valid: _builtins.bool
     """True when there are no violations."""
     canonical: _builtins.str
@@ -875,6 +880,10 @@ class ValidateFormulaResponse(_message.Message):
     def variables(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The variables it uses, sorted."""
 
+    @_builtins.property
+    def units(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The units its value can have, the likeliest first; empty where the units of its components are not known."""
+
     def __init__(
         self,
         *,
@@ -882,10 +891,11 @@ class ValidateFormulaResponse(_message.Message):
         violations: _abc.Iterable[_common_pb2.ItemViolation] | None = ...,
         variables: _abc.Iterable[_builtins.str] | None = ...,
         canonical: _builtins.str = ...,
+        units: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["canonical", b"canonical", "valid", b"valid", "variables", b"variables", "violations", b"violations"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["canonical", b"canonical", "units", b"units", "valid", b"valid", "variables", b"variables", "violations", b"violations"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -951,6 +961,7 @@ class EvaluateSyntheticRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     PRICES_FIELD_NUMBER: _builtins.int
     AT_FIELD_NUMBER: _builtins.int
+    PREVIOUS_VALUES_FIELD_NUMBER: _builtins.int
     READ_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Which, by name."""
@@ -963,6 +974,10 @@ class EvaluateSyntheticRequest(_message.Message):
         """The time to compute it at, for the ages. Absent: now."""
 
     @_builtins.property
+    def previous_values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Values before this one, the oldest first, at most 10,000: what outlier_sigma is measured against. Fewer than 20: nothing is an outlier."""
+
+    @_builtins.property
     def read(self) -> _common_pb2.ReadOptions:
         """How fresh."""
 
@@ -972,11 +987,12 @@ class EvaluateSyntheticRequest(_message.Message):
         name: _builtins.str = ...,
         prices: _abc.Iterable[Global___ComponentPrice] | None = ...,
         at: _timestamp_pb2.Timestamp | None = ...,
+        previous_values: _abc.Iterable[_builtins.float] | None = ...,
         read: _common_pb2.ReadOptions | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "read", b"read"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "name", b"name", "prices", b"prices", "read", b"read"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "name", b"name", "previous_values", b"previous_values", "prices", b"prices", "read", b"read"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1176,15 +1192,29 @@ class SyntheticTemplate(_message.Message):
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     FORMULA_FIELD_NUMBER: _builtins.int
     VARIABLES_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
+    PARAMETERS_FIELD_NUMBER: _builtins.int
+    WEIGHTED_FIELD_NUMBER: _builtins.int
+    REFUSAL_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name, such as "calendar-spread"."""
     description: _builtins.str
     """What it is, for people."""
     formula: _builtins.str
     """The formula."""
+    unit: _builtins.str
+    """Unit of the value. Empty: that of the components."""
+    weighted: _builtins.bool
+    """True when it takes any number of further components, each with a weight: {sum} in the formula is their weighted sum."""
+    refusal: _builtins.str
+    """Why no synthetic can be made of it: what it takes that a formula of current prices does not have. Empty: one can."""
     @_builtins.property
     def variables(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Its variables, with what each stands for."""
+
+    @_builtins.property
+    def parameters(self) -> _containers.RepeatedCompositeFieldContainer[Global___TemplateParameter]:
+        """Numbers that are put into the formula."""
 
     def __init__(
         self,
@@ -1193,14 +1223,181 @@ class SyntheticTemplate(_message.Message):
         description: _builtins.str = ...,
         formula: _builtins.str = ...,
         variables: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        unit: _builtins.str = ...,
+        parameters: _abc.Iterable[Global___TemplateParameter] | None = ...,
+        weighted: _builtins.bool = ...,
+        refusal: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "formula", b"formula", "name", b"name", "variables", b"variables"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "formula", b"formula", "name", b"name", "parameters", b"parameters", "refusal", b"refusal", "unit", b"unit", "variables", b"variables", "weighted", b"weighted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SyntheticTemplate: _TypeAlias = SyntheticTemplate  # noqa: Y015
+
+@_typing.final
+class TemplateParameter(_message.Message):
+    """A number that is put into the formula of a template."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    DEFAULT_VALUE_FIELD_NUMBER: _builtins.int
+    MIN_VALUE_FIELD_NUMBER: _builtins.int
+    MAX_VALUE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name; {name} in the formula."""
+    description: _builtins.str
+    """What it is, with its unit."""
+    default_value: _builtins.float
+    """Taken when it is not given. Absent: it has to be given."""
+    min_value: _builtins.float
+    """The least it may be. Absent: any."""
+    max_value: _builtins.float
+    """The most it may be. Absent: any."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        description: _builtins.str = ...,
+        default_value: _builtins.float | None = ...,
+        min_value: _builtins.float | None = ...,
+        max_value: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_default_value", b"_default_value", "_max_value", b"_max_value", "_min_value", b"_min_value", "default_value", b"default_value", "max_value", b"max_value", "min_value", b"min_value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_default_value", b"_default_value", "_max_value", b"_max_value", "_min_value", b"_min_value", "default_value", b"default_value", "description", b"description", "max_value", b"max_value", "min_value", b"min_value", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__default_value: _TypeAlias = _typing.Literal["default_value"]  # noqa: Y015
+    _WhichOneofArgType__default_value: _TypeAlias = _typing.Literal["_default_value", b"_default_value"]  # noqa: Y015
+    _WhichOneofReturnType__max_value: _TypeAlias = _typing.Literal["max_value"]  # noqa: Y015
+    _WhichOneofArgType__max_value: _TypeAlias = _typing.Literal["_max_value", b"_max_value"]  # noqa: Y015
+    _WhichOneofReturnType__min_value: _TypeAlias = _typing.Literal["min_value"]  # noqa: Y015
+    _WhichOneofArgType__min_value: _TypeAlias = _typing.Literal["_min_value", b"_min_value"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__default_value) -> _WhichOneofReturnType__default_value | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_value) -> _WhichOneofReturnType__max_value | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min_value) -> _WhichOneofReturnType__min_value | None: ...
+
+Global___TemplateParameter: _TypeAlias = TemplateParameter  # noqa: Y015
+
+@_typing.final
+class PlanSyntheticRequest(_message.Message):
+    """Asks for a synthetic made from a template."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ParametersEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class WeightsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    TEMPLATE_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    COMPONENTS_FIELD_NUMBER: _builtins.int
+    PARAMETERS_FIELD_NUMBER: _builtins.int
+    WEIGHTS_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    template: _builtins.str
+    """The template, by name."""
+    name: _builtins.str
+    """What the synthetic is called."""
+    @_builtins.property
+    def components(self) -> _containers.RepeatedCompositeFieldContainer[_synthetic_pb2.Component]:
+        """One for each variable of the template; a weighted one takes further ones, of any name."""
+
+    @_builtins.property
+    def parameters(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """Values of the template's parameters."""
+
+    @_builtins.property
+    def weights(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """Weights of the further components, by variable. Absent: 1."""
+
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp:
+        """When a time to expiry is counted from, where the template has one. Absent: now."""
+
+    def __init__(
+        self,
+        *,
+        template: _builtins.str = ...,
+        name: _builtins.str = ...,
+        components: _abc.Iterable[_synthetic_pb2.Component] | None = ...,
+        parameters: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        weights: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "components", b"components", "name", b"name", "parameters", b"parameters", "template", b"template", "weights", b"weights"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlanSyntheticRequest: _TypeAlias = PlanSyntheticRequest  # noqa: Y015
+
+@_typing.final
+class PlanSyntheticResponse(_message.Message):
+    """A synthetic, not registered."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SYNTHETIC_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def synthetic(self) -> _synthetic_pb2.Synthetic:
+        """To be given to RegisterSynthetic."""
+
+    def __init__(
+        self,
+        *,
+        synthetic: _synthetic_pb2.Synthetic | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["synthetic", b"synthetic"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["synthetic", b"synthetic"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlanSyntheticResponse: _TypeAlias = PlanSyntheticResponse  # noqa: Y015
 
 @_typing.final
 class ListTemplatesResponse(_message.Message):

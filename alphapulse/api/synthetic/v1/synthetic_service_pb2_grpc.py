@@ -95,6 +95,11 @@ class SyntheticServiceStub:
                 request_serializer=alphapulse_dot_api_dot_synthetic_dot_v1_dot_synthetic__service__pb2.ListTemplatesRequest.SerializeToString,
                 response_deserializer=alphapulse_dot_api_dot_synthetic_dot_v1_dot_synthetic__service__pb2.ListTemplatesResponse.FromString,
                 _registered_method=True)
+        self.PlanSynthetic = channel.unary_unary(
+                '/alphapulse.api.synthetic.v1.SyntheticService/PlanSynthetic',
+                request_serializer=alphapulse_dot_api_dot_synthetic_dot_v1_dot_synthetic__service__pb2.PlanSyntheticRequest.SerializeToString,
+                response_deserializer=alphapulse_dot_api_dot_synthetic_dot_v1_dot_synthetic__service__pb2.PlanSyntheticResponse.FromString,
+                _registered_method=True)
 
 
 class SyntheticServiceServicer:
@@ -185,6 +190,13 @@ class SyntheticServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PlanSynthetic(self, request, context):
+        """A synthetic made from a template, to be registered as it is or changed before; writes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SyntheticServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -247,6 +259,11 @@ def add_SyntheticServiceServicer_to_server(servicer, server):
                     servicer.ListTemplates,
                     request_deserializer=alphapulse_dot_api_dot_synthetic_dot_v1_dot_synthetic__service__pb2.ListTemplatesRequest.FromString,
                     response_serializer=alphapulse_dot_api_dot_synthetic_dot_v1_dot_synthetic__service__pb2.ListTemplatesResponse.SerializeToString,
+            ),
+            'PlanSynthetic': grpc.unary_unary_rpc_method_handler(
+                    servicer.PlanSynthetic,
+                    request_deserializer=alphapulse_dot_api_dot_synthetic_dot_v1_dot_synthetic__service__pb2.PlanSyntheticRequest.FromString,
+                    response_serializer=alphapulse_dot_api_dot_synthetic_dot_v1_dot_synthetic__service__pb2.PlanSyntheticResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -574,6 +591,33 @@ class SyntheticService:
             '/alphapulse.api.synthetic.v1.SyntheticService/ListTemplates',
             alphapulse_dot_api_dot_synthetic_dot_v1_dot_synthetic__service__pb2.ListTemplatesRequest.SerializeToString,
             alphapulse_dot_api_dot_synthetic_dot_v1_dot_synthetic__service__pb2.ListTemplatesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PlanSynthetic(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/alphapulse.api.synthetic.v1.SyntheticService/PlanSynthetic',
+            alphapulse_dot_api_dot_synthetic_dot_v1_dot_synthetic__service__pb2.PlanSyntheticRequest.SerializeToString,
+            alphapulse_dot_api_dot_synthetic_dot_v1_dot_synthetic__service__pb2.PlanSyntheticResponse.FromString,
             options,
             channel_credentials,
             insecure,

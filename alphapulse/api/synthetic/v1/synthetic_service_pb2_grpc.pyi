@@ -57,6 +57,8 @@ class SyntheticServiceStub:
     """The synthetics that depend on an instrument, a listing or a synthetic, directly and through others."""
     ListTemplates: _grpc.UnaryUnaryMultiCallable[_synthetic_service_pb2.ListTemplatesRequest, _synthetic_service_pb2.ListTemplatesResponse]
     """The templates synthetics can be made from."""
+    PlanSynthetic: _grpc.UnaryUnaryMultiCallable[_synthetic_service_pb2.PlanSyntheticRequest, _synthetic_service_pb2.PlanSyntheticResponse]
+    """A synthetic made from a template, to be registered as it is or changed before; writes nothing."""
 
 @_typing.type_check_only
 class SyntheticServiceAsyncStub(SyntheticServiceStub):
@@ -87,6 +89,8 @@ class SyntheticServiceAsyncStub(SyntheticServiceStub):
     """The synthetics that depend on an instrument, a listing or a synthetic, directly and through others."""
     ListTemplates: _aio.UnaryUnaryMultiCallable[_synthetic_service_pb2.ListTemplatesRequest, _synthetic_service_pb2.ListTemplatesResponse]  # type: ignore[assignment]
     """The templates synthetics can be made from."""
+    PlanSynthetic: _aio.UnaryUnaryMultiCallable[_synthetic_service_pb2.PlanSyntheticRequest, _synthetic_service_pb2.PlanSyntheticResponse]  # type: ignore[assignment]
+    """A synthetic made from a template, to be registered as it is or changed before; writes nothing."""
 
 class SyntheticServiceServicer(metaclass=_abc_1.ABCMeta):
     """Registers, validates, evaluates, lists and watches synthetics."""
@@ -186,5 +190,13 @@ class SyntheticServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_synthetic_service_pb2.ListTemplatesResponse, _abc.Awaitable[_synthetic_service_pb2.ListTemplatesResponse]]:
         """The templates synthetics can be made from."""
+
+    @_abc_1.abstractmethod
+    def PlanSynthetic(
+        self,
+        request: _synthetic_service_pb2.PlanSyntheticRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_synthetic_service_pb2.PlanSyntheticResponse, _abc.Awaitable[_synthetic_service_pb2.PlanSyntheticResponse]]:
+        """A synthetic made from a template, to be registered as it is or changed before; writes nothing."""
 
 def add_SyntheticServiceServicer_to_server(servicer: SyntheticServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
