@@ -858,6 +858,9 @@ class Instrument(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    MERGED_INTO_FIELD_NUMBER: _builtins.int
+    PREDECESSOR_IDS_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
     instrument_id: _builtins.str
     """32 lowercase hex digits: 128 bits of SHA-256 of the identity text. Minted once, then opaque, never reused. Filled by the registry."""
     asset_class: _common_pb2.AssetClass.ValueType
@@ -874,6 +877,10 @@ class Instrument(_message.Message):
     """Changes with every write of the entry. Filled by the registry."""
     revision: _builtins.int
     """The registry's revision of the last write of the entry. Filled by the registry."""
+    merged_into: _builtins.str
+    """The instrument this entry turned out to be: a person decided so in a collision case. It is retired and points there; its identifiers and
+    listings are that one's, and an entry sent under its identity is taken as that one's. Empty: it stands for itself. Filled by the registry.
+    """
     @_builtins.property
     def identifiers(self) -> _containers.RepeatedCompositeFieldContainer[Global___IdentifierAssertion]:
         """Every identifier known of it, current and past."""
@@ -950,6 +957,14 @@ class Instrument(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """Time of the last write. Filled by the registry."""
 
+    @_builtins.property
+    def predecessor_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of the instruments it came from, by a merger or a spin-off. Filled by the registry."""
+
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___LifecycleEvent]:
+        """What happened to it, by effective time. Filled by the registry."""
+
     def __init__(
         self,
         *,
@@ -980,10 +995,13 @@ class Instrument(_message.Message):
         revision: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        merged_into: _builtins.str = ...,
+        predecessor_ids: _abc.Iterable[_builtins.str] | None = ...,
+        events: _abc.Iterable[Global___LifecycleEvent] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["bond", b"bond", "create_time", b"create_time", "currency", b"currency", "details", b"details", "equity", b"equity", "etf", b"etf", "fund", b"fund", "future", b"future", "fx_pair", b"fx_pair", "index", b"index", "lp_token", b"lp_token", "option", b"option", "perpetual", b"perpetual", "pool", b"pool", "spot_pair", b"spot_pair", "synthetic", b"synthetic", "token", b"token", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset_class", b"asset_class", "bond", b"bond", "create_time", b"create_time", "currency", b"currency", "details", b"details", "equity", b"equity", "etag", b"etag", "etf", b"etf", "fund", b"fund", "future", b"future", "fx_pair", b"fx_pair", "identifiers", b"identifiers", "identity_text", b"identity_text", "index", b"index", "instrument_id", b"instrument_id", "lp_token", b"lp_token", "name", b"name", "option", b"option", "perpetual", b"perpetual", "pool", b"pool", "revision", b"revision", "source", b"source", "spot_pair", b"spot_pair", "status", b"status", "successor_ids", b"successor_ids", "synthetic", b"synthetic", "token", b"token", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset_class", b"asset_class", "bond", b"bond", "create_time", b"create_time", "currency", b"currency", "details", b"details", "equity", b"equity", "etag", b"etag", "etf", b"etf", "events", b"events", "fund", b"fund", "future", b"future", "fx_pair", b"fx_pair", "identifiers", b"identifiers", "identity_text", b"identity_text", "index", b"index", "instrument_id", b"instrument_id", "lp_token", b"lp_token", "merged_into", b"merged_into", "name", b"name", "option", b"option", "perpetual", b"perpetual", "pool", b"pool", "predecessor_ids", b"predecessor_ids", "revision", b"revision", "source", b"source", "spot_pair", b"spot_pair", "status", b"status", "successor_ids", b"successor_ids", "synthetic", b"synthetic", "token", b"token", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_details: _TypeAlias = _typing.Literal["equity", "etf", "fund", "bond", "index", "currency", "fx_pair", "spot_pair", "token", "pool", "lp_token", "future", "perpetual", "option", "synthetic"]  # noqa: Y015
     _WhichOneofArgType_details: _TypeAlias = _typing.Literal["details", b"details"]  # noqa: Y015
@@ -1202,6 +1220,7 @@ class Listing(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     UPCOMING_RULES_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
     listing_id: _builtins.str
     """32 lowercase hex digits. Minted once, then opaque, never reused. Filled by the registry."""
     listing_key: _builtins.int
@@ -1256,6 +1275,10 @@ class Listing(_message.Message):
         one revision that raises definition_version.
         """
 
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___LifecycleEvent]:
+        """What happened to it, by effective time: symbol changes, halts, delistings. Filled by the registry."""
+
     def __init__(
         self,
         *,
@@ -1278,14 +1301,103 @@ class Listing(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         upcoming_rules: _abc.Iterable[Global___TradingRules] | None = ...,
+        events: _abc.Iterable[Global___LifecycleEvent] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "fees", b"fees", "rules", b"rules", "update_time", b"update_time", "valid_from", b"valid_from", "valid_to", b"valid_to"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "currency", b"currency", "definition_version", b"definition_version", "etag", b"etag", "fees", b"fees", "instrument_id", b"instrument_id", "listing_id", b"listing_id", "listing_key", b"listing_key", "primary", b"primary", "revision", b"revision", "rules", b"rules", "source", b"source", "status", b"status", "symbol", b"symbol", "upcoming_rules", b"upcoming_rules", "update_time", b"update_time", "valid_from", b"valid_from", "valid_to", b"valid_to", "venue", b"venue"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "currency", b"currency", "definition_version", b"definition_version", "etag", b"etag", "events", b"events", "fees", b"fees", "instrument_id", b"instrument_id", "listing_id", b"listing_id", "listing_key", b"listing_key", "primary", b"primary", "revision", b"revision", "rules", b"rules", "source", b"source", "status", b"status", "symbol", b"symbol", "upcoming_rules", b"upcoming_rules", "update_time", b"update_time", "valid_from", b"valid_from", "valid_to", b"valid_to", "venue", b"venue"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Listing: _TypeAlias = Listing  # noqa: Y015
+
+@_typing.final
+class FieldDifference(_message.Message):
+    """A field in which what is sent differs from what is held."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    SENT_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    """Path of the field, such as "instrument.name" or "listings[0].rules.tick_size"."""
+    held: _builtins.str
+    """The value that is held, and stays."""
+    sent: _builtins.str
+    """The value that was sent, and is not taken over."""
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        held: _builtins.str = ...,
+        sent: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "held", b"held", "sent", b"sent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FieldDifference: _TypeAlias = FieldDifference  # noqa: Y015
+
+@_typing.final
+class CollisionEvidence(_message.Message):
+    """Who held what is contested when a case was opened."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTRUMENT_ID_FIELD_NUMBER: _builtins.int
+    LISTING_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    ASSET_CLASS_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    VALID_FROM_FIELD_NUMBER: _builtins.int
+    VALID_TO_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    RECORDED_REVISION_FIELD_NUMBER: _builtins.int
+    instrument_id: _builtins.str
+    """The holder."""
+    listing_id: _builtins.str
+    """Its listing, where the name is a listing's."""
+    name: _builtins.str
+    """The holder's name."""
+    asset_class: _common_pb2.AssetClass.ValueType
+    """The holder's class."""
+    level: _common_pb2.IdentifierLevel.ValueType
+    """At which level the holder bears it."""
+    source: _builtins.str
+    """Which source said so."""
+    recorded_revision: _builtins.int
+    """The registry's revision that recorded it."""
+    @_builtins.property
+    def valid_from(self) -> _timestamp_pb2.Timestamp:
+        """Since when it holds it. Absent: since ever."""
+
+    @_builtins.property
+    def valid_to(self) -> _timestamp_pb2.Timestamp:
+        """Until when. Absent: still."""
+
+    def __init__(
+        self,
+        *,
+        instrument_id: _builtins.str = ...,
+        listing_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        asset_class: _common_pb2.AssetClass.ValueType = ...,
+        level: _common_pb2.IdentifierLevel.ValueType = ...,
+        valid_from: _timestamp_pb2.Timestamp | None = ...,
+        valid_to: _timestamp_pb2.Timestamp | None = ...,
+        source: _builtins.str = ...,
+        recorded_revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["valid_from", b"valid_from", "valid_to", b"valid_to"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset_class", b"asset_class", "instrument_id", b"instrument_id", "level", b"level", "listing_id", b"listing_id", "name", b"name", "recorded_revision", b"recorded_revision", "source", b"source", "valid_from", b"valid_from", "valid_to", b"valid_to"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CollisionEvidence: _TypeAlias = CollisionEvidence  # noqa: Y015
 
 @_typing.final
 class CollisionCase(_message.Message):
@@ -1308,6 +1420,12 @@ class CollisionCase(_message.Message):
     RESOLVE_TIME_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    CHALLENGER_ID_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
+    SIGHTINGS_FIELD_NUMBER: _builtins.int
+    LAST_SEEN_TIME_FIELD_NUMBER: _builtins.int
+    WINNER_ID_FIELD_NUMBER: _builtins.int
+    DIFFERENCES_FIELD_NUMBER: _builtins.int
     case_id: _builtins.str
     """Names the case."""
     kind: Global___CollisionKind.ValueType
@@ -1325,7 +1443,13 @@ class CollisionCase(_message.Message):
     revision: _builtins.int
     """The registry's revision of the last write of the case."""
     etag: _builtins.str
-    """Changes with every write of the case."""
+    """Changes when the case is decided; a claim that is only sent again leaves it."""
+    challenger_id: _builtins.str
+    """The newcomer's id: the one it has, or would have."""
+    sightings: _builtins.int
+    """How often the claim was sent until the case was decided."""
+    winner_id: _builtins.str
+    """Who bears the identifier since the decision; for MERGE and SPLIT."""
     @_builtins.property
     def identifier(self) -> Global___IdentifierAssertion:
         """The identifier both claim; absent for a collision of ids."""
@@ -1350,6 +1474,18 @@ class CollisionCase(_message.Message):
     def resolve_time(self) -> _timestamp_pb2.Timestamp:
         """When it was decided."""
 
+    @_builtins.property
+    def evidence(self) -> _containers.RepeatedCompositeFieldContainer[Global___CollisionEvidence]:
+        """Who held what is contested, since when and by which source."""
+
+    @_builtins.property
+    def last_seen_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was last sent before the case was decided."""
+
+    @_builtins.property
+    def differences(self) -> _containers.RepeatedCompositeFieldContainer[Global___FieldDifference]:
+        """In what the newcomer differs from the holder; for CHECKSUM_OK_NAME_MISMATCH."""
+
     def __init__(
         self,
         *,
@@ -1368,11 +1504,365 @@ class CollisionCase(_message.Message):
         resolve_time: _timestamp_pb2.Timestamp | None = ...,
         revision: _builtins.int = ...,
         etag: _builtins.str = ...,
+        challenger_id: _builtins.str = ...,
+        evidence: _abc.Iterable[Global___CollisionEvidence] | None = ...,
+        sightings: _builtins.int = ...,
+        last_seen_time: _timestamp_pb2.Timestamp | None = ...,
+        winner_id: _builtins.str = ...,
+        differences: _abc.Iterable[Global___FieldDifference] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["challenger", b"challenger", "create_time", b"create_time", "identifier", b"identifier", "resolve_time", b"resolve_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["challenger", b"challenger", "create_time", b"create_time", "identifier", b"identifier", "last_seen_time", b"last_seen_time", "resolve_time", b"resolve_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["case_id", b"case_id", "challenger", b"challenger", "challenger_listings", b"challenger_listings", "create_time", b"create_time", "etag", b"etag", "explanation", b"explanation", "identifier", b"identifier", "incumbent_ids", b"incumbent_ids", "kind", b"kind", "resolution", b"resolution", "resolution_reason", b"resolution_reason", "resolve_time", b"resolve_time", "resolved_by", b"resolved_by", "revision", b"revision", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["case_id", b"case_id", "challenger", b"challenger", "challenger_id", b"challenger_id", "challenger_listings", b"challenger_listings", "create_time", b"create_time", "differences", b"differences", "etag", b"etag", "evidence", b"evidence", "explanation", b"explanation", "identifier", b"identifier", "incumbent_ids", b"incumbent_ids", "kind", b"kind", "last_seen_time", b"last_seen_time", "resolution", b"resolution", "resolution_reason", b"resolution_reason", "resolve_time", b"resolve_time", "resolved_by", b"resolved_by", "revision", b"revision", "sightings", b"sightings", "state", b"state", "winner_id", b"winner_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CollisionCase: _TypeAlias = CollisionCase  # noqa: Y015
+
+@_typing.final
+class NameChange(_message.Message):
+    """The name of an instrument becomes another one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OLD_NAME_FIELD_NUMBER: _builtins.int
+    NEW_NAME_FIELD_NUMBER: _builtins.int
+    old_name: _builtins.str
+    """As it was. Filled by the registry."""
+    new_name: _builtins.str
+    """As it is from then on."""
+    def __init__(
+        self,
+        *,
+        old_name: _builtins.str = ...,
+        new_name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["new_name", b"new_name", "old_name", b"old_name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NameChange: _TypeAlias = NameChange  # noqa: Y015
+
+@_typing.final
+class SymbolChange(_message.Message):
+    """A listing gets another symbol at its venue. It stays the same listing, with the same id and key."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OLD_SYMBOL_FIELD_NUMBER: _builtins.int
+    NEW_SYMBOL_FIELD_NUMBER: _builtins.int
+    old_symbol: _builtins.str
+    """As it was. Filled by the registry."""
+    new_symbol: _builtins.str
+    """As it is from then on, in the venue's exact spelling."""
+    def __init__(
+        self,
+        *,
+        old_symbol: _builtins.str = ...,
+        new_symbol: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["new_symbol", b"new_symbol", "old_symbol", b"old_symbol"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SymbolChange: _TypeAlias = SymbolChange  # noqa: Y015
+
+@_typing.final
+class IdentifierReplacement(_message.Message):
+    """One identifier in the place of another."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCHEME_FIELD_NUMBER: _builtins.int
+    OLD_VALUE_FIELD_NUMBER: _builtins.int
+    NEW_VALUE_FIELD_NUMBER: _builtins.int
+    VENUE_FIELD_NUMBER: _builtins.int
+    scheme: _common_pb2.IdentifierScheme.ValueType
+    """The naming system."""
+    old_value: _builtins.str
+    """The one that ends. Empty: none does, the new one is added."""
+    new_value: _builtins.str
+    """The one that begins. Empty: none does, the old one only ends."""
+    venue: _builtins.str
+    """The venue, for tickers."""
+    def __init__(
+        self,
+        *,
+        scheme: _common_pb2.IdentifierScheme.ValueType = ...,
+        old_value: _builtins.str = ...,
+        new_value: _builtins.str = ...,
+        venue: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["new_value", b"new_value", "old_value", b"old_value", "scheme", b"scheme", "venue", b"venue"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IdentifierReplacement: _TypeAlias = IdentifierReplacement  # noqa: Y015
+
+@_typing.final
+class IdentifierChange(_message.Message):
+    """Identifiers of an instrument change, such as its ISIN together with the CUSIP inside it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPLACEMENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def replacements(self) -> _containers.RepeatedCompositeFieldContainer[Global___IdentifierReplacement]:
+        """All that change at that time."""
+
+    def __init__(
+        self,
+        *,
+        replacements: _abc.Iterable[Global___IdentifierReplacement] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["replacements", b"replacements"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IdentifierChange: _TypeAlias = IdentifierChange  # noqa: Y015
+
+@_typing.final
+class Merger(_message.Message):
+    """An instrument ceases to exist in favour of others: it is retired, its identifiers and listings end."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUCCESSOR_IDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def successor_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What takes its place; registered before."""
+
+    def __init__(
+        self,
+        *,
+        successor_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["successor_ids", b"successor_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Merger: _TypeAlias = Merger  # noqa: Y015
+
+@_typing.final
+class SpinOff(_message.Message):
+    """A part of an instrument becomes instruments of their own. The instrument itself goes on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SPUN_OFF_IDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def spun_off_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What came out of it; registered before."""
+
+    def __init__(
+        self,
+        *,
+        spun_off_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["spun_off_ids", b"spun_off_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SpinOff: _TypeAlias = SpinOff  # noqa: Y015
+
+@_typing.final
+class Delisting(_message.Message):
+    """A listing leaves its venue."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Delisting: _TypeAlias = Delisting  # noqa: Y015
+
+@_typing.final
+class Relisting(_message.Message):
+    """A listing that left its venue comes back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SYMBOL_FIELD_NUMBER: _builtins.int
+    symbol: _builtins.str
+    """Its symbol from then on. Empty: the one it had."""
+    def __init__(
+        self,
+        *,
+        symbol: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["symbol", b"symbol"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Relisting: _TypeAlias = Relisting  # noqa: Y015
+
+@_typing.final
+class Halt(_message.Message):
+    """Trading of a listing is interrupted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPECTED_RESUMPTION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def expected_resumption(self) -> _timestamp_pb2.Timestamp:
+        """When it is expected to go on. Absent: not said."""
+
+    def __init__(
+        self,
+        *,
+        expected_resumption: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expected_resumption", b"expected_resumption"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_resumption", b"expected_resumption"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Halt: _TypeAlias = Halt  # noqa: Y015
+
+@_typing.final
+class Resumption(_message.Message):
+    """Trading of a listing goes on, or begins."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Resumption: _TypeAlias = Resumption  # noqa: Y015
+
+@_typing.final
+class LifecycleEvent(_message.Message):
+    """Something that happened to an instrument or a listing at a time, whenever it became known."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENT_ID_FIELD_NUMBER: _builtins.int
+    INSTRUMENT_ID_FIELD_NUMBER: _builtins.int
+    LISTING_ID_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    RECORDED_TIME_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    NAME_CHANGE_FIELD_NUMBER: _builtins.int
+    SYMBOL_CHANGE_FIELD_NUMBER: _builtins.int
+    IDENTIFIER_CHANGE_FIELD_NUMBER: _builtins.int
+    MERGER_FIELD_NUMBER: _builtins.int
+    SPIN_OFF_FIELD_NUMBER: _builtins.int
+    DELISTING_FIELD_NUMBER: _builtins.int
+    RELISTING_FIELD_NUMBER: _builtins.int
+    HALT_FIELD_NUMBER: _builtins.int
+    RESUMPTION_FIELD_NUMBER: _builtins.int
+    event_id: _builtins.str
+    """The same for the same event: recording it again changes nothing. Filled by the registry."""
+    instrument_id: _builtins.str
+    """The instrument it happened to. Filled by the registry where the listing is given."""
+    listing_id: _builtins.str
+    """The listing it happened to; for symbol change, delisting, relisting, halt and resumption."""
+    reason: _builtins.str
+    """Why, in words."""
+    source: _builtins.str
+    """Who says so."""
+    actor: _builtins.str
+    """Who recorded it. Filled by the registry."""
+    @_builtins.property
+    def effective_time(self) -> _timestamp_pb2.Timestamp:
+        """From when on it holds."""
+
+    @_builtins.property
+    def recorded_time(self) -> _timestamp_pb2.Timestamp:
+        """When the registry came to know it. Filled by the registry."""
+
+    @_builtins.property
+    def name_change(self) -> Global___NameChange:
+        """Of an instrument."""
+
+    @_builtins.property
+    def symbol_change(self) -> Global___SymbolChange:
+        """Of a listing."""
+
+    @_builtins.property
+    def identifier_change(self) -> Global___IdentifierChange:
+        """Of an instrument."""
+
+    @_builtins.property
+    def merger(self) -> Global___Merger:
+        """Of an instrument."""
+
+    @_builtins.property
+    def spin_off(self) -> Global___SpinOff:
+        """Of an instrument."""
+
+    @_builtins.property
+    def delisting(self) -> Global___Delisting:
+        """Of a listing."""
+
+    @_builtins.property
+    def relisting(self) -> Global___Relisting:
+        """Of a listing."""
+
+    @_builtins.property
+    def halt(self) -> Global___Halt:
+        """Of a listing."""
+
+    @_builtins.property
+    def resumption(self) -> Global___Resumption:
+        """Of a listing."""
+
+    def __init__(
+        self,
+        *,
+        event_id: _builtins.str = ...,
+        instrument_id: _builtins.str = ...,
+        listing_id: _builtins.str = ...,
+        effective_time: _timestamp_pb2.Timestamp | None = ...,
+        reason: _builtins.str = ...,
+        source: _builtins.str = ...,
+        recorded_time: _timestamp_pb2.Timestamp | None = ...,
+        actor: _builtins.str = ...,
+        name_change: Global___NameChange | None = ...,
+        symbol_change: Global___SymbolChange | None = ...,
+        identifier_change: Global___IdentifierChange | None = ...,
+        merger: Global___Merger | None = ...,
+        spin_off: Global___SpinOff | None = ...,
+        delisting: Global___Delisting | None = ...,
+        relisting: Global___Relisting | None = ...,
+        halt: Global___Halt | None = ...,
+        resumption: Global___Resumption | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["delisting", b"delisting", "effective_time", b"effective_time", "event", b"event", "halt", b"halt", "identifier_change", b"identifier_change", "merger", b"merger", "name_change", b"name_change", "recorded_time", b"recorded_time", "relisting", b"relisting", "resumption", b"resumption", "spin_off", b"spin_off", "symbol_change", b"symbol_change"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "delisting", b"delisting", "effective_time", b"effective_time", "event", b"event", "event_id", b"event_id", "halt", b"halt", "identifier_change", b"identifier_change", "instrument_id", b"instrument_id", "listing_id", b"listing_id", "merger", b"merger", "name_change", b"name_change", "reason", b"reason", "recorded_time", b"recorded_time", "relisting", b"relisting", "resumption", b"resumption", "source", b"source", "spin_off", b"spin_off", "symbol_change", b"symbol_change"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["name_change", "symbol_change", "identifier_change", "merger", "spin_off", "delisting", "relisting", "halt", "resumption"]  # noqa: Y015
+    _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
+
+Global___LifecycleEvent: _TypeAlias = LifecycleEvent  # noqa: Y015

@@ -223,6 +223,7 @@ class RegisterInstrumentResponse(_message.Message):
     OUTCOME_FIELD_NUMBER: _builtins.int
     COLLISION_CASE_ID_FIELD_NUMBER: _builtins.int
     REVISION_TOKEN_FIELD_NUMBER: _builtins.int
+    DIFFERENCES_FIELD_NUMBER: _builtins.int
     outcome: Global___RegistrationOutcome.ValueType
     """What the registration did."""
     collision_case_id: _builtins.str
@@ -233,6 +234,10 @@ class RegisterInstrumentResponse(_message.Message):
     def entry(self) -> Global___InstrumentEntry:
         """The instrument and its listings as they are now."""
 
+    @_builtins.property
+    def differences(self) -> _containers.RepeatedCompositeFieldContainer[_instrument_pb2.FieldDifference]:
+        """In what the entry differs from what is held, which stays as it is; at most 50."""
+
     def __init__(
         self,
         *,
@@ -240,10 +245,11 @@ class RegisterInstrumentResponse(_message.Message):
         outcome: Global___RegistrationOutcome.ValueType = ...,
         collision_case_id: _builtins.str = ...,
         revision_token: _builtins.str = ...,
+        differences: _abc.Iterable[_instrument_pb2.FieldDifference] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collision_case_id", b"collision_case_id", "entry", b"entry", "outcome", b"outcome", "revision_token", b"revision_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collision_case_id", b"collision_case_id", "differences", b"differences", "entry", b"entry", "outcome", b"outcome", "revision_token", b"revision_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -294,6 +300,7 @@ class RegistrationResult(_message.Message):
     LISTING_IDS_FIELD_NUMBER: _builtins.int
     COLLISION_CASE_ID_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
+    DIFFERENCES_FIELD_NUMBER: _builtins.int
     outcome: Global___RegistrationOutcome.ValueType
     """What the registration did."""
     instrument_id: _builtins.str
@@ -308,6 +315,10 @@ class RegistrationResult(_message.Message):
     def error(self) -> _common_pb2.ItemError:
         """Why it was refused."""
 
+    @_builtins.property
+    def differences(self) -> _containers.RepeatedCompositeFieldContainer[_instrument_pb2.FieldDifference]:
+        """In what the entry differs from what is held, which stays as it is; at most 50."""
+
     def __init__(
         self,
         *,
@@ -316,10 +327,11 @@ class RegistrationResult(_message.Message):
         listing_ids: _abc.Iterable[_builtins.str] | None = ...,
         collision_case_id: _builtins.str = ...,
         error: _common_pb2.ItemError | None = ...,
+        differences: _abc.Iterable[_instrument_pb2.FieldDifference] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collision_case_id", b"collision_case_id", "error", b"error", "instrument_id", b"instrument_id", "listing_ids", b"listing_ids", "outcome", b"outcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collision_case_id", b"collision_case_id", "differences", b"differences", "error", b"error", "instrument_id", b"instrument_id", "listing_ids", b"listing_ids", "outcome", b"outcome"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -430,6 +442,9 @@ class UpdateListingRequest(_message.Message):
     LISTING_FIELD_NUMBER: _builtins.int
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
     WRITE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """Why, in words; kept with the event that a change of status is. At most 512 characters."""
     @_builtins.property
     def listing(self) -> _instrument_pb2.Listing:
         """The listing with the new values; listing_id says which."""
@@ -448,10 +463,11 @@ class UpdateListingRequest(_message.Message):
         listing: _instrument_pb2.Listing | None = ...,
         update_mask: _field_mask_pb2.FieldMask | None = ...,
         write: _common_pb2.WriteOptions | None = ...,
+        reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["listing", b"listing", "update_mask", b"update_mask", "write", b"write"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["listing", b"listing", "update_mask", b"update_mask", "write", b"write"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["listing", b"listing", "reason", b"reason", "update_mask", b"update_mask", "write", b"write"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2341,6 +2357,7 @@ class GetInstrumentHistoryRequest(_message.Message):
     INSTRUMENT_ID_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    KNOWN_AT_FIELD_NUMBER: _builtins.int
     READ_FIELD_NUMBER: _builtins.int
     instrument_id: _builtins.str
     """Which."""
@@ -2348,6 +2365,10 @@ class GetInstrumentHistoryRequest(_message.Message):
     """How many a page, at most 1,000; 0: 100."""
     page_token: _builtins.str
     """From the answer before. Empty: the first page."""
+    @_builtins.property
+    def known_at(self) -> _timestamp_pb2.Timestamp:
+        """The revisions, events and succession known then. Absent: now."""
+
     @_builtins.property
     def read(self) -> _common_pb2.ReadOptions:
         """How fresh; of the first page."""
@@ -2358,11 +2379,12 @@ class GetInstrumentHistoryRequest(_message.Message):
         instrument_id: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        known_at: _timestamp_pb2.Timestamp | None = ...,
         read: _common_pb2.ReadOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["read", b"read"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["known_at", b"known_at", "read", b"read"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["instrument_id", b"instrument_id", "page_size", b"page_size", "page_token", b"page_token", "read", b"read"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instrument_id", b"instrument_id", "known_at", b"known_at", "page_size", b"page_size", "page_token", b"page_token", "read", b"read"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2376,25 +2398,69 @@ class GetInstrumentHistoryResponse(_message.Message):
 
     CHANGES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
+    SUCCESSION_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Of the next page. Empty: this was the last."""
     @_builtins.property
     def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___InstrumentChange]:
         """Newest first."""
 
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[_instrument_pb2.LifecycleEvent]:
+        """What happened to the instrument and its listings, by effective time, each with when it was recorded. On the first page."""
+
+    @_builtins.property
+    def succession(self) -> _containers.RepeatedCompositeFieldContainer[Global___SuccessionStep]:
+        """The instruments it came from and those that came from it, over any number of steps. On the first page."""
+
     def __init__(
         self,
         *,
         changes: _abc.Iterable[Global___InstrumentChange] | None = ...,
         next_page_token: _builtins.str = ...,
+        events: _abc.Iterable[_instrument_pb2.LifecycleEvent] | None = ...,
+        succession: _abc.Iterable[Global___SuccessionStep] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "next_page_token", b"next_page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "events", b"events", "next_page_token", b"next_page_token", "succession", b"succession"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetInstrumentHistoryResponse: _TypeAlias = GetInstrumentHistoryResponse  # noqa: Y015
+
+@_typing.final
+class SuccessionStep(_message.Message):
+    """A step of the succession graph: what an instrument became, or what came out of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PREDECESSOR_ID_FIELD_NUMBER: _builtins.int
+    SUCCESSOR_ID_FIELD_NUMBER: _builtins.int
+    EVENT_FIELD_NUMBER: _builtins.int
+    predecessor_id: _builtins.str
+    """The instrument before."""
+    successor_id: _builtins.str
+    """The instrument after."""
+    @_builtins.property
+    def event(self) -> _instrument_pb2.LifecycleEvent:
+        """The event, where one was recorded: a merger or a spin-off. Absent: a collision case or an update says so."""
+
+    def __init__(
+        self,
+        *,
+        predecessor_id: _builtins.str = ...,
+        successor_id: _builtins.str = ...,
+        event: _instrument_pb2.LifecycleEvent | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "predecessor_id", b"predecessor_id", "successor_id", b"successor_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SuccessionStep: _TypeAlias = SuccessionStep  # noqa: Y015
 
 @_typing.final
 class ListCollisionCasesRequest(_message.Message):
@@ -2535,6 +2601,9 @@ class ResolveCollisionCaseRequest(_message.Message):
     WINNER_ID_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     WRITE_FIELD_NUMBER: _builtins.int
+    CHALLENGER_IDENTIFIERS_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
+    RETROACTIVE_FIELD_NUMBER: _builtins.int
     case_id: _builtins.str
     """Which."""
     resolution: _instrument_pb2.CollisionResolution.ValueType
@@ -2543,9 +2612,19 @@ class ResolveCollisionCaseRequest(_message.Message):
     """For MERGE and SPLIT: who bears the identifier from now on."""
     reason: _builtins.str
     """Why; required."""
+    retroactive: _builtins.bool
+    """For SPLIT in favour of another than the holder: the holder never bore it. Not together with effective_time."""
     @_builtins.property
     def write(self) -> _common_pb2.WriteOptions:
         """Idempotency, precondition, dry run, actor."""
+
+    @_builtins.property
+    def challenger_identifiers(self) -> _containers.RepeatedCompositeFieldContainer[_instrument_pb2.IdentifierAssertion]:
+        """For SPLIT: what the newcomer bears in the place of the contested identifier. Required where it bears nothing else."""
+
+    @_builtins.property
+    def effective_time(self) -> _timestamp_pb2.Timestamp:
+        """For SPLIT in favour of another than the holder: from when on it bears the identifier; the holder's span ends there. Absent: now."""
 
     def __init__(
         self,
@@ -2555,10 +2634,13 @@ class ResolveCollisionCaseRequest(_message.Message):
         winner_id: _builtins.str = ...,
         reason: _builtins.str = ...,
         write: _common_pb2.WriteOptions | None = ...,
+        challenger_identifiers: _abc.Iterable[_instrument_pb2.IdentifierAssertion] | None = ...,
+        effective_time: _timestamp_pb2.Timestamp | None = ...,
+        retroactive: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["write", b"write"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["effective_time", b"effective_time", "write", b"write"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["case_id", b"case_id", "reason", b"reason", "resolution", b"resolution", "winner_id", b"winner_id", "write", b"write"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["case_id", b"case_id", "challenger_identifiers", b"challenger_identifiers", "effective_time", b"effective_time", "reason", b"reason", "resolution", b"resolution", "retroactive", b"retroactive", "winner_id", b"winner_id", "write", b"write"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2572,22 +2654,96 @@ class ResolveCollisionCaseResponse(_message.Message):
 
     COLLISION_CASE_FIELD_NUMBER: _builtins.int
     REVISION_TOKEN_FIELD_NUMBER: _builtins.int
+    ENTRIES_FIELD_NUMBER: _builtins.int
     revision_token: _builtins.str
     """Names a revision of the registries that holds the write."""
     @_builtins.property
     def collision_case(self) -> _instrument_pb2.CollisionCase:
         """As it is now."""
 
+    @_builtins.property
+    def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___InstrumentEntry]:
+        """The instruments the decision changed or entered, with their listings, as they are now."""
+
     def __init__(
         self,
         *,
         collision_case: _instrument_pb2.CollisionCase | None = ...,
         revision_token: _builtins.str = ...,
+        entries: _abc.Iterable[Global___InstrumentEntry] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["collision_case", b"collision_case"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collision_case", b"collision_case", "revision_token", b"revision_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collision_case", b"collision_case", "entries", b"entries", "revision_token", b"revision_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ResolveCollisionCaseResponse: _TypeAlias = ResolveCollisionCaseResponse  # noqa: Y015
+
+@_typing.final
+class RecordLifecycleEventRequest(_message.Message):
+    """Asks to record what happened to an instrument or a listing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENT_FIELD_NUMBER: _builtins.int
+    WRITE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def event(self) -> _instrument_pb2.LifecycleEvent:
+        """What happened, to whom, and from when on it holds: not later than now."""
+
+    @_builtins.property
+    def write(self) -> _common_pb2.WriteOptions:
+        """Idempotency, precondition on the instrument or listing it happened to, dry run, actor."""
+
+    def __init__(
+        self,
+        *,
+        event: _instrument_pb2.LifecycleEvent | None = ...,
+        write: _common_pb2.WriteOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "write", b"write"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "write", b"write"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordLifecycleEventRequest: _TypeAlias = RecordLifecycleEventRequest  # noqa: Y015
+
+@_typing.final
+class RecordLifecycleEventResponse(_message.Message):
+    """The recorded event."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENT_FIELD_NUMBER: _builtins.int
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    ALREADY_RECORDED_FIELD_NUMBER: _builtins.int
+    REVISION_TOKEN_FIELD_NUMBER: _builtins.int
+    already_recorded: _builtins.bool
+    """True where the same event was recorded before: nothing was changed."""
+    revision_token: _builtins.str
+    """Names a revision of the registries that holds the write."""
+    @_builtins.property
+    def event(self) -> _instrument_pb2.LifecycleEvent:
+        """As it is kept."""
+
+    @_builtins.property
+    def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___InstrumentEntry]:
+        """The instruments it changed, with their listings, as they are now."""
+
+    def __init__(
+        self,
+        *,
+        event: _instrument_pb2.LifecycleEvent | None = ...,
+        entries: _abc.Iterable[Global___InstrumentEntry] | None = ...,
+        already_recorded: _builtins.bool = ...,
+        revision_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["already_recorded", b"already_recorded", "entries", b"entries", "event", b"event", "revision_token", b"revision_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordLifecycleEventResponse: _TypeAlias = RecordLifecycleEventResponse  # noqa: Y015

@@ -156,6 +156,11 @@ class InstrumentServiceStub:
                 request_serializer=alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.ResolveCollisionCaseRequest.SerializeToString,
                 response_deserializer=alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.ResolveCollisionCaseResponse.FromString,
                 _registered_method=True)
+        self.RecordLifecycleEvent = channel.unary_unary(
+                '/alphapulse.api.instrument.v1.InstrumentService/RecordLifecycleEvent',
+                request_serializer=alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.RecordLifecycleEventRequest.SerializeToString,
+                response_deserializer=alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.RecordLifecycleEventResponse.FromString,
+                _registered_method=True)
 
 
 class InstrumentServiceServicer:
@@ -331,6 +336,14 @@ class InstrumentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RecordLifecycleEvent(self, request, context):
+        """Records what happened to an instrument or a listing at a time: a change of name, symbol or identifier, a merger, a spin-off, a delisting, a
+        relisting, a halt. Its whole effect is one commit; what was known before stays readable.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_InstrumentServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -453,6 +466,11 @@ def add_InstrumentServiceServicer_to_server(servicer, server):
                     servicer.ResolveCollisionCase,
                     request_deserializer=alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.ResolveCollisionCaseRequest.FromString,
                     response_serializer=alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.ResolveCollisionCaseResponse.SerializeToString,
+            ),
+            'RecordLifecycleEvent': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordLifecycleEvent,
+                    request_deserializer=alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.RecordLifecycleEventRequest.FromString,
+                    response_serializer=alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.RecordLifecycleEventResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1105,6 +1123,33 @@ class InstrumentService:
             '/alphapulse.api.instrument.v1.InstrumentService/ResolveCollisionCase',
             alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.ResolveCollisionCaseRequest.SerializeToString,
             alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.ResolveCollisionCaseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordLifecycleEvent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/alphapulse.api.instrument.v1.InstrumentService/RecordLifecycleEvent',
+            alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.RecordLifecycleEventRequest.SerializeToString,
+            alphapulse_dot_api_dot_instrument_dot_v1_dot_instrument__service__pb2.RecordLifecycleEventResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -83,6 +83,10 @@ class InstrumentServiceStub:
     """Reads a collision case."""
     ResolveCollisionCase: _grpc.UnaryUnaryMultiCallable[_instrument_service_pb2.ResolveCollisionCaseRequest, _instrument_service_pb2.ResolveCollisionCaseResponse]
     """Decides a collision case."""
+    RecordLifecycleEvent: _grpc.UnaryUnaryMultiCallable[_instrument_service_pb2.RecordLifecycleEventRequest, _instrument_service_pb2.RecordLifecycleEventResponse]
+    """Records what happened to an instrument or a listing at a time: a change of name, symbol or identifier, a merger, a spin-off, a delisting, a
+    relisting, a halt. Its whole effect is one commit; what was known before stays readable.
+    """
 
 @_typing.type_check_only
 class InstrumentServiceAsyncStub(InstrumentServiceStub):
@@ -139,6 +143,10 @@ class InstrumentServiceAsyncStub(InstrumentServiceStub):
     """Reads a collision case."""
     ResolveCollisionCase: _aio.UnaryUnaryMultiCallable[_instrument_service_pb2.ResolveCollisionCaseRequest, _instrument_service_pb2.ResolveCollisionCaseResponse]  # type: ignore[assignment]
     """Decides a collision case."""
+    RecordLifecycleEvent: _aio.UnaryUnaryMultiCallable[_instrument_service_pb2.RecordLifecycleEventRequest, _instrument_service_pb2.RecordLifecycleEventResponse]  # type: ignore[assignment]
+    """Records what happened to an instrument or a listing at a time: a change of name, symbol or identifier, a merger, a spin-off, a delisting, a
+    relisting, a halt. Its whole effect is one commit; what was known before stays readable.
+    """
 
 class InstrumentServiceServicer(metaclass=_abc_1.ABCMeta):
     """Registers, finds, lists and watches instruments and their listings. Errors are google.rpc.Status with ErrorInfo, and BadRequest with every
@@ -336,5 +344,15 @@ class InstrumentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_instrument_service_pb2.ResolveCollisionCaseResponse, _abc.Awaitable[_instrument_service_pb2.ResolveCollisionCaseResponse]]:
         """Decides a collision case."""
+
+    @_abc_1.abstractmethod
+    def RecordLifecycleEvent(
+        self,
+        request: _instrument_service_pb2.RecordLifecycleEventRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_instrument_service_pb2.RecordLifecycleEventResponse, _abc.Awaitable[_instrument_service_pb2.RecordLifecycleEventResponse]]:
+        """Records what happened to an instrument or a listing at a time: a change of name, symbol or identifier, a merger, a spin-off, a delisting, a
+        relisting, a halt. Its whole effect is one commit; what was known before stays readable.
+        """
 
 def add_InstrumentServiceServicer_to_server(servicer: InstrumentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
