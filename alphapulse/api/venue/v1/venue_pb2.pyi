@@ -125,6 +125,34 @@ MIC_LEVEL_SEGMENT: MicLevel.ValueType  # 2
 """A segment MIC, below an operating MIC."""
 Global___MicLevel: _TypeAlias = MicLevel  # noqa: Y015
 
+class _MicStatus:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MicStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MicStatus.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MIC_STATUS_UNSPECIFIED: _MicStatus.ValueType  # 0
+    """The venue has no MIC, or the list does not say."""
+    MIC_STATUS_ACTIVE: _MicStatus.ValueType  # 1
+    """In use, as it was created."""
+    MIC_STATUS_UPDATED: _MicStatus.ValueType  # 2
+    """In use, and changed since it was created."""
+    MIC_STATUS_EXPIRED: _MicStatus.ValueType  # 3
+    """Out of use."""
+
+class MicStatus(_MicStatus, metaclass=_MicStatusEnumTypeWrapper):
+    """Where a MIC stands in the life cycle of ISO 10383."""
+
+MIC_STATUS_UNSPECIFIED: MicStatus.ValueType  # 0
+"""The venue has no MIC, or the list does not say."""
+MIC_STATUS_ACTIVE: MicStatus.ValueType  # 1
+"""In use, as it was created."""
+MIC_STATUS_UPDATED: MicStatus.ValueType  # 2
+"""In use, and changed since it was created."""
+MIC_STATUS_EXPIRED: MicStatus.ValueType  # 3
+"""Out of use."""
+Global___MicStatus: _TypeAlias = MicStatus  # noqa: Y015
+
 class _EndpointProtocol:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -152,6 +180,34 @@ ENDPOINT_PROTOCOL_WEBSOCKET: EndpointProtocol.ValueType  # 2
 ENDPOINT_PROTOCOL_FIX: EndpointProtocol.ValueType  # 3
 """FIX."""
 Global___EndpointProtocol: _TypeAlias = EndpointProtocol  # noqa: Y015
+
+class _SessionExceptionKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SessionExceptionKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SessionExceptionKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SESSION_EXCEPTION_KIND_UNSPECIFIED: _SessionExceptionKind.ValueType  # 0
+    """Refused."""
+    SESSION_EXCEPTION_KIND_CLOSED: _SessionExceptionKind.ValueType  # 1
+    """No session on the days from first_date to last_date."""
+    SESSION_EXCEPTION_KIND_HOURS: _SessionExceptionKind.ValueType  # 2
+    """Regular trading on first_date from open_time to close_time, whatever the calendar says."""
+    SESSION_EXCEPTION_KIND_INTERRUPTION: _SessionExceptionKind.ValueType  # 3
+    """No trading from open_time to close_time: an interruption, or maintenance of a venue that is always open."""
+
+class SessionExceptionKind(_SessionExceptionKind, metaclass=_SessionExceptionKindEnumTypeWrapper):
+    """What a declared exception does to the hours of a venue."""
+
+SESSION_EXCEPTION_KIND_UNSPECIFIED: SessionExceptionKind.ValueType  # 0
+"""Refused."""
+SESSION_EXCEPTION_KIND_CLOSED: SessionExceptionKind.ValueType  # 1
+"""No session on the days from first_date to last_date."""
+SESSION_EXCEPTION_KIND_HOURS: SessionExceptionKind.ValueType  # 2
+"""Regular trading on first_date from open_time to close_time, whatever the calendar says."""
+SESSION_EXCEPTION_KIND_INTERRUPTION: SessionExceptionKind.ValueType  # 3
+"""No trading from open_time to close_time: an interruption, or maintenance of a venue that is always open."""
+Global___SessionExceptionKind: _TypeAlias = SessionExceptionKind  # noqa: Y015
 
 class _SessionPhase:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -186,6 +242,60 @@ SESSION_PHASE_POST: SessionPhase.ValueType  # 4
 Global___SessionPhase: _TypeAlias = SessionPhase  # noqa: Y015
 
 @_typing.final
+class MicRecord(_message.Message):
+    """What ISO 10383 says of a MIC. Dates are YYYY-MM-DD, empty where the list has none."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATUS_FIELD_NUMBER: _builtins.int
+    CREATION_DATE_FIELD_NUMBER: _builtins.int
+    LAST_UPDATE_DATE_FIELD_NUMBER: _builtins.int
+    LAST_VALIDATION_DATE_FIELD_NUMBER: _builtins.int
+    EXPIRY_DATE_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    ACRONYM_FIELD_NUMBER: _builtins.int
+    LEGAL_NAME_FIELD_NUMBER: _builtins.int
+    COMMENTS_FIELD_NUMBER: _builtins.int
+    status: Global___MicStatus.ValueType
+    """Where it stands."""
+    creation_date: _builtins.str
+    """When it was created."""
+    last_update_date: _builtins.str
+    """When its entry last changed."""
+    last_validation_date: _builtins.str
+    """When its entry was last confirmed."""
+    expiry_date: _builtins.str
+    """From when it is out of use."""
+    category: _builtins.str
+    """Market category code, such as "RMKT", "MLTF", "CASP"."""
+    acronym: _builtins.str
+    """The market's short name."""
+    legal_name: _builtins.str
+    """Name of the legal entity."""
+    comments: _builtins.str
+    """Remarks of the list, such as the MIC that took its place."""
+    def __init__(
+        self,
+        *,
+        status: Global___MicStatus.ValueType = ...,
+        creation_date: _builtins.str = ...,
+        last_update_date: _builtins.str = ...,
+        last_validation_date: _builtins.str = ...,
+        expiry_date: _builtins.str = ...,
+        category: _builtins.str = ...,
+        acronym: _builtins.str = ...,
+        legal_name: _builtins.str = ...,
+        comments: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acronym", b"acronym", "category", b"category", "comments", b"comments", "creation_date", b"creation_date", "expiry_date", b"expiry_date", "last_update_date", b"last_update_date", "last_validation_date", b"last_validation_date", "legal_name", b"legal_name", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MicRecord: _TypeAlias = MicRecord  # noqa: Y015
+
+@_typing.final
 class Endpoint(_message.Message):
     """An address a venue is reached at."""
 
@@ -196,6 +306,8 @@ class Endpoint(_message.Message):
     RATE_LIMIT_FIELD_NUMBER: _builtins.int
     RATE_INTERVAL_MS_FIELD_NUMBER: _builtins.int
     SANDBOX_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    RATE_UNIT_FIELD_NUMBER: _builtins.int
     protocol: Global___EndpointProtocol.ValueType
     """What it speaks."""
     url: _builtins.str
@@ -206,6 +318,10 @@ class Endpoint(_message.Message):
     """The interval in milliseconds."""
     sandbox: _builtins.bool
     """True for a test environment."""
+    purpose: _builtins.str
+    """What it is for, such as "public streams" or "orders of futures"."""
+    rate_unit: _builtins.str
+    """What the limit counts, such as "request weight an IP"."""
     def __init__(
         self,
         *,
@@ -214,10 +330,12 @@ class Endpoint(_message.Message):
         rate_limit: _builtins.int = ...,
         rate_interval_ms: _builtins.int = ...,
         sandbox: _builtins.bool = ...,
+        purpose: _builtins.str = ...,
+        rate_unit: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["protocol", b"protocol", "rate_interval_ms", b"rate_interval_ms", "rate_limit", b"rate_limit", "sandbox", b"sandbox", "url", b"url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["protocol", b"protocol", "purpose", b"purpose", "rate_interval_ms", b"rate_interval_ms", "rate_limit", b"rate_limit", "rate_unit", b"rate_unit", "sandbox", b"sandbox", "url", b"url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -232,6 +350,11 @@ class FeeTier(_message.Message):
     MIN_VOLUME_FIELD_NUMBER: _builtins.int
     MAKER_BPS_FIELD_NUMBER: _builtins.int
     TAKER_BPS_FIELD_NUMBER: _builtins.int
+    MAKER_PER_UNIT_FIELD_NUMBER: _builtins.int
+    TAKER_PER_UNIT_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The venue's name of the tier, such as "VIP 1"."""
     @_builtins.property
     def min_volume(self) -> _common_pb2.Decimal:
         """Traded in 30 days, in the schedule's volume currency, from which the tier holds."""
@@ -244,20 +367,71 @@ class FeeTier(_message.Message):
     def taker_bps(self) -> _common_pb2.Decimal:
         """Fee of an order that takes liquidity, in basis points."""
 
+    @_builtins.property
+    def maker_per_unit(self) -> _common_pb2.Decimal:
+        """Fee a unit (a share, a contract) of an order that adds liquidity, in the schedule's fee currency; negative is a rebate. A tier states basis
+        points or fees a unit.
+        """
+
+    @_builtins.property
+    def taker_per_unit(self) -> _common_pb2.Decimal:
+        """Fee a unit of an order that takes liquidity."""
+
     def __init__(
         self,
         *,
         min_volume: _common_pb2.Decimal | None = ...,
         maker_bps: _common_pb2.Decimal | None = ...,
         taker_bps: _common_pb2.Decimal | None = ...,
+        maker_per_unit: _common_pb2.Decimal | None = ...,
+        taker_per_unit: _common_pb2.Decimal | None = ...,
+        name: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["maker_bps", b"maker_bps", "min_volume", b"min_volume", "taker_bps", b"taker_bps"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["maker_bps", b"maker_bps", "maker_per_unit", b"maker_per_unit", "min_volume", b"min_volume", "taker_bps", b"taker_bps", "taker_per_unit", b"taker_per_unit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["maker_bps", b"maker_bps", "min_volume", b"min_volume", "taker_bps", b"taker_bps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["maker_bps", b"maker_bps", "maker_per_unit", b"maker_per_unit", "min_volume", b"min_volume", "name", b"name", "taker_bps", b"taker_bps", "taker_per_unit", b"taker_per_unit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FeeTier: _TypeAlias = FeeTier  # noqa: Y015
+
+@_typing.final
+class WithdrawalFee(_message.Message):
+    """What taking an asset out of a venue costs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSET_FIELD_NUMBER: _builtins.int
+    NETWORK_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    BPS_FIELD_NUMBER: _builtins.int
+    asset: _builtins.str
+    """Code of the asset."""
+    network: _builtins.str
+    """The chain or rail it leaves by, in the venue's words. Empty: any."""
+    @_builtins.property
+    def amount(self) -> _common_pb2.Decimal:
+        """A fixed amount of the asset."""
+
+    @_builtins.property
+    def bps(self) -> _common_pb2.Decimal:
+        """A share of the amount, in basis points."""
+
+    def __init__(
+        self,
+        *,
+        asset: _builtins.str = ...,
+        network: _builtins.str = ...,
+        amount: _common_pb2.Decimal | None = ...,
+        bps: _common_pb2.Decimal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "bps", b"bps"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "asset", b"asset", "bps", b"bps", "network", b"network"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WithdrawalFee: _TypeAlias = WithdrawalFee  # noqa: Y015
 
 @_typing.final
 class FeeSchedule(_message.Message):
@@ -270,10 +444,22 @@ class FeeSchedule(_message.Message):
     VALID_FROM_FIELD_NUMBER: _builtins.int
     VALID_TO_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
+    PRODUCT_FIELD_NUMBER: _builtins.int
+    FEE_CURRENCY_FIELD_NUMBER: _builtins.int
+    WITHDRAWALS_FIELD_NUMBER: _builtins.int
+    CHECKED_DATE_FIELD_NUMBER: _builtins.int
     volume_currency: _builtins.str
     """Currency the volumes are counted in."""
     source: _builtins.str
     """Where it is published."""
+    product: _builtins.str
+    """What it is for: "SPOT", "MARGIN", "PERPETUAL", "FUTURE", "OPTION", "EQUITY", "FX", "POOL". Empty: everything without a schedule of its own.
+    Two schedules of one product do not hold at the same time.
+    """
+    fee_currency: _builtins.str
+    """Currency of the fees a unit."""
+    checked_date: _builtins.str
+    """The day its source was read, YYYY-MM-DD."""
     @_builtins.property
     def tiers(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeeTier]:
         """The tiers, by volume, the first from 0."""
@@ -286,6 +472,10 @@ class FeeSchedule(_message.Message):
     def valid_to(self) -> _timestamp_pb2.Timestamp:
         """Until when, exclusive. Absent: still."""
 
+    @_builtins.property
+    def withdrawals(self) -> _containers.RepeatedCompositeFieldContainer[Global___WithdrawalFee]:
+        """What withdrawals cost."""
+
     def __init__(
         self,
         *,
@@ -294,10 +484,14 @@ class FeeSchedule(_message.Message):
         valid_from: _timestamp_pb2.Timestamp | None = ...,
         valid_to: _timestamp_pb2.Timestamp | None = ...,
         source: _builtins.str = ...,
+        product: _builtins.str = ...,
+        fee_currency: _builtins.str = ...,
+        withdrawals: _abc.Iterable[Global___WithdrawalFee] | None = ...,
+        checked_date: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["valid_from", b"valid_from", "valid_to", b"valid_to"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["source", b"source", "tiers", b"tiers", "valid_from", b"valid_from", "valid_to", b"valid_to", "volume_currency", b"volume_currency"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checked_date", b"checked_date", "fee_currency", b"fee_currency", "product", b"product", "source", b"source", "tiers", b"tiers", "valid_from", b"valid_from", "valid_to", b"valid_to", "volume_currency", b"volume_currency", "withdrawals", b"withdrawals"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -312,8 +506,14 @@ class Capabilities(_message.Message):
     ORDER_TYPES_FIELD_NUMBER: _builtins.int
     MARGIN_FIELD_NUMBER: _builtins.int
     MAX_LEVERAGE_FIELD_NUMBER: _builtins.int
+    PRODUCTS_FIELD_NUMBER: _builtins.int
+    MIN_ORDER_VALUE_FIELD_NUMBER: _builtins.int
+    MAX_ORDER_VALUE_FIELD_NUMBER: _builtins.int
+    ORDER_VALUE_CURRENCY_FIELD_NUMBER: _builtins.int
     margin: _builtins.bool
     """Whether one can trade on margin."""
+    order_value_currency: _builtins.str
+    """Currency of the two."""
     @_builtins.property
     def order_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Such as "LIMIT", "MARKET", "STOP_LIMIT", "POST_ONLY", "IOC", "FOK"."""
@@ -322,24 +522,108 @@ class Capabilities(_message.Message):
     def max_leverage(self) -> _common_pb2.Decimal:
         """Largest leverage. Absent: not stated."""
 
+    @_builtins.property
+    def products(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What trades there: the names of FeeSchedule.product."""
+
+    @_builtins.property
+    def min_order_value(self) -> _common_pb2.Decimal:
+        """Smallest value of an order. Absent: not stated, or each listing has its own."""
+
+    @_builtins.property
+    def max_order_value(self) -> _common_pb2.Decimal:
+        """Largest value of an order. Absent: not stated."""
+
     def __init__(
         self,
         *,
         order_types: _abc.Iterable[_builtins.str] | None = ...,
         margin: _builtins.bool = ...,
         max_leverage: _common_pb2.Decimal | None = ...,
+        products: _abc.Iterable[_builtins.str] | None = ...,
+        min_order_value: _common_pb2.Decimal | None = ...,
+        max_order_value: _common_pb2.Decimal | None = ...,
+        order_value_currency: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["max_leverage", b"max_leverage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["max_leverage", b"max_leverage", "max_order_value", b"max_order_value", "min_order_value", b"min_order_value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["margin", b"margin", "max_leverage", b"max_leverage", "order_types", b"order_types"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["margin", b"margin", "max_leverage", b"max_leverage", "max_order_value", b"max_order_value", "min_order_value", b"min_order_value", "order_types", b"order_types", "order_value_currency", b"order_value_currency", "products", b"products"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Capabilities: _TypeAlias = Capabilities  # noqa: Y015
 
 @_typing.final
+class VenueLimit(_message.Message):
+    """A bound a venue sets, such as how many streams a connection may carry."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    INTERVAL_MS_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """What it bounds, such as "orders", "streams a connection", "connection lifetime seconds"."""
+    value: _builtins.int
+    """The bound."""
+    interval_ms: _builtins.int
+    """The interval it counts in, in milliseconds. 0: at any time."""
+    scope: _builtins.str
+    """Of whom: "account", "IP", "connection"."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        value: _builtins.int = ...,
+        interval_ms: _builtins.int = ...,
+        scope: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["interval_ms", b"interval_ms", "name", b"name", "scope", b"scope", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VenueLimit: _TypeAlias = VenueLimit  # noqa: Y015
+
+@_typing.final
+class Citation(_message.Message):
+    """Where what an entry says was read, and when."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    URL_FIELD_NUMBER: _builtins.int
+    CHECKED_DATE_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    """What it covers: a field of Venue, such as "endpoints" or "fee_schedules"."""
+    url: _builtins.str
+    """The page."""
+    checked_date: _builtins.str
+    """The day it was read, YYYY-MM-DD."""
+    note: _builtins.str
+    """What to know about it."""
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        url: _builtins.str = ...,
+        checked_date: _builtins.str = ...,
+        note: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checked_date", b"checked_date", "field", b"field", "note", b"note", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Citation: _TypeAlias = Citation  # noqa: Y015
+
+@_typing.final
 class Performance(_message.Message):
-    """How a venue was measured to perform."""
+    """How a venue was measured to perform. A figure of 0 was not measured, slippage_bps excepted."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -350,6 +634,8 @@ class Performance(_message.Message):
     SLIPPAGE_BPS_FIELD_NUMBER: _builtins.int
     UPTIME_FIELD_NUMBER: _builtins.int
     MEASURE_TIME_FIELD_NUMBER: _builtins.int
+    RELIABILITY_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
     volume_24h_usd: _builtins.float
     """Traded in 24 hours, in US dollars."""
     depth_usd: _builtins.float
@@ -362,9 +648,13 @@ class Performance(_message.Message):
     """Price paid against mid price at the order, in basis points."""
     uptime: _builtins.float
     """Share of time in operation, 0 to 1."""
+    reliability: _builtins.float
+    """Share of orders that were answered without an error of the venue, 0 to 1."""
+    source: _builtins.str
+    """Who measured, and how."""
     @_builtins.property
     def measure_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was measured."""
+        """When it was measured. Needed wherever a figure is given."""
 
     def __init__(
         self,
@@ -376,14 +666,88 @@ class Performance(_message.Message):
         slippage_bps: _builtins.float = ...,
         uptime: _builtins.float = ...,
         measure_time: _timestamp_pb2.Timestamp | None = ...,
+        reliability: _builtins.float = ...,
+        source: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["measure_time", b"measure_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["depth_usd", b"depth_usd", "fill_time_ms", b"fill_time_ms", "latency_ms", b"latency_ms", "measure_time", b"measure_time", "slippage_bps", b"slippage_bps", "uptime", b"uptime", "volume_24h_usd", b"volume_24h_usd"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["depth_usd", b"depth_usd", "fill_time_ms", b"fill_time_ms", "latency_ms", b"latency_ms", "measure_time", b"measure_time", "reliability", b"reliability", "slippage_bps", b"slippage_bps", "source", b"source", "uptime", b"uptime", "volume_24h_usd", b"volume_24h_usd"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Performance: _TypeAlias = Performance  # noqa: Y015
+
+@_typing.final
+class SessionException(_message.Message):
+    """A departure from a venue's calendar, declared by the venue. It counts from declare_time on, and until withdraw_time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXCEPTION_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    FIRST_DATE_FIELD_NUMBER: _builtins.int
+    LAST_DATE_FIELD_NUMBER: _builtins.int
+    OPEN_TIME_FIELD_NUMBER: _builtins.int
+    CLOSE_TIME_FIELD_NUMBER: _builtins.int
+    DECLARE_TIME_FIELD_NUMBER: _builtins.int
+    WITHDRAW_TIME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    RECORD_TIME_FIELD_NUMBER: _builtins.int
+    exception_id: _builtins.str
+    """Names it among the venue's exceptions. Filled by the registry."""
+    kind: Global___SessionExceptionKind.ValueType
+    """What it does."""
+    first_date: _builtins.str
+    """First trading day, YYYY-MM-DD, in the venue's time zone; of CLOSED and HOURS."""
+    last_date: _builtins.str
+    """Last trading day, inclusive; of CLOSED. Empty: first_date."""
+    reason: _builtins.str
+    """Why, in a sentence."""
+    source: _builtins.str
+    """Where it was declared."""
+    @_builtins.property
+    def open_time(self) -> _timestamp_pb2.Timestamp:
+        """Start, inclusive; of HOURS and INTERRUPTION."""
+
+    @_builtins.property
+    def close_time(self) -> _timestamp_pb2.Timestamp:
+        """End, exclusive; of HOURS and INTERRUPTION."""
+
+    @_builtins.property
+    def declare_time(self) -> _timestamp_pb2.Timestamp:
+        """When the venue declared it. Required."""
+
+    @_builtins.property
+    def withdraw_time(self) -> _timestamp_pb2.Timestamp:
+        """When the venue took it back. Absent: it stands."""
+
+    @_builtins.property
+    def record_time(self) -> _timestamp_pb2.Timestamp:
+        """When the registry was told. Filled by the registry."""
+
+    def __init__(
+        self,
+        *,
+        exception_id: _builtins.str = ...,
+        kind: Global___SessionExceptionKind.ValueType = ...,
+        first_date: _builtins.str = ...,
+        last_date: _builtins.str = ...,
+        open_time: _timestamp_pb2.Timestamp | None = ...,
+        close_time: _timestamp_pb2.Timestamp | None = ...,
+        declare_time: _timestamp_pb2.Timestamp | None = ...,
+        withdraw_time: _timestamp_pb2.Timestamp | None = ...,
+        reason: _builtins.str = ...,
+        source: _builtins.str = ...,
+        record_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["close_time", b"close_time", "declare_time", b"declare_time", "open_time", b"open_time", "record_time", b"record_time", "withdraw_time", b"withdraw_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["close_time", b"close_time", "declare_time", b"declare_time", "exception_id", b"exception_id", "first_date", b"first_date", "kind", b"kind", "last_date", b"last_date", "open_time", b"open_time", "reason", b"reason", "record_time", b"record_time", "source", b"source", "withdraw_time", b"withdraw_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SessionException: _TypeAlias = SessionException  # noqa: Y015
 
 @_typing.final
 class Venue(_message.Message):
@@ -415,6 +779,13 @@ class Venue(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
+    CITATIONS_FIELD_NUMBER: _builtins.int
+    RELATED_MICS_FIELD_NUMBER: _builtins.int
+    MIC_RECORD_FIELD_NUMBER: _builtins.int
+    SESSION_EXCEPTIONS_FIELD_NUMBER: _builtins.int
+    STATUS_REASON_FIELD_NUMBER: _builtins.int
+    STATUS_TIME_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     """Its code: its MIC, or 2 to 32 characters of A-Z, 0-9 and _. Listings name it so."""
     name: _builtins.str
@@ -451,6 +822,8 @@ class Venue(_message.Message):
     """Changes with every write of the entry. Filled by the registry."""
     revision: _builtins.int
     """The registry's revision of the last write of the entry. Filled by the registry."""
+    status_reason: _builtins.str
+    """Why it has its status, as SetVenueStatus was told. Filled by the registry."""
     @_builtins.property
     def endpoints(self) -> _containers.RepeatedCompositeFieldContainer[Global___Endpoint]:
         """Where it is reached."""
@@ -474,6 +847,30 @@ class Venue(_message.Message):
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """Time of the last write. Filled by the registry."""
+
+    @_builtins.property
+    def limits(self) -> _containers.RepeatedCompositeFieldContainer[Global___VenueLimit]:
+        """Bounds it sets."""
+
+    @_builtins.property
+    def citations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Citation]:
+        """Where this was read."""
+
+    @_builtins.property
+    def related_mics(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """MICs of facilities of the same group, for a venue that is none of them itself."""
+
+    @_builtins.property
+    def mic_record(self) -> Global___MicRecord:
+        """What ISO 10383 says of its MIC."""
+
+    @_builtins.property
+    def session_exceptions(self) -> _containers.RepeatedCompositeFieldContainer[Global___SessionException]:
+        """Declared departures from its calendar. Changed by DeclareSession and WithdrawSession."""
+
+    @_builtins.property
+    def status_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when it has its status. Filled by the registry."""
 
     def __init__(
         self,
@@ -502,10 +899,17 @@ class Venue(_message.Message):
         revision: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        limits: _abc.Iterable[Global___VenueLimit] | None = ...,
+        citations: _abc.Iterable[Global___Citation] | None = ...,
+        related_mics: _abc.Iterable[_builtins.str] | None = ...,
+        mic_record: Global___MicRecord | None = ...,
+        session_exceptions: _abc.Iterable[Global___SessionException] | None = ...,
+        status_reason: _builtins.str = ...,
+        status_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["capabilities", b"capabilities", "create_time", b"create_time", "performance", b"performance", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["capabilities", b"capabilities", "create_time", b"create_time", "mic_record", b"mic_record", "performance", b"performance", "status_time", b"status_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["always_open", b"always_open", "calendar", b"calendar", "capabilities", b"capabilities", "chain", b"chain", "city", b"city", "code", b"code", "country", b"country", "create_time", b"create_time", "endpoints", b"endpoints", "etag", b"etag", "fee_schedules", b"fee_schedules", "lei", b"lei", "mic", b"mic", "mic_level", b"mic_level", "name", b"name", "operating_mic", b"operating_mic", "performance", b"performance", "revision", b"revision", "source", b"source", "status", b"status", "time_zone", b"time_zone", "type", b"type", "update_time", b"update_time", "website", b"website"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["always_open", b"always_open", "calendar", b"calendar", "capabilities", b"capabilities", "chain", b"chain", "citations", b"citations", "city", b"city", "code", b"code", "country", b"country", "create_time", b"create_time", "endpoints", b"endpoints", "etag", b"etag", "fee_schedules", b"fee_schedules", "lei", b"lei", "limits", b"limits", "mic", b"mic", "mic_level", b"mic_level", "mic_record", b"mic_record", "name", b"name", "operating_mic", b"operating_mic", "performance", b"performance", "related_mics", b"related_mics", "revision", b"revision", "session_exceptions", b"session_exceptions", "source", b"source", "status", b"status", "status_reason", b"status_reason", "status_time", b"status_time", "time_zone", b"time_zone", "type", b"type", "update_time", b"update_time", "website", b"website"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -526,6 +930,7 @@ class Session(_message.Message):
     SCHEDULED_FIELD_NUMBER: _builtins.int
     DECLARE_TIME_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
+    EXCEPTION_ID_FIELD_NUMBER: _builtins.int
     session_date: _builtins.str
     """The trading day, YYYY-MM-DD, in the venue's time zone."""
     phase: Global___SessionPhase.ValueType
@@ -538,6 +943,8 @@ class Session(_message.Message):
     """False when it was declared out of the ordinary."""
     source: _builtins.str
     """The calendar and its version."""
+    exception_id: _builtins.str
+    """The declared exception that made it so."""
     @_builtins.property
     def open_time(self) -> _timestamp_pb2.Timestamp:
         """Start, inclusive."""
@@ -562,10 +969,11 @@ class Session(_message.Message):
         scheduled: _builtins.bool = ...,
         declare_time: _timestamp_pb2.Timestamp | None = ...,
         source: _builtins.str = ...,
+        exception_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["close_time", b"close_time", "declare_time", b"declare_time", "open_time", b"open_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["close_time", b"close_time", "declare_time", b"declare_time", "early_close", b"early_close", "late_open", b"late_open", "open_time", b"open_time", "phase", b"phase", "scheduled", b"scheduled", "session_date", b"session_date", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["close_time", b"close_time", "declare_time", b"declare_time", "early_close", b"early_close", "exception_id", b"exception_id", "late_open", b"late_open", "open_time", b"open_time", "phase", b"phase", "scheduled", b"scheduled", "session_date", b"session_date", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -4,6 +4,7 @@ isort:skip_file
 The venue registry: where listings trade, when, and at what cost."""
 
 from alphapulse.api.common.v1 import common_pb2 as _common_pb2
+from alphapulse.api.instrument.v1 import instrument_pb2 as _instrument_pb2
 from alphapulse.api.venue.v1 import venue_pb2 as _venue_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
@@ -54,6 +55,34 @@ VENUE_REGISTRATION_OUTCOME_UNCHANGED: VenueRegistrationOutcome.ValueType  # 3
 VENUE_REGISTRATION_OUTCOME_REFUSED: VenueRegistrationOutcome.ValueType  # 4
 """Refused: the error says why."""
 Global___VenueRegistrationOutcome: _TypeAlias = VenueRegistrationOutcome  # noqa: Y015
+
+class _RankObjective:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RankObjectiveEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RankObjective.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RANK_OBJECTIVE_UNSPECIFIED: _RankObjective.ValueType  # 0
+    """By the weights."""
+    RANK_OBJECTIVE_LOWEST_FEE: _RankObjective.ValueType  # 1
+    """The lowest fee: weights of fees 100."""
+    RANK_OBJECTIVE_HIGHEST_LIQUIDITY: _RankObjective.ValueType  # 2
+    """The highest liquidity: weights of liquidity 100."""
+    RANK_OBJECTIVE_FASTEST: _RankObjective.ValueType  # 3
+    """The fastest: weights of fill 50 and latency 50."""
+
+class RankObjective(_RankObjective, metaclass=_RankObjectiveEnumTypeWrapper):
+    """What "best" means."""
+
+RANK_OBJECTIVE_UNSPECIFIED: RankObjective.ValueType  # 0
+"""By the weights."""
+RANK_OBJECTIVE_LOWEST_FEE: RankObjective.ValueType  # 1
+"""The lowest fee: weights of fees 100."""
+RANK_OBJECTIVE_HIGHEST_LIQUIDITY: RankObjective.ValueType  # 2
+"""The highest liquidity: weights of liquidity 100."""
+RANK_OBJECTIVE_FASTEST: RankObjective.ValueType  # 3
+"""The fastest: weights of fill 50 and latency 50."""
+Global___RankObjective: _TypeAlias = RankObjective  # noqa: Y015
 
 @_typing.final
 class RegisterVenueRequest(_message.Message):
@@ -289,12 +318,17 @@ class SetVenueStatusRequest(_message.Message):
     STATUS_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     WRITE_FIELD_NUMBER: _builtins.int
+    ALLOW_UNKNOWN_LISTINGS_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     """Which."""
     status: _venue_pb2.VenueStatus.ValueType
     """The new status."""
     reason: _builtins.str
-    """Why; required."""
+    """Why; required, at most 256 characters."""
+    allow_unknown_listings: _builtins.bool
+    """Change the status even when the instrument registry cannot be asked which listings are affected; the answer then says that they are unknown.
+    Otherwise such a call is refused with UNAVAILABLE, and nothing is changed.
+    """
     @_builtins.property
     def write(self) -> _common_pb2.WriteOptions:
         """Idempotency, precondition, dry run, actor."""
@@ -306,10 +340,11 @@ class SetVenueStatusRequest(_message.Message):
         status: _venue_pb2.VenueStatus.ValueType = ...,
         reason: _builtins.str = ...,
         write: _common_pb2.WriteOptions | None = ...,
+        allow_unknown_listings: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["write", b"write"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "reason", b"reason", "status", b"status", "write", b"write"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_unknown_listings", b"allow_unknown_listings", "code", b"code", "reason", b"reason", "status", b"status", "write", b"write"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -324,15 +359,24 @@ class SetVenueStatusResponse(_message.Message):
     VENUE_FIELD_NUMBER: _builtins.int
     AFFECTED_LISTING_IDS_FIELD_NUMBER: _builtins.int
     REVISION_TOKEN_FIELD_NUMBER: _builtins.int
+    AFFECTED_COUNT_FIELD_NUMBER: _builtins.int
+    AFFECTED_COMPLETE_FIELD_NUMBER: _builtins.int
+    LISTINGS_TOKEN_FIELD_NUMBER: _builtins.int
     revision_token: _builtins.str
     """Names a revision of the registries that holds the write."""
+    affected_count: _builtins.int
+    """How many are affected in all."""
+    affected_complete: _builtins.bool
+    """True when affected_listing_ids names them all. False when there are more than 50,000, or when they are unknown."""
+    listings_token: _builtins.str
+    """Names the revision of the instrument registry the listings were read at, before the change. Empty: it could not be asked."""
     @_builtins.property
     def venue(self) -> _venue_pb2.Venue:
         """As it is now."""
 
     @_builtins.property
     def affected_listing_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Ids of every listing affected."""
+        """Ids of every listing affected: those on the venue that are not delisted; the first 50,000 by id."""
 
     def __init__(
         self,
@@ -340,10 +384,13 @@ class SetVenueStatusResponse(_message.Message):
         venue: _venue_pb2.Venue | None = ...,
         affected_listing_ids: _abc.Iterable[_builtins.str] | None = ...,
         revision_token: _builtins.str = ...,
+        affected_count: _builtins.int = ...,
+        affected_complete: _builtins.bool = ...,
+        listings_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["venue", b"venue"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["affected_listing_ids", b"affected_listing_ids", "revision_token", b"revision_token", "venue", b"venue"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["affected_complete", b"affected_complete", "affected_count", b"affected_count", "affected_listing_ids", b"affected_listing_ids", "listings_token", b"listings_token", "revision_token", b"revision_token", "venue", b"venue"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -357,21 +404,33 @@ class GetVenueRequest(_message.Message):
 
     CODE_FIELD_NUMBER: _builtins.int
     READ_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    KNOWN_AT_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     """Its code."""
     @_builtins.property
     def read(self) -> _common_pb2.ReadOptions:
         """How fresh."""
 
+    @_builtins.property
+    def as_of(self) -> _timestamp_pb2.Timestamp:
+        """Only the fee schedules that held then. Absent: all, past and to come."""
+
+    @_builtins.property
+    def known_at(self) -> _timestamp_pb2.Timestamp:
+        """The venue as the registry knew it then. Absent: now."""
+
     def __init__(
         self,
         *,
         code: _builtins.str = ...,
         read: _common_pb2.ReadOptions | None = ...,
+        as_of: _timestamp_pb2.Timestamp | None = ...,
+        known_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["read", b"read"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "known_at", b"known_at", "read", b"read"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "read", b"read"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "code", b"code", "known_at", b"known_at", "read", b"read"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -629,21 +688,33 @@ class LookupMICRequest(_message.Message):
 
     MIC_FIELD_NUMBER: _builtins.int
     READ_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    KNOWN_AT_FIELD_NUMBER: _builtins.int
     mic: _builtins.str
     """The MIC, 4 characters."""
     @_builtins.property
     def read(self) -> _common_pb2.ReadOptions:
         """How fresh."""
 
+    @_builtins.property
+    def as_of(self) -> _timestamp_pb2.Timestamp:
+        """Whether it was in use then, by the dates ISO 10383 gives. Absent: now."""
+
+    @_builtins.property
+    def known_at(self) -> _timestamp_pb2.Timestamp:
+        """What the registry knew then. Absent: now."""
+
     def __init__(
         self,
         *,
         mic: _builtins.str = ...,
         read: _common_pb2.ReadOptions | None = ...,
+        as_of: _timestamp_pb2.Timestamp | None = ...,
+        known_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["read", b"read"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "known_at", b"known_at", "read", b"read"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["mic", b"mic", "read", b"read"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "known_at", b"known_at", "mic", b"mic", "read", b"read"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -659,8 +730,12 @@ class LookupMICResponse(_message.Message):
     VENUE_FIELD_NUMBER: _builtins.int
     SEGMENTS_FIELD_NUMBER: _builtins.int
     VIOLATION_FIELD_NUMBER: _builtins.int
+    OPERATOR_FIELD_NUMBER: _builtins.int
+    REVISION_TOKEN_FIELD_NUMBER: _builtins.int
     outcome: _common_pb2.LookupOutcome.ValueType
     """How it ended: RESOLVED, RETIRED for an expired MIC, NOT_FOUND or INVALID."""
+    revision_token: _builtins.str
+    """Names the revision the answer was read at."""
     @_builtins.property
     def venue(self) -> _venue_pb2.Venue:
         """The venue."""
@@ -673,6 +748,10 @@ class LookupMICResponse(_message.Message):
     def violation(self) -> _common_pb2.ItemViolation:
         """The broken rule; for INVALID."""
 
+    @_builtins.property
+    def operator(self) -> _venue_pb2.Venue:
+        """The venue above it, for a segment MIC whose operator is registered."""
+
     def __init__(
         self,
         *,
@@ -680,10 +759,12 @@ class LookupMICResponse(_message.Message):
         venue: _venue_pb2.Venue | None = ...,
         segments: _abc.Iterable[_venue_pb2.Venue] | None = ...,
         violation: _common_pb2.ItemViolation | None = ...,
+        operator: _venue_pb2.Venue | None = ...,
+        revision_token: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["venue", b"venue", "violation", b"violation"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["operator", b"operator", "venue", b"venue", "violation", b"violation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome", "segments", b"segments", "venue", b"venue", "violation", b"violation"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["operator", b"operator", "outcome", b"outcome", "revision_token", b"revision_token", "segments", b"segments", "venue", b"venue", "violation", b"violation"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1013,12 +1094,17 @@ class IsOpenRequest(_message.Message):
 
     CODE_FIELD_NUMBER: _builtins.int
     AT_FIELD_NUMBER: _builtins.int
+    KNOWN_AT_FIELD_NUMBER: _builtins.int
     READ_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     """Which."""
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp:
         """When. Absent: now."""
+
+    @_builtins.property
+    def known_at(self) -> _timestamp_pb2.Timestamp:
+        """With the exceptions that had been declared by then. Absent: all that are known."""
 
     @_builtins.property
     def read(self) -> _common_pb2.ReadOptions:
@@ -1029,11 +1115,12 @@ class IsOpenRequest(_message.Message):
         *,
         code: _builtins.str = ...,
         at: _timestamp_pb2.Timestamp | None = ...,
+        known_at: _timestamp_pb2.Timestamp | None = ...,
         read: _common_pb2.ReadOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "read", b"read"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "known_at", b"known_at", "read", b"read"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "code", b"code", "read", b"read"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "code", b"code", "known_at", b"known_at", "read", b"read"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1050,12 +1137,24 @@ class IsOpenResponse(_message.Message):
     NEXT_OPEN_FIELD_NUMBER: _builtins.int
     NEXT_CLOSE_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
+    SESSION_DATE_FIELD_NUMBER: _builtins.int
+    EXCEPTION_ID_FIELD_NUMBER: _builtins.int
+    EARLY_CLOSE_FIELD_NUMBER: _builtins.int
+    LATE_OPEN_FIELD_NUMBER: _builtins.int
     open: _builtins.bool
     """True in regular trading."""
     phase: _venue_pb2.SessionPhase.ValueType
     """The phase at that time. Unspecified: closed."""
     source: _builtins.str
     """The calendar and its version the answer rests on."""
+    session_date: _builtins.str
+    """The trading day it is, or was last in, YYYY-MM-DD. Empty for a venue that is always open, and when it is closed."""
+    exception_id: _builtins.str
+    """The declared exception in force at that time."""
+    early_close: _builtins.bool
+    """True when today's session ends earlier than usual."""
+    late_open: _builtins.bool
+    """True when today's session began later than usual."""
     @_builtins.property
     def next_open(self) -> _timestamp_pb2.Timestamp:
         """When it next opens. Absent: it never closes, or nothing is known."""
@@ -1072,14 +1171,414 @@ class IsOpenResponse(_message.Message):
         next_open: _timestamp_pb2.Timestamp | None = ...,
         next_close: _timestamp_pb2.Timestamp | None = ...,
         source: _builtins.str = ...,
+        session_date: _builtins.str = ...,
+        exception_id: _builtins.str = ...,
+        early_close: _builtins.bool = ...,
+        late_open: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["next_close", b"next_close", "next_open", b"next_open"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_close", b"next_close", "next_open", b"next_open", "open", b"open", "phase", b"phase", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["early_close", b"early_close", "exception_id", b"exception_id", "late_open", b"late_open", "next_close", b"next_close", "next_open", b"next_open", "open", b"open", "phase", b"phase", "session_date", b"session_date", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___IsOpenResponse: _TypeAlias = IsOpenResponse  # noqa: Y015
+
+@_typing.final
+class DeclareSessionRequest(_message.Message):
+    """Asks to record a declared exception."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    EXCEPTION_FIELD_NUMBER: _builtins.int
+    WRITE_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """Of which venue."""
+    @_builtins.property
+    def exception(self) -> _venue_pb2.SessionException:
+        """The exception; exception_id and record_time are the registry's."""
+
+    @_builtins.property
+    def write(self) -> _common_pb2.WriteOptions:
+        """Idempotency, precondition, dry run, actor."""
+
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        exception: _venue_pb2.SessionException | None = ...,
+        write: _common_pb2.WriteOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["exception", b"exception", "write", b"write"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "exception", b"exception", "write", b"write"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeclareSessionRequest: _TypeAlias = DeclareSessionRequest  # noqa: Y015
+
+@_typing.final
+class DeclareSessionResponse(_message.Message):
+    """The recorded exception."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXCEPTION_FIELD_NUMBER: _builtins.int
+    VENUE_FIELD_NUMBER: _builtins.int
+    REVISION_TOKEN_FIELD_NUMBER: _builtins.int
+    revision_token: _builtins.str
+    """Names a revision of the registries that holds the write."""
+    @_builtins.property
+    def exception(self) -> _venue_pb2.SessionException:
+        """As it is now."""
+
+    @_builtins.property
+    def venue(self) -> _venue_pb2.Venue:
+        """The venue."""
+
+    def __init__(
+        self,
+        *,
+        exception: _venue_pb2.SessionException | None = ...,
+        venue: _venue_pb2.Venue | None = ...,
+        revision_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["exception", b"exception", "venue", b"venue"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["exception", b"exception", "revision_token", b"revision_token", "venue", b"venue"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeclareSessionResponse: _TypeAlias = DeclareSessionResponse  # noqa: Y015
+
+@_typing.final
+class WithdrawSessionRequest(_message.Message):
+    """Asks to record that an exception was taken back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    EXCEPTION_ID_FIELD_NUMBER: _builtins.int
+    WITHDRAW_TIME_FIELD_NUMBER: _builtins.int
+    WRITE_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """Of which venue."""
+    exception_id: _builtins.str
+    """Which exception."""
+    @_builtins.property
+    def withdraw_time(self) -> _timestamp_pb2.Timestamp:
+        """When the venue took it back. Absent: now."""
+
+    @_builtins.property
+    def write(self) -> _common_pb2.WriteOptions:
+        """Idempotency, precondition, dry run, actor."""
+
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        exception_id: _builtins.str = ...,
+        withdraw_time: _timestamp_pb2.Timestamp | None = ...,
+        write: _common_pb2.WriteOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["withdraw_time", b"withdraw_time", "write", b"write"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "exception_id", b"exception_id", "withdraw_time", b"withdraw_time", "write", b"write"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WithdrawSessionRequest: _TypeAlias = WithdrawSessionRequest  # noqa: Y015
+
+@_typing.final
+class WithdrawSessionResponse(_message.Message):
+    """The withdrawn exception."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXCEPTION_FIELD_NUMBER: _builtins.int
+    VENUE_FIELD_NUMBER: _builtins.int
+    REVISION_TOKEN_FIELD_NUMBER: _builtins.int
+    revision_token: _builtins.str
+    """Names a revision of the registries that holds the write."""
+    @_builtins.property
+    def exception(self) -> _venue_pb2.SessionException:
+        """As it is now."""
+
+    @_builtins.property
+    def venue(self) -> _venue_pb2.Venue:
+        """The venue."""
+
+    def __init__(
+        self,
+        *,
+        exception: _venue_pb2.SessionException | None = ...,
+        venue: _venue_pb2.Venue | None = ...,
+        revision_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["exception", b"exception", "venue", b"venue"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["exception", b"exception", "revision_token", b"revision_token", "venue", b"venue"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WithdrawSessionResponse: _TypeAlias = WithdrawSessionResponse  # noqa: Y015
+
+@_typing.final
+class SetFeeScheduleRequest(_message.Message):
+    """Asks to put a fee schedule in force."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    SCHEDULE_FIELD_NUMBER: _builtins.int
+    WRITE_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """Of which venue."""
+    @_builtins.property
+    def schedule(self) -> _venue_pb2.FeeSchedule:
+        """The schedule. valid_from absent: from now on."""
+
+    @_builtins.property
+    def write(self) -> _common_pb2.WriteOptions:
+        """Idempotency, precondition, dry run, actor."""
+
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        schedule: _venue_pb2.FeeSchedule | None = ...,
+        write: _common_pb2.WriteOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["schedule", b"schedule", "write", b"write"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "schedule", b"schedule", "write", b"write"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetFeeScheduleRequest: _TypeAlias = SetFeeScheduleRequest  # noqa: Y015
+
+@_typing.final
+class SetFeeScheduleResponse(_message.Message):
+    """The venue with the schedule."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VENUE_FIELD_NUMBER: _builtins.int
+    REVISION_TOKEN_FIELD_NUMBER: _builtins.int
+    revision_token: _builtins.str
+    """Names a revision of the registries that holds the write."""
+    @_builtins.property
+    def venue(self) -> _venue_pb2.Venue:
+        """As it is now."""
+
+    def __init__(
+        self,
+        *,
+        venue: _venue_pb2.Venue | None = ...,
+        revision_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["venue", b"venue"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["revision_token", b"revision_token", "venue", b"venue"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetFeeScheduleResponse: _TypeAlias = SetFeeScheduleResponse  # noqa: Y015
+
+@_typing.final
+class ListVenueListingsRequest(_message.Message):
+    """Asks what is listed on a venue."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    STATUSES_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    READ_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """The venue."""
+    page_size: _builtins.int
+    """How many a page, at most 1,000; 0: 100."""
+    page_token: _builtins.str
+    """From the answer before. Empty: the first page."""
+    @_builtins.property
+    def statuses(self) -> _containers.RepeatedScalarFieldContainer[_instrument_pb2.ListingStatus.ValueType]:
+        """Of one of these statuses; empty: all."""
+
+    @_builtins.property
+    def read(self) -> _common_pb2.ReadOptions:
+        """How fresh."""
+
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        statuses: _abc.Iterable[_instrument_pb2.ListingStatus.ValueType] | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        read: _common_pb2.ReadOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read", b"read"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "page_size", b"page_size", "page_token", b"page_token", "read", b"read", "statuses", b"statuses"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListVenueListingsRequest: _TypeAlias = ListVenueListingsRequest  # noqa: Y015
+
+@_typing.final
+class ListVenueListingsResponse(_message.Message):
+    """A page of what is listed on a venue."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LISTINGS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    TOTAL_SIZE_FIELD_NUMBER: _builtins.int
+    REVISION_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Of the next page. Empty: this was the last."""
+    total_size: _builtins.int
+    """How many match in all."""
+    revision_token: _builtins.str
+    """Names the revision of the instrument registry all pages are read at."""
+    @_builtins.property
+    def listings(self) -> _containers.RepeatedCompositeFieldContainer[_instrument_pb2.Listing]:
+        """The listings, ordered by id; each names its instrument."""
+
+    def __init__(
+        self,
+        *,
+        listings: _abc.Iterable[_instrument_pb2.Listing] | None = ...,
+        next_page_token: _builtins.str = ...,
+        total_size: _builtins.int = ...,
+        revision_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["listings", b"listings", "next_page_token", b"next_page_token", "revision_token", b"revision_token", "total_size", b"total_size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListVenueListingsResponse: _TypeAlias = ListVenueListingsResponse  # noqa: Y015
+
+@_typing.final
+class LookupInstrumentVenuesRequest(_message.Message):
+    """Asks where an instrument is listed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ISIN_FIELD_NUMBER: _builtins.int
+    INSTRUMENT_ID_FIELD_NUMBER: _builtins.int
+    WITH_DELISTED_FIELD_NUMBER: _builtins.int
+    READ_FIELD_NUMBER: _builtins.int
+    isin: _builtins.str
+    """By its ISIN."""
+    instrument_id: _builtins.str
+    """By its id."""
+    with_delisted: _builtins.bool
+    """Delisted listings too."""
+    @_builtins.property
+    def read(self) -> _common_pb2.ReadOptions:
+        """How fresh."""
+
+    def __init__(
+        self,
+        *,
+        isin: _builtins.str = ...,
+        instrument_id: _builtins.str = ...,
+        with_delisted: _builtins.bool = ...,
+        read: _common_pb2.ReadOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["instrument", b"instrument", "instrument_id", b"instrument_id", "isin", b"isin", "read", b"read"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instrument", b"instrument", "instrument_id", b"instrument_id", "isin", b"isin", "read", b"read", "with_delisted", b"with_delisted"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_instrument: _TypeAlias = _typing.Literal["isin", "instrument_id"]  # noqa: Y015
+    _WhichOneofArgType_instrument: _TypeAlias = _typing.Literal["instrument", b"instrument"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_instrument) -> _WhichOneofReturnType_instrument | None: ...
+
+Global___LookupInstrumentVenuesRequest: _TypeAlias = LookupInstrumentVenuesRequest  # noqa: Y015
+
+@_typing.final
+class InstrumentVenue(_message.Message):
+    """A venue an instrument is listed on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VENUE_FIELD_NUMBER: _builtins.int
+    LISTINGS_FIELD_NUMBER: _builtins.int
+    REGISTERED_FIELD_NUMBER: _builtins.int
+    registered: _builtins.bool
+    """False when the venue registry does not know the code the listings name."""
+    @_builtins.property
+    def venue(self) -> _venue_pb2.Venue:
+        """The venue. Only its code is set when the venue registry does not know it."""
+
+    @_builtins.property
+    def listings(self) -> _containers.RepeatedCompositeFieldContainer[_instrument_pb2.Listing]:
+        """The listings there."""
+
+    def __init__(
+        self,
+        *,
+        venue: _venue_pb2.Venue | None = ...,
+        listings: _abc.Iterable[_instrument_pb2.Listing] | None = ...,
+        registered: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["venue", b"venue"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["listings", b"listings", "registered", b"registered", "venue", b"venue"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InstrumentVenue: _TypeAlias = InstrumentVenue  # noqa: Y015
+
+@_typing.final
+class LookupInstrumentVenuesResponse(_message.Message):
+    """Where an instrument is listed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    VENUES_FIELD_NUMBER: _builtins.int
+    INSTRUMENT_IDS_FIELD_NUMBER: _builtins.int
+    VIOLATION_FIELD_NUMBER: _builtins.int
+    REVISION_TOKEN_FIELD_NUMBER: _builtins.int
+    outcome: _common_pb2.LookupOutcome.ValueType
+    """How the look-up of the instrument ended. AMBIGUOUS or REUSED: venues of every holder are given."""
+    revision_token: _builtins.str
+    """Names the revision of the venue registry the venues were read at."""
+    @_builtins.property
+    def venues(self) -> _containers.RepeatedCompositeFieldContainer[Global___InstrumentVenue]:
+        """The venues, by code."""
+
+    @_builtins.property
+    def instrument_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of the instruments found."""
+
+    @_builtins.property
+    def violation(self) -> _common_pb2.ItemViolation:
+        """The broken rule; for INVALID."""
+
+    def __init__(
+        self,
+        *,
+        outcome: _common_pb2.LookupOutcome.ValueType = ...,
+        venues: _abc.Iterable[Global___InstrumentVenue] | None = ...,
+        instrument_ids: _abc.Iterable[_builtins.str] | None = ...,
+        violation: _common_pb2.ItemViolation | None = ...,
+        revision_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["violation", b"violation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instrument_ids", b"instrument_ids", "outcome", b"outcome", "revision_token", b"revision_token", "venues", b"venues", "violation", b"violation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LookupInstrumentVenuesResponse: _TypeAlias = LookupInstrumentVenuesResponse  # noqa: Y015
 
 @_typing.final
 class ListSessionsRequest(_message.Message):
@@ -1090,13 +1589,24 @@ class ListSessionsRequest(_message.Message):
     CODE_FIELD_NUMBER: _builtins.int
     FROM_DATE_FIELD_NUMBER: _builtins.int
     TO_DATE_FIELD_NUMBER: _builtins.int
+    KNOWN_AT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     READ_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     """Of which venue."""
     from_date: _builtins.str
     """First day, YYYY-MM-DD."""
     to_date: _builtins.str
-    """Last day, inclusive, YYYY-MM-DD; at most 400 days after the first."""
+    """Last day, inclusive, YYYY-MM-DD; without a page_size at most 400 days after the first."""
+    page_size: _builtins.int
+    """How many days a page, at most 1,000. 0: all at once."""
+    page_token: _builtins.str
+    """From the answer before. Empty: the first page."""
+    @_builtins.property
+    def known_at(self) -> _timestamp_pb2.Timestamp:
+        """With the exceptions that had been declared by then. Absent: all that are known."""
+
     @_builtins.property
     def read(self) -> _common_pb2.ReadOptions:
         """How fresh."""
@@ -1107,11 +1617,14 @@ class ListSessionsRequest(_message.Message):
         code: _builtins.str = ...,
         from_date: _builtins.str = ...,
         to_date: _builtins.str = ...,
+        known_at: _timestamp_pb2.Timestamp | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
         read: _common_pb2.ReadOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["read", b"read"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["known_at", b"known_at", "read", b"read"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "from_date", b"from_date", "read", b"read", "to_date", b"to_date"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "from_date", b"from_date", "known_at", b"known_at", "page_size", b"page_size", "page_token", b"page_token", "read", b"read", "to_date", b"to_date"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1124,6 +1637,15 @@ class ListSessionsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SESSIONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    COVERED_FROM_FIELD_NUMBER: _builtins.int
+    COVERED_TO_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Of the next page. Empty: this was the last."""
+    covered_from: _builtins.str
+    """First and last day the calendar covers, YYYY-MM-DD. Empty for a venue that is always open."""
+    covered_to: _builtins.str
+    """The last of them: beyond it nothing is known."""
     @_builtins.property
     def sessions(self) -> _containers.RepeatedCompositeFieldContainer[_venue_pb2.Session]:
         """By time."""
@@ -1132,10 +1654,13 @@ class ListSessionsResponse(_message.Message):
         self,
         *,
         sessions: _abc.Iterable[_venue_pb2.Session] | None = ...,
+        next_page_token: _builtins.str = ...,
+        covered_from: _builtins.str = ...,
+        covered_to: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["sessions", b"sessions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["covered_from", b"covered_from", "covered_to", b"covered_to", "next_page_token", b"next_page_token", "sessions", b"sessions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1176,6 +1701,36 @@ class RankWeights(_message.Message):
 Global___RankWeights: _TypeAlias = RankWeights  # noqa: Y015
 
 @_typing.final
+class ExcludedVenue(_message.Message):
+    """A listing that is left out, and why."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    LISTING_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """The venue."""
+    listing_id: _builtins.str
+    """The listing there."""
+    reason: _builtins.str
+    """Why, in a sentence."""
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        listing_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "listing_id", b"listing_id", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExcludedVenue: _TypeAlias = ExcludedVenue  # noqa: Y015
+
+@_typing.final
 class RankVenuesRequest(_message.Message):
     """Asks for the best venues of an instrument."""
 
@@ -1184,9 +1739,20 @@ class RankVenuesRequest(_message.Message):
     INSTRUMENT_ID_FIELD_NUMBER: _builtins.int
     WEIGHTS_FIELD_NUMBER: _builtins.int
     VOLUME_FIELD_NUMBER: _builtins.int
+    OBJECTIVE_FIELD_NUMBER: _builtins.int
+    MAKER_FIELD_NUMBER: _builtins.int
+    REFERENCE_PRICE_FIELD_NUMBER: _builtins.int
+    PRICE_CURRENCY_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
     READ_FIELD_NUMBER: _builtins.int
     instrument_id: _builtins.str
     """The instrument."""
+    objective: Global___RankObjective.ValueType
+    """What "best" means; other than unspecified it takes the place of the weights."""
+    maker: _builtins.bool
+    """Fees of orders that add liquidity rather than take it."""
+    price_currency: _builtins.str
+    """Currency of reference_price; listings in another one cannot use it."""
     @_builtins.property
     def weights(self) -> Global___RankWeights:
         """Absent: fees 30, liquidity 40, fill 20, latency 10."""
@@ -1194,6 +1760,14 @@ class RankVenuesRequest(_message.Message):
     @_builtins.property
     def volume(self) -> _common_pb2.Decimal:
         """Traded in 30 days, for the fee tier. Absent: 0."""
+
+    @_builtins.property
+    def reference_price(self) -> _common_pb2.Decimal:
+        """Price of one unit of the instrument in a listing's currency: needed to compare fees a unit with fees in basis points."""
+
+    @_builtins.property
+    def as_of(self) -> _timestamp_pb2.Timestamp:
+        """Fee schedules that hold then. Absent: now."""
 
     @_builtins.property
     def read(self) -> _common_pb2.ReadOptions:
@@ -1205,11 +1779,16 @@ class RankVenuesRequest(_message.Message):
         instrument_id: _builtins.str = ...,
         weights: Global___RankWeights | None = ...,
         volume: _common_pb2.Decimal | None = ...,
+        objective: Global___RankObjective.ValueType = ...,
+        maker: _builtins.bool = ...,
+        reference_price: _common_pb2.Decimal | None = ...,
+        price_currency: _builtins.str = ...,
+        as_of: _timestamp_pb2.Timestamp | None = ...,
         read: _common_pb2.ReadOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["read", b"read", "volume", b"volume", "weights", b"weights"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "read", b"read", "reference_price", b"reference_price", "volume", b"volume", "weights", b"weights"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["instrument_id", b"instrument_id", "read", b"read", "volume", b"volume", "weights", b"weights"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "instrument_id", b"instrument_id", "maker", b"maker", "objective", b"objective", "price_currency", b"price_currency", "read", b"read", "reference_price", b"reference_price", "volume", b"volume", "weights", b"weights"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1226,12 +1805,17 @@ class RankedVenue(_message.Message):
     SCORE_FIELD_NUMBER: _builtins.int
     PARTS_FIELD_NUMBER: _builtins.int
     MISSING_FIELD_NUMBER: _builtins.int
+    FEE_BPS_FIELD_NUMBER: _builtins.int
+    FEE_SOURCE_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     """The venue."""
     listing_id: _builtins.str
     """The listing there."""
     score: _builtins.float
     """0 to 100."""
+    fee_source: _builtins.str
+    """Where the fee comes from: "listing", or the product and source of the schedule."""
     @_builtins.property
     def parts(self) -> Global___RankWeights:
         """The score of each part, 0 to 100, before its weight."""
@@ -1239,6 +1823,14 @@ class RankedVenue(_message.Message):
     @_builtins.property
     def missing(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Parts that could not be measured; they scored 0."""
+
+    @_builtins.property
+    def fee_bps(self) -> _common_pb2.Decimal:
+        """The fee of the tier in basis points, exact or rounded up to 9 digits after the point. Absent: not known."""
+
+    @_builtins.property
+    def why(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """One sentence a part: the figure, what it was measured against, and when."""
 
     def __init__(
         self,
@@ -1248,10 +1840,13 @@ class RankedVenue(_message.Message):
         score: _builtins.float = ...,
         parts: Global___RankWeights | None = ...,
         missing: _abc.Iterable[_builtins.str] | None = ...,
+        fee_bps: _common_pb2.Decimal | None = ...,
+        fee_source: _builtins.str = ...,
+        why: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["parts", b"parts"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["fee_bps", b"fee_bps", "parts", b"parts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "listing_id", b"listing_id", "missing", b"missing", "parts", b"parts", "score", b"score"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "fee_bps", b"fee_bps", "fee_source", b"fee_source", "listing_id", b"listing_id", "missing", b"missing", "parts", b"parts", "score", b"score", "why", b"why"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1264,18 +1859,34 @@ class RankVenuesResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     VENUES_FIELD_NUMBER: _builtins.int
+    EXCLUDED_FIELD_NUMBER: _builtins.int
+    WEIGHTS_FIELD_NUMBER: _builtins.int
+    LIQUIDITY_MEASURE_FIELD_NUMBER: _builtins.int
+    liquidity_measure: _builtins.str
+    """What liquidity was measured by: "depth_usd" or "volume_24h_usd"."""
     @_builtins.property
     def venues(self) -> _containers.RepeatedCompositeFieldContainer[Global___RankedVenue]:
         """The venues."""
+
+    @_builtins.property
+    def excluded(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExcludedVenue]:
+        """What is not ranked, and why: venues that are not active, listings that do not trade."""
+
+    @_builtins.property
+    def weights(self) -> Global___RankWeights:
+        """The weights that were used."""
 
     def __init__(
         self,
         *,
         venues: _abc.Iterable[Global___RankedVenue] | None = ...,
+        excluded: _abc.Iterable[Global___ExcludedVenue] | None = ...,
+        weights: Global___RankWeights | None = ...,
+        liquidity_measure: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["weights", b"weights"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["venues", b"venues"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["excluded", b"excluded", "liquidity_measure", b"liquidity_measure", "venues", b"venues", "weights", b"weights"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1293,6 +1904,14 @@ class PlanRouteRequest(_message.Message):
     MAX_VENUES_FIELD_NUMBER: _builtins.int
     EXCLUDED_VENUES_FIELD_NUMBER: _builtins.int
     WEIGHTS_FIELD_NUMBER: _builtins.int
+    OBJECTIVE_FIELD_NUMBER: _builtins.int
+    MAX_SIZE_PER_VENUE_FIELD_NUMBER: _builtins.int
+    MAX_DEPTH_SHARE_FIELD_NUMBER: _builtins.int
+    REFERENCE_PRICE_FIELD_NUMBER: _builtins.int
+    PRICE_CURRENCY_FIELD_NUMBER: _builtins.int
+    VOLUME_FIELD_NUMBER: _builtins.int
+    MAX_FEE_BPS_FIELD_NUMBER: _builtins.int
+    MAKER_FIELD_NUMBER: _builtins.int
     READ_FIELD_NUMBER: _builtins.int
     instrument_id: _builtins.str
     """The instrument."""
@@ -1300,6 +1919,12 @@ class PlanRouteRequest(_message.Message):
     """Buy or sell: "BUY" or "SELL"."""
     max_venues: _builtins.int
     """At most so many venues. 0: any number."""
+    objective: Global___RankObjective.ValueType
+    """What "best" means; other than unspecified it takes the place of the weights."""
+    price_currency: _builtins.str
+    """Currency of reference_price. Listings in another currency are left out when it is given."""
+    maker: _builtins.bool
+    """Fees of orders that add liquidity rather than take it."""
     @_builtins.property
     def size(self) -> _common_pb2.Decimal:
         """The size of the order."""
@@ -1311,6 +1936,26 @@ class PlanRouteRequest(_message.Message):
     @_builtins.property
     def weights(self) -> Global___RankWeights:
         """Absent: as in RankVenues."""
+
+    @_builtins.property
+    def max_size_per_venue(self) -> _common_pb2.Decimal:
+        """At most so much on one venue, in units of the instrument. Absent: any size."""
+
+    @_builtins.property
+    def max_depth_share(self) -> _common_pb2.Decimal:
+        """At most this share, above 0 to 1, of a venue's measured depth; venues whose depth was not measured are left out. Needs reference_price in USD."""
+
+    @_builtins.property
+    def reference_price(self) -> _common_pb2.Decimal:
+        """Price of one unit of the instrument: for fees a unit, smallest order values, depth and the cost in money."""
+
+    @_builtins.property
+    def volume(self) -> _common_pb2.Decimal:
+        """Traded in 30 days, for the fee tier. Absent: 0."""
+
+    @_builtins.property
+    def max_fee_bps(self) -> _common_pb2.Decimal:
+        """Venues with a higher fee, in basis points, or an unknown one are left out. Absent: any fee."""
 
     @_builtins.property
     def read(self) -> _common_pb2.ReadOptions:
@@ -1325,11 +1970,19 @@ class PlanRouteRequest(_message.Message):
         max_venues: _builtins.int = ...,
         excluded_venues: _abc.Iterable[_builtins.str] | None = ...,
         weights: Global___RankWeights | None = ...,
+        objective: Global___RankObjective.ValueType = ...,
+        max_size_per_venue: _common_pb2.Decimal | None = ...,
+        max_depth_share: _common_pb2.Decimal | None = ...,
+        reference_price: _common_pb2.Decimal | None = ...,
+        price_currency: _builtins.str = ...,
+        volume: _common_pb2.Decimal | None = ...,
+        max_fee_bps: _common_pb2.Decimal | None = ...,
+        maker: _builtins.bool = ...,
         read: _common_pb2.ReadOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["read", b"read", "size", b"size", "weights", b"weights"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["max_depth_share", b"max_depth_share", "max_fee_bps", b"max_fee_bps", "max_size_per_venue", b"max_size_per_venue", "read", b"read", "reference_price", b"reference_price", "size", b"size", "volume", b"volume", "weights", b"weights"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["excluded_venues", b"excluded_venues", "instrument_id", b"instrument_id", "max_venues", b"max_venues", "read", b"read", "side", b"side", "size", b"size", "weights", b"weights"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["excluded_venues", b"excluded_venues", "instrument_id", b"instrument_id", "maker", b"maker", "max_depth_share", b"max_depth_share", "max_fee_bps", b"max_fee_bps", "max_size_per_venue", b"max_size_per_venue", "max_venues", b"max_venues", "objective", b"objective", "price_currency", b"price_currency", "read", b"read", "reference_price", b"reference_price", "side", b"side", "size", b"size", "volume", b"volume", "weights", b"weights"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1345,15 +1998,46 @@ class RouteLeg(_message.Message):
     LISTING_ID_FIELD_NUMBER: _builtins.int
     SIZE_FIELD_NUMBER: _builtins.int
     WHY_FIELD_NUMBER: _builtins.int
+    ORDER_SIZE_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    PARTS_FIELD_NUMBER: _builtins.int
+    FEE_BPS_FIELD_NUMBER: _builtins.int
+    SLIPPAGE_BPS_FIELD_NUMBER: _builtins.int
+    FEE_COST_FIELD_NUMBER: _builtins.int
+    MISSING_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     """The venue."""
     listing_id: _builtins.str
     """The listing there."""
     why: _builtins.str
     """Why so much."""
+    score: _builtins.float
+    """The venue's score, as in RankVenues."""
+    slippage_bps: _builtins.float
+    """Slippage measured there, in basis points. Absent: not measured."""
     @_builtins.property
     def size(self) -> _common_pb2.Decimal:
         """The size to trade there."""
+
+    @_builtins.property
+    def order_size(self) -> _common_pb2.Decimal:
+        """The size as the venue counts it: size divided by the listing's multiplier."""
+
+    @_builtins.property
+    def parts(self) -> Global___RankWeights:
+        """The parts of the score."""
+
+    @_builtins.property
+    def fee_bps(self) -> _common_pb2.Decimal:
+        """Fee in basis points. Absent: not known."""
+
+    @_builtins.property
+    def fee_cost(self) -> _common_pb2.Decimal:
+        """The fee of this part in price_currency. Absent: no reference_price, or no known fee."""
+
+    @_builtins.property
+    def missing(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Parts of the score that could not be measured; they scored 0."""
 
     def __init__(
         self,
@@ -1362,12 +2046,21 @@ class RouteLeg(_message.Message):
         listing_id: _builtins.str = ...,
         size: _common_pb2.Decimal | None = ...,
         why: _builtins.str = ...,
+        order_size: _common_pb2.Decimal | None = ...,
+        score: _builtins.float = ...,
+        parts: Global___RankWeights | None = ...,
+        fee_bps: _common_pb2.Decimal | None = ...,
+        slippage_bps: _builtins.float | None = ...,
+        fee_cost: _common_pb2.Decimal | None = ...,
+        missing: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["size", b"size"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_slippage_bps", b"_slippage_bps", "fee_bps", b"fee_bps", "fee_cost", b"fee_cost", "order_size", b"order_size", "parts", b"parts", "size", b"size", "slippage_bps", b"slippage_bps"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "listing_id", b"listing_id", "size", b"size", "why", b"why"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_slippage_bps", b"_slippage_bps", "code", b"code", "fee_bps", b"fee_bps", "fee_cost", b"fee_cost", "listing_id", b"listing_id", "missing", b"missing", "order_size", b"order_size", "parts", b"parts", "score", b"score", "size", b"size", "slippage_bps", b"slippage_bps", "why", b"why"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__slippage_bps: _TypeAlias = _typing.Literal["slippage_bps"]  # noqa: Y015
+    _WhichOneofArgType__slippage_bps: _TypeAlias = _typing.Literal["_slippage_bps", b"_slippage_bps"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__slippage_bps) -> _WhichOneofReturnType__slippage_bps | None: ...
 
 Global___RouteLeg: _TypeAlias = RouteLeg  # noqa: Y015
 
@@ -1379,6 +2072,12 @@ class PlanRouteResponse(_message.Message):
 
     LEGS_FIELD_NUMBER: _builtins.int
     UNPLACED_FIELD_NUMBER: _builtins.int
+    EXCLUDED_FIELD_NUMBER: _builtins.int
+    OPTIMAL_FIELD_NUMBER: _builtins.int
+    FEE_BPS_FIELD_NUMBER: _builtins.int
+    FEE_COST_FIELD_NUMBER: _builtins.int
+    optimal: _builtins.bool
+    """True when no other plan within the constraints places more, or as much at a better size-weighted score. False: the search was cut short."""
     @_builtins.property
     def legs(self) -> _containers.RepeatedCompositeFieldContainer[Global___RouteLeg]:
         """The parts, the largest first."""
@@ -1387,15 +2086,31 @@ class PlanRouteResponse(_message.Message):
     def unplaced(self) -> _common_pb2.Decimal:
         """What could not be placed within the constraints. Absent: nothing."""
 
+    @_builtins.property
+    def excluded(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExcludedVenue]:
+        """What is not used, and why."""
+
+    @_builtins.property
+    def fee_bps(self) -> _common_pb2.Decimal:
+        """Fee of all parts together, in basis points of the size placed. Absent: a part's fee is not known."""
+
+    @_builtins.property
+    def fee_cost(self) -> _common_pb2.Decimal:
+        """Fee of all parts together in price_currency. Absent: a part's is."""
+
     def __init__(
         self,
         *,
         legs: _abc.Iterable[Global___RouteLeg] | None = ...,
         unplaced: _common_pb2.Decimal | None = ...,
+        excluded: _abc.Iterable[Global___ExcludedVenue] | None = ...,
+        optimal: _builtins.bool = ...,
+        fee_bps: _common_pb2.Decimal | None = ...,
+        fee_cost: _common_pb2.Decimal | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["unplaced", b"unplaced"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["fee_bps", b"fee_bps", "fee_cost", b"fee_cost", "unplaced", b"unplaced"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["legs", b"legs", "unplaced", b"unplaced"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["excluded", b"excluded", "fee_bps", b"fee_bps", "fee_cost", b"fee_cost", "legs", b"legs", "optimal", b"optimal", "unplaced", b"unplaced"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -95,6 +95,31 @@ class VenueServiceStub:
                 request_serializer=alphapulse_dot_api_dot_venue_dot_v1_dot_venue__service__pb2.IsOpenRequest.SerializeToString,
                 response_deserializer=alphapulse_dot_api_dot_venue_dot_v1_dot_venue__service__pb2.IsOpenResponse.FromString,
                 _registered_method=True)
+        self.DeclareSession = channel.unary_unary(
+                '/alphapulse.api.venue.v1.VenueService/DeclareSession',
+                request_serializer=alphapulse_dot_api_dot_venue_dot_v1_dot_venue__service__pb2.DeclareSessionRequest.SerializeToString,
+                response_deserializer=alphapulse_dot_api_dot_venue_dot_v1_dot_venue__service__pb2.DeclareSessionResponse.FromString,
+                _registered_method=True)
+        self.WithdrawSession = channel.unary_unary(
+                '/alphapulse.api.venue.v1.VenueService/WithdrawSession',
+                request_serializer=alphapulse_dot_api_dot_venue_dot_v1_dot_venue__service__pb2.WithdrawSessionRequest.SerializeToString,
+                response_deserializer=alphapulse_dot_api_dot_venue_dot_v1_dot_venue__service__pb2.WithdrawSessionResponse.FromString,
+                _registered_method=True)
+        self.SetFeeSchedule = channel.unary_unary(
+                '/alphapulse.api.venue.v1.VenueService/SetFeeSchedule',
+                request_serializer=alphapulse_dot_api_dot_venue_dot_v1_dot_venue__service__pb2.SetFeeScheduleRequest.SerializeToString,
+                response_deserializer=alphapulse_dot_api_dot_venue_dot_v1_dot_venue__service__pb2.SetFeeScheduleResponse.FromString,
+                _registered_method=True)
+        self.ListVenueListings = channel.unary_unary(
+                '/alphapulse.api.venue.v1.VenueService/ListVenueListings',
+                request_serializer=alphapulse_dot_api_dot_venue_dot_v1_dot_venue__service__pb2.ListVenueListingsRequest.SerializeToString,
+                response_deserializer=alphapulse_dot_api_dot_venue_dot_v1_dot_venue__service__pb2.ListVenueListingsResponse.FromString,
+                _registered_method=True)
+        self.LookupInstrumentVenues = channel.unary_unary(
+                '/alphapulse.api.venue.v1.VenueService/LookupInstrumentVenues',
+                request_serializer=alphapulse_dot_api_dot_venue_dot_v1_dot_venue__service__pb2.LookupInstrumentVenuesRequest.SerializeToString,
+                response_deserializer=alphapulse_dot_api_dot_venue_dot_v1_dot_venue__service__pb2.LookupInstrumentVenuesResponse.FromString,
+                _registered_method=True)
         self.ListSessions = channel.unary_unary(
                 '/alphapulse.api.venue.v1.VenueService/ListSessions',
                 request_serializer=alphapulse_dot_api_dot_venue_dot_v1_dot_venue__service__pb2.ListSessionsRequest.SerializeToString,
@@ -200,6 +225,41 @@ class VenueServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DeclareSession(self, request, context):
+        """Records a closure, special hours or an interruption that a venue declared.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WithdrawSession(self, request, context):
+        """Records that a venue took a declared exception back.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetFeeSchedule(self, request, context):
+        """Puts a new fee schedule in force: the one of the same product that held until then ends where the new one begins, in one revision.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListVenueListings(self, request, context):
+        """What is listed on a venue, in pages; from the instrument registry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LookupInstrumentVenues(self, request, context):
+        """The venues an instrument is listed on, by ISIN or by id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListSessions(self, request, context):
         """The sessions of a venue between two days.
         """
@@ -283,6 +343,31 @@ def add_VenueServiceServicer_to_server(servicer, server):
                     servicer.IsOpen,
                     request_deserializer=alphapulse_dot_api_dot_venue_dot_v1_dot_venue__service__pb2.IsOpenRequest.FromString,
                     response_serializer=alphapulse_dot_api_dot_venue_dot_v1_dot_venue__service__pb2.IsOpenResponse.SerializeToString,
+            ),
+            'DeclareSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeclareSession,
+                    request_deserializer=alphapulse_dot_api_dot_venue_dot_v1_dot_venue__service__pb2.DeclareSessionRequest.FromString,
+                    response_serializer=alphapulse_dot_api_dot_venue_dot_v1_dot_venue__service__pb2.DeclareSessionResponse.SerializeToString,
+            ),
+            'WithdrawSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.WithdrawSession,
+                    request_deserializer=alphapulse_dot_api_dot_venue_dot_v1_dot_venue__service__pb2.WithdrawSessionRequest.FromString,
+                    response_serializer=alphapulse_dot_api_dot_venue_dot_v1_dot_venue__service__pb2.WithdrawSessionResponse.SerializeToString,
+            ),
+            'SetFeeSchedule': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetFeeSchedule,
+                    request_deserializer=alphapulse_dot_api_dot_venue_dot_v1_dot_venue__service__pb2.SetFeeScheduleRequest.FromString,
+                    response_serializer=alphapulse_dot_api_dot_venue_dot_v1_dot_venue__service__pb2.SetFeeScheduleResponse.SerializeToString,
+            ),
+            'ListVenueListings': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListVenueListings,
+                    request_deserializer=alphapulse_dot_api_dot_venue_dot_v1_dot_venue__service__pb2.ListVenueListingsRequest.FromString,
+                    response_serializer=alphapulse_dot_api_dot_venue_dot_v1_dot_venue__service__pb2.ListVenueListingsResponse.SerializeToString,
+            ),
+            'LookupInstrumentVenues': grpc.unary_unary_rpc_method_handler(
+                    servicer.LookupInstrumentVenues,
+                    request_deserializer=alphapulse_dot_api_dot_venue_dot_v1_dot_venue__service__pb2.LookupInstrumentVenuesRequest.FromString,
+                    response_serializer=alphapulse_dot_api_dot_venue_dot_v1_dot_venue__service__pb2.LookupInstrumentVenuesResponse.SerializeToString,
             ),
             'ListSessions': grpc.unary_unary_rpc_method_handler(
                     servicer.ListSessions,
@@ -625,6 +710,141 @@ class VenueService:
             '/alphapulse.api.venue.v1.VenueService/IsOpen',
             alphapulse_dot_api_dot_venue_dot_v1_dot_venue__service__pb2.IsOpenRequest.SerializeToString,
             alphapulse_dot_api_dot_venue_dot_v1_dot_venue__service__pb2.IsOpenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeclareSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/alphapulse.api.venue.v1.VenueService/DeclareSession',
+            alphapulse_dot_api_dot_venue_dot_v1_dot_venue__service__pb2.DeclareSessionRequest.SerializeToString,
+            alphapulse_dot_api_dot_venue_dot_v1_dot_venue__service__pb2.DeclareSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WithdrawSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/alphapulse.api.venue.v1.VenueService/WithdrawSession',
+            alphapulse_dot_api_dot_venue_dot_v1_dot_venue__service__pb2.WithdrawSessionRequest.SerializeToString,
+            alphapulse_dot_api_dot_venue_dot_v1_dot_venue__service__pb2.WithdrawSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetFeeSchedule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/alphapulse.api.venue.v1.VenueService/SetFeeSchedule',
+            alphapulse_dot_api_dot_venue_dot_v1_dot_venue__service__pb2.SetFeeScheduleRequest.SerializeToString,
+            alphapulse_dot_api_dot_venue_dot_v1_dot_venue__service__pb2.SetFeeScheduleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListVenueListings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/alphapulse.api.venue.v1.VenueService/ListVenueListings',
+            alphapulse_dot_api_dot_venue_dot_v1_dot_venue__service__pb2.ListVenueListingsRequest.SerializeToString,
+            alphapulse_dot_api_dot_venue_dot_v1_dot_venue__service__pb2.ListVenueListingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LookupInstrumentVenues(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/alphapulse.api.venue.v1.VenueService/LookupInstrumentVenues',
+            alphapulse_dot_api_dot_venue_dot_v1_dot_venue__service__pb2.LookupInstrumentVenuesRequest.SerializeToString,
+            alphapulse_dot_api_dot_venue_dot_v1_dot_venue__service__pb2.LookupInstrumentVenuesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -57,6 +57,16 @@ class VenueServiceStub:
     """Every revision of a venue, newest first."""
     IsOpen: _grpc.UnaryUnaryMultiCallable[_venue_service_pb2.IsOpenRequest, _venue_service_pb2.IsOpenResponse]
     """Whether a venue is open at a time, and when it next opens and closes."""
+    DeclareSession: _grpc.UnaryUnaryMultiCallable[_venue_service_pb2.DeclareSessionRequest, _venue_service_pb2.DeclareSessionResponse]
+    """Records a closure, special hours or an interruption that a venue declared."""
+    WithdrawSession: _grpc.UnaryUnaryMultiCallable[_venue_service_pb2.WithdrawSessionRequest, _venue_service_pb2.WithdrawSessionResponse]
+    """Records that a venue took a declared exception back."""
+    SetFeeSchedule: _grpc.UnaryUnaryMultiCallable[_venue_service_pb2.SetFeeScheduleRequest, _venue_service_pb2.SetFeeScheduleResponse]
+    """Puts a new fee schedule in force: the one of the same product that held until then ends where the new one begins, in one revision."""
+    ListVenueListings: _grpc.UnaryUnaryMultiCallable[_venue_service_pb2.ListVenueListingsRequest, _venue_service_pb2.ListVenueListingsResponse]
+    """What is listed on a venue, in pages; from the instrument registry."""
+    LookupInstrumentVenues: _grpc.UnaryUnaryMultiCallable[_venue_service_pb2.LookupInstrumentVenuesRequest, _venue_service_pb2.LookupInstrumentVenuesResponse]
+    """The venues an instrument is listed on, by ISIN or by id."""
     ListSessions: _grpc.UnaryUnaryMultiCallable[_venue_service_pb2.ListSessionsRequest, _venue_service_pb2.ListSessionsResponse]
     """The sessions of a venue between two days."""
     RankVenues: _grpc.UnaryUnaryMultiCallable[_venue_service_pb2.RankVenuesRequest, _venue_service_pb2.RankVenuesResponse]
@@ -93,6 +103,16 @@ class VenueServiceAsyncStub(VenueServiceStub):
     """Every revision of a venue, newest first."""
     IsOpen: _aio.UnaryUnaryMultiCallable[_venue_service_pb2.IsOpenRequest, _venue_service_pb2.IsOpenResponse]  # type: ignore[assignment]
     """Whether a venue is open at a time, and when it next opens and closes."""
+    DeclareSession: _aio.UnaryUnaryMultiCallable[_venue_service_pb2.DeclareSessionRequest, _venue_service_pb2.DeclareSessionResponse]  # type: ignore[assignment]
+    """Records a closure, special hours or an interruption that a venue declared."""
+    WithdrawSession: _aio.UnaryUnaryMultiCallable[_venue_service_pb2.WithdrawSessionRequest, _venue_service_pb2.WithdrawSessionResponse]  # type: ignore[assignment]
+    """Records that a venue took a declared exception back."""
+    SetFeeSchedule: _aio.UnaryUnaryMultiCallable[_venue_service_pb2.SetFeeScheduleRequest, _venue_service_pb2.SetFeeScheduleResponse]  # type: ignore[assignment]
+    """Puts a new fee schedule in force: the one of the same product that held until then ends where the new one begins, in one revision."""
+    ListVenueListings: _aio.UnaryUnaryMultiCallable[_venue_service_pb2.ListVenueListingsRequest, _venue_service_pb2.ListVenueListingsResponse]  # type: ignore[assignment]
+    """What is listed on a venue, in pages; from the instrument registry."""
+    LookupInstrumentVenues: _aio.UnaryUnaryMultiCallable[_venue_service_pb2.LookupInstrumentVenuesRequest, _venue_service_pb2.LookupInstrumentVenuesResponse]  # type: ignore[assignment]
+    """The venues an instrument is listed on, by ISIN or by id."""
     ListSessions: _aio.UnaryUnaryMultiCallable[_venue_service_pb2.ListSessionsRequest, _venue_service_pb2.ListSessionsResponse]  # type: ignore[assignment]
     """The sessions of a venue between two days."""
     RankVenues: _aio.UnaryUnaryMultiCallable[_venue_service_pb2.RankVenuesRequest, _venue_service_pb2.RankVenuesResponse]  # type: ignore[assignment]
@@ -198,6 +218,46 @@ class VenueServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_venue_service_pb2.IsOpenResponse, _abc.Awaitable[_venue_service_pb2.IsOpenResponse]]:
         """Whether a venue is open at a time, and when it next opens and closes."""
+
+    @_abc_1.abstractmethod
+    def DeclareSession(
+        self,
+        request: _venue_service_pb2.DeclareSessionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_venue_service_pb2.DeclareSessionResponse, _abc.Awaitable[_venue_service_pb2.DeclareSessionResponse]]:
+        """Records a closure, special hours or an interruption that a venue declared."""
+
+    @_abc_1.abstractmethod
+    def WithdrawSession(
+        self,
+        request: _venue_service_pb2.WithdrawSessionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_venue_service_pb2.WithdrawSessionResponse, _abc.Awaitable[_venue_service_pb2.WithdrawSessionResponse]]:
+        """Records that a venue took a declared exception back."""
+
+    @_abc_1.abstractmethod
+    def SetFeeSchedule(
+        self,
+        request: _venue_service_pb2.SetFeeScheduleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_venue_service_pb2.SetFeeScheduleResponse, _abc.Awaitable[_venue_service_pb2.SetFeeScheduleResponse]]:
+        """Puts a new fee schedule in force: the one of the same product that held until then ends where the new one begins, in one revision."""
+
+    @_abc_1.abstractmethod
+    def ListVenueListings(
+        self,
+        request: _venue_service_pb2.ListVenueListingsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_venue_service_pb2.ListVenueListingsResponse, _abc.Awaitable[_venue_service_pb2.ListVenueListingsResponse]]:
+        """What is listed on a venue, in pages; from the instrument registry."""
+
+    @_abc_1.abstractmethod
+    def LookupInstrumentVenues(
+        self,
+        request: _venue_service_pb2.LookupInstrumentVenuesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_venue_service_pb2.LookupInstrumentVenuesResponse, _abc.Awaitable[_venue_service_pb2.LookupInstrumentVenuesResponse]]:
+        """The venues an instrument is listed on, by ISIN or by id."""
 
     @_abc_1.abstractmethod
     def ListSessions(
