@@ -9,6 +9,13 @@ from typing import Final
 
 from alphapulse.domain.errors import InvalidArgument
 from registry_service.instrument.convert import Findings, moment, service, wire
+from registry_service.instrument.filters import (
+    ASSET_CLASSES,
+    INSTRUMENT_STATUSES,
+    LISTING_STATUSES,
+    SCHEMES,
+    Checks,
+)
 from registry_service.storage.model import EntityKind, Query
 
 _DETAIL_FACETS: Final = (("country", "country"), ("currency", "currency"), ("sector", "sector"), ("chain", "chain"))
@@ -59,29 +66,50 @@ def expiry_of(message: wire.Instrument) -> datetime | None:
 
 
 def filter_query(wanted: service.InstrumentFilter, path: str = "filter") -> Query:
-    """The query of a filter. Currencies are asked of the instrument; venues of its listings."""
-    findings = Findings()
+    """The query of a filter. Currencies are asked of the instrument; venues and listing currencies of one of its listings.
+
+    Raises InvalidArgument with every value that names nothing."""
+    checks = Checks(Findings(), path)
     groups = [
-        group("class", wanted.asset_classes),
-        group("country", wanted.countries),
-        group("currency", wanted.currencies),
-        group("sector", wanted.sectors),
-        group("chain", wanted.chains),
-        group("underlying", wanted.underlying_ids),
-        group("source", wanted.sources),
-        group("status", wanted.statuses),
-        group("scheme", wanted.with_schemes),
+        group("class", checks.enum(ASSET_CLASSES, wanted.asset_classes, "asset_classes")),
+        group("country", checks.countries(wanted.countries, "countries")),
+        group("currency", checks.currencies(wanted.currencies, "currencies")),
+        group("sector", checks.texts(wanted.sectors, "sectors")),
+        group("chain", checks.chains(wanted.chains, "chains")),
+        group("underlying", checks.ids(wanted.underlying_ids, "underlying_ids")),
+        group("source", checks.texts(wanted.sources, "sources")),
+        group("status", checks.enum(INSTRUMENT_STATUSES, wanted.statuses, "statuses")),
+        group("scheme", checks.enum(SCHEMES, wanted.with_schemes, "with_schemes")),
     ]
-    start, end = findings.time(wanted, "expiry_from", path), findings.time(wanted, "expiry_to", path)
-    require(findings)
+    below = [
+        group("venue", checks.venues(wanted.venues, "venues")),
+        group("currency", checks.codes(wanted.listing_currencies, "listing_currencies")),
+    ]
+    start, end = checks.span(wanted, "expiry_from", "expiry_to")
+    require(checks.findings)
+    listed = tuple([one for one in below if one])
     return Query(
         kind=EntityKind.INSTRUMENT,
-        facet_groups=tuple([group for group in groups if group]),
-        child_kind=EntityKind.LISTING if wanted.venues else None,
-        child_facet_groups=(group("venue", wanted.venues),) if wanted.venues else (),
+        facet_groups=tuple([one for one in groups if one]),
+        child_kind=EntityKind.LISTING if listed else None,
+        child_facet_groups=listed,
         expires_from=start,
         expires_to=end,
     )
+
+
+def listing_query(request: service.ListListingsRequest) -> Query:
+    """The query of a list of listings. Raises InvalidArgument with every value that names nothing."""
+    checks = Checks(Findings())
+    groups = [
+        group("venue", checks.venues(request.venues, "venues")),
+        group("status", checks.enum(LISTING_STATUSES, request.statuses, "statuses")),
+        group("currency", checks.codes(request.currencies, "currencies")),
+        group("source", checks.texts(request.sources, "sources")),
+    ]
+    owners = checks.ids(request.instrument_ids, "instrument_ids")
+    require(checks.findings)
+    return Query(EntityKind.LISTING, tuple([one for one in groups if one]), parent_ids=owners)
 
 
 def group(name: str, values: Iterable[object]) -> tuple[str, ...]:

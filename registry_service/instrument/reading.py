@@ -14,7 +14,7 @@ from registry_service.calls import Calls, page_size, search_limit
 from registry_service.instrument.convert import Findings, service
 from registry_service.instrument.drafts import signed
 from registry_service.instrument.facets import filter_query, group, require
-from registry_service.instrument.framing import chunk, entry, number, text
+from registry_service.instrument.framing import chunk, entry, text
 from registry_service.instrument.keys import entry_key
 from registry_service.instrument.outcomes import holds_at
 from registry_service.instrument.validity import valid_at
@@ -68,29 +68,6 @@ class Reading:
             raise NotFound(f"no listing {shown} is registered", metadata={which: shown})
         owner = (await self._store.get(EntityKind.INSTRUMENT, [held.parent_id]))[held.parent_id]
         return chunk(1, held.body) + chunk(2, owner.body) + text(3, self._calls.token(revision))
-
-    async def instruments(self, request: service.ListInstrumentsRequest) -> bytes:
-        """ListInstruments."""
-        page = await self._calls.page(request, filter_query(request.filter), "instruments")
-        listings: Mapping[str, Sequence[Entity]] = {}
-        if request.with_listings and page.entities:
-            ids = [one.entity_id for one in page.entities]
-            listings = await self._store.children(EntityKind.LISTING, ids, page.revision)
-        entries = [chunk(1, entry(one, listings.get(one.entity_id, ()))) for one in page.entities]
-        tail = text(2, page.next_token) + number(3, page.total) + text(4, self._calls.token(page.revision))
-        return b"".join(entries) + tail
-
-    async def listings(self, request: service.ListListingsRequest) -> bytes:
-        """ListListings."""
-        for at, one in enumerate(request.instrument_ids):
-            InstrumentId.parse(one, f"instrument_ids[{at}]")
-        groups = (group("venue", request.venues), group("status", request.statuses))
-        query = Query(
-            EntityKind.LISTING, tuple([one for one in groups if one]), parent_ids=tuple(request.instrument_ids)
-        )
-        page = await self._calls.page(request, query, "listings")
-        tail = text(2, page.next_token) + number(3, page.total) + text(4, self._calls.token(page.revision))
-        return b"".join([chunk(1, one.body) for one in page.entities]) + tail
 
     async def search(self, request: service.SearchInstrumentsRequest) -> bytes:
         """SearchInstruments: who bears exactly this identifier first, then names by likeness."""

@@ -14,6 +14,7 @@ from alphapulse.runtime.server import GrpcService
 from registry_service.calls import Calls
 from registry_service.instrument.convert import service
 from registry_service.instrument.drafts import Minter
+from registry_service.instrument.lists import Lists
 from registry_service.instrument.lookup import Lookups, parsed
 from registry_service.instrument.reading import Reading
 from registry_service.instrument.venues import AnyVenue, RegisteredVenues, VenueDirectory
@@ -45,6 +46,7 @@ def _handlers(resources: RegistryResources, minter: Minter) -> dict[str, grpc.Rp
     calls = Calls(resources, EntityKind.INSTRUMENT, venues.neighbours)
     lookups, reading = Lookups(resources, calls), Reading(resources, calls)
     watches, writing = Watches(resources), Writing(calls, minter, venues)
+    lists = Lists(resources, calls, venues)
     unary: dict[str, Callable[[bytes, Any], Any]] = {
         "LookupISIN": lookups.single(Scheme.ISIN, service.LookupISINRequest, "isin"),
         "LookupCUSIP": lookups.single(Scheme.CUSIP, service.LookupCUSIPRequest, "cusip"),
@@ -57,8 +59,8 @@ def _handlers(resources: RegistryResources, minter: Minter) -> dict[str, grpc.Rp
         "UpdateListing": _typed(service.UpdateListingRequest, writing.update_listing),
         "GetInstrument": _typed(service.GetInstrumentRequest, reading.instrument),
         "GetListing": _typed(service.GetListingRequest, reading.listing),
-        "ListInstruments": _typed(service.ListInstrumentsRequest, reading.instruments),
-        "ListListings": _typed(service.ListListingsRequest, reading.listings),
+        "ListInstruments": _typed(service.ListInstrumentsRequest, lists.instruments),
+        "ListListings": _typed(service.ListListingsRequest, lists.listings),
         "SearchInstruments": _typed(service.SearchInstrumentsRequest, reading.search),
         "GetInstrumentHistory": _typed(service.GetInstrumentHistoryRequest, reading.history),
         "ListCollisionCases": _typed(service.ListCollisionCasesRequest, reading.cases),

@@ -182,3 +182,25 @@ async def test_a_venue_registry_that_is_away_is_named_when_a_token_needs_it(two:
     # What this registry alone wrote needs nobody else.
     request.write.after_token = RevisionToken(instrument=1).encode()
     assert (await two.instruments.RegisterInstrument(request)).entry.listings
+
+
+async def test_a_list_by_a_venue_that_does_not_exist_is_refused_and_not_empty(two: Two) -> None:
+    await two.add_venue("XNAS")
+    await two.instruments.RegisterInstrument(apple("XNAS"))
+    for call, field in (
+        (lambda v: two.instruments.ListListings(service.ListListingsRequest(venues=v)), "venues[1]"),
+        (
+            lambda v: two.instruments.ListInstruments(
+                service.ListInstrumentsRequest(filter=service.InstrumentFilter(venues=v))
+            ),
+            "filter.venues[1]",
+        ),
+    ):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call(["XNAS", "XYYY"])
+        error = from_rpc_error(caught.value)
+        assert [(one.field, one.value, one.rule) for one in error.violations] == [(field, "XYYY", "venue-exists")]
+    # Reads go on while the venue registry is away: the code is then taken as it is.
+    await two.venue_life.aclose()
+    answer = await two.instruments.ListListings(service.ListListingsRequest(venues=["XNAS", "XYYY"]))
+    assert [one.symbol for one in answer.listings] == ["AAPL"]
