@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, Self, cast
 
 import grpc
@@ -20,6 +20,7 @@ from prometheus_client import CollectorRegistry
 
 from alphapulse.domain.errors import Unavailable
 from alphapulse.runtime.health import HealthServicer, Lifecycle, State
+from alphapulse.runtime.http import Caller, Gateway, HttpPage
 from alphapulse.runtime.interceptors import RpcInterceptor
 from alphapulse.runtime.metrics import RpcMetrics, cannot_listen, metrics_server
 from alphapulse.runtime.options import server_options
@@ -37,6 +38,8 @@ class GrpcService:
 
     full_name: str
     add: Callable[[grpc.aio.Server], None]
+    pages: Mapping[str, HttpPage] = field(default_factory=dict)
+    """What it serves over HTTP beside its RPCs, by path."""
 
 
 class Application(Protocol):
@@ -98,6 +101,8 @@ class Server:
         self.lifecycle = Lifecycle()
         self.port = 0
         self.metrics_address: str | None = None
+        self.http_address: str | None = None
+        self._gateway: Gateway | None = None
 
     @property
     def address(self) -> str:
@@ -121,8 +126,18 @@ class Server:
             self.metrics_address = stack.enter_context(
                 metrics_server(config.listen_host, config.metrics_port, self._registry)
             )
+            if config.http_port is not None:
+                self._gateway = await self._serve_http(stack, config.http_port)
+                self.http_address = self._gateway.address
             self._stack = stack.pop_all()
         return self
+
+    async def _serve_http(self, stack: AsyncExitStack, port: int) -> Gateway:
+        config = self._config
+        caller = await stack.enter_async_context(Caller(config.listen_host, self.port, config.max_message_bytes))
+        return await stack.enter_async_context(
+            Gateway(config.listen_host, port, caller, self.lifecycle, config.max_message_bytes, self._registry)
+        )
 
     async def __aexit__(self, *_: object) -> None:
         try:
@@ -148,6 +163,8 @@ class Server:
             service.add(self._added())
         names = [service.full_name for service in services]
         self.lifecycle.services = frozenset(names)
+        if self._gateway is not None:
+            self._gateway.serve(names, {path: page for service in services for path, page in service.pages.items()})
         listed = (*names, _HEALTH, reflection.SERVICE_NAME)
         reflection_pb2_grpc.add_ServerReflectionServicer_to_server(ReflectionServicer(listed), self._added())
         self.lifecycle.enter(State.SERVING)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from alphapulse.runtime.config import setting
 
 
-def _metrics_port(text: str) -> int | None:
+def _port_or_off(text: str) -> int | None:
     return None if text.lower() == "off" else int(text)
 
 
@@ -16,15 +16,20 @@ class ServerConfig:
     """Where a service listens, how it logs, how long it may take to leave."""
 
     listen_host: str = setting("LISTEN_HOST", default="127.0.0.1", rule="a host name or an IP address")
-    """Address the gRPC and the metrics server listen on; 0.0.0.0 in a container."""
+    """Address the gRPC, the HTTP and the metrics server listen on; 0.0.0.0 in a container."""
 
     grpc_port: int = setting("GRPC_PORT", default=50051, ge=0, le=65535)
     """Port of the gRPC server; 0 picks a free one, told in the line that says ready."""
 
     metrics_port: int | None = setting(
-        "METRICS_PORT", default=9090, parse=_metrics_port, ge=0, le=65535, rule="a port from 0 to 65535, or off"
+        "METRICS_PORT", default=9090, parse=_port_or_off, ge=0, le=65535, rule="a port from 0 to 65535, or off"
     )
     """Port of the Prometheus metrics; 0 picks a free one, off serves none."""
+
+    http_port: int | None = setting(
+        "HTTP_PORT", default=None, parse=_port_or_off, ge=0, le=65535, rule="a port from 0 to 65535, or off"
+    )
+    """Port of HTTP/JSON for the RPCs of this process; 0 picks a free one, off (and empty) serves none."""
 
     log_level: str = setting(
         "LOG_LEVEL", default="INFO", parse=str.upper, choices=("DEBUG", "INFO", "WARNING", "ERROR")

@@ -106,6 +106,11 @@ class ServiceHandle:
         return self.server.metrics_address
 
     @property
+    def http_address(self) -> str | None:
+        """`host:port` of HTTP/JSON, None when off."""
+        return self.server.http_address
+
+    @property
     def ready(self) -> bool:
         """Whether the application has started and is not draining."""
         return self.server.lifecycle.state is State.SERVING
@@ -186,7 +191,12 @@ def _spare_the_collector() -> None:
 
 
 def _say_ready(app: Application, config: ServerConfig, server: Server) -> None:
-    facts = {"grpc": server.address, "metrics": server.metrics_address or "off", "service": app.name}
+    facts = {
+        "grpc": server.address,
+        "http": server.http_address or "off",
+        "metrics": server.metrics_address or "off",
+        "service": app.name,
+    }
     if config.log_format == "json":
         line = json.dumps({"event": "ready", **facts})
     else:
