@@ -15,7 +15,7 @@ from alphapulse.domain.asset_class import SECURITIES, AssetClass
 from alphapulse.domain.decimal import ExactDecimal
 from alphapulse.domain.errors import InvalidArgument
 from alphapulse.domain.identifiers import Scheme
-from alphapulse.domain.identifiers.caip import canonical_address
+from alphapulse.domain.identifiers.evm import canonical_address, is_evm
 from alphapulse.domain.ids import InstrumentId, ListingId
 from alphapulse.domain.instruments import (
     CurrencyDetails,
@@ -120,8 +120,8 @@ def token_caip19(chain: str, address: str) -> str:
     An address that brings its own asset namespace (`slip44:60`) keeps it.
     """
     if ":" in address:
-        return f"{chain}/{address}"
-    namespace = "erc20" if chain.startswith("eip155:") else "token"
+        return f"{chain}/{canonical_address(chain, address)}"
+    namespace = "erc20" if is_evm(chain) else "token"
     return f"{chain}/{namespace}:{canonical_address(chain, address)}"
 
 
@@ -167,7 +167,7 @@ def _instant(moment: datetime | None) -> str:
         raise _incomplete("expiry", "a series is known by its expiry")
     if moment.tzinfo is None:
         raise InvalidArgument.field("expiry", moment.isoformat(), "time-zone", "the expiry needs a time zone")
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
 def _plain(value: ExactDecimal | None) -> str:

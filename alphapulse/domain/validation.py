@@ -13,11 +13,12 @@ from datetime import datetime
 from typing import Final
 
 from alphapulse.domain.asset_class import SECURITIES, AssetClass
+from alphapulse.domain.consistency import contradictions
 from alphapulse.domain.currencies import ISO_4217, METALS, WITHDRAWN
 from alphapulse.domain.decimal import ExactDecimal
 from alphapulse.domain.errors import FieldViolation, InvalidArgument
-from alphapulse.domain.identifiers import ISO_3166_ALPHA_2, Caip2, Lei, Scheme, identifier_type
-from alphapulse.domain.identifiers.caip import EVM_ADDRESS
+from alphapulse.domain.identifiers import ISO_3166_ALPHA_2, Caip2, Caip19, Lei, Scheme, identifier_type
+from alphapulse.domain.identifiers.evm import EVM_ADDRESS, broken_checksum, is_evm
 from alphapulse.domain.instruments import (
     DETAILS_OF,
     CurrencyDetails,
@@ -103,6 +104,13 @@ class _Findings:
         elif not value.isprintable() and any(unicodedata.category(char) in ("Cc", "Cs") for char in value):
             self.add(field, value, "text-characters", "control characters and lone surrogates are not text")
 
+    def name(self, field: str, value: str) -> None:
+        """A text that shows something: what bears no name cannot be told apart by a person, nor be searched for."""
+        if not value.strip() or not (value.isprintable() or any(one.isprintable() and one != " " for one in value)):
+            self.add(field, value, "required", "a name is required: what people call it, not only white space")
+        else:
+            self.text(field, value, NAME_LENGTH)
+
     def span(self, field: str, start: datetime | None, end: datetime | None) -> None:
         for name, moment in (("valid_from", start), ("valid_to", end)):
             if moment is not None and moment.tzinfo is None:
@@ -124,7 +132,7 @@ class _Findings:
 def validate_instrument(instrument: Instrument, prefix: str = "instrument") -> tuple[FieldViolation, ...]:
     """Every rule the instrument breaks; empty for a valid one."""
     findings = _Findings()
-    findings.text(f"{prefix}.name", instrument.name, NAME_LENGTH)
+    findings.name(f"{prefix}.name", instrument.name)
     findings.text(f"{prefix}.source", instrument.source, TEXT_LENGTH)
     if len(instrument.identifiers) > MAX_IDENTIFIERS:
         description = f"at most {MAX_IDENTIFIERS} identifiers, got {len(instrument.identifiers)}"
@@ -146,6 +154,7 @@ def validate_instrument(instrument: Instrument, prefix: str = "instrument") -> t
             findings.add(f"{path}.{name}", "", "required", f"{instrument.asset_class.name} needs {name}")
     _details(findings, path, instrument.details)
     _nameable(findings, prefix, instrument)
+    findings.found.extend(contradictions(instrument, prefix))
     return tuple(findings.found)
 
 
@@ -234,7 +243,7 @@ def _details(findings: _Findings, path: str, details: Details) -> None:
         case PoolDetails():
             _pool(findings, path, details)
         case TokenDetails():
-            _address(findings, path, details.chain, details.address)
+            _token_address(findings, path, details.chain, details.address)
             if details.decimals is not None and not 0 <= details.decimals <= MAX_DECIMALS:
                 findings.add(f"{path}.decimals", details.decimals, "range", f"0 to {MAX_DECIMALS}")
         case LpTokenDetails():
@@ -273,14 +282,34 @@ def _pool(findings: _Findings, path: str, details: PoolDetails) -> None:
         findings.add(f"{path}.asset_ids", "", "pool-distinct", "the assets of a pool must differ")
     if not 0 <= details.fee_pips <= 1_000_000:
         findings.add(f"{path}.fee_pips", details.fee_pips, "range", "0 to 1000000 (all of it)")
-    if details.chain.startswith("eip155:") and details.address and _POOL_ID.fullmatch(details.address) is None:
+    if is_evm(details.chain) and details.address and _POOL_ID.fullmatch(details.address) is None:
         findings.add(f"{path}.address", details.address, "address-format", "0x and 40 or 64 hexadecimal digits")
+    elif is_evm(details.chain) and EVM_ADDRESS.fullmatch(details.address) is not None:
+        _address(findings, path, details.chain, details.address)
+
+
+def _token_address(findings: _Findings, path: str, chain: str, address: str) -> None:
+    """A contract, or an asset with its own CAIP-19 namespace (`slip44:60`)."""
+    known = is_evm(chain) or chain.startswith("solana:")
+    if not address or not known or Caip2.broken_rule(chain) is not None:
+        return
+    if ":" not in address and is_evm(chain):
+        _address(findings, path, chain, address)
+        return
+    asset = f"{chain}/{address}" if ":" in address else f"{chain}/token:{address}"
+    broken = Caip19.broken_rule(Caip19.normalised(asset)) or Caip19.broken_spelling(asset)
+    if broken is not None:
+        findings.add(f"{path}.address", address, broken.rule, broken.description)
 
 
 def _address(findings: _Findings, path: str, chain: str, address: str) -> None:
-    namespaced = ":" in address
-    if chain.startswith("eip155:") and address and not namespaced and EVM_ADDRESS.fullmatch(address) is None:
+    """A contract of an eip155 chain; other chains' addresses are taken as they are."""
+    if not is_evm(chain) or not address:
+        return
+    if EVM_ADDRESS.fullmatch(address) is None:
         findings.add(f"{path}.address", address, "address-format", "0x and 40 hexadecimal digits")
+    elif (broken := broken_checksum(address)) is not None:
+        findings.add(f"{path}.address", address, broken.rule, broken.description)
 
 
 def _nameable(findings: _Findings, prefix: str, instrument: Instrument) -> None:

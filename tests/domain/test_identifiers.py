@@ -38,6 +38,7 @@ from alphapulse.domain.identifiers import (
     parse,
 )
 from alphapulse.domain.identifiers.check_digits import double_add_double, luhn_expanded, sedol_weighted
+from alphapulse.domain.identifiers.evm import broken_checksum, checksum_address
 from alphapulse.domain.identifiers.figi import EXCLUDED_PREFIXES
 
 ALNUM = string.digits + string.ascii_uppercase
@@ -54,7 +55,7 @@ GOOD = {
     Scheme.RIC: ["VOD.L", ".SPX", "EUR=", "BRKa.N"],
     Scheme.CAIP2: ["eip155:1", "solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp", "bip122:000000000019d6689c085ae165831e93"],
     Scheme.CAIP19: ["eip155:1/slip44:60", "eip155:1/erc20:0x6b175474e89094c44da98b954eedeac495271d0f"],
-    Scheme.DTI: ["4H95J0R2X", "X9J9K872S"],
+    Scheme.DTI: ["4H95J0R2X", "X9J9K872S", "2QWSBDMNC", "5R3XFPZSM", "820B7G1NL", "M3Z631TN4"],
     Scheme.OCC: ["AAPL  240119C00100000", "SPXW  251231P05900500"],
     Scheme.TICKER: ["AAPL", "BRK.B", "7203", "BAC PRL"],
     Scheme.EXCHANGE_SYMBOL: ["BTCUSDT", "BTC-USD", "XBT/USD", "币安人生USDT"],
@@ -73,7 +74,12 @@ BAD = {
         "US037833100٥": "isin-format",
         "": "isin-length",
     },
-    Scheme.CUSIP: {"037833101": "cusip-check-digit", "03783310": "cusip-length", "0378331 0": "cusip-format"},
+    Scheme.CUSIP: {
+        "037833101": "cusip-check-digit",
+        "03783310": "cusip-length",
+        "0378331 0": "cusip-format",
+        "O37833100": "cusip-cins",
+    },
     Scheme.SEDOL: {"0263495": "sedol-check-digit", "A263494": "sedol-format", "9B00000": "sedol-style"},
     Scheme.FIGI: {
         "GHG000000018": "figi-prefix",
@@ -85,9 +91,32 @@ BAD = {
     Scheme.LEI: {"5493001KJTIIGC8Y1R13": "lei-check-digits", "5493001KJTIIGC8Y1R1": "lei-length"},
     Scheme.CFI: {"ZZZZZZ": "cfi-category", "EZVUFR": "cfi-group", "E1VUFR": "cfi-format"},
     Scheme.MIC: {"XNA": "mic-length", "XN-S": "mic-format"},
-    Scheme.CAIP2: {"1": "caip2-format", "EIP155:1": "caip2-format"},
-    Scheme.CAIP19: {"eip155:1/erc20:0x12": "caip19-address", "eip155:1": "caip19-format"},
-    Scheme.DTI: {"0H95J0R2X": "dti-format", "4H95J0R2Y": "dti-format"},
+    Scheme.CAIP2: {
+        "1": "caip2-format",
+        "EIP155:1": "caip2-format",
+        "eip155:01": "caip2-reference",
+        "eip155:mainnet": "caip2-reference",
+        "bip122:000000000019D6689C085AE165831E93": "caip2-reference",
+        "solana:0OIl": "caip2-reference",
+    },
+    Scheme.CAIP19: {
+        "eip155:1/erc20:0x12": "caip19-address",
+        "eip155:1": "caip19-format",
+        "eip155:01/slip44:60": "caip2-reference",
+        "eip155:1/slip44:060": "caip19-reference",
+        "eip155:1/slip44:60/1": "caip19-token",
+        "eip155:1/token:0x6b175474e89094c44da98b954eedeac495271d0f": "caip19-namespace",
+        "eip155:1/erc721:0x06012c8cf97bead5deae237070f9587f8e7a266d/0771769": "caip19-token",
+        "eip155:1/erc20:0x6b175474e89094c44da98b954eedeac495271d0f/1": "caip19-token",
+        "eip155:1/erc20:0x6B175474E89094C44Da98b954EedeAC495271d0f ": "address-checksum",
+        "solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp/token:0PjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v": "caip19-address",
+    },
+    Scheme.DTI: {
+        "0H95J0R2X": "dti-format",
+        "4H95J0R2Y": "dti-format",
+        "4H95J0R2T": "dti-check-character",
+        "X9J9K872T": "dti-check-character",
+    },
     Scheme.OCC: {"AAPL  240230C00100000": "occ-expiry", "AAPL240119C00100000": "occ-length"},
     Scheme.RIC: {"VOD L": "ric-format", "": "ric-length"},
     Scheme.EXCHANGE_SYMBOL: {"BTC\x00": "exchange-symbol-format", "x" * 129: "exchange-symbol-length"},
@@ -160,10 +189,20 @@ def test_isin_fast_path_accepts_only_what_the_rules_accept(text: str) -> None:
     assert is_valid(Scheme.ISIN, text) == expected
 
 
-@given(st.text(ALNUM + "*@#", min_size=8, max_size=8), st.sampled_from(string.digits))
+@given(
+    st.text(ALNUM + "*@#", min_size=8, max_size=8).filter(lambda body: body[0] not in "IOZ"),
+    st.sampled_from(string.digits),
+)
 def test_cusip_agrees_with_the_oracle(body: str, digit: str) -> None:
     assert Cusip(f"{body}{double_add_double(body)}").value[8] == stdnum.cusip.calc_check_digit(body)
     assert is_valid(Scheme.CUSIP, body + digit) == stdnum.cusip.is_valid(body + digit)
+
+
+@pytest.mark.parametrize("letter", "IOZ")
+def test_no_cins_number_starts_with_a_letter_that_names_no_region(letter: str) -> None:
+    text = f"{letter}0171911"
+    assert stdnum.cusip.is_valid(text + stdnum.cusip.calc_check_digit(text))  # the oracle does not know the regions
+    assert not is_valid(Scheme.CUSIP, text + stdnum.cusip.calc_check_digit(text))
 
 
 @given(st.text(string.digits + CONSONANTS, min_size=6, max_size=6), st.sampled_from(string.digits))
@@ -219,6 +258,12 @@ def test_derived_identifiers() -> None:
     assert Cusip("037833100").isin("US") == Isin("US0378331005")
     assert Sedol("0263494").isin() == Isin("GB0002634946")
     assert Isin("US0378331005").nsin == "037833100"
+    assert Isin("IE00B4BNMY34").sedol() == Sedol("B4BNMY3")
+    assert Isin("KYG017191142").cusip() == Cusip("G01719114")
+    assert Isin("AN8068571086").cusip() == Cusip("806857108")
+    assert Isin("IL0010811243").cusip() is None  # its nine characters pass as a CUSIP, and are none
+    assert Isin("LR0008862868").cusip() is None
+    assert (Cusip("G01719114").is_cins, Cusip("037833100").is_cins) == (True, False)
 
 
 def test_a_private_placement_has_no_isin() -> None:
@@ -253,6 +298,48 @@ def test_evm_addresses_have_one_spelling() -> None:
     assert (mixed.asset_namespace, mixed.reference[:6]) == ("erc20", "0xa0b8")
     solana = "solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp/token:EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v"
     assert Caip19(solana).value == solana
+
+
+EIP_55 = (
+    "0x52908400098527886E0F7030069857D2E4169EE7",
+    "0x8617E340B3D01FA5F11F306F4090FD50E238070D",
+    "0xde709f2102306220921060314715629080e2fb77",
+    "0x27b1fdb04752bbc536007a920d24acb045561c26",
+    "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed",
+    "0xfB6916095ca1df60bB79Ce92cE3Ea74c37c5d359",
+    "0xdbF03B407c01E7cD3CBea99509d93f8DDDC8C6FB",
+    "0xD1220A0cf47c7B9Be7A2E6BA89F429762e7b9aDb",
+)
+"""The test cases of EIP-55 itself: all capitals, all lower case, mixed."""
+
+
+@pytest.mark.parametrize("address", EIP_55)
+def test_checksums_of_evm_addresses(address: str) -> None:
+    assert checksum_address(address.lower()) == address
+    for spelling in (address, address.lower(), "0x" + address[2:].upper()):
+        assert Caip19(f"eip155:1/erc20:{spelling}").value == f"eip155:1/erc20:{address.lower()}"
+
+
+@given(st.integers(0, (1 << 160) - 1), st.integers(2, 41))
+def test_one_letter_in_the_other_case_breaks_the_checksum(number: int, place: int) -> None:
+    address = checksum_address(f"0x{number:040x}")
+    swapped = address[:place] + address[place].swapcase() + address[place + 1 :]
+    one_case = swapped[2:] in (swapped[2:].lower(), swapped[2:].upper())
+    expected = swapped == address or one_case
+    assert is_valid(Scheme.CAIP19, f"eip155:1/erc20:{swapped}") == expected
+    assert (broken_checksum(swapped) is None) == expected
+
+
+DTI_ALPHABET = "0123456789BCDFGHJKLMNPQRSTVWXZ"
+
+
+@given(st.text(DTI_ALPHABET, min_size=8, max_size=8), st.sampled_from(DTI_ALPHABET), st.integers(0, 8))
+def test_a_dti_has_one_check_character_and_no_two_differ_in_one_place(body: str, other: str, place: int) -> None:
+    right = [body + last for last in DTI_ALPHABET if is_valid(Scheme.DTI, body + last)]
+    assert len(right) == (body[0] != "0")
+    for text in right:
+        changed = text[:place] + other + text[place + 1 :]
+        assert is_valid(Scheme.DTI, changed) == (changed == text)
 
 
 def test_occ_parts() -> None:

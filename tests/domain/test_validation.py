@@ -123,7 +123,7 @@ def test_spans_run_forward_and_have_zones() -> None:
 def test_a_pair_has_two_different_sides() -> None:
     pair = Instrument(AssetClass.SPOT_PAIR, "BTC/BTC", PairDetails(BTC, BTC))
     assert faults(pair) == {"instrument.spot_pair.quote_id": "pair-distinct"}
-    half = Instrument(AssetClass.FX_PAIR, "", PairDetails(None, USD))
+    half = Instrument(AssetClass.FX_PAIR, "A name", PairDetails(None, USD))
     assert faults(half) == {"instrument.fx_pair.base_id": "required"}
 
 
@@ -142,13 +142,13 @@ def test_a_pair_has_two_different_sides() -> None:
     ],
 )
 def test_currencies(details: CurrencyDetails, expected: dict[str, str]) -> None:
-    assert faults(Instrument(AssetClass.CURRENCY, "", details)) == expected
+    assert faults(Instrument(AssetClass.CURRENCY, "A name", details)) == expected
 
 
 def test_chain_assets() -> None:
-    token = Instrument(AssetClass.TOKEN, "", TokenDetails("eip155:1", "0x12", 999))
+    token = Instrument(AssetClass.TOKEN, "A name", TokenDetails("eip155:1", "0x12", 999))
     assert faults(token) == {"instrument.token.address": "address-format", "instrument.token.decimals": "range"}
-    pool = Instrument(AssetClass.POOL, "", PoolDetails("1", "0x" + "ab" * 32, (BTC, BTC), -1))
+    pool = Instrument(AssetClass.POOL, "A name", PoolDetails("1", "0x" + "ab" * 32, (BTC, BTC), -1))
     assert faults(pool) == {
         "instrument.pool.chain": "caip2-format",
         "instrument.pool.asset_ids": "pool-distinct",
@@ -159,7 +159,7 @@ def test_chain_assets() -> None:
 def test_a_future_needs_a_venue_or_a_series_and_a_size_above_zero() -> None:
     expiry = datetime(2026, 3, 27, tzinfo=UTC)
     details = FutureDetails(BTC, "", expiry, USD, ExactDecimal(0))
-    assert faults(Instrument(AssetClass.FUTURE, "", details)) == {
+    assert faults(Instrument(AssetClass.FUTURE, "A name", details)) == {
         "instrument.future.contract_size": "positive",
         "instrument.future.venue": "required",
     }

@@ -43,6 +43,11 @@ class Identifier:
         raise NotImplementedError
 
     @classmethod
+    def broken_spelling(cls, text: str) -> BrokenRule | None:
+        """The rule that a text breaks by what normalising takes away, such as a checksum in the case of its letters."""
+        return None
+
+    @classmethod
     def normalised(cls, text: str) -> str:
         """The text without surrounding white space and in the scheme's case. Not validated."""
         text = text.strip(_WHITE_SPACE)
@@ -59,7 +64,7 @@ class Identifier:
         if cls.broken_rule(text) is None:
             return text
         normal = cls.normalised(text)
-        broken = cls.broken_rule(normal)
+        broken = cls.broken_rule(normal) or cls.broken_spelling(text)
         if broken is not None:
             raise InvalidArgument.field(field, text, broken.rule, broken.description)
         return normal
@@ -76,7 +81,9 @@ class Identifier:
         """Whether `parse` would take it."""
         if not isinstance(text, str) or len(text) > cls.max_length + _SURROUNDING_ALLOWED:
             return False
-        return cls.broken_rule(text) is None or cls.broken_rule(cls.normalised(text)) is None
+        return cls.broken_rule(text) is None or (
+            cls.broken_rule(cls.normalised(text)) is None and cls.broken_spelling(text) is None
+        )
 
     def __str__(self) -> str:
         return self.value

@@ -82,6 +82,18 @@ def sedol_weighted(payload: str) -> int:
     return -sum([_VALUE[char] * weight for char, weight in zip(payload, _SEDOL_WEIGHTS, strict=True)]) % 10
 
 
+DTI_ALPHABET: Final = "0123456789BCDFGHJKLMNPQRSTVWXZ"
+_DTI_VALUE: Final = {char: value for value, char in enumerate(DTI_ALPHABET)}
+
+
+def mod_31_30(payload: str) -> str:
+    """DTI: the check character of ISO/IEC 7064's hybrid system MOD 31,30 over the DTI's thirty characters."""
+    product = 30
+    for char in payload:
+        product = ((_DTI_VALUE[char] + product) % 30 or 30) * 2 % 31
+    return DTI_ALPHABET[(31 - product) % 30]
+
+
 def mod_97(text: str) -> int:
     """ISO 7064 MOD 97-10 over letters expanded to two digits: 1 for a text whose last two digits are right."""
     return int("".join([_EXPANDED[char] for char in text])) % 97

@@ -1,7 +1,8 @@
 """CUSIP, ANSI X9.6: six characters of the issuer, two of the issue, a check digit.
 
 `*`, `@` and `#` (values 36, 37, 38) stand in private placement numbers (PPN). A first letter marks a CINS number, given
-to an issuer outside the US and Canada."""
+to an issuer outside the US and Canada: it names the region (G: United Kingdom and its islands, N: Netherlands, Y: Asia);
+I, O and Z name none."""
 
 from __future__ import annotations
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from alphapulse.domain.identifiers.isin import Isin
 
 _FORMAT: Final = re.compile(r"[0-9A-Z*@#]{8}[0-9]")
+_NO_REGION: Final = frozenset("IOZ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +31,13 @@ class Cusip(Identifier):
 
     @classmethod
     def broken_rule(cls, text: str) -> BrokenRule | None:
-        """Length, characters, check digit."""
+        """Length, characters, region of a CINS number, check digit."""
         if len(text) != 9:
             return length_rule(Scheme.CUSIP, 9, text)
         if _FORMAT.fullmatch(text) is None:
             return BrokenRule("cusip-format", "a CUSIP is eight letters, digits, *, @ or #, and a digit")
+        if text[0] in _NO_REGION:
+            return BrokenRule("cusip-cins", f"{text[0]} is no region of a CINS number; 1 and 0 are often misread so")
         expected = double_add_double(text[:8])
         if text[8] != "0123456789"[expected]:
             return BrokenRule(
@@ -50,6 +54,11 @@ class Cusip(Identifier):
     def issue(self) -> str:
         """Characters seven and eight."""
         return self.value[6:8]
+
+    @property
+    def is_cins(self) -> bool:
+        """Whether the issuer is outside the US and Canada."""
+        return self.value[0].isalpha()
 
     @property
     def is_private_placement(self) -> bool:

@@ -14,7 +14,9 @@ from alphapulse.domain.identifiers.scheme import Scheme
 from alphapulse.domain.identifiers.sedol import Sedol
 
 _FORMAT: Final = re.compile(r"[A-Z]{2}[0-9A-Z]{9}[0-9]")
-_CUSIP_COUNTRIES: Final = frozenset({"US", "CA"})
+_CUSIP_COUNTRIES: Final = frozenset({"US", "CA", "AN"})
+_CINS_COUNTRIES: Final = frozenset({"BM", "BS", "KY", "MH", "PA", "VG"})
+"""Where CUSIP Global Services gives the ISINs, around a CINS number. Not LR, whose ISINs hold other numbers, too."""
 _SEDOL_COUNTRIES: Final = frozenset({"GB", "GG", "IE", "IM", "JE"})
 
 
@@ -56,10 +58,10 @@ class Isin(Identifier):
         return int(self.value[11])
 
     def cusip(self) -> Cusip | None:
-        """The CUSIP inside a US or CA ISIN; None for other prefixes, or where the nine characters are not one."""
-        if self.country not in _CUSIP_COUNTRIES or not Cusip.is_valid(self.nsin):
-            return None
-        return Cusip(self.nsin)
+        """The CUSIP inside a US, CA or AN ISIN, the CINS number inside a BM, BS, KY, MH, PA or VG one; None for other
+        prefixes, or where the nine characters are not one."""
+        holds = self.country in _CUSIP_COUNTRIES or (self.country in _CINS_COUNTRIES and self.nsin[0].isalpha())
+        return Cusip(self.nsin) if holds and Cusip.is_valid(self.nsin) else None
 
     def sedol(self) -> Sedol | None:
         """The SEDOL inside a GB00 ISIN (also IE, GG, IM, JE); None where there is none."""
