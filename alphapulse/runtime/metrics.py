@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import errno
 import threading
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import (
     CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
     PlatformCollector,
     ProcessCollector,
     start_http_server,
 )
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from alphapulse.domain.errors import ConfigurationError
 
@@ -24,39 +24,57 @@ _BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.
 
 
 class MethodMetrics:
-    """The figures of one method, its children bound once: the hot path looks nothing up."""
+    """The figures of one method: plain numbers of the event loop, made into metrics only when somebody asks."""
 
-    __slots__ = ("_by_code", "_handled", "_method", "in_flight", "seconds")
+    __slots__ = ("buckets", "by_code", "in_flight", "method", "seconds")
 
-    def __init__(self, method: str, handled: Counter, in_flight: Gauge, seconds: Histogram) -> None:
-        self._method = method
-        self._handled = handled
-        self._by_code: dict[str, Counter] = {}
-        self.in_flight = in_flight.labels(method)
-        self.seconds = seconds.labels(method)
+    def __init__(self, method: str) -> None:
+        self.method = method
+        self.in_flight = 0
+        self.by_code: dict[str, int] = {}
+        self.buckets = [0] * (len(_BUCKETS) + 1)
+        """RPCs by how long they took, each in one bucket alone; the last is beyond all bounds."""
+        self.seconds = 0.0
 
     def finished(self, code: str, elapsed: float) -> None:
         """Count one RPC that ended with this status name after `elapsed` seconds."""
-        child = self._by_code.get(code)
-        if child is None:
-            child = self._by_code[code] = self._handled.labels(self._method, code)
-        child.inc()
-        self.seconds.observe(elapsed)
+        self.by_code[code] = self.by_code.get(code, 0) + 1
+        self.buckets[bisect_left(_BUCKETS, elapsed)] += 1
+        self.seconds += elapsed
 
 
-class RpcMetrics:
+class RpcMetrics(Collector):
     """RPCs by method and code, how many are under way, how long they take (a stream: until it ends)."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._handled = Counter("grpc_server_handled", "RPCs ended.", ("method", "code"), registry=registry)
-        self._in_flight = Gauge("grpc_server_in_flight", "RPCs under way.", ("method",), registry=registry)
-        self._seconds = Histogram(
-            "grpc_server_handling_seconds", "From call to end.", ("method",), registry=registry, buckets=_BUCKETS
-        )
+        self._methods: dict[str, MethodMetrics] = {}
+        registry.register(self)
 
     def method(self, name: str) -> MethodMetrics:
         """The figures of `/package.Service/Method`."""
-        return MethodMetrics(name, self._handled, self._in_flight, self._seconds)
+        return self._methods.setdefault(name, MethodMetrics(name))
+
+    def collect(self) -> Iterable[Metric]:
+        """The families, read while the loop counts on: each number is whole, together they may be one call apart."""
+        handled = CounterMetricFamily("grpc_server_handled", "RPCs ended.", labels=("method", "code"))
+        in_flight = GaugeMetricFamily("grpc_server_in_flight", "RPCs under way.", labels=("method",))
+        seconds = HistogramMetricFamily("grpc_server_handling_seconds", "From call to end.", labels=("method",))
+        for one in list(self._methods.values()):
+            for code, count in list(one.by_code.items()):
+                handled.add_metric((one.method, code), count)
+            in_flight.add_metric((one.method,), one.in_flight)
+            seconds.add_metric((one.method,), _cumulative(one.buckets), one.seconds)
+        yield from (handled, in_flight, seconds)
+
+
+def _cumulative(buckets: list[int]) -> list[tuple[str, float]]:
+    """As Prometheus counts: each bucket holds all that took no longer than its bound."""
+    total = 0
+    counted: list[tuple[str, float]] = []
+    for bound, count in zip((*_BUCKETS, float("inf")), list(buckets), strict=True):
+        total += count
+        counted.append(("+Inf" if bound == float("inf") else str(bound), total))
+    return counted
 
 
 def new_registry() -> CollectorRegistry:

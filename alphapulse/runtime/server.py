@@ -21,7 +21,7 @@ from prometheus_client import CollectorRegistry
 from alphapulse.domain.errors import Unavailable
 from alphapulse.runtime.health import HealthServicer, Lifecycle, State
 from alphapulse.runtime.http import Caller, Gateway, HttpPage
-from alphapulse.runtime.interceptors import RpcInterceptor
+from alphapulse.runtime.interceptors import RpcBoundary
 from alphapulse.runtime.metrics import RpcMetrics, cannot_listen, metrics_server
 from alphapulse.runtime.options import server_options
 from alphapulse.runtime.server_config import ServerConfig
@@ -64,10 +64,11 @@ class Application(Protocol):
 
 
 class _Routes(grpc.GenericRpcHandler):
-    """Handlers that are added while the server runs: gRPC itself takes new ones only before its start."""
+    """Handlers that are added while the server runs: gRPC itself takes new ones only before its start. `boundary` is around each."""
 
     def __init__(self) -> None:
         self._handlers: list[grpc.GenericRpcHandler] = []
+        self.boundary: RpcBoundary | None = None
 
     def add_generic_rpc_handlers(self, handlers: Iterable[grpc.GenericRpcHandler]) -> None:
         self._handlers.extend(handlers)
@@ -76,6 +77,10 @@ class _Routes(grpc.GenericRpcHandler):
         """The generated code registers each method twice; the generic way is enough."""
 
     def service(self, handler_call_details: Any) -> Any:
+        assert self.boundary is not None
+        return self.boundary.handler(handler_call_details, self._find)
+
+    def _find(self, handler_call_details: Any) -> Any:
         found = (handler.service(handler_call_details) for handler in self._handlers)
         return next((handler for handler in found if handler is not None), None)
 
@@ -114,10 +119,8 @@ class Server:
             config = self._config
             tracer = stack.enter_context(tracing(self._app.name, config.otel_endpoint, self._exporter))
             metrics = RpcMetrics(self._registry)
-            interceptor = RpcInterceptor(self.lifecycle, metrics, config.unary_deadline_seconds, tracer)
-            self._server = grpc.aio.server(
-                handlers=[self._routes], interceptors=[interceptor], options=server_options(config.max_message_bytes)
-            )
+            self._routes.boundary = RpcBoundary(self.lifecycle, metrics, config.unary_deadline_seconds, tracer)
+            self._server = grpc.aio.server(handlers=[self._routes], options=server_options(config.max_message_bytes))
             self.port = _bind(self._server, config.listen_host, config.grpc_port)
             health_pb2_grpc.add_HealthServicer_to_server(HealthServicer(self.lifecycle), self._added())
             await self._server.start()
