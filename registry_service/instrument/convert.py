@@ -24,6 +24,7 @@ __all__ = [
     "Findings",
     "Timestamp",
     "common",
+    "currency_kind_of",
     "instrument_of",
     "listing_of",
     "moment",
@@ -176,6 +177,12 @@ def listing_of(message: wire.Listing, path: str, findings: Findings) -> domain.L
         valid_from=findings.time(message, "valid_from", path) if message.HasField("valid_from") else None,
         valid_to=findings.time(message, "valid_to", path) if message.HasField("valid_to") else None,
     )
+
+
+def currency_kind_of(body: bytes) -> domain.CurrencyKind | None:
+    """The kind of a registered currency; None for one without, and for other classes."""
+    kind: Any = _MEMBERS[domain.CurrencyKind].get(wire.Instrument.FromString(body).currency.kind)
+    return cast(domain.CurrencyKind | None, kind)
 
 
 def violation_message(violation: FieldViolation) -> common.ItemViolation:

@@ -74,19 +74,20 @@ def prepare(message: wire.Instrument, listings: Sequence[wire.Listing], minter: 
     instrument = instrument_of(message, "instrument", findings)
     read = [listing_of(one, f"listings[{at}]", findings) for at, one in enumerate(listings[: MAX_LISTINGS + 1])]
     draft = Draft(message, listings, violations_of(instrument, read, findings), instrument, read)
-    if draft.violations:
-        return draft
+    draft.references = references_of(instrument)
     try:
         draft.text = instrument_text(instrument)
     except InvalidArgument as error:
-        draft.violations = [one.under("instrument") for one in error.violations]
+        # What the identity lacks is mostly told already, by the rules of the fields.
+        draft.violations = draft.violations or [one.under("instrument") for one in error.violations]
         return draft
     draft.id = minter.instrument(draft.text)
     draft.hex = draft.id.hex
+    draft.violations += _wrong_owner(draft)
+    if any(one.rule != "listing-instrument" for one in draft.violations):
+        return draft
     draft.symbols = tuple([listing_key_of(one.venue, one.symbol) for one in read])
     draft.listing_ids = tuple([minter.listing(one.venue, one.symbol, draft.id) for one in read])
-    draft.violations = _wrong_owner(draft)
-    draft.references = references_of(instrument)
     draft.claims = tuple([_claim(one, read) for one in instrument.identifiers])
     _canonical(draft)
     return draft

@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from alphapulse.domain.errors import FieldViolation
 from alphapulse.domain.ids import InstrumentId
@@ -24,8 +24,8 @@ from registry_service.instrument.extension import extend
 from registry_service.instrument.holdings import Holdings
 from registry_service.instrument.keys import VENUE_SCOPED
 from registry_service.instrument.planning import MAX_SALT, Registered, Step
-from registry_service.instrument.rules import refusal, unknown_reference, wrong_reference
-from registry_service.storage.model import Entity, IdentifierRow, WriteSession
+from registry_service.instrument.rules import broken_references, refusal
+from registry_service.storage.model import Entity, EntityKind, IdentifierRow, WriteSession
 
 _BREATH = 100
 """Entries planned between two chances for other calls of the process."""
@@ -37,6 +37,7 @@ async def register(session: WriteSession, drafts: Sequence[Draft], minter: Minte
     holdings = Holdings(session)
     keys = [signed(listing_id.key) for draft in sound for listing_id in draft.listing_ids]
     await holdings.load(sound, keys)
+    await _load_named(holdings, [draft for draft in drafts if draft.violations])
     results = []
     for at, draft in enumerate(drafts):
         if at % _BREATH == _BREATH - 1:
@@ -45,75 +46,143 @@ async def register(session: WriteSession, drafts: Sequence[Draft], minter: Minte
     return results
 
 
+async def _load_named(holdings: Holdings, broken: Sequence[Draft]) -> None:
+    """Reads what refused entries name: whether that exists is told with all else that is wrong."""
+    ids = {one.id for draft in broken for one in draft.references} | {draft.hex for draft in broken if draft.hex}
+    if missing := ids - holdings.instruments.keys():
+        holdings.instruments.update(await holdings.session.get(EntityKind.INSTRUMENT, list(missing)))
+
+
 async def _plan(holdings: Holdings, minter: Minter, draft: Draft) -> Registered:
-    violations = draft.violations or (_wrong_references(holdings, draft) if draft.references else [])
+    violations = draft.violations
+    if draft.references:
+        violations = [*violations, *broken_references(draft.references, holdings)]
     if violations or draft.id is None:
+        if draft.id is not None:
+            identity = (await _identity(holdings, minter, draft))[0]
+            violations = [*violations, *_foreign_id(draft, identity.hex)]
         return Registered(service.REGISTRATION_OUTCOME_REFUSED, error=refusal(violations))
     identity, held, collided = draft.id, None, ""
     if draft.hex in holdings.instruments:
         identity, held, collided = await _identity(holdings, minter, draft)
-    result = Registered(service.REGISTRATION_OUTCOME_UNCHANGED)
-    step = Step(holdings, minter, draft, identity, result)
+    step = Step(holdings, minter, draft, identity, Registered(service.REGISTRATION_OUTCOME_UNCHANGED))
+    if held is None:
+        return await _plan_unknown(step, collided)
+    return await _plan_known(step, held)
+
+
+async def _plan_known(step: Step, held: wire.Instrument) -> Registered:
+    """An entry whose identity is registered."""
+    if held.merged_into:
+        held = await survivor(step.holdings, held)
+        step.become(held.instrument_id)
+    claim = None
+    if step.draft.message.name != held.name and (claim := await other_name(step, held)) is not None:
+        case = await read_case(step.holdings.session, claim.case_id)
+        belongs = belongs_to(case)
+        if case is None or not belongs:
+            return await _kept(step, [claim], held if case is None or case.state == _OPEN else None)
+        if belongs != step.id:
+            step.become(belongs)
+            held = await survivor(step.holdings, await instrument(step.holdings, belongs))
+            step.become(held.instrument_id)
+    return await _extend(step, held)
+
+
+async def _plan_unknown(step: Step, collided: str) -> Registered:
+    """An entry whose identity is not registered: it is created, or is that of an instrument known by another name."""
+    contested = step.contested()
+    if any(step.draft.claims[at].key.scheme not in VENUE_SCOPED for at in contested):
+        claims = [await step.contested_claim(at, rows) for at, rows in contested.items()]
+        held = await known_elsewhere(step, contested, claims)
+        if held is None:
+            return await _kept(step, claims, None)
+        step.become(held.instrument_id)
+        claim = await other_name(step, held) if step.draft.message.name != held.name else None
+        decided = await decided_for(step, claims)
+        if claim is not None and decided != held.instrument_id:
+            return await _kept(step, [claim], None)
+        return await _extend(step, held)
     if foreign := await _foreign_ids(step):
         return Registered(service.REGISTRATION_OUTCOME_REFUSED, error=refusal(foreign))
-    result.instrument_id = step.id
+    step.result.instrument_id = step.id
+    await create(step, collided, contested)
+    return step.result
+
+
+async def _extend(step: Step, held: wire.Instrument) -> Registered:
+    if foreign := await _foreign_ids(step):
+        return Registered(service.REGISTRATION_OUTCOME_REFUSED, error=refusal(foreign))
+    step.result.instrument_id = step.id
+    await extend(step, held)
+    return step.result
+
+
+async def _kept(step: Step, claims: Sequence[Claim], held: wire.Instrument | None) -> Registered:
+    """The entry is kept in cases, and nothing of it is entered. `held` is given where it is doubted to be of an instrument
+    by its name alone: what it names that is registered already is answered then."""
+    if foreign := await _foreign_ids(step):
+        return Registered(service.REGISTRATION_OUTCOME_REFUSED, error=refusal(foreign))
+    for claim in claims:
+        await step.open(claim)
+    found = [""] * len(step.draft.listings)
     if held is not None:
-        await extend(step, held)
-    else:
-        await _create(step, collided)
-    return result
+        for at in range(len(found)):
+            listing_id, entity, _ = await step.find_listing(at)
+            found[at] = listing_id.hex if entity is not None else ""
+        step.result.instrument_id = step.id
+        step.result.differences = differences(held, step.draft.message, "instrument")[:MOST]
+    step.result.listing_ids = found
+    return step.result
+
+
+_FOREIGN = "ids are minted by the registry from what identifies an entry; leave it out, or give %s"
+
+
+def _foreign_id(draft: Draft, own: str) -> list[FieldViolation]:
+    """The instrument's id that came with the entry, where it is not the one it has."""
+    given = draft.message.instrument_id
+    if not given or given == own:
+        return []
+    return [FieldViolation("instrument.instrument_id", given, "minted-by-the-registry", _FOREIGN % own)]
 
 
 async def _foreign_ids(step: Step) -> list[FieldViolation]:
     """Ids that came with the entry and are not the ones it has."""
-    found = []
-    rule = "ids are minted by the registry from what identifies an entry; leave it out, or give %s"
-    given = step.draft.message.instrument_id
-    if given and given != step.id:
-        found.append(FieldViolation("instrument.instrument_id", given, "minted-by-the-registry", rule % step.id))
+    found = _foreign_id(step.draft, step.id)
     for at, listing in enumerate(step.draft.listing_messages):
         if not listing.listing_id:
             continue
         minted = (await step.find_listing(at))[0].hex
         if listing.listing_id != minted:
             field = f"listings[{at}].listing_id"
-            found.append(FieldViolation(field, listing.listing_id, "minted-by-the-registry", rule % minted))
+            found.append(FieldViolation(field, listing.listing_id, "minted-by-the-registry", _FOREIGN % minted))
     return found
 
 
-def _wrong_references(holdings: Holdings, draft: Draft) -> list[FieldViolation]:
-    found = []
-    for one in draft.references:
-        kind = holdings.class_of(one.id)
-        if kind is None:
-            found.append(unknown_reference(one))
-        elif kind not in one.allowed:
-            found.append(wrong_reference(one, kind))
-    return found
-
-
-async def _identity(holdings: Holdings, minter: Minter, draft: Draft) -> tuple[InstrumentId, Entity | None, str]:
+async def _identity(
+    holdings: Holdings, minter: Minter, draft: Draft
+) -> tuple[InstrumentId, wire.Instrument | None, str]:
     """The id for the draft's identity text, what is registered under it, and the id it collided with."""
     assert draft.id is not None
     identity, collided = draft.id, ""
     for salt in range(1, MAX_SALT + 2):
         held = holdings.instruments.get(identity.hex) if salt == 1 else await holdings.instrument(identity.hex)
-        if held is None or wire.Instrument.FromString(held.body).identity_text == draft.text:
-            return identity, held, collided
+        if held is None:
+            return identity, None, collided
+        message = wire.Instrument.FromString(held.body)
+        if message.identity_text == draft.text:
+            return identity, message, collided
         collided = collided or identity.hex
         identity = minter.instrument(draft.text, salt)
     raise AssertionError(f"{draft.text}: no free id within {MAX_SALT} salts")
 
 
-async def _create(step: Step, collided: str) -> None:
+async def create(step: Step, collided: str, contested: Mapping[int, list[IdentifierRow]]) -> None:
+    """Stages a new instrument with its listings and names, but for those that are contested: they open cases."""
     draft, result = step.draft, step.result
-    contested = step.contested()
     for at, rows in contested.items():
-        await step.contested_claim(at, rows)
-    if any(draft.claims[at].key.scheme not in VENUE_SCOPED for at in contested):
-        result.instrument_id = ""
-        result.listing_ids = [""] * len(draft.listings)
-        return
+        await step.open(await step.contested_claim(at, rows))
     listings = await _name_listings(step) if draft.listings else []
     targets = [one.listing_id if one is not None else "" for one in listings]
     message, claims = _message(draft, contested)
@@ -138,7 +207,7 @@ async def _name_listings(step: Step) -> list[wire.Listing | None]:
     return found
 
 
-def _message(draft: Draft, contested: dict[int, list[IdentifierRow]]) -> tuple[wire.Instrument, list[Claim]]:
+def _message(draft: Draft, contested: Mapping[int, list[IdentifierRow]]) -> tuple[wire.Instrument, list[Claim]]:
     """The message to keep and its claims: without the contested ones, the sent one as it is where there are none."""
     if not contested:
         return draft.message, list(draft.claims)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, Protocol
 
 from alphapulse.domain import instruments as domain
 from alphapulse.domain.asset_class import AssetClass
 from alphapulse.domain.currencies import ISO_4217, MINOR_UNITS_QUOTED
 from alphapulse.domain.errors import AlphaPulseError, FieldViolation, InvalidArgument, ReferenceWrongClass
-from alphapulse.domain.identifiers import Isin, Level, Scheme
+from alphapulse.domain.identifiers import Isin, Level, Scheme, is_valid
 from alphapulse.domain.validation import validate_instrument, validate_listing
-from registry_service.instrument.convert import Findings
+from registry_service.instrument.convert import Findings, currency_kind_of
+from registry_service.storage.model import Entity
 
 MAX_LISTINGS: Final = 1000
 """Listings of one entry."""
@@ -34,18 +35,38 @@ _REFERRING: Final = {
 }
 _DERIVED: Final = frozenset({Scheme.CUSIP, Scheme.SEDOL})
 """The schemes whose names an ISIN can hold."""
-_FIAT_ALONE: Final = frozenset({AssetClass.CURRENCY})
+_OF_ANOTHER: Final = {
+    Scheme.CUSIP: "",
+    Scheme.SEDOL: "; that of another country's market names it at level COMPOSITE or LISTING",
+}
+_FX: Final = frozenset({domain.CurrencyKind.FIAT, domain.CurrencyKind.METAL})
+_CURRENCY_ALONE: Final = frozenset({AssetClass.CURRENCY})
 _PRICED_IN_MONEY: Final = frozenset({AssetClass.EQUITY, AssetClass.ETF, AssetClass.FUND, AssetClass.BOND})
 _QUOTED: Final = ISO_4217 | MINOR_UNITS_QUOTED
 
 
+_ABSENT: Final = frozenset({"required", "pool-assets"})
+"""What is broken by a part that is not there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Another instrument that an entry names by its id, and the classes that can stand there."""
+    """Another instrument that an entry names by its id, and what can stand there."""
 
     field: str
     id: str
     allowed: frozenset[AssetClass]
+    kinds: frozenset[domain.CurrencyKind] | None = None
+    """The kinds of currency; None: any."""
+
+
+class Known(Protocol):
+    """The instruments that are registered, as far as they were read."""
+
+    instruments: dict[str, Entity]
+
+    def class_of(self, instrument_id: str) -> AssetClass | None:
+        """The class of an instrument; None for an id that nobody has."""
 
 
 def violations_of(
@@ -54,8 +75,7 @@ def violations_of(
     """Everything that is wrong with an entry by itself; what `findings` met while reading it stands first."""
     found = findings.found
     found.extend(_without(found, validate_instrument(instrument)))
-    if not found:
-        found.extend(_derived(instrument.identifiers))  # they have to be identifiers before they can disagree
+    found.extend(_derived(instrument.identifiers))
     if len(listings) > MAX_LISTINGS:
         found.append(_violation("listings", len(listings), "too-many", f"at most {MAX_LISTINGS} listings of an entry"))
     seen: dict[tuple[str, str], int] = {}
@@ -89,26 +109,34 @@ def references_of(instrument: domain.Instrument) -> list[Reference]:
     path = f"instrument.{kind.name.lower() if kind is not None else ''}"
     found: list[Reference] = []
     for name in names:
-        allowed = _FIAT_ALONE if kind is AssetClass.FX_PAIR else _ALLOWED[name]
+        wanted = (_CURRENCY_ALONE, _FX) if kind is AssetClass.FX_PAIR else (_ALLOWED[name], None)
         value = getattr(details, name)
         if isinstance(value, tuple):
-            found.extend(Reference(f"{path}.{name}[{at}]", one.hex, allowed) for at, one in enumerate(value))
+            found.extend(Reference(f"{path}.{name}[{at}]", one.hex, *wanted) for at, one in enumerate(value))
         elif value is not None:
-            found.append(Reference(f"{path}.{name}", value.hex, allowed))
+            found.append(Reference(f"{path}.{name}", value.hex, *wanted))
     for at, one in enumerate(instrument.successor_ids):
         found.append(Reference(f"instrument.successor_ids[{at}]", one.hex, _ANY))
     return found
 
 
-def unknown_reference(reference: Reference) -> FieldViolation:
-    """Nobody has that id."""
-    return _violation(reference.field, reference.id, "reference-unknown", "no instrument with this id is registered")
-
-
-def wrong_reference(reference: Reference, actual: AssetClass) -> FieldViolation:
-    """The instrument exists and is of a class that cannot stand there."""
-    allowed = ", ".join(one.name for one in sorted(reference.allowed))
-    return _violation(reference.field, reference.id, "reference-class", f"it is {actual.name}, expected {allowed}")
+def broken_references(references: Sequence[Reference], known: Known) -> list[FieldViolation]:
+    """The references that name nobody, or something that cannot stand there. What they name has been read before."""
+    found = []
+    for one in references:
+        actual = known.class_of(one.id)
+        if actual is None:
+            rule = "no instrument with this id is registered"
+            found.append(_violation(one.field, one.id, "reference-unknown", rule))
+        elif actual not in one.allowed:
+            allowed = ", ".join(member.name for member in sorted(one.allowed))
+            found.append(_violation(one.field, one.id, "reference-class", f"it is {actual.name}, expected {allowed}"))
+        elif one.kinds is not None and (kind := currency_kind_of(known.instruments[one.id].body)) not in one.kinds:
+            allowed = ", ".join(member.name for member in sorted(one.kinds))
+            shown = kind.name if kind is not None else "unknown"
+            rule = f"it is a CURRENCY of kind {shown}, expected {allowed}"
+            found.append(_violation(one.field, one.id, "reference-class", rule))
+    return found
 
 
 def refusal(violations: Sequence[FieldViolation]) -> AlphaPulseError:
@@ -132,7 +160,7 @@ def derived_mismatch(held: Iterable[domain.IdentifierAssertion], claim: domain.I
         parsed = Isin.parse(isin.value)
         inside = parsed.cusip() if other.scheme is Scheme.CUSIP else parsed.sedol()
         if inside is not None and inside.value != other.value:
-            return f"the ISIN {isin.value} holds the {other.scheme.name} {inside.value}"
+            return f"the ISIN {isin.value} holds the {other.scheme.name} {inside.value}{_OF_ANOTHER[other.scheme]}"
     return ""
 
 
@@ -147,10 +175,10 @@ def overlap(
 
 def _derived(identifiers: Sequence[domain.IdentifierAssertion]) -> list[FieldViolation]:
     """A CUSIP or SEDOL that is not the one inside an ISIN of the same entry: one of the two is wrong."""
-    derived = [(at, one) for at, one in enumerate(identifiers) if one.scheme in _DERIVED]
+    derived = [(at, one) for at, one in enumerate(identifiers) if one.scheme in _DERIVED and _comparable(one)]
     if not derived:
         return []
-    isins = [one for one in identifiers if one.scheme is Scheme.ISIN]
+    isins = [one for one in identifiers if one.scheme is Scheme.ISIN and _comparable(one)]
     found = []
     for at, one in derived:
         if why := derived_mismatch(isins, one):
@@ -159,16 +187,21 @@ def _derived(identifiers: Sequence[domain.IdentifierAssertion]) -> list[FieldVio
     return found
 
 
+def _comparable(one: domain.IdentifierAssertion) -> bool:
+    """Sound enough to be compared: what is wrong with it by itself is told elsewhere."""
+    zoned = all(moment is None or moment.tzinfo is not None for moment in (one.valid_from, one.valid_to))
+    return zoned and is_valid(one.scheme, one.value)
+
+
 def _without(known: Sequence[FieldViolation], more: Sequence[FieldViolation]) -> list[FieldViolation]:
     """The violations of fields about which nothing is said yet: a field that cannot be read is not missing, too."""
-    if not more:
-        return []
+    if not more or not known:
+        return list(more)
     fields = {(one.field, one.rule) for one in known}
-    named = {one.field for one in known}
+    unread = {one.field for one in known}
+    unread.update(one.partition("[")[0] for one in tuple(unread) if one.endswith(("]", "].scheme")))
     return [
-        one
-        for one in more
-        if (one.field, one.rule) not in fields and not (one.rule == "required" and one.field in named)
+        one for one in more if (one.field, one.rule) not in fields and not (one.rule in _ABSENT and one.field in unread)
     ]
 
 

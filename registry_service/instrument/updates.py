@@ -20,7 +20,7 @@ from registry_service.instrument.holdings import Holdings
 from registry_service.instrument.keys import truth_key
 from registry_service.instrument.merging import change_status
 from registry_service.instrument.planning import Registered, Step
-from registry_service.instrument.rules import refusal, unknown_reference, wrong_reference
+from registry_service.instrument.rules import broken_references, refusal
 from registry_service.storage.model import ChangeKind, Entity, EntityKind, IdentifierKey, IdentifierRow, WriteSession
 
 _DETAILS: Final = frozenset(one.name for one in wire.Instrument.DESCRIPTOR.oneofs_by_name["details"].fields)
@@ -70,17 +70,11 @@ async def _checked(
     """The draft of the changed instrument: all its rules, and its identity as it was."""
     draft = prepare(message, listings, minter)
     violations = [one for one in draft.violations if one.rule != "listing-instrument"]
-    if not violations:
-        await holdings.load([draft], ())
-        for one in draft.references:
-            kind = holdings.class_of(one.id)
-            if kind is None:
-                violations.append(unknown_reference(one))
-            elif kind not in one.allowed:
-                violations.append(wrong_reference(one, kind))
-        if AssetClass(before.asset_class) not in SECURITIES and draft.text != before.identity_text:
-            rule = f"the identity is {before.identity_text}; another one is another instrument"
-            violations.append(FieldViolation("update_mask", draft.text, "identity-field", rule))
+    await holdings.load([draft], ())
+    violations += broken_references(draft.references, holdings)
+    if draft.text and AssetClass(before.asset_class) not in SECURITIES and draft.text != before.identity_text:
+        rule = f"the identity is {before.identity_text}; another one is another instrument"
+        violations.append(FieldViolation("update_mask", draft.text, "identity-field", rule))
     if violations:
         raise refusal(violations)
     return draft

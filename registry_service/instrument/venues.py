@@ -19,6 +19,7 @@ from alphapulse.client import from_rpc_error
 from alphapulse.domain.errors import FieldViolation, Unavailable
 from alphapulse.runtime.deadline import seconds_to_wait
 from registry_service.instrument.drafts import Draft
+from registry_service.instrument.rules import MAX_LISTINGS
 from registry_service.neighbours import Neighbour
 
 _DEADLINE: Final = 5.0
@@ -77,18 +78,25 @@ class RegisteredVenues:
 
 async def check_venues(directory: VenueDirectory, drafts: Sequence[Draft]) -> None:
     """Adds a violation to each draft for every listing whose venue does not exist."""
-    sound = [draft for draft in drafts if not draft.violations]
-    unknown = await directory.unknown({one.venue for draft in sound for one in draft.listings})
+    asked = [_askable(draft) for draft in drafts]
+    unknown = await directory.unknown({venue for venues in asked for _, venue in venues})
     if not unknown:
         return
-    for draft in sound:
+    for draft, venues in zip(drafts, asked, strict=True):
         draft.violations += [
             FieldViolation(
                 f"listings[{at}].venue",
-                one.venue,
+                venue,
                 "venue-exists",
                 "no venue has this code; register it with the venue registry first, or run `alphapulse seed`",
             )
-            for at, one in enumerate(draft.listings)
-            if one.venue in unknown
+            for at, venue in venues
+            if venue in unknown
         ]
+
+
+def _askable(draft: Draft) -> list[tuple[int, str]]:
+    """The listings' venues of an entry, by number, but for those that are no codes: that is told already."""
+    named = {one.field for one in draft.violations}
+    listings = enumerate(draft.listings[:MAX_LISTINGS])
+    return [(at, one.venue) for at, one in listings if f"listings[{at}].venue" not in named]
