@@ -97,7 +97,7 @@ class RegistryApplication:
         await stack.enter_async_context(feed)
         # What happened before the feed began is unknown to it: what was cached before that is void.
         cache.invalidate_all(feed.applied_revision)
-        tokens = TokenCodec(service, config.token_secret.encode())
+        tokens = TokenCodec(service, config.token_secret.encode(), await store.epoch())
         hub = Hub(store, feed, tokens)
         collector = _Figures(service, store, cache, feed, hub)
         self._metrics.register(collector)

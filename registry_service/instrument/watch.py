@@ -7,22 +7,29 @@ change that let it in; one that ceases to match is sent a last time.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
-from registry_service.instrument.convert import common, service, stamp
+from registry_service.framing import chunk, number, text
+from registry_service.instrument.convert import service
 from registry_service.instrument.facets import filter_query, holds
-from registry_service.instrument.framing import chunk, entry, number, text
+from registry_service.instrument.framing import entry
 from registry_service.instrument.lookup import parsed
 from registry_service.resources import RegistryResources
 from registry_service.storage.model import Change, Entity, EntityKind, Query, Store
+from registry_service.watch.encoding import CHANGES, SNAPSHOT, bookmark, grouped, timestamp
 from registry_service.watch.model import Delta, Mark, SnapshotChunk, WatchSpec
+from registry_service.watch.serving import events
 
 _KINDS: Final = frozenset({EntityKind.INSTRUMENT, EntityKind.LISTING, EntityKind.COLLISION_CASE})
 _AFTER: Final = {EntityKind.INSTRUMENT: 3, EntityKind.LISTING: 4, EntityKind.COLLISION_CASE: 5}
 _BEFORE: Final = {EntityKind.INSTRUMENT: 6, EntityKind.LISTING: 7, EntityKind.COLLISION_CASE: 8}
-_MESSAGE_BYTES: Final = 1 << 20
-"""About the size at which a message is sent and the next begun."""
+_KEPT: Final = 4096
+"""Versions of instruments kept for filtered watches: those a commit touched are asked for by every watch at about the same time."""
+
+_Held = tuple[Entity, Sequence[Entity]]
 
 
 class Watches:
@@ -30,6 +37,7 @@ class Watches:
 
     def __init__(self, resources: RegistryResources) -> None:
         self._resources = resources
+        self._versions = Versions(resources.store)
 
     async def watch(self, raw: bytes, context: Any) -> AsyncIterator[bytes]:
         """The messages of one watch."""
@@ -41,33 +49,63 @@ class Watches:
             kinds=_KINDS,
             filter_bytes=filter_bytes,
             child_kind=EntityKind.LISTING,
-            matches=lambda change: change.kind in _KINDS,
+            matches=_of_this_registry,
         )
         started_whole = not request.resume_token and not request.skip_snapshot
-        members = Members(self._resources.store, query, started_whole) if filter_bytes else None
-        events = self._resources.hub.watch(spec, resume_token=request.resume_token, skip_snapshot=request.skip_snapshot)
-        async for event in events:
+        members = Members(self._versions, query, started_whole) if filter_bytes else None
+        async for event in events(self._resources.hub, spec, request, context):
             match event:
                 case SnapshotChunk():
                     if members is not None:
                         members.seen(event.entities)
-                    for message in _snapshot(event):
+                    for message in event.encoded(_snapshot):
                         yield message
                 case Mark():
-                    yield _bookmark(event)
+                    for message in event.encoded(bookmark):
+                        yield message
                 case Delta() if members is None:
-                    for message in _grouped(3, 1, map(encode_change, event.changes)):
+                    for message in event.encoded(_changes):
                         yield message
                 case Delta():
-                    async for message in members.delivered(event.changes):
+                    async for message in members.delivered(event):
                         yield message
+
+
+class Versions:
+    """Instruments with their listings as of a revision: read once however many watches ask."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._kept: OrderedDict[tuple[str, int], asyncio.Future[_Held | None]] = OrderedDict()
+
+    async def held(self, instrument_id: str, revision: int) -> _Held | None:
+        """The version of an instrument at a revision; None when there was none."""
+        key = (instrument_id, revision)
+        found = self._kept.get(key)
+        if found is None:
+            found = self._kept[key] = asyncio.ensure_future(self._read(instrument_id, revision))
+            found.add_done_callback(lambda done: self._forget(key, done))
+            while len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+        # One watch that ends must not end the reading for the others.
+        return await asyncio.shield(found)
+
+    def _forget(self, key: tuple[str, int], done: asyncio.Future[_Held | None]) -> None:
+        if (done.cancelled() or done.exception() is not None) and self._kept.get(key) is done:
+            del self._kept[key]
+
+    async def _read(self, instrument_id: str, revision: int) -> _Held | None:
+        held = (await self._store.get(EntityKind.INSTRUMENT, [instrument_id], revision)).get(instrument_id)
+        if held is None:
+            return None
+        return held, (await self._store.children(EntityKind.LISTING, [instrument_id], revision)).get(instrument_id, ())
 
 
 class Members:
     """The instruments that belong to a filtered watch."""
 
-    def __init__(self, store: Store, query: Query, started_whole: bool) -> None:
-        self._store = store
+    def __init__(self, versions: Versions, query: Query, started_whole: bool) -> None:
+        self._versions = versions
         self._query = query
         self._started_whole = started_whole
         self._known: dict[str, bool] = {}
@@ -76,19 +114,19 @@ class Members:
         """These are in the snapshot."""
         self._known.update(dict.fromkeys([one.entity_id for one in entities], True))
 
-    async def delivered(self, changes: Sequence[Change]) -> AsyncIterator[bytes]:
+    async def delivered(self, delta: Delta) -> AsyncIterator[bytes]:
         """The messages of those changes that belong to the watch."""
         waiting: list[bytes] = []
-        for change in changes:
+        for at, change in enumerate(delta.changes):
             belongs, joined = await self._judge(change)
             if joined is not None:
-                for message in _grouped(3, 1, waiting):
+                for message in grouped(CHANGES, waiting):
                     yield message
                 waiting = []
-                yield chunk(1, chunk(1, joined))
+                yield chunk(SNAPSHOT, chunk(1, joined))
             if belongs:
-                waiting.append(encode_change(change))
-        for message in _grouped(3, 1, waiting):
+                waiting.append(delta.encoded(_each_change)[at])
+        for message in grouped(CHANGES, waiting):
             yield message
 
     async def _judge(self, change: Change) -> tuple[bool, bytes | None]:
@@ -100,7 +138,7 @@ class Members:
         before = await self._member(owner, change.revision - 1)
         if before and change.kind is EntityKind.LISTING:
             return True, None
-        found = await self._entry(owner, change.revision)
+        found = await self._versions.held(owner, change.revision)
         now = found is not None and self._matches(*found)
         self._known[owner] = now
         if not now or before:
@@ -114,15 +152,9 @@ class Members:
         known = self._known.get(instrument_id)
         if known is None:
             # After a whole snapshot what is not known is no member; after a resume token it has to be looked up.
-            found = None if self._started_whole else await self._entry(instrument_id, revision)
+            found = None if self._started_whole else await self._versions.held(instrument_id, revision)
             known = self._known[instrument_id] = found is not None and self._matches(*found)
         return known
-
-    async def _entry(self, instrument_id: str, revision: int) -> tuple[Entity, Sequence[Entity]] | None:
-        held = (await self._store.get(EntityKind.INSTRUMENT, [instrument_id], revision)).get(instrument_id)
-        if held is None:
-            return None
-        return held, (await self._store.children(EntityKind.LISTING, [instrument_id], revision)).get(instrument_id, ())
 
     def _matches(self, held: Entity, listings: Sequence[Entity]) -> bool:
         query = self._query
@@ -142,39 +174,21 @@ def encode_change(change: Change) -> bytes:
     if change.before:
         parts.append(chunk(_BEFORE[change.kind], change.before))
     parts += [text(9, change.actor), text(10, change.request_id)]
-    parts.append(chunk(11, stamp(change.commit_time).SerializeToString()))
+    parts.append(chunk(11, timestamp(change.commit_time)))
     return b"".join(parts)
 
 
-def _snapshot(event: SnapshotChunk) -> Iterator[bytes]:
-    whole = event.encoded(lambda one: b"".join(_entries(one)))
-    if len(whole) <= _MESSAGE_BYTES:
-        yield chunk(1, whole)
-        return
-    yield from _grouped(1, 1, (entry(one, event.children.get(one.entity_id, ())) for one in event.entities))
+def _of_this_registry(change: Change) -> bool:
+    return change.kind in _KINDS
 
 
-def _entries(event: SnapshotChunk) -> Iterator[bytes]:
-    for one in event.entities:
-        yield chunk(1, entry(one, event.children.get(one.entity_id, ())))
+def _snapshot(event: SnapshotChunk) -> tuple[bytes, ...]:
+    return tuple(grouped(SNAPSHOT, (entry(one, event.children.get(one.entity_id, ())) for one in event.entities)))
 
 
-def _grouped(outer: int, inner: int, items: Iterable[bytes]) -> Iterator[bytes]:
-    """Messages with one field `outer` that repeats `inner`, about _MESSAGE_BYTES each."""
-    parts: list[bytes] = []
-    size = 0
-    for one in items:
-        parts.append(chunk(inner, one))
-        size += len(one)
-        if size >= _MESSAGE_BYTES:
-            yield chunk(outer, b"".join(parts))
-            parts, size = [], 0
-    if parts:
-        yield chunk(outer, b"".join(parts))
+def _changes(delta: Delta) -> tuple[bytes, ...]:
+    return tuple(grouped(CHANGES, map(encode_change, delta.changes)))
 
 
-def _bookmark(mark: Mark) -> bytes:
-    bookmark = common.Bookmark(
-        revision=mark.revision, resume_token=mark.resume_token, snapshot_complete=mark.snapshot_complete
-    )
-    return chunk(2, bookmark.SerializeToString())
+def _each_change(delta: Delta) -> tuple[bytes, ...]:
+    return tuple(map(encode_change, delta.changes))

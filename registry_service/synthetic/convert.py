@@ -17,7 +17,6 @@ from alphapulse.domain.ids import InstrumentId
 from alphapulse.domain.instruments import Instrument, SyntheticDetails
 from registry_service.calls import apply_mask
 from registry_service.storage.model import Change, ChangeKind, Entity, EntityKind, Query
-from registry_service.watch.model import Delta, Mark, SnapshotChunk, WatchEvent
 
 __all__ = ["Timestamp", "common", "service", "wire"]
 
@@ -191,24 +190,3 @@ def change_kind(before: wire.Synthetic | None, after: wire.Synthetic) -> ChangeK
         return ChangeKind.CREATED
     ended = after.status == wire.SYNTHETIC_STATUS_RETIRED and before.status != wire.SYNTHETIC_STATUS_RETIRED
     return ChangeKind.RETIRED if ended else ChangeKind.UPDATED
-
-
-def watch_response(event: WatchEvent) -> service.WatchSyntheticsResponse:
-    """A piece of a watch."""
-    match event:
-        case SnapshotChunk():
-            return service.WatchSyntheticsResponse.FromString(event.encoded(_snapshot))
-        case Mark():
-            bookmark = common.Bookmark(
-                revision=event.revision, resume_token=event.resume_token, snapshot_complete=event.snapshot_complete
-            )
-            return service.WatchSyntheticsResponse(bookmark=bookmark)
-        case Delta():
-            return service.WatchSyntheticsResponse(
-                changes=service.SyntheticChanges(changes=[change(row) for row in event.changes])
-            )
-
-
-def _snapshot(chunk: SnapshotChunk) -> bytes:
-    snapshot = service.SyntheticSnapshot(synthetics=synthetics(chunk.entities))
-    return service.WatchSyntheticsResponse(snapshot=snapshot).SerializeToString()

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
+import grpc
+
 from alphapulse.api.synthetic.v1 import synthetic_service_pb2_grpc as rpc
 from alphapulse.domain import formula as grammar
 from alphapulse.domain.errors import FieldViolation, InvalidArgument, NotFound
@@ -22,6 +24,7 @@ from registry_service.synthetic.evaluation import evaluate
 from registry_service.synthetic.rules import formula_violations, require_name
 from registry_service.synthetic.templates import templates
 from registry_service.watch.model import WatchSpec
+from registry_service.watch.serving import serve, watch_route
 
 UNSERVED: Final[tuple[str, ...]] = ()
 """RPCs that answer UNIMPLEMENTED: none."""
@@ -32,7 +35,13 @@ _COMPILED: Final = 4096
 def build(resources: RegistryResources) -> GrpcService:
     """The service over a registry's resources."""
     servicer = SyntheticServicer(resources)
-    return GrpcService(FULL_NAME, lambda server: rpc.add_SyntheticServiceServicer_to_server(servicer, server))
+
+    def add(server: grpc.aio.Server) -> None:
+        watch = watch_route(FULL_NAME, "WatchSynthetics", servicer.WatchSynthetics, service.WatchSyntheticsRequest)
+        server.add_generic_rpc_handlers((watch,))
+        rpc.add_SyntheticServiceServicer_to_server(servicer, server)
+
+    return GrpcService(FULL_NAME, add)
 
 
 class SyntheticServicer(rpc.SyntheticServiceServicer):
@@ -134,17 +143,17 @@ class SyntheticServicer(rpc.SyntheticServiceServicer):
         ]
         return service.SearchSyntheticsResponse(hits=hits)
 
-    async def WatchSynthetics(
+    # Serialized already: once for all who watch the same.
+    async def WatchSynthetics(  # type: ignore[override]
         self, request: service.WatchSyntheticsRequest, context: Any
-    ) -> AsyncIterator[service.WatchSyntheticsResponse]:
+    ) -> AsyncIterator[bytes]:
         spec = WatchSpec(
             query=convert.query(request.filter),
             kinds=frozenset({EntityKind.SYNTHETIC}),
             filter_bytes=request.filter.SerializeToString(deterministic=True),
         )
-        events = self._resources.hub.watch(spec, resume_token=request.resume_token, skip_snapshot=request.skip_snapshot)
-        async for event in events:
-            yield convert.watch_response(event)
+        async for message in serve(self._resources.hub, spec, request, context):
+            yield message
 
     async def GetSyntheticHistory(
         self, request: service.GetSyntheticHistoryRequest, context: Any

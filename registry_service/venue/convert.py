@@ -12,7 +12,6 @@ from alphapulse.api.common.v1 import common_pb2 as common
 from alphapulse.api.venue.v1 import venue_pb2 as wire
 from alphapulse.api.venue.v1 import venue_service_pb2 as service
 from registry_service.storage.model import Change, ChangeKind, Entity, EntityKind, Query
-from registry_service.watch.model import Delta, Mark, SnapshotChunk, WatchEvent
 
 __all__ = ["Timestamp", "common", "service", "wire"]
 
@@ -131,31 +130,9 @@ def change(row: Change) -> service.VenueChange:
     return message
 
 
-def watch_response(event: WatchEvent) -> service.WatchVenuesResponse:
-    """A piece of a watch."""
-    match event:
-        case SnapshotChunk():
-            encoded = event.encoded(_snapshot)
-            return service.WatchVenuesResponse.FromString(encoded)
-        case Mark():
-            bookmark = common.Bookmark(
-                revision=event.revision, resume_token=event.resume_token, snapshot_complete=event.snapshot_complete
-            )
-            return service.WatchVenuesResponse(bookmark=bookmark)
-        case Delta():
-            return service.WatchVenuesResponse(
-                changes=service.VenueChanges(changes=[change(row) for row in event.changes])
-            )
-
-
 def change_kind(before: wire.Venue | None, after: wire.Venue) -> ChangeKind:
     """What happened to a venue."""
     if before is None:
         return ChangeKind.CREATED
     expired = after.status == wire.VENUE_STATUS_EXPIRED and before.status != wire.VENUE_STATUS_EXPIRED
     return ChangeKind.RETIRED if expired else ChangeKind.UPDATED
-
-
-def _snapshot(chunk: SnapshotChunk) -> bytes:
-    snapshot = service.VenueSnapshot(venues=venues(chunk.entities))
-    return service.WatchVenuesResponse(snapshot=snapshot).SerializeToString()

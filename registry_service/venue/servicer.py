@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
+import grpc
+
 from alphapulse.api.venue.v1 import venue_service_pb2_grpc as rpc
 from alphapulse.domain.errors import InvalidArgument, NotFound, Unimplemented
 from alphapulse.domain.identifiers import Mic
@@ -19,6 +21,7 @@ from registry_service.venue.calendars import Calendars
 from registry_service.venue.convert import common, service, wire
 from registry_service.venue.rules import code_violation, require_code, venue_violations
 from registry_service.watch.model import WatchSpec
+from registry_service.watch.serving import serve, watch_route
 
 UNSERVED: Final = ("SetVenueStatus", "RankVenues", "PlanRoute")
 """RPCs that answer UNIMPLEMENTED: the first needs the listings of a venue, the others its quotes."""
@@ -29,7 +32,13 @@ _MAX_SEGMENTS: Final = 1000
 def build(resources: RegistryResources) -> GrpcService:
     """The service over a registry's resources."""
     servicer = VenueServicer(resources)
-    return GrpcService(FULL_NAME, lambda server: rpc.add_VenueServiceServicer_to_server(servicer, server))
+
+    def add(server: grpc.aio.Server) -> None:
+        watch = watch_route(FULL_NAME, "WatchVenues", servicer.WatchVenues, service.WatchVenuesRequest)
+        server.add_generic_rpc_handlers((watch,))
+        rpc.add_VenueServiceServicer_to_server(servicer, server)
+
+    return GrpcService(FULL_NAME, add)
 
 
 class VenueServicer(rpc.VenueServiceServicer):
@@ -143,17 +152,17 @@ class VenueServicer(rpc.VenueServiceServicer):
         bodies = dict(zip(wanted.values(), await self._calls.answers(wanted, minimum), strict=True))
         return service.BatchGetVenuesResponse(results=[_result(bodies.get(code)) for code in request.codes])
 
-    async def WatchVenues(
+    # Serialized already: once for all who watch the same.
+    async def WatchVenues(  # type: ignore[override]
         self, request: service.WatchVenuesRequest, context: Any
-    ) -> AsyncIterator[service.WatchVenuesResponse]:
+    ) -> AsyncIterator[bytes]:
         spec = WatchSpec(
             query=convert.query(request.filter),
             kinds=frozenset({EntityKind.VENUE}),
             filter_bytes=request.filter.SerializeToString(deterministic=True),
         )
-        events = self._resources.hub.watch(spec, resume_token=request.resume_token, skip_snapshot=request.skip_snapshot)
-        async for event in events:
-            yield convert.watch_response(event)
+        async for message in serve(self._resources.hub, spec, request, context):
+            yield message
 
     async def GetVenueHistory(
         self, request: service.GetVenueHistoryRequest, context: Any

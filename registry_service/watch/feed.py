@@ -14,6 +14,8 @@ from registry_service.storage.model import Change
 
 _log = logging.getLogger(__name__)
 _BATCH: Final = 1000
+_LOOK_EVERY: Final = 25
+"""Reads of the log without a row after which its beginning is looked at."""
 
 
 class ChangeLog(Protocol):
@@ -24,6 +26,9 @@ class ChangeLog(Protocol):
 
     async def changes(self, after_revision: int, limit: int) -> Sequence[Change]:
         """Rows in order."""
+
+    async def oldest_resumable(self) -> int:
+        """The smallest revision after which the log is whole."""
 
 
 class ChangeHint(Protocol):
@@ -70,6 +75,8 @@ class Feed:
         self._wake = asyncio.Event()
         self._waiters: dict[asyncio.Future[None], int] = {}
         self._listeners: list[Listener] = []
+        self._losers: list[Callable[[], None]] = []
+        self._empty_reads = 0
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
@@ -96,9 +103,12 @@ class Feed:
         """Every revision up to this one is applied in this process: cached answers voided, watchers told."""
         return self._applied
 
-    def listen(self, listener: Listener) -> None:
-        """Calls `listener` with every batch from now on."""
+    def listen(self, listener: Listener, lost: Callable[[], None] | None = None) -> None:
+        """Calls `listener` with every batch from now on; `lost` before a batch that does not follow the one before, because the log was pruned
+        over this process's head."""
         self._listeners.append(listener)
+        if lost is not None:
+            self._losers.append(lost)
 
     def committed(self, changes: Sequence[Change]) -> None:
         """This process has committed these: what they void is void from here on. They are applied at once when nothing lies
@@ -160,19 +170,38 @@ class Feed:
             fresh = [change for change in changes if change.revision > self._applied]
             if fresh:
                 if fresh[0].revision != self._applied + 1:
-                    # The log was pruned over our head: what changed meanwhile is unknown, so everything is void.
-                    self._cache.invalidate_all(fresh[0].revision)
+                    self._skip(fresh[0].revision - 1)
                 self._apply(fresh)
+            elif not changes:
+                await self._look_for_a_hole()
             if len(changes) < _BATCH:
                 return
+
+    async def _look_for_a_hole(self) -> None:
+        """Nothing follows: either nothing happened, or all of it was pruned. Asked when somebody waits, and now and then."""
+        self._empty_reads += 1
+        if self._waiters or self._empty_reads % _LOOK_EVERY == 0:
+            oldest = await self._changes.oldest_resumable()
+            if oldest > self._applied:
+                self._skip(oldest)
+
+    def _skip(self, revision: int) -> None:
+        """The log was pruned over our head: what changed up to a revision is unknown, so everything is void."""
+        self._cache.invalidate_all(revision)
+        for lost in self._losers:
+            lost()
+        self._reached(revision)
 
     def _apply(self, changes: Sequence[Change]) -> None:
         for change in changes:
             self._cache.invalidate(change.cache_keys, change.revision)
-        self._applied = changes[-1].revision
-        self._cache.advance(self._applied)
-        for listener in self._listeners:
+        self._reached(changes[-1].revision, changes)
+
+    def _reached(self, revision: int, changes: Sequence[Change] = ()) -> None:
+        self._applied = revision
+        self._cache.advance(revision)
+        for listener in self._listeners if changes else ():
             listener(changes)
-        for waiter, revision in list(self._waiters.items()):
-            if revision <= self._applied and not waiter.done():
+        for waiter, wanted in list(self._waiters.items()):
+            if wanted <= self._applied and not waiter.done():
                 waiter.set_result(None)

@@ -2,50 +2,37 @@
 
 A watcher reads snapshot and log at its own pace, and joins the live changes only when it has read up to
 `feed.applied_revision`: the comparison and the joining happen without an await in between, so there is neither a hole nor
-a double, and a slow start costs no queue.
+a double, and a slow start costs no queue. What watchers of one spec are given is read, matched and encoded once.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from alphapulse.domain.errors import Draining, ResumeTokenInvalid, SnapshotRequired, SubscriberTooSlow
-from registry_service.storage.model import Change, Entity, EntityKind, Query
+from alphapulse.domain.errors import AlphaPulseError, Draining, ResumeTokenInvalid, SnapshotRequired, SubscriberTooSlow
+from alphapulse.runtime.deadline import seconds_to_wait
+from registry_service.storage.model import Change
 from registry_service.watch.feed import Feed
-from registry_service.watch.model import Delta, Mark, SnapshotChunk, WatchEvent, WatchSpec
+from registry_service.watch.groups import Cut, Group, Watcher
+from registry_service.watch.model import Mark, WatchEvent, WatchSpec
+from registry_service.watch.pages import LogPages
+from registry_service.watch.snapshots import SnapshotLimits, Snapshots, SnapshotSource
 from registry_service.watch.tokens import TokenCodec
 
 _log = logging.getLogger(__name__)
-_LOG_PAGE: Final = 1000
-_DELTA_CHANGES: Final = 1000
-_FEED_SECONDS: Final = 30.0
+_FEED_SECONDS: Final = 10.0
+"""How long the feed may be behind a position; less where the call's deadline comes before."""
 
 
-class WatchSource(Protocol):
+class WatchSource(SnapshotSource, Protocol):
     """What the hub reads: the store, and how far back its log goes."""
 
     async def changes(self, after_revision: int, limit: int) -> Sequence[Change]:
         """Rows in order."""
-
-    async def oldest_resumable(self) -> int:
-        """The smallest revision after which the log is whole."""
-
-    async def revision(self) -> int:
-        """The last committed revision."""
-
-    def snapshot(self, query: Query, chunk: int = 1000) -> AsyncIterator[tuple[int, Sequence[Entity]]]:
-        """Chunks of entries, all of one revision."""
-
-    async def children(
-        self, kind: EntityKind, parent_ids: Sequence[str], at_revision: int | None = None
-    ) -> Mapping[str, Sequence[Entity]]:
-        """Versions below each parent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,28 +45,8 @@ class HubLimits:
     """Their bytes, at which it is cut."""
     mark_seconds: float = 5.0
     """The longest time without a word: a mark then says how far it is."""
-    kept_snapshots: int = 4
-    """Snapshots kept to be shared among watchers that start about the same time."""
-    kept_snapshot_bytes: int = 64 << 20
-    """Largest snapshot that is kept."""
-    kept_snapshot_age: int = 2_000
-    """Revisions after which a kept snapshot is not handed out any more: reading the log would cost more."""
-
-
-@dataclass(slots=True, eq=False)
-class _Watcher:
-    queue: deque[Change] = field(default_factory=deque)
-    queued_bytes: int = 0
-    ready: asyncio.Event = field(default_factory=asyncio.Event)
-    cut: bool = False
-    seen: int = 0
-    """The last live revision looked at, matching or not."""
-
-
-@dataclass(frozen=True, slots=True)
-class _KeptSnapshot:
-    revision: int
-    chunks: tuple[SnapshotChunk, ...]
+    snapshots: SnapshotLimits = field(default_factory=SnapshotLimits)
+    """Bounds of what is kept of snapshots."""
 
 
 class Hub:
@@ -90,21 +57,23 @@ class Hub:
         self._feed = feed
         self._tokens = tokens
         self._limits = limits or HubLimits()
-        self._watchers: dict[_Watcher, Callable[[Change], bool]] = {}
-        self._kept: dict[tuple[Query, EntityKind | None], _KeptSnapshot] = {}
+        self._groups: dict[WatchSpec, Group] = {}
+        self._snapshots = Snapshots(source, lambda: feed.applied_revision, self._limits.snapshots)
+        self._pages = LogPages(source)
         self._closing = False
-        feed.listen(self._live)
+        feed.listen(self._live, self._lost)
 
     @property
     def watchers(self) -> int:
         """How many watches are live now."""
-        return len(self._watchers)
+        return sum(len(group.watchers) for group in self._groups.values())
 
     def close(self) -> None:
         """Ends every watch with Draining, which carries the resume token."""
         self._closing = True
-        for watcher in self._watchers:
-            watcher.ready.set()
+        for group in self._groups.values():
+            for watcher in group.watchers:
+                watcher.ready.set()
 
     async def watch(
         self, spec: WatchSpec, *, resume_token: str = "", skip_snapshot: bool = False
@@ -112,7 +81,9 @@ class Hub:
         """Snapshot chunks, a mark with snapshot_complete, then deltas and marks without end.
 
         With a resume token: deltas from there on. Raises ResumeTokenInvalid, SnapshotRequired (the log no longer goes
-        back so far), SubscriberTooSlow (metadata resume_token), Draining (metadata resume_token), StoreUnavailable.
+        back so far, or is another database's), SubscriberTooSlow (metadata resume_token), Draining (metadata resume_token),
+        ConsistencyNotReached (this process is behind the position and does not catch up within the call's deadline),
+        StoreUnavailable.
         """
         if resume_token:
             position = await self._resume(spec, resume_token)
@@ -121,38 +92,45 @@ class Hub:
             yield self._mark(spec, position, complete=True)
         else:
             position = 0
-            async for chunk in self._snapshot(spec):
+            async for chunk in self._snapshots.chunks(spec):
                 position = chunk.revision
                 yield chunk
             yield self._mark(spec, position, complete=True)
-        matches = spec.matches or matcher(spec)
-        async for event in self._follow(spec, matches, position):
+        async for event in self._follow(spec, position):
             yield event
 
-    async def _follow(
-        self, spec: WatchSpec, matches: Callable[[Change], bool], position: int
-    ) -> AsyncIterator[WatchEvent]:
+    async def _follow(self, spec: WatchSpec, position: int) -> AsyncIterator[WatchEvent]:
         while True:
             # Snapshot and log may be ahead of what the feed has applied: joining then would deliver those changes twice.
-            await self._feed.wait_applied(position, timeout=_FEED_SECONDS)
+            await self._feed.wait_applied(position, timeout=seconds_to_wait(_FEED_SECONDS))
             if position == self._feed.applied_revision:
                 break
-            page = await self._source.changes(position, _LOG_PAGE)
-            self._check_whole(spec, position, page)
-            position = page[-1].revision
-            if found := tuple(change for change in page if matches(change)):
-                yield Delta(found)
+            page = await self._pages.after(spec, position)
+            if page is None:
+                raise await self._snapshot_required(spec)
+            position = page.upto
+            for delta in page.deltas:
+                yield delta
             yield self._mark(spec, position)
         # No await between the comparison above and here: the live changes join exactly after `position`.
-        watcher = _Watcher(seen=position)
-        self._watchers[watcher] = matches
+        group, watcher = self._join(spec)
         try:
-            async for event in self._drain(spec, watcher, position):
+            async for event in self._drain(group, spec, watcher, position):
                 yield event
         finally:
-            self._watchers.pop(watcher, None)
+            group.watchers.discard(watcher)
+            if not group.watchers and self._groups.get(spec) is group:
+                del self._groups[spec]
 
-    async def _drain(self, spec: WatchSpec, watcher: _Watcher, position: int) -> AsyncIterator[WatchEvent]:
+    def _join(self, spec: WatchSpec) -> tuple[Group, Watcher]:
+        group = self._groups.get(spec)
+        if group is None:
+            group = self._groups[spec] = Group(spec, self._mark)
+        watcher = Watcher()
+        group.watchers.add(watcher)
+        return group, watcher
+
+    async def _drain(self, group: Group, spec: WatchSpec, watcher: Watcher, position: int) -> AsyncIterator[WatchEvent]:
         while True:
             try:
                 if self._closing:
@@ -162,53 +140,58 @@ class Hub:
             except TimeoutError:
                 # The timer may fire in the very turn in which changes came: then they go first.
                 if not watcher.ready.is_set():
-                    position = watcher.seen
-                    yield self._mark(spec, position)
+                    position = self._feed.applied_revision
+                    yield group.mark(position)
                     continue
-            token = self._tokens.resume(spec.filter_bytes, position)
-            if watcher.cut:
-                raise SubscriberTooSlow(
-                    f"the watcher fell behind by {self._limits.queue_changes} changes or {self._limits.queue_bytes} bytes",
-                    metadata={"resume_token": token},
-                    hint="watch again with the resume token",
-                    retry_after=1.0,
-                )
-            if self._closing:
-                raise Draining("the registry is going away", metadata={"resume_token": token}, retry_after=0.5)
-            changes = self._take(watcher)
-            position = changes[-1].revision if watcher.queue else watcher.seen
-            yield Delta(changes)
-            yield self._mark(spec, position)
+            if watcher.cut is Cut.LOST:
+                raise await self._snapshot_required(spec)
+            if watcher.cut is not None or self._closing:
+                raise self._end(watcher, self._tokens.resume(spec.filter_bytes, position))
+            delta = watcher.take()
+            # What the feed has applied was looked at for this watcher: with nothing waiting it is all delivered.
+            position = delta.changes[-1].revision if watcher.queue else self._feed.applied_revision
+            yield delta
+            yield group.mark(position)
 
-    def _take(self, watcher: _Watcher) -> tuple[Change, ...]:
-        count = min(len(watcher.queue), _DELTA_CHANGES)
-        changes = tuple(watcher.queue.popleft() for _ in range(count))
-        watcher.queued_bytes -= sum(map(_size, changes))
-        if not watcher.queue:
-            watcher.ready.clear()
-        return changes
+    def _end(self, watcher: Watcher, token: str) -> AlphaPulseError:
+        """Why a watch ends, with where to go on."""
+        told = {"resume_token": token}
+        if watcher.cut is Cut.SLOW:
+            bounds = f"{self._limits.queue_changes} changes or {self._limits.queue_bytes} bytes"
+            return SubscriberTooSlow(
+                f"the watcher fell behind by {bounds}",
+                metadata=told,
+                hint="watch again with the resume token",
+                retry_after=1.0,
+            )
+        if watcher.cut is not None:
+            return SubscriberTooSlow(
+                "the watch could not be served on",
+                metadata=told,
+                hint="watch again with the resume token",
+                retry_after=1.0,
+            )
+        return Draining("the registry is going away", metadata=told, retry_after=0.5)
 
     def _live(self, changes: Sequence[Change]) -> None:
-        for watcher, matches in self._watchers.items():
-            if watcher.cut:
-                continue
+        limits = self._limits
+        for group in list(self._groups.values()):
             try:
-                found = [change for change in changes if matches(change)]
+                pieces = group.pieces(changes)
             except Exception:
-                # The rule of one watcher must not stop the feed for all: this one ends, and says where to go on.
+                # The rule of one spec must not stop the feed for all: its watchers end, and are told where to go on.
                 _log.exception("the rule of a watch failed")
-                watcher.cut = True
-                watcher.ready.set()
+                for watcher in group.watchers:
+                    watcher.end(Cut.FAULT)
                 continue
-            watcher.seen = changes[-1].revision
-            if not found:
-                continue
-            watcher.queue.extend(found)
-            watcher.queued_bytes += sum(map(_size, found))
-            watcher.ready.set()
-            if len(watcher.queue) > self._limits.queue_changes or watcher.queued_bytes > self._limits.queue_bytes:
-                watcher.cut = True
-                watcher.queue.clear()
+            if pieces:
+                group.deliver(pieces, limits.queue_changes, limits.queue_bytes)
+
+    def _lost(self) -> None:
+        """The log was pruned over this process's head: what the watchers missed is known to nobody."""
+        for group in self._groups.values():
+            for watcher in group.watchers:
+                watcher.end(Cut.LOST)
 
     async def _resume(self, spec: WatchSpec, token: str) -> int:
         position = self._tokens.read_resume(token, spec.filter_bytes)
@@ -217,73 +200,13 @@ class Hub:
                 f"resume_token names revision {position}, which this registry has not reached",
                 hint="the token comes from another deployment, or the database was restored: watch again without it",
             )
-        oldest = await self._source.oldest_resumable()
-        if position < oldest:
-            raise SnapshotRequired.since(self._tokens.resume(spec.filter_bytes, oldest))
-        await self._feed.wait_applied(position)
+        if position < await self._source.oldest_resumable():
+            raise await self._snapshot_required(spec)
         return position
 
-    def _check_whole(self, spec: WatchSpec, position: int, page: Sequence[Change]) -> None:
-        if not page or page[0].revision != position + 1:
-            oldest = page[0].revision - 1 if page else self._feed.applied_revision
-            raise SnapshotRequired.since(self._tokens.resume(spec.filter_bytes, oldest))
-
-    async def _snapshot(self, spec: WatchSpec) -> AsyncIterator[SnapshotChunk]:
-        key = (spec.query, spec.child_kind)
-        kept = self._kept.get(key)
-        if kept is not None and self._feed.applied_revision - kept.revision <= self._limits.kept_snapshot_age:
-            for chunk in kept.chunks:
-                yield chunk
-            return
-        chunks: list[SnapshotChunk] | None = []
-        size = 0
-        async for revision, entities in self._source.snapshot(spec.query):
-            children: Mapping[str, Sequence[Entity]] = {}
-            if spec.child_kind is not None and entities:
-                ids = [entity.entity_id for entity in entities]
-                children = await self._source.children(spec.child_kind, ids, revision)
-            chunk = SnapshotChunk(revision, entities, children)
-            if chunks is not None:
-                chunks.append(chunk)
-                size += sum(len(e.body) for e in itertools.chain(entities, *children.values()))
-                if size * 2 > self._limits.kept_snapshot_bytes:
-                    chunks = None
-            yield chunk
-        if chunks:
-            self._keep(key, _KeptSnapshot(chunks[0].revision, tuple(chunks)))
-
-    def _keep(self, key: tuple[Query, EntityKind | None], snapshot: _KeptSnapshot) -> None:
-        self._kept.pop(key, None)
-        self._kept[key] = snapshot
-        while len(self._kept) > self._limits.kept_snapshots:
-            del self._kept[next(iter(self._kept))]
+    async def _snapshot_required(self, spec: WatchSpec) -> SnapshotRequired:
+        oldest = await self._source.oldest_resumable()
+        return SnapshotRequired.since(self._tokens.resume(spec.filter_bytes, oldest))
 
     def _mark(self, spec: WatchSpec, revision: int, *, complete: bool = False) -> Mark:
         return Mark(revision, self._tokens.resume(spec.filter_bytes, revision), complete)
-
-
-def matcher(spec: WatchSpec) -> Callable[[Change], bool]:
-    """Whether a change belongs to the spec: its kind, and every facet group has one of its facets, before or after."""
-    query, groups = spec.query, [frozenset(group) for group in spec.query.facet_groups]
-    ids, parents = frozenset(query.ids), frozenset(query.parent_ids)
-
-    def matches(change: Change) -> bool:
-        if change.kind not in spec.kinds:
-            return False
-        if ids and change.entity_id not in ids and change.parent_id not in ids:
-            return False
-        if parents and change.parent_id not in parents:
-            return False
-        return holds(change.facets, groups)
-
-    return matches
-
-
-def holds(facets: Iterable[str], groups: Iterable[frozenset[str]]) -> bool:
-    """Whether every group shares a facet with `facets`."""
-    held = frozenset(facets)
-    return all(not group.isdisjoint(held) for group in groups)
-
-
-def _size(change: Change) -> int:
-    return len(change.after) + len(change.before) + 256

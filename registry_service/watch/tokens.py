@@ -1,8 +1,10 @@
 """Page and resume tokens: opaque text that only the list, filter and service it was made for takes back.
 
 A token is URL-safe base64 of: version, kind, revision, digest of service and filter, payload, and an HMAC over all of
-it. The key is not a secret unless the configuration gives one: the HMAC then tells damage and mix-ups, not forgery, and
-a forged token could only ask for what any caller may ask for anyway.
+it. The payload of a page token is the last id; that of a resume token a digest of the database's epoch, because a revision of
+another database, or of this one before it was recovered to an earlier state, says nothing about this one. The key is not a
+secret unless the configuration gives one: the HMAC then tells damage and mix-ups, not forgery, and a forged token could only
+ask for what any caller may ask for anyway.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-from alphapulse.domain.errors import InvalidArgument, PageTokenInvalid, ResumeTokenInvalid
+from alphapulse.domain.errors import InvalidArgument, PageTokenInvalid, ResumeTokenInvalid, SnapshotRequired
 from alphapulse.domain.violations import FieldViolation
 
 _VERSION: Final = 1
@@ -23,6 +25,7 @@ _PAGE: Final = 1
 _RESUME: Final = 2
 _HEAD: Final = struct.Struct(">BBQ8s")
 _TAG_BYTES: Final = 8
+_EPOCH_BYTES: Final = 8
 _LONGEST: Final = 1024
 
 
@@ -37,10 +40,12 @@ class PageToken:
 
 
 class TokenCodec:
-    """Makes and reads the tokens of one service. `secret` may be empty; replicas need the same one."""
+    """Makes and reads the tokens of one service over one database. `secret` may be empty; replicas need the same one. `epoch` tells the database
+    from any other (`PostgresStore.epoch`)."""
 
-    def __init__(self, service: str, secret: bytes = b"") -> None:
+    def __init__(self, service: str, secret: bytes = b"", epoch: str = "") -> None:
         self._service = service
+        self._epoch = hashlib.sha256(epoch.encode()).digest()[:_EPOCH_BYTES]
         self._key = hashlib.sha256(b"alphapulse-token-v1\0" + service.encode() + b"\0" + secret).digest()
 
     def page(self, filter_bytes: bytes, *, revision: int, after: str) -> str:
@@ -54,11 +59,17 @@ class TokenCodec:
 
     def resume(self, filter_bytes: bytes, revision: int) -> str:
         """The token that resumes a watch with this filter after `revision`."""
-        return self._encode(_RESUME, filter_bytes, revision, b"")
+        return self._encode(_RESUME, filter_bytes, revision, self._epoch)
 
     def read_resume(self, token: str, filter_bytes: bytes, field: str = "resume_token") -> int:
-        """The revision to resume after. Raises ResumeTokenInvalid naming `field`."""
-        return self._decode(_RESUME, token, filter_bytes, field, ResumeTokenInvalid)[0]
+        """The revision to resume after. Raises ResumeTokenInvalid naming `field`; SnapshotRequired for a token of another database."""
+        revision, epoch = self._decode(_RESUME, token, filter_bytes, field, ResumeTokenInvalid)
+        if epoch != self._epoch:
+            raise SnapshotRequired(
+                f"{field} is of another database, or of this one before it was recovered: its revisions are not these",
+                hint="watch again without a token",
+            )
+        return revision
 
     def _encode(self, kind: int, filter_bytes: bytes, revision: int, payload: bytes) -> str:
         body = _HEAD.pack(_VERSION, kind, revision, self._scope(filter_bytes)) + payload

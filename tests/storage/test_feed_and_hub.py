@@ -180,10 +180,14 @@ async def test_the_snapshot_holds_children_and_is_shared(make_replica, writes) -
     await replica.feed.wait_applied(2)
     encodings = []
 
+    def encode(chunk):
+        encodings.append(chunk)
+        return b"bytes"
+
     async def first_chunk():
         async for event in replica.hub.watch(EVERYTHING):
             if isinstance(event, SnapshotChunk):
-                return event, event.encoded(lambda chunk: encodings.append(chunk) or b"bytes")
+                return event, event.encoded(encode)
             if isinstance(event, Mark):
                 break
         raise AssertionError
