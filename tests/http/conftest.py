@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,15 +84,14 @@ def registries_template(database_maker: Any) -> Iterator[str]:
     database_maker.drop(url)
 
 
-@pytest.fixture
-async def http(database_maker: Any, registries_template: str, fresh_redis_url: str) -> AsyncIterator[Http]:
-    """The three registries, empty."""
-    url = database_maker.create(template=registries_template)
+@asynccontextmanager
+async def served(services: tuple[str, ...], url: str, redis_url: str) -> AsyncIterator[Http]:
+    """Registries over one database; the instrument registry knows the venue registry where that is served before it."""
     async with AsyncExitStack() as stack:
         made = Http(await stack.enter_async_context(aiohttp.ClientSession()))
         venue = ""
-        for service in ("venue", "synthetic", "instrument"):
-            options: dict[str, Any] = {"database_url": url, "redis_url": fresh_redis_url}
+        for service in services:
+            options: dict[str, Any] = {"database_url": url, "redis_url": redis_url}
             options |= {"metrics_port": None, "http_port": 0, "drain_seconds": 1.0, "max_message_bytes": LIMIT}
             kind: Any = CONFIGS[service]
             config = kind(**options, venue_registry_address=venue) if kind is InstrumentConfig else kind(**options)
@@ -104,5 +103,22 @@ async def http(database_maker: Any, registries_template: str, fresh_redis_url: s
             made.bases[service] = f"http://{handle.http_address}"
             made.channels[service] = await stack.enter_async_context(open_channel(handle.address))
             venue = handle.address if service == "venue" else venue
+        yield made
+
+
+@pytest.fixture
+async def http(database_maker: Any, registries_template: str, fresh_redis_url: str) -> AsyncIterator[Http]:
+    """The instrument registry alone, empty."""
+    url = database_maker.create(template=registries_template)
+    async with served(("instrument",), url, fresh_redis_url) as made:
+        yield made
+    database_maker.drop(url)
+
+
+@pytest.fixture
+async def registries(database_maker: Any, registries_template: str, fresh_redis_url: str) -> AsyncIterator[Http]:
+    """The three registries, empty."""
+    url = database_maker.create(template=registries_template)
+    async with served(("venue", "synthetic", "instrument"), url, fresh_redis_url) as made:
         yield made
     database_maker.drop(url)

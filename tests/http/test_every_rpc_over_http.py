@@ -67,11 +67,11 @@ def test_the_walk_sees_all_there_is(service: str) -> None:
 
 
 @pytest.mark.parametrize("service", FILES)
-async def test_an_empty_request_ends_as_by_grpc(http: Any, service: str) -> None:
+async def test_an_empty_request_ends_as_by_grpc(registries: Any, service: str) -> None:
     for method in methods(service):
         request = message_factory.GetMessageClass(method.input_type)()
-        expected = await by_grpc(http.channels[service], method, request)
-        reply = await http.rpc(service, method.name, {})
+        expected = await by_grpc(registries.channels[service], method, request)
+        reply = await registries.rpc(service, method.name, {})
         assert reply.headers["content-type"].startswith("application/json"), method.name
         if isinstance(expected, status_pb2.Status):
             assert shape(status_of(reply.json)) == shape(expected), method.name
@@ -84,10 +84,10 @@ async def test_an_empty_request_ends_as_by_grpc(http: Any, service: str) -> None
 
 @pytest.mark.parametrize("service", FILES)
 async def test_every_mutation_takes_its_write_options_and_every_rpc_refuses_unknown_fields(
-    http: Any, service: str
+    registries: Any, service: str
 ) -> None:
     for method in methods(service):
-        reply = await http.rpc(service, method.name, {"noSuchField": 1, "write": {**MINE, "validateOnly": "yes"}})
+        reply = await registries.rpc(service, method.name, {"noSuchField": 1, "write": {**MINE, "validateOnly": "yes"}})
         assert reply.status == 400, method.name
         found = {v["field"]: v["description"] for v in detail(reply.json, "BadRequest")["fieldViolations"]}
         assert "has no such field" in found["noSuchField"], method.name
@@ -98,15 +98,15 @@ async def test_every_mutation_takes_its_write_options_and_every_rpc_refuses_unkn
 
 
 @pytest.mark.parametrize("service", FILES)
-async def test_what_changes_something_is_not_asked_by_get(http: Any, service: str) -> None:
+async def test_what_changes_something_is_not_asked_by_get(registries: Any, service: str) -> None:
     for method in methods(service):
         path = f"/{method.containing_service.name}/{method.name}"
-        reply = await http.get(service, path)
+        reply = await registries.get(service, path)
         if "write" in method.input_type.fields_by_name:
             assert reply.status == 405, path
             assert reply.headers["allow"] == "POST, OPTIONS"
         else:
-            assert reply.status == (await http.rpc(service, method.name)).status, path
+            assert reply.status == (await registries.rpc(service, method.name)).status, path
 
 
 def detail(body: Any, name: str) -> Any:
@@ -114,7 +114,7 @@ def detail(body: Any, name: str) -> Any:
     return next(one["debug"] for one in body["details"] if one["type"] == f"google.rpc.{name}")
 
 
-async def test_what_is_registered_by_http_is_the_same_by_grpc(http: Any) -> None:
+async def test_what_is_registered_by_http_is_the_same_by_grpc(registries: Any) -> None:
     venue = {
         "code": "XETR",
         "name": "Xetra",
@@ -122,7 +122,7 @@ async def test_what_is_registered_by_http_is_the_same_by_grpc(http: Any) -> None
         "country": "DE",
         "timeZone": "Europe/Berlin",
     }
-    assert (await http.rpc("venue", "RegisterVenue", {"venue": venue})).status == 200
+    assert (await registries.rpc("venue", "RegisterVenue", {"venue": venue})).status == 200
     entry = {
         "instrument": {
             "assetClass": "ASSET_CLASS_EQUITY",
@@ -139,47 +139,53 @@ async def test_what_is_registered_by_http_is_the_same_by_grpc(http: Any) -> None
             }
         ],
     }
-    made = await http.rpc("instrument", "RegisterInstrument", {**entry, "write": MINE})
+    made = await registries.rpc("instrument", "RegisterInstrument", {**entry, "write": MINE})
     assert made.status == 200, made.body
-    again = await http.rpc("instrument", "RegisterInstrument", {**entry, "write": MINE})
+    again = await registries.rpc("instrument", "RegisterInstrument", {**entry, "write": MINE})
     assert again.json == made.json
-    other = await http.rpc("instrument", "RegisterInstrument", {"instrument": entry["instrument"], "write": MINE})
+    other = await registries.rpc("instrument", "RegisterInstrument", {"instrument": entry["instrument"], "write": MINE})
     assert (other.status, other.json["code"]) == (409, "already_exists")
     assert detail(other.json, "ErrorInfo")["reason"] == "REQUEST_ID_REUSED"
 
-    stub_path = f"/{http.services['instrument']}/LookupISIN"
+    stub_path = f"/{registries.services['instrument']}/LookupISIN"
     request = instrument_service_pb2.LookupISINRequest(isin="DE000EXMPL17")
-    raw = await http.channels["instrument"].unary_unary(stub_path)(request.SerializeToString())
-    by_post = await http.rpc("instrument", "LookupISIN", {"isin": "DE000EXMPL17"})
-    by_get = await http.get("instrument", "/InstrumentService/LookupISIN?isin=DE000EXMPL17")
+    raw = await registries.channels["instrument"].unary_unary(stub_path)(request.SerializeToString())
+    by_post = await registries.rpc("instrument", "LookupISIN", {"isin": "DE000EXMPL17"})
+    by_get = await registries.get("instrument", "/InstrumentService/LookupISIN?isin=DE000EXMPL17")
     expected = instrument_service_pb2.LookupISINResponse.FromString(raw)
     assert by_post.json == by_get.json
     assert Parse(by_post.body, instrument_service_pb2.LookupISINResponse()) == expected
     assert by_post.json["result"]["outcome"] == "LOOKUP_OUTCOME_RESOLVED"
     assert by_post.json["result"]["entries"][0]["listings"][0]["listingKey"].isdigit()
 
-    as_proto = await http.ask(
+    as_proto = await registries.ask(
         "instrument", "POST", stub_path, data=request.SerializeToString(), headers={"content-type": "application/proto"}
     )
     assert as_proto.headers["content-type"] == "application/proto"
     assert as_proto.body == raw
 
 
-async def test_the_names_of_the_proto_are_taken_as_well(http: Any) -> None:
-    camel = await http.rpc("instrument", "RegisterInstrument", {"instrument": {"assetClass": "ASSET_CLASS_CURRENCY"}})
-    snake = await http.rpc("instrument", "RegisterInstrument", {"instrument": {"asset_class": "ASSET_CLASS_CURRENCY"}})
+async def test_the_names_of_the_proto_are_taken_as_well(registries: Any) -> None:
+    camel = await registries.rpc(
+        "instrument", "RegisterInstrument", {"instrument": {"assetClass": "ASSET_CLASS_CURRENCY"}}
+    )
+    snake = await registries.rpc(
+        "instrument", "RegisterInstrument", {"instrument": {"asset_class": "ASSET_CLASS_CURRENCY"}}
+    )
     assert camel.status == 400
     assert camel.json == snake.json
 
 
-async def test_a_look_up_as_of_another_time_by_query(http: Any) -> None:
+async def test_a_look_up_as_of_another_time_by_query(registries: Any) -> None:
     path = "/InstrumentService/LookupISIN?isin=DE000EXMPL17&options.as_of=2024-01-31T00:00:00Z&options.primaryOnly=true"
     assert (
-        await http.get("instrument", path + "&options.preferred_venues=XETR&options.preferred_venues=XNAS")
+        await registries.get("instrument", path + "&options.preferred_venues=XETR&options.preferred_venues=XNAS")
     ).json == {"result": {"outcome": "LOOKUP_OUTCOME_NOT_FOUND"}}
-    bad = await http.get("instrument", "/InstrumentService/LookupISIN?isin=A&isin=B")
+    bad = await registries.get("instrument", "/InstrumentService/LookupISIN?isin=A&isin=B")
     assert bad.status == 400
     assert detail(bad.json, "BadRequest")["fieldViolations"][0]["field"] == "isin"
-    worse = await http.get("instrument", "/InstrumentService/LookupISIN?isim=A&options.primary_only=maybe&options=1")
+    worse = await registries.get(
+        "instrument", "/InstrumentService/LookupISIN?isim=A&options.primary_only=maybe&options=1"
+    )
     assert worse.status == 400
     assert json.dumps(worse.json).count("options") > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, Mapping
 from types import TracebackType
 from typing import Any, Final, Self
@@ -10,14 +11,15 @@ import grpc
 from google.protobuf.message import DecodeError
 from google.rpc import code_pb2, status_pb2
 
-from alphapulse.domain.errors import InvalidArgument
-from alphapulse.runtime.status import STATUS_KEY
+from alphapulse.domain.errors import InvalidArgument, PayloadTooLarge, reasons
+from alphapulse.runtime.status import STATUS_KEY, to_status
 
 TIMEOUT_HEADER: Final = "Connect-Timeout-Ms"
 PASSED_ON: Final = ("authorization", "traceparent", "tracestate", "baggage", "x-request-id")
 """Headers that become metadata of the call."""
 _ANY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - is looked for, not listened on
 _MOST_DIGITS: Final = 10
+_TOO_LARGE: Final = re.compile(r"message larger than max \((\d+) vs\. (\d+)\)")
 
 
 class CallFailed(Exception):  # noqa: N818 - named as in gRPC, where a call fails with a status
@@ -104,4 +106,16 @@ def status_of(error: grpc.aio.AioRpcError) -> status_pb2.Status:
                 return status_pb2.Status.FromString(value)
             except DecodeError:
                 break
-    return status_pb2.Status(code=code_pb2.Code.Value(error.code().name), message=error.details() or "")
+    return _of_grpc(error.code().name, error.details() or "")
+
+
+def _of_grpc(code: str, details: str) -> status_pb2.Status:
+    """What gRPC itself ends a call with, such as a deadline; with the reason that the SDK gives it."""
+    large = _TOO_LARGE.search(details)
+    if large is not None:
+        text = f"the answer has {large[1]} bytes and the limit is {large[2]}: ask for less at once"
+        return to_status(PayloadTooLarge(text, metadata={"size": large[1], "limit": large[2]}))
+    known = dict(reasons()).get(code)
+    if known is None:
+        return status_pb2.Status(code=code_pb2.Code.Value(code), message=details)
+    return to_status(known(details, metadata={"grpc_code": code}))

@@ -11,7 +11,6 @@ from typing import Any, Final, Self
 
 import structlog
 from aiohttp import web
-from aiohttp.http_exceptions import BadHttpMessage
 from google.protobuf.message import DecodeError, Message
 from prometheus_client import CollectorRegistry, Counter
 
@@ -21,11 +20,11 @@ from alphapulse.domain.errors import (
     Internal,
     InvalidArgument,
     NotFound,
-    PayloadTooLarge,
     Unavailable,
     Unimplemented,
 )
 from alphapulse.runtime.health import Lifecycle, State
+from alphapulse.runtime.http.bodies import Refused, expanded, too_large
 from alphapulse.runtime.http.caller import Caller, CallFailed
 from alphapulse.runtime.http.json_text import message_from, message_of
 from alphapulse.runtime.http.methods import Method, methods_of
@@ -37,7 +36,6 @@ HttpPage = Callable[[web.Request, Caller], Awaitable[web.StreamResponse]]
 """Serves one path beside those of the RPCs; a path that ends in a slash has all that begin with it. What it raises becomes an error as an
 RPC's would."""
 _LINES: Final = "application/x-ndjson"
-_ENCODINGS: Final = frozenset(("", "identity", "gzip", "deflate"))
 _LARGE: Final = 64 << 10
 """Bytes from which JSON is read and written in a thread: the calls of others go on meanwhile."""
 _log = structlog.stdlib.get_logger(__name__)
@@ -64,7 +62,9 @@ class Gateway:
         app = web.Application(client_max_size=max_message_bytes)
         app.router.add_route("*", "/{path:.*}", self._handle)
         # A caller that has gone away ends what it asked for, as it does in gRPC.
-        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=2.0)
+        self._runner = web.AppRunner(
+            app, access_log=None, handler_cancellation=True, shutdown_timeout=2.0, auto_decompress=False
+        )
         self.address = ""
 
     async def __aenter__(self) -> Self:
@@ -94,13 +94,8 @@ class Gateway:
         except CallFailed as error:
             reply = failure(request, error.status)
         except web.HTTPRequestEntityTooLarge:
-            text = f"the request has more than {self._limit} bytes, the limit"
-            reply = refusal(request, PayloadTooLarge(text, metadata={"limit": str(self._limit)}))
-        except BadHttpMessage as error:
-            reply = refusal(
-                request, InvalidArgument.field("body", "", "http-body", f"the body cannot be read: {error.message}")
-            )
-        except _Refused as error:
+            reply = refusal(request, too_large(self._limit))
+        except Refused as error:
             reply = refusal(request, error.error, error.http)
             reply.headers.update(error.headers)
         except AlphaPulseError as error:
@@ -132,7 +127,7 @@ class Gateway:
             return await page(request, self._caller)
         method = self._methods.get(path)
         if method is None:
-            raise _Refused(404, _nothing_at(path, self._methods))
+            raise Refused(404, _nothing_at(path, self._methods))
         if request.method == "OPTIONS":
             return web.Response(status=204, headers={"Allow": ", ".join(_allowed(method))})
         asked = await self._request_of(request, method)
@@ -150,7 +145,7 @@ class Gateway:
         if version != "1":
             raise InvalidArgument.field("connect-protocol-version", version, "http-version", "must be 1")
         kind = _body_kind(request, (JSON,) if method.streams else (JSON, PROTO))
-        body = await request.read()
+        body = expanded(await request.read(), request.headers.get("Content-Encoding", ""), self._limit)
         if kind == PROTO:
             try:
                 return method.request.FromString(body).SerializeToString()
@@ -213,23 +208,13 @@ class Gateway:
 _METHODS: Final = frozenset(("GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE"))
 
 
-class _Refused(Exception):  # noqa: N818 - an answer, not a fault
-    """What is wrong with the HTTP of a request rather than with what it asks."""
-
-    def __init__(self, http: int, error: AlphaPulseError, **headers: str) -> None:
-        super().__init__(error.message)
-        self.http = http
-        self.error = error
-        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
-
-
 def _only(request: web.Request, *methods: str) -> None:
     if request.method not in methods:
         allowed = ", ".join(methods)
         error = Unimplemented(
             f"{request.method} {request.path} is not served: {allowed}", metadata={"allowed": allowed}
         )
-        raise _Refused(405, error, Allow=allowed)
+        raise Refused(405, error, Allow=allowed)
 
 
 def _allowed(method: Method) -> tuple[str, ...]:
@@ -238,10 +223,6 @@ def _allowed(method: Method) -> tuple[str, ...]:
 
 def _body_kind(request: web.Request, kinds: tuple[str, ...]) -> str:
     """The type of a body: one of `kinds`. None is named where there is no body."""
-    encoding = request.headers.get("Content-Encoding", "").strip().lower()
-    if encoding not in _ENCODINGS:
-        fault = InvalidArgument.field("content-encoding", encoding, "http-content-encoding", "must be gzip or deflate")
-        raise _Refused(415, fault, Accept_Encoding="gzip, deflate")
     if "Content-Type" not in request.headers and not request.can_read_body:
         return JSON
     charset = (request.charset or "utf-8").lower()
@@ -249,14 +230,14 @@ def _body_kind(request: web.Request, kinds: tuple[str, ...]) -> str:
         given = request.headers.get("Content-Type", "")
         rule = f"must be {' or '.join(kinds)}, in UTF-8 (curl: -H 'content-type: {JSON}')"
         fault = InvalidArgument.field("content-type", given, "http-content-type", rule)
-        raise _Refused(415, fault, Accept_Post=", ".join(kinds))
+        raise Refused(415, fault, Accept_Post=", ".join(kinds))
     return request.content_type
 
 
 def _nothing_at(path: str, methods: Mapping[str, Method]) -> AlphaPulseError:
     service = path.strip("/").partition("/")[0]
     known = sorted({method.path.split("/")[1] for method in methods.values()})
-    if any(service in name for name in known):
+    if any(service in (name, name.rpartition(".")[2]) for name in known):
         return Unimplemented(f"{path[:200]} is not served; GET / lists what is", metadata={"method": path[:200]})
     return NotFound(f"nothing is served at {path[:200]}; GET / lists what is")
 

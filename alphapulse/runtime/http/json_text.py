@@ -85,7 +85,7 @@ def message_from(value: Any, kind: type[Message]) -> Message:
             raise InvalidArgument.of(found or [_whole(kind, fault)]) from fault
         return message
     raise InvalidArgument.field(
-        "", _shown(value), "json-object", f"the request has to be a JSON object, a {kind.DESCRIPTOR.name}"
+        "body", _shown(value), "json-object", f"the request has to be a JSON object, a {kind.DESCRIPTOR.name}"
     )
 
 
