@@ -18,7 +18,7 @@ from registry_service.instrument.updates import update_instrument, update_listin
 from registry_service.instrument.venues import VenueDirectory, check_venues
 from registry_service.storage.model import EntityKind, WriteOutcome, WriteSession
 
-_IN_FLIGHT: Final = 4
+_IN_FLIGHT: Final = 8
 """Batches of one stream that are read ahead while earlier ones are written."""
 _BREATH: Final = 100
 """Entries prepared between two chances for other calls of the process."""
@@ -43,6 +43,7 @@ class Writing:
             if result.error is not None:
                 raise result.error
             parts = [number(2, int(result.outcome)), text(3, result.case_id)]
+            parts += [chunk(5, one.SerializeToString()) for one in result.differences]
             if result.instrument_id:
                 held = await session.get(EntityKind.INSTRUMENT, [result.instrument_id])
                 below = await session.children(EntityKind.LISTING, [result.instrument_id])
@@ -133,6 +134,7 @@ def _result(one: Registered, at: int) -> service.RegistrationResult:
         instrument_id=one.instrument_id,
         listing_ids=one.listing_ids,
         collision_case_id=one.case_id,
+        differences=one.differences,
     )
     if one.error is not None:
         result.error.CopyFrom(_placed(one.error, at))

@@ -37,7 +37,7 @@ async def changes_of(group: GroupState, reads: Reads) -> list[Change]:
     changes = []
     for version in group.staged.versions:
         key = (version.entity.kind, version.entity.entity_id)
-        before = latest.get(key) or group.committed.get(key)
+        before = latest.get(key) or group.before(key)
         latest[key] = version.entity
         changes.append(_change(version, before, group.now))
     return changes
@@ -75,7 +75,7 @@ async def _write_entities(connection: asyncpg.Connection, schema: str, group: Gr
         key = (entity.kind, entity.entity_id)
         records.append((entity, following.get(key)))
         following[key] = entity.revision
-    ends = {key: revision for key, revision in following.items() if group.committed.get(key) is not None}
+    ends = {key: revision for key, revision in following.items() if group.before(key) is not None}
     fail_at("ends")
     if ends:
         await connection.execute(
@@ -154,7 +154,7 @@ async def _read_missing(group: GroupState, reads: Reads) -> None:
     missing: dict[EntityKind, dict[str, None]] = {}
     for version in group.staged.versions:
         key = (version.entity.kind, version.entity.entity_id)
-        if key not in group.committed:
+        if not group.is_known(key):
             missing.setdefault(version.entity.kind, {})[version.entity.entity_id] = None
     for kind, ids in missing.items():
         read = await reads.get(group.connection, kind, list(ids), None)

@@ -30,6 +30,8 @@ class GroupState:
     base_revision: int
     now: datetime
     staged: Staging = field(default_factory=Staging)
+    under: Staging | None = None
+    """What the group before this one has staged, which is being committed: it counts as committed here."""
     committed: dict[EntityKey, Entity | None] = field(default_factory=dict)
     lost: Exception | None = None
 
@@ -37,6 +39,14 @@ class GroupState:
     def revision(self) -> int:
         """The last revision taken by what is staged."""
         return self.base_revision + len(self.staged.versions)
+
+    def before(self, key: EntityKey) -> Entity | None:
+        """The current version of an entry when this group began; it has to have been read, or staged by the group before."""
+        return (self.under.current.get(key) if self.under is not None else None) or self.committed.get(key)
+
+    def is_known(self, key: EntityKey) -> bool:
+        """Whether `before` can tell."""
+        return key in self.committed or (self.under is not None and key in self.under.current)
 
 
 class StagedSession:
@@ -48,7 +58,8 @@ class StagedSession:
         self._actor = actor
         self._request_id = request_id
         self._own = Staging()
-        self._overlay = Overlay(group.staged, self._own)
+        layers = (group.staged, self._own) if group.under is None else (group.under, group.staged, self._own)
+        self._overlay = Overlay(*layers)
         self._first = group.revision + 1
         self._taken = 0
         self._used: set[int] = set()

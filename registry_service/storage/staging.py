@@ -162,13 +162,22 @@ class Overlay:
     def _open(self, committed: Sequence[IdentifierRow], staged: Sequence[RowKey]) -> Sequence[IdentifierRow]:
         if not committed and not staged:
             return ()
-        found = [row for row in committed if not self._is_closed(row_key(row))]
+        # A row of the group before may have been committed between two reads: then it is here twice.
+        keys = [row_key(row) for row in committed]
+        found = [
+            row
+            for row, key in zip(committed, keys, strict=True)
+            if not self._is_closed(key) and not self._is_staged(key)
+        ]
         for key in dict.fromkeys(staged):
             if not self._is_closed(key):
                 row = next(layer.asserted[key] for layer in reversed(self._layers) if key in layer.asserted)
                 if row.closed_revision is None:
                     found.append(row)
         return found
+
+    def _is_staged(self, key: RowKey) -> bool:
+        return any(key in layer.asserted for layer in self._layers)
 
     def _is_closed(self, key: RowKey) -> bool:
         return any(key in layer.closed for layer in self._layers)

@@ -2,6 +2,7 @@
 
 The transaction locks the counter's row first. That serialises replicas and makes the next revisions known while planning;
 revisions of one commit are dense, because an operation that is refused gives back what it took. The counter is raised last.
+While a group is written and synced to disk the next is planned on top of it (`group`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from types import TracebackType
 from typing import Final, Self
 
@@ -28,16 +29,16 @@ from alphapulse.domain.errors import (
     Draining,
     Internal,
     InvalidArgument,
-    RequestIdReused,
     ResourceExhausted,
 )
 from registry_service.storage import flush
 from registry_service.storage.database import cause_of, driver, is_away, unavailable
-from registry_service.storage.flush import FailAt, RequestRow
+from registry_service.storage.flush import FailAt
+from registry_service.storage.group import Plan, Write, lock
 from registry_service.storage.model import Change, Operation, WriteOutcome
-from registry_service.storage.reads import Reads, one_of
+from registry_service.storage.reads import Reads
 from registry_service.storage.schema import Tables
-from registry_service.storage.session import GroupState, StagedSession, TransactionLost
+from registry_service.storage.session import TransactionLost
 
 _log = logging.getLogger(__name__)
 _UNKNOWN: Final = (
@@ -60,24 +61,13 @@ class WriterLimits:
 
 
 @dataclass(slots=True, eq=False)
-class _Write:
-    operation: Operation
-    actor: str
-    request_id: str
-    body_hash: bytes
-    validate_only: bool
-    done: asyncio.Future[WriteOutcome]
+class _Flight:
+    """A group on its way into Postgres."""
 
-
-@dataclass(slots=True)
-class _Plan:
-    """A group while it is planned."""
-
-    group: GroupState
-    outcomes: list[tuple[_Write, WriteOutcome]] = field(default_factory=list)
-    requests: dict[str, RequestRow] = field(default_factory=dict)
-    logged: dict[str, RequestRow] = field(default_factory=dict)
-    """What the request log holds of the group's request ids."""
+    planned: asyncio.Future[Plan]
+    """Complete, and not committed yet: the next group can be planned on top of it."""
+    landed: asyncio.Task[bool] = field(init=False)
+    """Whether it was committed as planned."""
 
 
 def _no_failure(_: str) -> None:
@@ -85,7 +75,7 @@ def _no_failure(_: str) -> None:
 
 
 class GroupWriter:
-    """The one task of a process that writes. An async context manager; leaving it finishes what was taken on."""
+    """The one writer of a process. An async context manager; leaving it finishes what was taken on."""
 
     def __init__(
         self,
@@ -103,12 +93,14 @@ class GroupWriter:
         self._on_commit = on_commit
         self._limits = limits or WriterLimits()
         self._fail_at = fail_at
-        self._waiting: deque[_Write] = deque()
+        self._waiting: deque[Write] = deque()
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._closing = False
         self.groups = 0
         """Transactions committed."""
+        self.planned_again = 0
+        """Groups whose plan, made ahead, did not hold."""
 
     async def __aenter__(self) -> Self:
         self._closing = False
@@ -133,53 +125,117 @@ class GroupWriter:
             raise ResourceExhausted(f"{len(self._waiting)} writes wait already", retry_after=1.0)
         done: asyncio.Future[WriteOutcome] = asyncio.get_running_loop().create_future()
         body_hash = hashlib.sha256(request_body).digest()
-        self._waiting.append(_Write(operation, actor, request_id, body_hash, validate_only, done))
+        self._waiting.append(Write(operation, actor, request_id, body_hash, validate_only, done))
         self._wake.set()
         return await done
 
     async def _run(self) -> None:
-        while True:
-            await self._wake.wait()
+        flight: _Flight | None = None
+        try:
+            while flight is not None or self._waiting or not self._closing:
+                if flight is not None:
+                    flight = await self._follow(flight)
+                elif self._waiting:
+                    flight = self._start(self._take(self._limits.group_operations), None)
+                else:
+                    self._wake.clear()
+                    await self._wake.wait()
+        except asyncio.CancelledError:
+            if flight is not None:
+                flight.landed.cancel()
+                await asyncio.wait((flight.landed,))
+            raise
+
+    def _take(self, count: int) -> list[Write]:
+        taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), count))]
+        return [write for write in taken if not write.done.done()]
+
+    def _start(self, writes: list[Write], plan: Plan | None) -> _Flight:
+        flight = _Flight(asyncio.get_running_loop().create_future())
+        flight.landed = asyncio.create_task(self._fly(flight, writes, plan), name="group-flight")
+        return flight
+
+    async def _follow(self, flight: _Flight) -> _Flight | None:
+        """Plans the next group while this one is written, and starts it once this one has landed; None where none waits."""
+        plan: Plan | None = None
+        taken: list[Write] = []
+        await asyncio.wait((flight.planned, flight.landed), return_when=asyncio.FIRST_COMPLETED)
+        try:
+            if flight.planned.done() and not flight.planned.cancelled() and await self._anything(flight):
+                async with self._engine.connect() as reader:
+                    await reader.execution_options(isolation_level="AUTOCOMMIT")
+                    plan = await flight.planned.result().ahead(reader)
+                    await self._plan_ahead(flight, plan, taken)
+        except Exception as error:
+            # Nobody was told anything: they are planned anew, and hear there what is wrong.
+            _log.debug("a plan made ahead was dropped: %s", error)
+            plan = None
+        if not await flight.landed:
+            plan = None
+        return self._start(taken, plan) if taken else None
+
+    async def _anything(self, flight: _Flight) -> bool:
+        """Waits until a write waits; False where the group landed before."""
+        while not self._waiting and not flight.landed.done():
             self._wake.clear()
-            while self._waiting:
-                count = min(len(self._waiting), self._limits.group_operations)
-                taken = [self._waiting.popleft() for _ in range(count)]
-                await self._commit([write for write in taken if not write.done.done()])
-            if self._closing:
+            woken = asyncio.ensure_future(self._wake.wait())
+            await asyncio.wait((woken, flight.landed), return_when=asyncio.FIRST_COMPLETED)
+            woken.cancel()
+        return not flight.landed.done()
+
+    async def _plan_ahead(self, flight: _Flight, plan: Plan, taken: list[Write]) -> None:
+        """Plans what waits, and what comes, for as long as the group before is under way and this one has room."""
+        limits = self._limits
+        while await self._anything(flight):
+            room = limits.group_operations - plan.operations
+            if room <= 0 or plan.entries >= limits.group_entries:
+                return
+            writes = self._take(room)
+            taken += writes
+            await plan.read_requests(writes)
+            await self._add(plan, writes, taken)
+
+    async def _add(self, plan: Plan, writes: Sequence[Write], taken: list[Write]) -> None:
+        """Plans writes; those that do not fit any more are taken out of `taken` and wait again."""
+        for number, write in enumerate(writes, start=1):
+            await plan.add(write)
+            if plan.entries >= self._limits.group_entries and number < len(writes):
+                rest = writes[number:]
+                self._waiting.extendleft(reversed(rest))
+                del taken[-len(rest) :]
                 return
 
-    async def _commit(self, writes: list[_Write]) -> None:
+    async def _fly(self, flight: _Flight, writes: list[Write], plan: Plan | None) -> bool:
         """One transaction; when Postgres refuses what it holds, each write gets one of its own, so that only the one to
         blame fails."""
-        if not writes:
-            return
         try:
-            await self._transaction(writes)
+            return await self._transaction(flight, writes, plan)
         except Exception as error:
             failure = _failure(error)
             if len(writes) > 1 and not is_away(_root(error)):
                 for write in writes:
-                    await self._commit([write] if not write.done.done() else [])
-                return
+                    if not write.done.done():
+                        await self._fly(_Flight(asyncio.get_running_loop().create_future()), [write], None)
+                return False
             if isinstance(failure, Internal):
                 _log.error("a write failed", exc_info=error)
             for write in writes:
-                _fail(write, failure)
+                write.fail(failure)
+            return False
+        finally:
+            flight.planned.cancel()
 
-    async def _transaction(self, writes: list[_Write]) -> None:
-        """Plans, flushes, commits. Operations that do not fit any more are taken out of `writes` and wait again."""
+    async def _transaction(self, flight: _Flight, writes: list[Write], plan: Plan | None) -> bool:
+        """Plans what is not planned yet, flushes, commits, and tells."""
+        if not writes:
+            return True
         async with self._engine.connect() as connection:
             self._fail_at("lock")
-            plan = _Plan(await self._lock(connection))
-            await self._read_requests(plan, writes)
-            for number, write in enumerate(writes, start=1):
-                await self._plan(plan, write)
-                if len(plan.group.staged.versions) >= self._limits.group_entries:
-                    self._waiting.extendleft(reversed(writes[number:]))
-                    del writes[number:]
-                    break
-            changes = await flush.changes_of(plan.group, self._reads)
-            if changes or plan.requests:
+            plan = await self._locked(connection, writes, plan)
+            changes: list[Change] = []
+            if plan.changes_anything:
+                changes = await flush.changes_of(plan.group, self._reads)
+                flight.planned.set_result(plan)
                 raw = await driver(connection)
                 requests = list(plan.requests.values())
                 await flush.write(raw, self._tables.schema, plan.group, changes, requests, self._fail_at)
@@ -193,72 +249,20 @@ class GroupWriter:
                 self._on_commit(changes)
             except Exception:
                 _log.exception("a listener of commits failed; the commit stands")
-        for write, outcome in plan.outcomes:
-            if not write.done.done():
-                write.done.set_result(outcome)
+        plan.tell()
+        return True
 
-    async def _lock(self, connection: AsyncConnection) -> GroupState:
-        counter = self._tables.revision
-        locked = select(counter.c.value, counter.c.commit_time).with_for_update()
-        row = (await connection.execute(locked)).one()
-        clock: datetime = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
-        # Strictly later than the commit before, also when the clock was set back: known_at has to find one place.
-        now = max(clock, row.commit_time + timedelta(microseconds=1))
-        return GroupState(connection, row.value, now)
-
-    async def _read_requests(self, plan: _Plan, writes: Sequence[_Write]) -> None:
-        ids = list({write.request_id: None for write in writes if write.request_id})
-        if not ids:
-            return
-        log = self._tables.request_log
-        query = select(log.c.request_id, log.c.body_hash, log.c.response, log.c.revision).where(
-            one_of(log.c.request_id, ids), log.c.created_at > plan.group.now - self._limits.replay_window
-        )
-        for row in await plan.group.connection.execute(query):
-            plan.logged[row[0]] = RequestRow(row[0], row[1], row[2], row[3])
-
-    async def _plan(self, plan: _Plan, write: _Write) -> None:
-        try:
-            outcome = self._replay(plan, write) or await self._operate(plan, write)
-        except TransactionLost:
-            raise
-        except Exception as error:
-            if plan.group.lost is not None:
-                raise TransactionLost from plan.group.lost
-            if not isinstance(error, AlphaPulseError):
-                _log.exception("an operation failed")
-                error = Internal(f"{type(error).__name__}: {error}")
-            _fail(write, error)
-            return
-        plan.outcomes.append((write, outcome))
-
-    def _replay(self, plan: _Plan, write: _Write) -> WriteOutcome | None:
-        known = plan.requests.get(write.request_id) or plan.logged.get(write.request_id) if write.request_id else None
-        if known is None:
-            return None
-        if known.body_hash != write.body_hash:
-            raise RequestIdReused(
-                f"request_id {write.request_id!r} was used within {self._limits.replay_window} with another body",
-                metadata={"request_id": write.request_id},
-            )
-        return WriteOutcome(known.response, known.revision, replayed=True)
-
-    async def _operate(self, plan: _Plan, write: _Write) -> WriteOutcome:
-        group = plan.group
-        session = StagedSession(group, self._reads, write.actor, write.request_id)
-        response = await write.operation(session)
-        staged = session.finish()
-        if write.validate_only:
-            return WriteOutcome(response, group.revision, replayed=False)
-        group.staged.absorb(staged)
-        if write.request_id:
-            plan.requests[write.request_id] = RequestRow(write.request_id, write.body_hash, response, group.revision)
-        return WriteOutcome(response, group.revision, replayed=False)
-
-
-def _fail(write: _Write, error: Exception) -> None:
-    if not write.done.done():
-        write.done.set_exception(error)
+    async def _locked(self, connection: AsyncConnection, writes: list[Write], plan: Plan | None) -> Plan:
+        """The plan, under the counter's lock: the one made ahead where it holds, a new one where it does not."""
+        if plan is not None:
+            if plan.holds_after(*await lock(connection, self._tables)):
+                plan.group.connection = connection
+                return plan
+            self.planned_again += 1
+        plan = await Plan.locked(connection, self._reads, self._tables, self._limits.replay_window)
+        await plan.read_requests(writes)
+        await self._add(plan, list(writes), writes)
+        return plan
 
 
 def _root(error: Exception) -> BaseException:

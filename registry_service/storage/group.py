@@ -1,0 +1,181 @@
+"""A group of writes while it is planned: on what is committed, or on top of the group before it, which is being committed.
+
+Planning ahead keeps Postgres and this process busy at the same time. A plan made ahead supposes that the group before it
+commits and that nobody else writes in between; whether that came true is seen under the counter's lock (`holds_after`).
+Where it did not, the writes are planned again: nobody has been told anything of the first plan.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alphapulse.domain.errors import AlphaPulseError, Internal, RequestIdReused
+from registry_service.storage.flush import RequestRow
+from registry_service.storage.model import Operation, WriteOutcome
+from registry_service.storage.reads import Reads, one_of
+from registry_service.storage.schema import Tables
+from registry_service.storage.session import GroupState, StagedSession, TransactionLost
+
+_log = logging.getLogger(__name__)
+_TICK = timedelta(microseconds=1)
+
+
+@dataclass(slots=True, eq=False)
+class Write:
+    """One write that waits for its outcome."""
+
+    operation: Operation
+    actor: str
+    request_id: str
+    body_hash: bytes
+    validate_only: bool
+    done: asyncio.Future[WriteOutcome]
+
+    def fail(self, error: Exception) -> None:
+        """Tells the caller, unless it was told or has gone."""
+        if not self.done.done():
+            self.done.set_exception(error)
+
+    def succeed(self, outcome: WriteOutcome) -> None:
+        """Tells the caller, unless it was told or has gone."""
+        if not self.done.done():
+            self.done.set_result(outcome)
+
+
+class Plan:
+    """Writes planned in order. Nobody is told of an outcome before `tell`."""
+
+    def __init__(
+        self,
+        group: GroupState,
+        reads: Reads,
+        tables: Tables,
+        replay_window: timedelta,
+        earlier_requests: Mapping[str, RequestRow] | None = None,
+    ) -> None:
+        self.group = group
+        self.requests: dict[str, RequestRow] = {}
+        """What goes into the request log."""
+        self._outcomes: list[tuple[Write, WriteOutcome | AlphaPulseError]] = []
+        self._reads = reads
+        self._tables = tables
+        self._replay_window = replay_window
+        self._known: dict[str, RequestRow] = dict(earlier_requests or {})
+        """Answers of the request log, and of the group this plan is on top of."""
+
+    @classmethod
+    async def locked(cls, connection: AsyncConnection, reads: Reads, tables: Tables, replay_window: timedelta) -> Plan:
+        """An empty plan on what is committed. The connection's transaction holds the counter's lock from here on."""
+        value, last = await lock(connection, tables)
+        now = max(await _clock(connection), last + _TICK)
+        return cls(GroupState(connection, value, now), reads, tables, replay_window)
+
+    async def ahead(self, connection: AsyncConnection) -> Plan:
+        """An empty plan on top of this one, whose reads use a connection of their own."""
+        now = max(await _clock(connection), self.group.now + _TICK)
+        under = self.group.staged if self.group.staged.versions else self.group.under
+        group = GroupState(connection, self.group.revision, now, under=under)
+        return Plan(group, self._reads, self._tables, self._replay_window, self.requests)
+
+    def holds_after(self, value: int, last: datetime) -> bool:
+        """Whether what was supposed came true: the counter and the time of the last commit, read under the lock."""
+        return self.group.base_revision == value and last < self.group.now
+
+    @property
+    def writes(self) -> list[Write]:
+        """Those that are planned."""
+        return [write for write, _ in self._outcomes]
+
+    @property
+    def operations(self) -> int:
+        """How many writes are planned."""
+        return len(self._outcomes)
+
+    @property
+    def entries(self) -> int:
+        """How many versions are staged."""
+        return len(self.group.staged.versions)
+
+    @property
+    def changes_anything(self) -> bool:
+        """Whether there is anything to commit."""
+        return bool(self.group.staged.versions or self.requests)
+
+    async def read_requests(self, writes: Sequence[Write]) -> None:
+        """What the request log holds of the writes' ids; before they are added."""
+        ids = list({write.request_id: None for write in writes if write.request_id})
+        if not ids:
+            return
+        log = self._tables.request_log
+        query = select(log.c.request_id, log.c.body_hash, log.c.response, log.c.revision).where(
+            one_of(log.c.request_id, ids), log.c.created_at > self.group.now - self._replay_window
+        )
+        for row in await self.group.connection.execute(query):
+            self._known.setdefault(row[0], RequestRow(row[0], row[1], row[2], row[3]))
+
+    async def add(self, write: Write) -> None:
+        """Plans one write. Raises TransactionLost where the connection failed, which is no outcome of the write."""
+        try:
+            outcome: WriteOutcome | AlphaPulseError = self._replay(write) or await self._operate(write)
+        except TransactionLost:
+            raise
+        except Exception as error:
+            if self.group.lost is not None:
+                raise TransactionLost from self.group.lost
+            if not isinstance(error, AlphaPulseError):
+                _log.exception("an operation failed")
+                error = Internal(f"{type(error).__name__}: {error}")
+            outcome = error
+        self._outcomes.append((write, outcome))
+
+    def tell(self) -> None:
+        """Every writer hears its outcome: the group is durable."""
+        for write, outcome in self._outcomes:
+            if isinstance(outcome, WriteOutcome):
+                write.succeed(outcome)
+            else:
+                write.fail(outcome)
+
+    def _replay(self, write: Write) -> WriteOutcome | None:
+        known = self.requests.get(write.request_id) or self._known.get(write.request_id) if write.request_id else None
+        if known is None:
+            return None
+        if known.body_hash != write.body_hash:
+            raise RequestIdReused(
+                f"request_id {write.request_id!r} was used within {self._replay_window} with another body",
+                metadata={"request_id": write.request_id},
+            )
+        return WriteOutcome(known.response, known.revision, replayed=True)
+
+    async def _operate(self, write: Write) -> WriteOutcome:
+        group = self.group
+        session = StagedSession(group, self._reads, write.actor, write.request_id)
+        response = await write.operation(session)
+        staged = session.finish()
+        if write.validate_only:
+            return WriteOutcome(response, group.revision, replayed=False)
+        group.staged.absorb(staged)
+        if write.request_id:
+            self.requests[write.request_id] = RequestRow(write.request_id, write.body_hash, response, group.revision)
+        return WriteOutcome(response, group.revision, replayed=False)
+
+
+async def lock(connection: AsyncConnection, tables: Tables) -> tuple[int, datetime]:
+    """Locks the counter: its value, and the time of the last commit."""
+    counter = tables.revision
+    row = (await connection.execute(select(counter.c.value, counter.c.commit_time).with_for_update())).one()
+    return row.value, row.commit_time
+
+
+async def _clock(connection: AsyncConnection) -> datetime:
+    # Times of commits are strictly later than the one before, also when the clock was set back (`max` above): known_at has
+    # to find one place.
+    clock: datetime = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
+    return clock

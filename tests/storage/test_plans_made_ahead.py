@@ -1,0 +1,149 @@
+"""The next group is planned while the one before is written: what it saw there has to hold, or it is planned again."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import asynccontextmanager
+
+import asyncpg
+import pytest
+
+from alphapulse.domain.errors import AlreadyExists, StoreUnavailable
+from registry_service.storage.model import ChangeKind, Entity, EntityKind, IdentifierKey, IdentifierRow
+
+INSTRUMENT = EntityKind.INSTRUMENT
+NAME = IdentifierKey(13, "T")
+OF_WRITERS = "SELECT pid FROM pg_locks WHERE NOT granted AND relation = 'instrument.change_log'::regclass"
+
+
+@asynccontextmanager
+async def change_log_held(url: str):
+    """No group can be written while this is open."""
+    connection = await asyncpg.connect(url)
+    try:
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE instrument.change_log IN SHARE MODE")
+            yield connection
+    finally:
+        await connection.close()
+
+
+async def waits(connection, count: int = 1) -> list[int]:
+    """The backends of groups that wait for the change log."""
+    while True:
+        found = [row[0] for row in await connection.fetch(OF_WRITERS)]
+        if len(found) >= count:
+            return found
+
+
+class Once:
+    """An operation that creates an entry, refuses one that is there, and counts how often it was planned."""
+
+    def __init__(self, entity_id: str, body: bytes = b"") -> None:
+        self.entity_id, self.body = entity_id, body
+        self.planned = asyncio.Event()
+        self.times = 0
+
+    async def __call__(self, session) -> bytes:
+        self.times += 1
+        self.planned.set()
+        if await session.get(INSTRUMENT, [self.entity_id]):
+            raise AlreadyExists(f"{self.entity_id} is there")
+        revision = session.next_revision()
+        session.put(Entity(INSTRUMENT, self.entity_id, self.body, revision), ChangeKind.CREATED)
+        for row in (await session.identifiers([NAME]))[NAME]:
+            session.close_identifier(row, revision)
+        row = IdentifierRow(13, "T", "", 2, INSTRUMENT, self.entity_id, self.entity_id, None, None, "t")
+        session.assert_identifier(row._replace(recorded_revision=revision))
+        return self.body
+
+
+async def test_a_plan_ahead_sees_the_group_before_and_is_written_as_it_is(store, migrated_url) -> None:
+    first, second, refused = Once("a", b"1"), Once("b", b"2"), Once("a", b"3")
+    async with change_log_held(migrated_url) as connection:
+        one = asyncio.create_task(store.write(first, actor="t", request_id="r", request_body=b"1"))
+        await waits(connection)
+        others = [asyncio.create_task(store.write(each, actor="t")) for each in (second, refused)]
+        again = asyncio.create_task(store.write(Once("z"), actor="t", request_id="r", request_body=b"1"))
+        await refused.planned.wait()
+        assert not any(task.done() for task in (one, *others)), "nobody hears of a group that is not durable"
+    assert (await one).revision == 1
+    assert (await others[0]).revision == 2
+    with pytest.raises(AlreadyExists):
+        await others[1]
+    assert (await again).replayed
+    assert (first.times, second.times, refused.times) == (1, 1, 1)
+    rows = (await store.identifiers([NAME]))[NAME]
+    assert [(row.target_id, row.recorded_revision, row.closed_revision) for row in rows] == [("b", 2, None)]
+    earlier = (await store.identifiers([NAME], at_revision=1))[NAME]
+    assert [(row.target_id, row.closed_revision) for row in earlier] == [("a", 2)]
+
+
+async def test_the_group_before_fails_and_nothing_of_it_was_believed(store, migrated_url) -> None:
+    first, second = Once("a", b"1"), Once("a", b"2")
+    async with change_log_held(migrated_url) as connection:
+        one = asyncio.create_task(store.write(first, actor="t"))
+        (pid,) = await waits(connection)
+        two = asyncio.create_task(store.write(second, actor="t"))
+        await second.planned.wait()
+        await connection.execute("SELECT pg_terminate_backend($1)", pid)
+        with pytest.raises(StoreUnavailable):
+            await one
+    assert (await two).revision == 1, "it was refused only on top of the group that failed"
+    assert second.times == 2
+    assert (await store.get(INSTRUMENT, ["a"]))["a"].body == b"2"
+
+
+async def test_another_replica_writes_between_two_groups(make_store, migrated_url) -> None:
+    mine, other = await make_store(), await make_store()
+    first, between, second = Once("a", b"1"), Once("b", b"between"), Once("b", b"2")
+    async with change_log_held(migrated_url) as connection:
+        one = asyncio.create_task(mine.write(first, actor="t"))
+        await waits(connection)
+        other_one = asyncio.create_task(other.write(between, actor="t"))
+        locked = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype IN ('transactionid', 'tuple')"
+        while not await connection.fetchval(locked):
+            pass
+        two = asyncio.create_task(mine.write(second, actor="t"))
+        await second.planned.wait()
+    assert ((await one).revision, (await other_one).revision) == (1, 2)
+    with pytest.raises(AlreadyExists):
+        await two
+    assert second.times == 2
+    assert (await mine.get(INSTRUMENT, ["b"]))["b"].body == b"between"
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_two_replicas_under_load_agree_with_what_they_were_told(make_store, writes, seed) -> None:
+    """Creations of few entries, so that groups stand on one another's: each is created once, by the one that was told so."""
+    replicas = [await make_store(), await make_store()]
+    chance = random.Random(seed)
+    created: dict[str, list[int]] = {}
+
+    async def client(number: int) -> None:
+        for step in range(25):
+            entity_id = f"e{chance.randrange(60)}"
+            store = replicas[chance.randrange(2)]
+            try:
+                outcome = await store.write(Once(entity_id, b"%d" % number), actor=f"c{number}")
+                created.setdefault(entity_id, []).append(outcome.revision)
+            except AlreadyExists:
+                put = writes.put(entity_id, b"%d.%d" % (number, step))
+                await store.write(put, actor=f"c{number}")
+
+    await asyncio.gather(*(client(number) for number in range(12)))
+    assert {len(revisions) for revisions in created.values()} == {1}
+    changes = list(await replicas[0].changes(0, 10_000))
+    assert [change.revision for change in changes] == list(range(1, len(changes) + 1))
+    times = [change.commit_time for change in changes]
+    assert times == sorted(times)
+    firsts = {change.entity_id: change.revision for change in reversed(changes)}
+    assert firsts == {entity_id: revisions[0] for entity_id, revisions in created.items()}
+    last: dict[str, bytes] = {}
+    for change in changes:
+        assert change.before == last.get(change.entity_id, b"")
+        last[change.entity_id] = change.after
+    open_names = (await replicas[1].identifiers([NAME]))[NAME]
+    newest = max(created, key=lambda entity_id: created[entity_id])
+    assert [row.target_id for row in open_names] == [newest], "each creation took the name from the one before"
