@@ -1,6 +1,6 @@
 """Identifiers compared with what bears them: one that says something of its bearer must not contradict the details.
 
-    OCC      an option's expiry, right and strike are in the symbol; nothing but an option bears one
+    OCC      an option's root, expiry, right and strike are in the symbol; nothing but an option bears one
     CAIP-19  a token's chain and address are in it
     CFI      its category is that of some classes and not of others
 
@@ -18,7 +18,7 @@ from alphapulse.domain.asset_class import AssetClass
 from alphapulse.domain.decimal import ExactDecimal
 from alphapulse.domain.errors import FieldViolation
 from alphapulse.domain.identifiers import Caip2, Caip19, OccSymbol, Scheme, identifier_type
-from alphapulse.domain.identity import token_caip19
+from alphapulse.domain.identity import capitals, token_caip19
 from alphapulse.domain.instruments import Instrument, LpTokenDetails, OptionDetails, OptionRight, TokenDetails
 
 _CASH: Final = frozenset("ECDRM")
@@ -68,6 +68,8 @@ def _occ(instrument: Instrument, value: str) -> Contradiction | None:
             told.append(f"it expires on {symbol.expiry.isoformat()}, the option on {day.isoformat()} (UTC)")
     if details.right is not None and (details.right is OptionRight.CALL) != symbol.is_call:
         told.append(f"it is a {'call' if symbol.is_call else 'put'}, the option a {details.right.name.lower()}")
+    if details.series and capitals(details.series) != symbol.root:
+        told.append(f"its root is {symbol.root}, the option's series {details.series}")
     strike = ExactDecimal(symbol.strike_thousandths, -3)
     if details.strike is not None and details.strike != strike:
         told.append(f"its strike is {strike.normalised()}, the option's {details.strike.normalised()}")

@@ -14,7 +14,7 @@ from typing import Final
 from alphapulse.domain.asset_class import SECURITIES, AssetClass
 from alphapulse.domain.decimal import ExactDecimal
 from alphapulse.domain.errors import InvalidArgument
-from alphapulse.domain.identifiers import Scheme
+from alphapulse.domain.identifiers import OccSymbol, Scheme
 from alphapulse.domain.identifiers.evm import canonical_address, is_evm
 from alphapulse.domain.ids import InstrumentId, ListingId
 from alphapulse.domain.instruments import (
@@ -73,7 +73,7 @@ def instrument_text(instrument: Instrument) -> str:
         case LpTokenDetails():
             parts = [_hex("pool_id", details.pool_id), *_place(details.chain, details.address)]
         case FutureDetails() | PerpetualDetails() | OptionDetails():
-            parts = _derivative_parts(details)
+            parts = _derivative_parts(details, instrument.identifiers)
         case SyntheticDetails():
             parts = [_need("name", details.name)]
         case _:
@@ -135,7 +135,9 @@ def mint_listing_id(venue: str, symbol: str, instrument_id: InstrumentId, salt: 
     return ListingId.of(listing_text(venue, symbol, instrument_id), salt)
 
 
-def _derivative_parts(details: FutureDetails | PerpetualDetails | OptionDetails) -> list[str]:
+def _derivative_parts(
+    details: FutureDetails | PerpetualDetails | OptionDetails, identifiers: Sequence[IdentifierAssertion]
+) -> list[str]:
     underlying = _hex("underlying_id", details.underlying_id)
     settlement = details.settlement_id.hex if details.settlement_id is not None else ""
     venue, size = capitals(details.venue), _plain(details.contract_size)
@@ -143,7 +145,8 @@ def _derivative_parts(details: FutureDetails | PerpetualDetails | OptionDetails)
         if details.strike is None or details.right is None or details.style is None:
             raise _incomplete("strike, right, style", "an option is known by all three")
         series = [_plain(details.strike), details.right.name.lower(), details.style.name.lower()]
-        return [underlying, _instant(details.expiry), *series, venue, settlement]
+        root = capitals(details.series) or _occ_root(identifiers)
+        return [underlying, _instant(details.expiry), *series, venue, settlement, *([root] if root else [])]
     payoff = "inverse" if details.inverse else "linear"
     if isinstance(details, PerpetualDetails):
         _need("settlement_id", settlement)
@@ -151,6 +154,12 @@ def _derivative_parts(details: FutureDetails | PerpetualDetails | OptionDetails)
     series_root = capitals(details.series)
     _need("venue or series", venue or series_root)
     return [underlying, venue, series_root, _instant(details.expiry), settlement, size, payoff]
+
+
+def _occ_root(identifiers: Sequence[IdentifierAssertion]) -> str:
+    """The root of an option's OCC symbol, empty without one; of several the first in ASCII order."""
+    symbols = [one.identifier().value for one in identifiers if one.scheme is Scheme.OCC]
+    return OccSymbol(min(symbols)).root if symbols else ""
 
 
 def _join(*parts: str) -> str:

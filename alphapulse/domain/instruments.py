@@ -200,7 +200,8 @@ class PerpetualDetails:
 
 @dataclass(frozen=True, slots=True)
 class OptionDetails:
-    """An option series. A known day without a time is its midnight, UTC."""
+    """An option series. A known day without a time is its midnight, UTC. `series` is the root it is listed under (SPXW
+    beside SPX); where it is empty, that of the option's OCC symbol counts."""
 
     underlying_id: InstrumentId | None = None
     expiry: datetime | None = None
@@ -210,6 +211,7 @@ class OptionDetails:
     contract_size: ExactDecimal | None = None
     settlement_id: InstrumentId | None = None
     venue: str = ""
+    series: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -296,6 +296,7 @@ def _option(m: Any, path: str, f: Findings) -> domain.Details:
         contract_size=f.decimal(m, "contract_size", path),
         settlement_id=f.id(m.settlement_id, f"{path}.settlement_id"),
         venue=m.venue,
+        series=m.series,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 FUNCTIONS: Final[dict[str, tuple[int, int]]] = {
@@ -45,6 +45,8 @@ class Operation:
     operator: str
     left: Node
     right: Node
+    span: tuple[int, int] = field(default=(0, 0), compare=False, repr=False)
+    """Where it stands in the text: first character and the one after the last, from 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ class Call:
 
     function: str
     arguments: tuple[Node, ...]
+    span: tuple[int, int] = field(default=(0, 0), compare=False, repr=False)
+    """Where it stands in the text, as an Operation's."""
 
 
 Node = Number | Variable | Negation | Operation | Call

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import warnings
 from typing import Final
 
@@ -20,6 +21,9 @@ _OPERATORS: Final[dict[type[ast.operator], str]] = {
 }
 
 
+_LINE_END: Final = re.compile(r"\r\n|\r|\n")
+
+
 def read(text: str, findings: Findings) -> Node | None:
     """The checked tree of a scanned text; None with the violations added to `findings`."""
     # Parentheses make line ends and leading blanks mean nothing; the scan has shown that the text's own are harmless.
@@ -35,6 +39,8 @@ def read(text: str, findings: Findings) -> Node | None:
     except (RecursionError, MemoryError):
         findings.add(text, "nesting", "the formula nests too deep")
         return None
+    # One character less on the first line: the parenthesis in front is ours.
+    findings.lines = (-1, *(found.end() for found in _LINE_END.finditer(text)))
     node = _read(tree.body, findings, 0)
     if node is None or findings.found:
         return None
@@ -78,7 +84,7 @@ def _operation(tree: ast.BinOp, findings: Findings, depth: int) -> Node | None:
     operator = _OPERATORS[type(tree.op)]
     if operator == "**":
         _exponent(right, findings)
-    return Operation(operator, left, right)
+    return Operation(operator, left, right, _span(tree, findings))
 
 
 def _exponent(node: Node, findings: Findings) -> None:
@@ -106,4 +112,11 @@ def _call(tree: ast.Call, findings: Findings, depth: int) -> Node | None:
         findings.add(name, "arguments", f"{name} takes {wanted} arguments, got {len(arguments)}")
         return None
     checked = [one for one in arguments if one is not None]
-    return Call(name, tuple(checked)) if len(checked) == len(arguments) else None
+    return Call(name, tuple(checked), _span(tree, findings)) if len(checked) == len(arguments) else None
+
+
+def _span(tree: ast.expr, findings: Findings) -> tuple[int, int]:
+    """Where a part stands in the text."""
+    last = tree.end_lineno or tree.lineno
+    start = findings.lines[tree.lineno - 1] + tree.col_offset
+    return start, findings.lines[last - 1] + (tree.end_col_offset or 0)

@@ -45,10 +45,12 @@ _SIGNS: Final = frozenset({"-", "+"})
 class Findings:
     """Violations of one formula, in the order found; a rule at one place is reported once."""
 
-    __slots__ = ("field", "found")
+    __slots__ = ("field", "found", "lines")
 
     def __init__(self, field: str) -> None:
         self.field = field
+        self.lines: tuple[int, ...] = ()
+        """Where each line of the text begins, less what the reader put in front."""
         self.found: list[FieldViolation] = []
 
     def add(self, value: str, rule: str, description: str) -> None:

@@ -761,6 +761,7 @@ class OptionDetails(_message.Message):
     CONTRACT_SIZE_FIELD_NUMBER: _builtins.int
     SETTLEMENT_ID_FIELD_NUMBER: _builtins.int
     VENUE_FIELD_NUMBER: _builtins.int
+    SERIES_FIELD_NUMBER: _builtins.int
     underlying_id: _builtins.str
     """Instrument id of the underlying."""
     right: Global___OptionRight.ValueType
@@ -771,6 +772,10 @@ class OptionDetails(_message.Message):
     """Instrument id of the asset it settles in."""
     venue: _builtins.str
     """The venue or clearing house whose contract it is."""
+    series: _builtins.str
+    """The root under which the venue lists it, such as SPXW beside SPX: of one underlying, expiry and strike there can be several.
+    Empty: that of its OCC symbol, where it bears one.
+    """
     @_builtins.property
     def expiry(self) -> _timestamp_pb2.Timestamp:
         """Last trading time."""
@@ -794,10 +799,11 @@ class OptionDetails(_message.Message):
         contract_size: _common_pb2.Decimal | None = ...,
         settlement_id: _builtins.str = ...,
         venue: _builtins.str = ...,
+        series: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["contract_size", b"contract_size", "expiry", b"expiry", "strike", b"strike"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["contract_size", b"contract_size", "expiry", b"expiry", "right", b"right", "settlement_id", b"settlement_id", "strike", b"strike", "style", b"style", "underlying_id", b"underlying_id", "venue", b"venue"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contract_size", b"contract_size", "expiry", b"expiry", "right", b"right", "series", b"series", "settlement_id", b"settlement_id", "strike", b"strike", "style", b"style", "underlying_id", b"underlying_id", "venue", b"venue"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
