@@ -15,10 +15,10 @@ import numpy as np
 
 from alphapulse.domain.asset_class import AssetClass
 from alphapulse.domain.formula import Formula, parse
+from alphapulse.domain.formula.recent import RecentValues
 from alphapulse.records import SYNTHETIC_UPDATE, Rows
 from relay_service.enrichment.definitions import VALUELESS, SyntheticDefinition, SyntheticState, TargetKind
 from relay_service.enrichment.prices import Price, PriceReader
-from relay_service.enrichment.recent import RecentValues
 from relay_service.enrichment.rows import synthetic_row
 from relay_service.kernel.slots import SlotTable
 

@@ -21,6 +21,8 @@ from alphapulse.domain.violations import FieldViolation
 Readings = frozenset[Unit]
 MAX_READINGS: Final = 256
 """Readings of one part of a formula; a part with more is taken as unknown."""
+MAX_PRODUCTS: Final = 20_000
+"""Products of readings tried for one formula, about a fifth of a second; what is left then is taken as unknown."""
 _SHOWN: Final = 4
 _PLAIN: Final = frozenset({ONE})
 _VERBS: Final = {"+": "adds", "-": "subtracts", "min": "compares", "max": "compares"}
@@ -88,6 +90,7 @@ class _Check:
         self._text = text
         self._units = units
         self._field = field
+        self._products = MAX_PRODUCTS
         self.found: list[FieldViolation] = []
 
     def value(self, node: Node) -> _Value:
@@ -105,7 +108,7 @@ class _Check:
             case Operation(operator="+" | "-"):
                 return self._alike(node, node.operator, [self.value(node.left), self.value(node.right)])
             case Operation(operator="*" | "/"):
-                return _product(self.value(node.left), self.value(node.right), 1 if node.operator == "*" else -1)
+                return self._product(self.value(node.left), self.value(node.right), 1 if node.operator == "*" else -1)
             case Operation():
                 return self._power(node, self.value(node.left), self.value(node.right))
 
@@ -135,6 +138,17 @@ class _Check:
             return _Value(None)
         return _Value(common, adopts, plain)
 
+    def _product(self, left: _Value, right: _Value, power: int) -> _Value:
+        plain = left.plain and right.plain
+        adopts = plain and (left.adopts or right.adopts)
+        if left.readings is None or right.readings is None:
+            return _Value(None, plain=plain)
+        self._products -= len(left.readings) * len(right.readings)
+        if self._products < 0:
+            return _Value(None)
+        readings = frozenset(one.times(other, power) for one in left.readings for other in right.readings)
+        return _Value(readings if len(readings) <= MAX_READINGS else None, adopts, plain)
+
     def _power(self, node: Operation, base: _Value, exponent: _Value) -> _Value:
         constant = _constant(node.right)
         if constant is not None:
@@ -153,15 +167,6 @@ class _Check:
         shown = part if len(part) <= 80 else f"{part[:60]} ... {part[-15:]}"
         where = f"characters {start + 1} to {end}, {shown!r}, "
         self.found.append(FieldViolation(self._field, part, f"formula-dimension-{rule}", where + description))
-
-
-def _product(left: _Value, right: _Value, power: int) -> _Value:
-    plain = left.plain and right.plain
-    adopts = plain and (left.adopts or right.adopts)
-    if left.readings is None or right.readings is None or len(left.readings) * len(right.readings) > MAX_READINGS**2:
-        return _Value(None, plain=plain)
-    readings = frozenset(one.times(other, power) for one in left.readings for other in right.readings)
-    return _Value(readings if len(readings) <= MAX_READINGS else None, adopts, plain)
 
 
 def _raised(base: _Value, power: Fraction) -> _Value:
