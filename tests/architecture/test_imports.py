@@ -18,6 +18,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "alphapulse.runtime": ("alphapulse.api", "alphapulse.domain", "alphapulse.runtime"),
     "alphapulse.client": ("alphapulse.api", "alphapulse.domain", "alphapulse.client"),
     "alphapulse.embedded": ("alphapulse.domain", "alphapulse.embedded"),
+    "alphapulse.interchange": ("alphapulse.api", "alphapulse.client", "alphapulse.domain", "alphapulse.interchange"),
     "alphapulse": ("alphapulse.domain",),
     "registry_service": (
         "alphapulse.api",
