@@ -9,21 +9,24 @@ from alphapulse.domain.identifiers import Level, Scheme
 from alphapulse.domain.instruments import IdentifierAssertion
 from alphapulse.domain.validation import MAX_IDENTIFIERS
 from registry_service.instrument.convert import moment, service, usual_level, wire
+from registry_service.instrument.differences import MOST, differences, identifier_differences
 from registry_service.instrument.drafts import Claim, listing_key_of
+from registry_service.instrument.events import note_status
 from registry_service.instrument.holdings import Holdings
 from registry_service.instrument.merging import FEATURES, add_missing, merge_listing
 from registry_service.instrument.planning import Step
 from registry_service.instrument.rules import derived_mismatch
-from registry_service.storage.model import ChangeKind, Entity, IdentifierRow
+from registry_service.storage.model import ChangeKind, IdentifierRow
 
 
-async def extend(step: Step, entity: Entity) -> None:
-    """Stages what the entry adds to the registered instrument; the outcome says whether it was anything."""
-    held = wire.Instrument.FromString(entity.body)
+async def extend(step: Step, held: wire.Instrument) -> None:
+    """Stages what the entry adds to the registered instrument; the outcome says whether it was anything, and the differences
+    what of it contradicts what stays."""
     before = step.holdings.writes
     if _too_many(step, held):
         return
-    targets = await _listings(step, held)
+    told: list[wire.FieldDifference] = []
+    targets = await _listings(step, held, told)
     claims = await _new_claims(step, held, targets)
     changed = add_missing(held, step.draft.message)
     if claims or changed:
@@ -33,6 +36,10 @@ async def extend(step: Step, entity: Entity) -> None:
         revision = step.holdings.put_changed(held, ChangeKind.UPDATED)
         step.assert_claims(claims, named, revision)
     step.result.listing_ids = targets
+    sent = step.draft.message
+    told[:0] = differences(held, sent, "instrument")
+    told += identifier_differences(held.identifiers, sent.identifiers, "instrument.identifiers")
+    step.result.differences = told[:MOST]
     if step.result.outcome == service.REGISTRATION_OUTCOME_UNCHANGED and step.holdings.writes != before:
         step.result.outcome = service.REGISTRATION_OUTCOME_EXTENDED
 
@@ -62,25 +69,28 @@ async def _new_claims(step: Step, held: wire.Instrument, targets: list[str]) -> 
     for at, claim in enumerate(step.draft.claims):
         one = claim.assertion
         if at in contested:
-            await step.contested_claim(at, contested[at])
+            await step.open(await step.contested_claim(at, contested[at]))
         elif claim.key in step.draft.symbols or step.holdings.bears(claim.key, step.id, one.valid_from, one.valid_to):
             continue
         elif why := derived_mismatch(known, one):
             identifier = step.draft.message.identifiers[at]
-            await step.open(wire.COLLISION_KIND_DERIVED_ID_MISMATCH, identifier, [step.id], (), why)
+            kind = wire.COLLISION_KIND_DERIVED_ID_MISMATCH
+            await step.open(await step.claim(kind, identifier, [step.id], (), why))
         else:
             found.append(claim)
     return found
 
 
-async def _listings(step: Step, held: wire.Instrument) -> list[str]:
-    """Stages new and changed listings; the ids of all, an empty text for one that is kept in a case."""
+async def _listings(step: Step, held: wire.Instrument, told: list[wire.FieldDifference]) -> list[str]:
+    """Stages new and changed listings; the ids of all, an empty text for one that is kept in a case. In what those that are
+    there differ is added to `told`."""
     targets = []
     for at, sent in enumerate(step.draft.listing_messages):
         listing_id, entity, collided = await step.find_listing(at)
         if entity is not None:
-            same = await change_listing(step, at, wire.Listing.FromString(entity.body), sent, held)
-            targets.append(listing_id.hex if same else "")
+            known = await change_listing(step, at, wire.Listing.FromString(entity.body), sent, held)
+            targets.append(known.listing_id if known is not None else "")
+            told += differences(known, sent, f"listings[{at}]") if known is not None else []
             continue
         listing = await step.name_listing(at, listing_id, collided)
         targets.append(listing.listing_id if listing is not None else "")
@@ -89,20 +99,44 @@ async def _listings(step: Step, held: wire.Instrument) -> list[str]:
     return targets
 
 
-async def change_listing(step: Step, at: int, held: wire.Listing, sent: wire.Listing, owner: wire.Instrument) -> bool:
-    """Stages what the entry changes of a registered listing. False where it is another one: a case is open then."""
+async def change_listing(
+    step: Step, at: int, held: wire.Listing, sent: wire.Listing, owner: wire.Instrument
+) -> wire.Listing | None:
+    """Stages what the entry changes of a registered listing; the listing as it is then. None where it is another one: a case is
+    open then."""
     if sent.currency != held.currency:
-        await step.contradicted_listing(at, held)
-        return False
+        other = _in_currency(step, held, sent.currency)
+        if other is None:
+            await step.contradicted_listing(at, held)
+            return None
+        held = other
+    if sent.symbol != held.symbol:
+        # A symbol it had before: what is said of that is out of date, and may be true of whoever bears it now.
+        key = step.draft.symbols[at]
+        if rows := step.holdings.holders(key, step.id, step.holdings.now, None):
+            await step.contested_listing(at, rows)
+        return held
     source = step.draft.listings[at].source or step.draft.message.source
+    before = held.status
     changed = merge_listing(held, sent, source, step.holdings.now)
     if not changed:
-        return True
+        return held
     if rows := rivals(step.holdings, held, changed):
         await step.contested_listing(at, rows)
-        return True
+        return wire.Listing.FromString(step.holdings.children[step.id][held.listing_id].body)
+    if "status" in changed:
+        note_status(held, before, step.holdings.now, source=source)
     put_changed_listing(step.holdings, held, changed, owner)
-    return True
+    return held
+
+
+def _in_currency(step: Step, held: wire.Listing, currency: str) -> wire.Listing | None:
+    """Another listing of the instrument under the same symbol at the same venue: a person kept both."""
+    for one in step.holdings.children.get(step.id, {}).values():
+        message = wire.Listing.FromString(one.body)
+        if (message.venue, message.symbol, message.currency) == (held.venue, held.symbol, currency):
+            return message
+    return None
 
 
 def put_changed_listing(

@@ -4,10 +4,11 @@
 - An id, or a listing_key, already taken by something with another identity text: the newcomer is minted again with the
   next salt, and the case says so. It never takes the place of the other.
 - A listing that is registered, sent with another currency: it is another listing, and is kept in the case. Other fields that
-  differ (a name, details that are there) say nothing new to the registry: they stay as they are, and the outcome is UNCHANGED;
-  Update changes them.
-- A global identifier (ISIN, CUSIP, SEDOL, FIGI, ...) borne by another instrument at the same time puts the identity of a
-  new entry in doubt: it is kept whole in the case and not entered. A ticker or symbol of a venue does not: the entry is
+  differ (a name, details that are there) stay as they are, and the answer tells the differences; Update changes them.
+- A name that clearly is another's puts the identity in doubt, although the identifier is sound: the entry is kept whole in
+  the case, and nothing of it is entered.
+- A global identifier (ISIN, CUSIP, SEDOL, FIGI, ...) borne by another instrument at the same time does so, too, unless that
+  instrument is the same thing under another identity (`linking`). A ticker or symbol of a venue does not: the entry is
   registered, and the name or listing in question is kept in the case.
 """
 
@@ -18,14 +19,17 @@ from collections.abc import Mapping, Sequence
 
 from alphapulse.domain.errors import FieldViolation
 from alphapulse.domain.ids import InstrumentId
+from registry_service.instrument import cases
 from registry_service.instrument.convert import service, wire
+from registry_service.instrument.differences import MOST, differences
 from registry_service.instrument.drafts import Claim, Draft, Minter, signed
 from registry_service.instrument.extension import extend
 from registry_service.instrument.holdings import Holdings
 from registry_service.instrument.keys import VENUE_SCOPED
+from registry_service.instrument.linking import belongs_to, instrument, known_elsewhere, other_name, survivor
 from registry_service.instrument.planning import MAX_SALT, Registered, Step
 from registry_service.instrument.rules import broken_references, refusal
-from registry_service.storage.model import Entity, EntityKind, IdentifierRow, WriteSession
+from registry_service.storage.model import EntityKind, IdentifierRow, WriteSession
 
 _BREATH = 100
 """Entries planned between two chances for other calls of the process."""
@@ -76,16 +80,14 @@ async def _plan_known(step: Step, held: wire.Instrument) -> Registered:
     if held.merged_into:
         held = await survivor(step.holdings, held)
         step.become(held.instrument_id)
-    claim = None
-    if step.draft.message.name != held.name and (claim := await other_name(step, held)) is not None:
-        case = await read_case(step.holdings.session, claim.case_id)
+    if step.draft.message.name != held.name and (claim := other_name(step, held)) is not None:
+        case = await cases.read_case(step.holdings.session, claim.case_id)
         belongs = belongs_to(case)
         if case is None or not belongs:
-            return await _kept(step, [claim], held if case is None or case.state == _OPEN else None)
-        if belongs != step.id:
-            step.become(belongs)
-            held = await survivor(step.holdings, await instrument(step.holdings, belongs))
-            step.become(held.instrument_id)
+            doubted = case is None or case.state == wire.COLLISION_STATE_OPEN
+            return await _kept(step, [claim], held if doubted else None)
+        held = await survivor(step.holdings, await instrument(step.holdings, belongs))
+        step.become(held.instrument_id)
     return await _extend(step, held)
 
 
@@ -98,10 +100,6 @@ async def _plan_unknown(step: Step, collided: str) -> Registered:
         if held is None:
             return await _kept(step, claims, None)
         step.become(held.instrument_id)
-        claim = await other_name(step, held) if step.draft.message.name != held.name else None
-        decided = await decided_for(step, claims)
-        if claim is not None and decided != held.instrument_id:
-            return await _kept(step, [claim], None)
         return await _extend(step, held)
     if foreign := await _foreign_ids(step):
         return Registered(service.REGISTRATION_OUTCOME_REFUSED, error=refusal(foreign))
@@ -118,7 +116,7 @@ async def _extend(step: Step, held: wire.Instrument) -> Registered:
     return step.result
 
 
-async def _kept(step: Step, claims: Sequence[Claim], held: wire.Instrument | None) -> Registered:
+async def _kept(step: Step, claims: Sequence[cases.Claim], held: wire.Instrument | None) -> Registered:
     """The entry is kept in cases, and nothing of it is entered. `held` is given where it is doubted to be of an instrument
     by its name alone: what it names that is registered already is answered then."""
     if foreign := await _foreign_ids(step):

@@ -55,11 +55,13 @@ async def test_create_then_unchanged_then_extended(registry, entries):
 
 async def test_what_is_empty_is_filled_and_nothing_is_overwritten(registry, entries):
     isin = entries.isin(2)
-    await registry.register(entries.equity(isin, name="First"))
-    filled = await registry.register(entries.equity(isin, name="Second", details={"country": "DE", "currency": "USD"}))
+    await registry.register(entries.equity(isin, name="First Light AG"))
+    filled = await registry.register(
+        entries.equity(isin, name="First Light Aktiengesellschaft", details={"country": "DE", "currency": "USD"})
+    )
     assert filled.outcome == EXTENDED
     held = filled.entry.instrument
-    assert (held.name, held.equity.country, held.equity.currency) == ("First", "DE", "EUR")
+    assert (held.name, held.equity.country, held.equity.currency) == ("First Light AG", "DE", "EUR")
 
 
 async def test_coins_before_their_pair_in_one_batch(registry, entries):
@@ -238,7 +240,7 @@ async def test_an_identifier_held_by_another_opens_a_case_and_overwrites_nothing
     assert again.collision_case_id == case.case_id
     assert len(await cases(registry)) == 1
     read = await registry.stub.GetCollisionCase(service.GetCollisionCaseRequest(case_id=case.case_id))
-    assert read.collision_case == case
+    assert (read.collision_case.sightings, read.collision_case.etag) == (2, case.etag)
 
 
 async def test_a_symbol_that_lists_another_is_kept_in_a_case_and_the_rest_is_registered(registry, entries):

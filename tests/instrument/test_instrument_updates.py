@@ -125,5 +125,5 @@ async def test_a_listing_in_another_currency_is_kept_in_a_case(registry, entries
     assert case.case_id == other.collision_case_id
     assert case.kind == wire.COLLISION_KIND_SAME_ID_TWO_ENTITIES
     assert [one.currency for one in case.challenger_listings] == ["USD"]
-    again = await registry.register(entries.equity(isin, name="Another name"), entries.listing("XETR", "AAA"))
+    again = await registry.register(entries.equity(isin, name="Some Company Inc"), entries.listing("XETR", "AAA"))
     assert again.outcome == service.REGISTRATION_OUTCOME_UNCHANGED

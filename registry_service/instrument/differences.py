@@ -1,0 +1,88 @@
+"""In what an entry differs from what is held: told in the answer of a registration, and taken over by nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from alphapulse.domain.decimal import ExactDecimal
+from alphapulse.domain.violations import shorten
+from registry_service.instrument.convert import common, wire
+
+MOST: Final = 50
+"""Differences told of one entry."""
+_FILLED: Final = frozenset(
+    (
+        *("instrument_id", "listing_id", "listing_key", "identity_text", "source", "etag", "revision", "create_time"),
+        *("update_time", "merged_into", "predecessor_ids", "events", "identifiers", "definition_version"),
+    )
+)
+"""Fields that the registry fills, or that are compared elsewhere."""
+
+
+def differences(held: Any, sent: Any, path: str) -> list[wire.FieldDifference]:
+    """The fields that are set in the message sent and have another value in the one held (Instrument or Listing)."""
+    return list(_walk(held, sent, path)) if held != sent else []
+
+
+def identifier_differences(
+    held: Sequence[wire.IdentifierAssertion], sent: Sequence[wire.IdentifierAssertion], path: str
+) -> list[wire.FieldDifference]:
+    """Identifiers that are borne at another level, or in another span than the one that is stated."""
+    found: list[wire.FieldDifference] = []
+    for at, one in enumerate(sent):
+        same = [
+            other for other in held if (other.scheme, other.value, other.venue) == (one.scheme, one.value, one.venue)
+        ]
+        if not same or any(not _of_one(other, one) for other in same):
+            continue
+        fields = one.DESCRIPTOR.fields_by_name
+        found += [_difference(fields[name], same[-1], one, f"{path}[{at}]") for name in _of_one(same[-1], one)]
+    return found
+
+
+def _of_one(held: wire.IdentifierAssertion, sent: wire.IdentifierAssertion) -> list[str]:
+    """The fields of one identifier that are stated and differ."""
+    spans = [
+        name
+        for name in ("valid_from", "valid_to")
+        if sent.HasField(name) and getattr(sent, name) != getattr(held, name)  # type: ignore[arg-type]
+    ]
+    return spans if held.level == sent.level else ["level", *spans]
+
+
+def _walk(held: Any, sent: Any, path: str) -> Iterator[wire.FieldDifference]:
+    for field, value in sent.ListFields():
+        if field.name in _FILLED:
+            continue
+        known = getattr(held, field.name)
+        if known == value:
+            continue
+        kind = field.message_type
+        if kind is not None and not field.is_repeated and kind.name not in ("Decimal", "Timestamp"):
+            if field.containing_oneof is not None and not held.HasField(field.name):
+                continue  # the details of another class: the class itself differs
+            yield from _walk(known, value, f"{path}.{field.name}")
+        else:
+            yield _difference(field, held, sent, path)
+
+
+def _difference(field: Any, held: Any, sent: Any, path: str) -> wire.FieldDifference:
+    return wire.FieldDifference(field=f"{path}.{field.name}", held=_text(field, held), sent=_text(field, sent))
+
+
+def _text(field: Any, message: Any) -> str:
+    """A field as a person reads it; an empty text for one that is not set."""
+    value = getattr(message, field.name)
+    if field.is_repeated:
+        return shorten(", ".join([str(one).strip() for one in value]))
+    if field.message_type is not None:
+        if not message.HasField(field.name):
+            return ""
+        if isinstance(value, common.Decimal):
+            return str(ExactDecimal(value.mantissa, value.exponent))
+        return str(value.ToJsonString()) if hasattr(value, "ToJsonString") else shorten(str(value).strip())
+    if field.enum_type is not None:
+        number = field.enum_type.values_by_number.get(value)
+        return number.name if number is not None else str(value)
+    return shorten(str(value))
