@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from alphapulse.client import open_channel
 from alphapulse.domain.errors import ConfigurationError
 from alphapulse.runtime import GrpcService
-from registry_service.config import InstrumentConfig, RegistryConfig
+from registry_service.config import InstrumentConfig, RegistryConfig, VenueConfig
 from registry_service.resources import RegistryResources
 from registry_service.storage.cache import CacheLimits, TieredCache
 from registry_service.storage.database import cause_of, make_engine, parse_url, translated
@@ -102,10 +102,14 @@ class RegistryApplication:
         collector = _Figures(service, store, cache, feed, hub)
         self._metrics.register(collector)
         stack.callback(self._metrics.unregister, collector)
-        venues = None
+        venues = instruments = None
         if isinstance(config, InstrumentConfig) and config.venue_registry_address:
             venues = await stack.enter_async_context(open_channel(config.venue_registry_address))
-        return RegistryResources(service, store, cache, feed, hub, tokens, self._metrics, config, venues)
+        if isinstance(config, VenueConfig) and config.instrument_registry_address:
+            instruments = await stack.enter_async_context(open_channel(config.instrument_registry_address))
+        return RegistryResources(
+            service, store, cache, feed, hub, tokens, self._metrics, config, venues, instruments, engine
+        )
 
     async def _cache(self, store: PostgresStore) -> TieredCache:
         config = self._config

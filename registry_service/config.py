@@ -52,6 +52,9 @@ class VenueConfig(RegistryConfig):
     grpc_port: int = setting("GRPC_PORT", default=50052, ge=0, le=65535)
     """Port of the gRPC server; 0 picks a free one, told in the line that says ready."""
 
+    instrument_registry_address: str = setting("INSTRUMENT_REGISTRY_ADDRESS", default="", rule="host:port")
+    """The instrument registry, asked which listings a venue has. Empty: what needs listings is refused with FAILED_PRECONDITION."""
+
 
 @dataclass(frozen=True, slots=True)
 class SyntheticConfig(RegistryConfig):

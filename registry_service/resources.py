@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import grpc
 from prometheus_client import CollectorRegistry
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from registry_service.config import RegistryConfig
 from registry_service.storage.model import AnswerCache, Store
@@ -39,3 +40,7 @@ class RegistryResources:
     """The settings of the process."""
     venues: grpc.aio.Channel | None = None
     """To the venue registry, for the instrument registry where it is told the address."""
+    instruments: grpc.aio.Channel | None = None
+    """To the instrument registry, for the venue registry where it is told the address."""
+    engine: AsyncEngine | None = None
+    """The pool of connections, for tables a slice has of its own."""

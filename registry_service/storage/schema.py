@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import BigInteger, Boolean, Column, DateTime, LargeBinary, MetaData, SmallInteger, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, LargeBinary, MetaData, SmallInteger, Table, Text
 from sqlalchemy.dialects.postgresql import ARRAY
 
 SERVICES: Final = ("instrument", "venue", "synthetic")
@@ -123,3 +123,39 @@ def _identifier(metadata: MetaData) -> Table:
         Column("closed_revision", BigInteger),
         Column("shared", Boolean, nullable=False),
     )
+
+
+def calendar_tables(metadata: MetaData | None = None) -> tuple[Table, Table]:
+    """(calendar, calendar_session) of the venue registry: what each trading calendar was built from, and its days."""
+    metadata = metadata if metadata is not None else MetaData(schema="venue")
+    calendar = Table(
+        "calendar",
+        metadata,
+        Column("name", Text(collation="C"), primary_key=True),
+        Column("source", Text, nullable=False),
+        Column("time_zone", Text, nullable=False),
+        Column("first_date", Date, nullable=False),
+        Column("last_date", Date, nullable=False),
+        Column("built_for", Date, nullable=False),
+        Column("built_at", DateTime(timezone=True), nullable=False),
+    )
+    session = Table(
+        "calendar_session",
+        metadata,
+        Column("seq", BigInteger, primary_key=True),
+        Column("calendar", Text(collation="C"), nullable=False),
+        Column("session_date", Date, nullable=False),
+        Column("open_time", DateTime(timezone=True), nullable=False),
+        Column("close_time", DateTime(timezone=True), nullable=False),
+        Column("break_start", DateTime(timezone=True)),
+        Column("break_end", DateTime(timezone=True)),
+        Column("pre_open", DateTime(timezone=True)),
+        Column("post_close", DateTime(timezone=True)),
+        Column("late_open", Boolean, nullable=False),
+        Column("early_close", Boolean, nullable=False),
+        Column("closed", Boolean, nullable=False),
+        Column("source", Text, nullable=False),
+        Column("recorded_at", DateTime(timezone=True)),
+        Column("closed_at", DateTime(timezone=True)),
+    )
+    return calendar, session

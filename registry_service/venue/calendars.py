@@ -1,154 +1,155 @@
-"""Trading calendars: the sessions of a calendar by name, read from `exchange_calendars` and kept as plain numbers.
+"""Trading calendars as plain values: the days of a calendar, and what is said of each at a time.
 
-The package builds on pandas, whose import alone takes seconds: it is imported with the first calendar, in a thread. What
-is kept of a calendar is a sorted list of open spans, so that a question costs a binary search.
+Here live no pandas (`calendar_packages`), no SQL (`calendar_store`) and no exceptions that a venue declares (`schedule`).
 """
 
 from __future__ import annotations
 
-import asyncio
-import warnings
 from bisect import bisect_right
-from collections import OrderedDict
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from functools import partial
-from importlib.metadata import version
-from typing import Any, Final
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from typing import Final
 
-from alphapulse.domain.errors import FailedPrecondition, OutOfRange
+from alphapulse.domain.errors import OutOfRange
 
-_KEPT: Final = 128
-_PACKAGE: Final = "exchange_calendars"
+FIRST_DAY: Final = date(2000, 1, 1)
+"""Where calendars begin, unless their package begins later."""
+
+
+def horizon(today: date) -> date:
+    """The last day calendars are asked for: the end of next year. A package may end earlier."""
+    return date(today.year + 1, 12, 31)
 
 
 @dataclass(frozen=True, slots=True)
 class TradingDay:
-    """One session: regular trading from open to close, with at most one break."""
+    """One session: regular trading from open to close, with at most one break, and what trades before and after it."""
 
     day: date
     open: datetime
     close: datetime
-    break_start: datetime | None
-    break_end: datetime | None
-    late_open: bool
-    early_close: bool
+    break_start: datetime | None = None
+    break_end: datetime | None = None
+    pre_open: datetime | None = None
+    """Start of trading before the open. None: the package knows of none."""
+    post_close: datetime | None = None
+    """End of trading after the close."""
+    late_open: bool = False
+    early_close: bool = False
+    closed: bool = False
+    """No session, by a closure outside the rules of the calendar: the times are those the day would have had. It counts only for who asks
+    what was expected before the closure was declared."""
+    exception_id: str = ""
+    """The declared exception that made the day what it is; never stored."""
+    declared: datetime | None = None
+    """When that exception was declared; never stored."""
 
-    @property
-    def spans(self) -> tuple[tuple[datetime, datetime], ...]:
-        """The spans of regular trading, end exclusive."""
-        if self.break_start is None or self.break_end is None:
-            return ((self.open, self.close),)
-        return (self.open, self.break_start), (self.break_end, self.close)
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A day as the table holds it: what a package said, from when until when it was what we knew."""
+
+    day: TradingDay
+    recorded_at: datetime | None = None
+    """None: nothing else was ever known of this day."""
+    closed_at: datetime | None = None
+    """When a newer version of the package said otherwise. None: it is what we know now."""
+
+    def known(self, at: datetime | None) -> bool:
+        """Whether it was what we knew at a time; None means now."""
+        if at is None:
+            return self.closed_at is None
+        return (self.recorded_at is None or self.recorded_at <= at) and (self.closed_at is None or at < self.closed_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a calendar was built from."""
+
+    name: str
+    source: str
+    """The packages and their versions, such as "exchange_calendars 4.13.2"."""
+    time_zone: str
+    first_date: date
+    last_date: date
+    """The last day the calendar says anything of."""
+    built_for: date
+    """The horizon it was asked for."""
+    built_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A calendar as a package gives it now."""
+
+    name: str
+    source: str
+    time_zone: str
+    first_date: date
+    last_date: date
+    built_for: date
+    days: tuple[TradingDay, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class TradingCalendar:
-    """The sessions of one calendar, by time."""
+    """A calendar as it is held in memory: every row of it, those that were superseded too."""
 
-    name: str
-    source: str
-    days: tuple[TradingDay, ...]
-    _dates: tuple[date, ...]
-    _starts: tuple[datetime, ...]
-    _spans: tuple[tuple[datetime, datetime, date], ...]
+    header: Header
+    rows: tuple[Recorded, ...]
+    """Ordered by day."""
+    _current: tuple[TradingDay, ...] = field(init=False, repr=False)
+    _changes: tuple[datetime, ...] = field(init=False, repr=False)
 
-    @classmethod
-    def of(cls, name: str, source: str, days: tuple[TradingDay, ...]) -> TradingCalendar:
-        """From its days in order."""
-        spans = tuple((start, end, day.day) for day in days for start, end in day.spans)
-        return cls(name, source, days, tuple(day.day for day in days), tuple(span[0] for span in spans), spans)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_current", tuple(row.day for row in self.rows if row.closed_at is None))
+        times = {time for row in self.rows for time in (row.recorded_at, row.closed_at) if time is not None}
+        object.__setattr__(self, "_changes", tuple(sorted(times)))
 
-    def at(self, time: datetime) -> tuple[bool, datetime | None, datetime | None, bool]:
-        """(open, next open, next close, in a break) at a time. Raises OutOfRange beyond what the calendar covers."""
-        if not self.days or not self.days[0].open <= time < self.days[-1].close:
-            covered = f"{self._dates[0]} to {self._dates[-1]}" if self.days else "no day"
-            raise OutOfRange(
-                f"the calendar {self.name} covers {covered}, not {time.isoformat()}",
-                metadata={"calendar": self.name, "time": time.isoformat()},
-            )
-        at = bisect_right(self._starts, time) - 1
-        _, end, day = self._spans[at]
-        following = self._spans[at + 1] if at + 1 < len(self._spans) else None
-        if time < end:
-            return True, following[0] if following else None, end, False
-        in_break = following is not None and following[2] == day
-        return False, following[0] if following else None, following[1] if following else None, in_break
+    @property
+    def source(self) -> str:
+        """What answers name as their evidence."""
+        return f"{self.header.source} {self.header.name}"
 
-    def between(self, first: date, last: date) -> tuple[TradingDay, ...]:
-        """The days from first to last, both inclusive. Raises OutOfRange beyond what the calendar covers."""
-        if not self._dates or last < self._dates[0] or first > self._dates[-1]:
-            covered = f"{self._dates[0]} to {self._dates[-1]}" if self._dates else "no day"
-            raise OutOfRange(f"the calendar {self.name} covers {covered}", metadata={"calendar": self.name})
-        low = bisect_right(self._dates, first)
-        low = low - 1 if low and self._dates[low - 1] == first else low
-        return self.days[low : bisect_right(self._dates, last)]
+    def epoch(self, known_at: datetime | None) -> int:
+        """A number that is the same for times between which nothing we knew of the calendar changed."""
+        return len(self._changes) if known_at is None else bisect_right(self._changes, known_at)
 
+    def days(self, known_at: datetime | None) -> tuple[TradingDay, ...]:
+        """The days as they were known, closures outside the rules among them."""
+        if self.epoch(known_at) == len(self._changes):
+            return self._current
+        return tuple(row.day for row in self.rows if row.known(known_at))
 
-class Calendars:
-    """The calendars of a process, each loaded once however many ask, and at most 128 kept."""
-
-    def __init__(self) -> None:
-        self._loaded: OrderedDict[str, asyncio.Task[TradingCalendar]] = OrderedDict()
-
-    async def get(self, name: str) -> TradingCalendar:
-        """The calendar of a name. Raises FailedPrecondition for one that no source knows."""
-        task = self._loaded.get(name)
-        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
-            task = asyncio.create_task(asyncio.to_thread(partial(load, name)), name=f"calendar-{name}")
-            self._loaded[name] = task
-            while len(self._loaded) > _KEPT:
-                self._loaded.popitem(last=False)
-        else:
-            self._loaded.move_to_end(name)
-        # A caller that goes away must not cancel the load the others wait for.
-        return await asyncio.shield(task)
-
-
-def load(name: str) -> TradingCalendar:
-    """Reads a calendar from the package; blocks for up to seconds."""
-    package = f"{_PACKAGE} {version('exchange-calendars')}"
-    # The package speaks to pandas in ways that newer versions of pandas warn of; the reader of our log can do nothing about it.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import exchange_calendars
-
-        try:
-            calendar = exchange_calendars.get_calendar(name)
-        except exchange_calendars.errors.InvalidCalendarName:
-            raise FailedPrecondition(
-                f"there is no calendar {name!r} in {package}",
-                metadata={"calendar": name},
-                hint="set the venue's calendar to one it has, or always_open",
-            ) from None
-        except Exception as error:
-            # Some calendars cannot be built with some versions of pandas: a fault of theirs must not look like ours.
-            raise FailedPrecondition(
-                f"{package} cannot build its calendar {name!r}: {type(error).__name__}: {error}",
-                metadata={"calendar": name},
-            ) from error
-    early = {stamp.date() for stamp in calendar.early_closes}
-    late = {stamp.date() for stamp in calendar.late_opens}
-    days = tuple(
-        TradingDay(
-            row.Index.date(),
-            _moment(row.open),
-            _moment(row.close),
-            _optional(row.break_start),
-            _optional(row.break_end),
-            row.Index.date() in late,
-            row.Index.date() in early,
+    def outside(self, what: str) -> OutOfRange:
+        """The error for what the calendar does not cover."""
+        header = self.header
+        return OutOfRange(
+            f"the calendar {header.name} covers {header.first_date} to {header.last_date}, not {what}",
+            metadata={"calendar": header.name, "from": str(header.first_date), "to": str(header.last_date)},
+            hint="a newer version of its package may reach further",
         )
-        for row in calendar.schedule.itertuples()
-    )
-    return TradingCalendar.of(name, f"{package} {name}", days)
 
 
-def _moment(stamp: Any) -> datetime:
-    moment: datetime = stamp.to_pydatetime()
-    return moment.astimezone(UTC) if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+def difference(
+    held: Sequence[TradingDay], built: Built, covered: tuple[date, date] | None
+) -> tuple[list[TradingDay], list[tuple[TradingDay, bool]]]:
+    """(days no longer so, days new or changed with whether another thing was known of them before).
+
+    Only days the new build covers are compared: a package's window moves, and what lies before it stays as it was said.
+    """
+    now = {day.day: day for day in built.days}
+    before = {day.day: day for day in held if built.first_date <= day.day <= built.last_date}
+    gone = [day for key, day in before.items() if now.get(key) != day]
+    new = [
+        (day, covered is not None and covered[0] <= key <= covered[1])
+        for key, day in now.items()
+        if before.get(key) != day
+    ]
+    return gone, new
 
 
-def _optional(stamp: Any) -> datetime | None:
-    # NaT, like NaN, differs from itself.
-    return None if stamp != stamp else _moment(stamp)
+def without_declaration(day: TradingDay) -> TradingDay:
+    """The day as the calendar has it."""
+    return replace(day, exception_id="", declared=None)

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from hashlib import sha256
 from typing import Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from alphapulse.api.common.v1 import common_pb2 as common
+from alphapulse.api.instrument.v1 import instrument_pb2 as listing_wire
+from alphapulse.api.instrument.v1 import instrument_service_pb2 as listing_service
 from alphapulse.api.venue.v1 import venue_pb2 as wire
 from alphapulse.api.venue.v1 import venue_service_pb2 as service
+from alphapulse.domain.decimal import ExactDecimal
 from registry_service.storage.model import Change, ChangeKind, Entity, EntityKind, Query
+from registry_service.venue.schedule import Declared, Effect
 
-__all__ = ["Timestamp", "common", "service", "wire"]
+__all__ = ["Timestamp", "common", "listing_service", "listing_wire", "service", "wire"]
 
-SERVER_FIELDS: Final = ("etag", "revision", "create_time", "update_time")
+VERSION_FIELDS: Final = ("etag", "revision", "create_time", "update_time")
+"""Fields of a version, which the registry fills."""
+SERVER_FIELDS: Final = (*VERSION_FIELDS, "status_reason", "status_time")
 """Fields the registry fills; what a caller puts there is dropped."""
 
 
@@ -31,14 +38,35 @@ def stamp(value: datetime) -> Timestamp:
     return message
 
 
+def day_of(text: str) -> date | None:
+    """The day of YYYY-MM-DD between 1900 and 2999; None for anything else."""
+    try:
+        found = date.fromisoformat(text) if len(text) == 10 else None
+    except ValueError:
+        return None
+    return found if found is not None and 1900 <= found.year < 3000 else None
+
+
+def content(message: wire.Venue) -> wire.Venue:
+    """A copy without the fields of its version."""
+    copy = wire.Venue()
+    copy.CopyFrom(message)
+    for name in VERSION_FIELDS:
+        copy.ClearField(name)
+    return copy
+
+
 def registered(message: wire.Venue) -> wire.Venue:
-    """A copy as it is registered: without the registry's own fields, the status filled in."""
+    """A copy as it is registered: without the registry's own fields, the status and the ids of exceptions filled in."""
     copy = wire.Venue()
     copy.CopyFrom(message)
     for name in SERVER_FIELDS:
         copy.ClearField(name)
     if copy.status == wire.VENUE_STATUS_UNSPECIFIED:
         copy.status = wire.VENUE_STATUS_ACTIVE
+    for one in copy.session_exceptions:
+        one.ClearField("record_time")
+        one.exception_id = exception_id(one)
     return copy
 
 
@@ -47,6 +75,46 @@ def same(one: wire.Venue, other: wire.Venue) -> bool:
     first, second = registered(one), registered(other)
     first.source = second.source = ""
     return first == second
+
+
+def exception_id(message: wire.SessionException) -> str:
+    """Names an exception by what was declared, so that one told twice is one."""
+    told = wire.SessionException()
+    told.CopyFrom(message)
+    for name in ("exception_id", "withdraw_time", "reason", "source", "record_time"):
+        told.ClearField(name)
+    return sha256(told.SerializeToString(deterministic=True)).hexdigest()[:16]
+
+
+def declared(venue: wire.Venue) -> tuple[Declared, ...]:
+    """The exceptions a venue declared, in the order they were."""
+    return tuple(sorted((_declared(one) for one in venue.session_exceptions), key=lambda one: one.declared))
+
+
+def _declared(one: wire.SessionException) -> Declared:
+    def time(name: str) -> datetime | None:
+        return moment(getattr(one, name)) if one.HasField(name) else None  # type: ignore[arg-type]
+
+    return Declared(
+        exception_id=one.exception_id,
+        effect=Effect(one.kind),
+        declared=moment(one.declare_time),
+        withdrawn=time("withdraw_time"),
+        first=day_of(one.first_date),
+        last=day_of(one.last_date),
+        start=time("open_time"),
+        end=time("close_time"),
+    )
+
+
+def exact(value: common.Decimal) -> ExactDecimal:
+    """The number of a message that is known to be sound."""
+    return ExactDecimal(value.mantissa, value.exponent)
+
+
+def decimal(value: ExactDecimal) -> common.Decimal:
+    """The message of a number."""
+    return common.Decimal(mantissa=value.mantissa, exponent=value.exponent)
 
 
 def stored(message: wire.Venue, *, revision: int, now: datetime, created: Timestamp | None = None) -> wire.Venue:

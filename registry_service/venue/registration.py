@@ -10,12 +10,14 @@ from registry_service.calls import apply_mask, check_etag, item_error, mask_viol
 from registry_service.storage.model import EntityKind, WriteSession
 from registry_service.venue import convert
 from registry_service.venue.convert import service, wire
-from registry_service.venue.rules import venue_violations
+from registry_service.venue.rules import code_violation, venue_violations
 
 CHANGEABLE: Final = frozenset(
-    field.name for field in wire.Venue.DESCRIPTOR.fields if field.name not in {"code", "mic", *convert.SERVER_FIELDS}
+    field.name
+    for field in wire.Venue.DESCRIPTOR.fields
+    if field.name not in {"code", "mic", "session_exceptions", *convert.SERVER_FIELDS}
 )
-"""Fields UpdateVenue takes. The code is the venue's name, and the MIC is the code."""
+"""Fields UpdateVenue takes. The code is the venue's name, the MIC is the code, and exceptions have RPCs of their own."""
 
 
 class Registration:
@@ -54,33 +56,51 @@ class Registration:
 def stage(session: WriteSession, message: wire.Venue, before: wire.Venue | None) -> wire.Venue:
     """Stages a version; gives it with the registry's own fields."""
     created = before.create_time if before is not None else None
+    if before is None or before.status != message.status:
+        message.status_time.CopyFrom(convert.stamp(session.now))
+    for one in message.session_exceptions:
+        if not one.HasField("record_time"):
+            one.record_time.CopyFrom(convert.stamp(session.now))
     convert.stored(message, revision=session.next_revision(), now=session.now, created=created)
     keys = convert.cache_keys(message, *([before] if before is not None else []))
     session.put(convert.entity(message), convert.change_kind(before, message), keys)
     return message
 
 
-async def update(session: WriteSession, request: service.UpdateVenueRequest) -> wire.Venue:
-    """Stages the change of the named fields; nothing where nothing changes. Raises NotFound, StaleEtag, InvalidArgument."""
-    paths = list(request.update_mask.paths)
-    broken = mask_violations(paths, CHANGEABLE)
-    if broken:
-        raise InvalidArgument.of(broken)
-    code = request.venue.code
+async def current(session: WriteSession, code: str, etag: str) -> wire.Venue:
+    """The venue a change is about. Raises NotFound, StaleEtag."""
     held = await session.get(EntityKind.VENUE, [code])
     if code not in held:
         raise NotFound(f"there is no venue {code!r}", metadata={"code": code})
-    current = wire.Venue.FromString(held[code].body)
-    check_etag(request.write.etag, current.etag)
-    changed = convert.registered(current)
-    apply_mask(changed, request.venue, paths)
-    changed = convert.registered(changed)
-    violations = venue_violations(changed)
+    found = wire.Venue.FromString(held[code].body)
+    check_etag(etag, found.etag)
+    return found
+
+
+def changed(session: WriteSession, before: wire.Venue, after: wire.Venue) -> wire.Venue:
+    """Stages what a venue is from now on; nothing where nothing changes. Raises InvalidArgument."""
+    violations = venue_violations(after)
     if violations:
         raise InvalidArgument.of(violations)
-    if changed == convert.registered(current):
-        return current
-    return stage(session, changed, current)
+    return before if after == convert.content(before) else stage(session, after, before)
+
+
+async def update(session: WriteSession, request: service.UpdateVenueRequest) -> wire.Venue:
+    """Stages the change of the named fields; nothing where nothing changes. Raises NotFound, StaleEtag, InvalidArgument."""
+    paths = list(request.update_mask.paths)
+    code = code_violation(request.venue.code, "venue.code")
+    broken = [*([code] if code is not None else []), *mask_violations(paths, CHANGEABLE)]
+    if broken:
+        raise InvalidArgument.of(broken)
+    before = await current(session, request.venue.code, request.write.etag)
+    after = convert.content(before)
+    apply_mask(after, request.venue, paths)
+    if after.status == wire.VENUE_STATUS_UNSPECIFIED:
+        after.status = wire.VENUE_STATUS_ACTIVE
+    if after.status != before.status:
+        # The reason was that of the status before.
+        after.status_reason = ""
+    return changed(session, before, after)
 
 
 def refused(code: str, error: AlphaPulseError) -> service.VenueRegistrationResult:

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import math
 import re
-import unicodedata
-from collections.abc import Iterable
 from functools import cache
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
-from alphapulse.domain.decimal import ExactDecimal, violation_of
 from alphapulse.domain.errors import FieldViolation, InvalidArgument
-from alphapulse.domain.identifiers import ISO_3166_ALPHA_2, Caip2, Identifier, Lei, Mic
-from registry_service.venue.convert import moment, wire
+from alphapulse.domain.identifiers import ISO_3166_ALPHA_2, Caip2, Lei, Mic
+from registry_service.venue.convert import wire
+from registry_service.venue.exception_rules import exception_findings
+from registry_service.venue.fee_rules import CURRENCY, PRODUCTS, fee_findings
+from registry_service.venue.findings import Findings
 
 CODE: Final = re.compile(r"[A-Z0-9_]{2,32}")
 NAME_LENGTH: Final = 512
 TEXT_LENGTH: Final = 256
 URL_LENGTH: Final = 2048
-MAX_REPEATED: Final = 64
-_CALENDAR: Final = re.compile(r"[A-Za-z0-9_/.+-]{1,64}")
-_CURRENCY: Final = re.compile(r"[A-Z0-9]{1,20}")
+_CALENDAR: Final = re.compile(r"(?=.{1,64}\Z)[A-Za-z0-9_/.+-]+(?: [A-Za-z0-9_/.+-]+)*")
 _ORDER_TYPE: Final = re.compile(r"[A-Z][A-Z0-9_]{0,31}")
 _SITE: Final = re.compile(r"(?:https?://)?[^\s/?#@]+\.[^\s/?#@]+(?:[/?#]\S*)?", re.IGNORECASE)
 _SCHEMES: Final[dict[int, tuple[str, ...]]] = {
@@ -31,7 +29,6 @@ _SCHEMES: Final[dict[int, tuple[str, ...]]] = {
     wire.ENDPOINT_PROTOCOL_FIX: ("tcp", "ssl", "tls", "fix"),
 }
 _MEASURES: Final = ("volume_24h_usd", "depth_usd", "fill_time_ms", "latency_ms")
-_LARGEST_BPS: Final = ExactDecimal(10_000)
 
 
 @cache
@@ -40,54 +37,9 @@ def time_zones() -> frozenset[str]:
     return frozenset(available_timezones())
 
 
-class _Findings:
-    def __init__(self, prefix: str) -> None:
-        self._prefix = prefix
-        self.found: list[FieldViolation] = []
-
-    def add(self, field: str, value: object, rule: str, description: str) -> None:
-        self.found.append(FieldViolation(f"{self._prefix}.{field}", str(value), rule, description))
-
-    def text(self, field: str, value: str, limit: int) -> None:
-        """Bounded and without control characters, which Postgres or a terminal would choke on."""
-        if len(value) > limit:
-            self.add(field, value, "text-length", f"at most {limit} characters, got {len(value)}")
-        elif any(unicodedata.category(char) == "Cc" for char in value):
-            self.add(field, value, "text-characters", "control characters are not text")
-
-    def identifier(self, field: str, value: str, kind: type[Identifier]) -> bool:
-        broken = kind.broken_rule(value) if value else None
-        if broken is not None:
-            self.add(field, value, broken.rule, broken.description)
-        return broken is None
-
-    def known_enum(self, field: str, number: int, kind: Any, *, required: bool) -> None:
-        if number not in kind.values():
-            self.add(field, number, "enum-unknown", f"{number} is no value this registry knows")
-        elif required and number == 0:
-            self.add(field, "", "required", "it is needed")
-
-    def decimal(self, message: Any, name: str, path: str) -> ExactDecimal | None:
-        """An optional decimal; None where it is absent or does not fit."""
-        if not message.HasField(name):
-            return None
-        value = getattr(message, name)
-        broken = violation_of(value.mantissa, value.exponent)
-        if broken is not None:
-            self.add(f"{path}.{name}", broken.value, broken.rule, broken.description)
-            return None
-        return ExactDecimal(value.mantissa, value.exponent)
-
-    def count(self, field: str, items: Any) -> Iterable[tuple[int, Any]]:
-        """The items, up to the most there may be; more are one violation."""
-        if len(items) > MAX_REPEATED:
-            self.add(field, len(items), "too-many", f"at most {MAX_REPEATED}, got {len(items)}")
-        return enumerate(items[:MAX_REPEATED])
-
-
 def venue_violations(venue: wire.Venue, prefix: str = "venue") -> tuple[FieldViolation, ...]:
     """Every rule a venue breaks; empty for a valid one."""
-    findings = _Findings(prefix)
+    findings = Findings(prefix)
     if CODE.fullmatch(venue.code) is None:
         findings.add("code", venue.code, "venue-code", "a MIC, or 2 to 32 characters of A-Z, 0-9 and _")
     if not venue.name.strip():
@@ -100,11 +52,15 @@ def venue_violations(venue: wire.Venue, prefix: str = "venue") -> tuple[FieldVio
     findings.text("source", venue.source, TEXT_LENGTH)
     for at, endpoint in findings.count("endpoints", venue.endpoints):
         _endpoint(findings, f"endpoints[{at}]", endpoint)
-    _schedules(findings, venue)
+    fee_findings(findings, venue.fee_schedules)
     if venue.HasField("capabilities"):
         _capabilities(findings, venue.capabilities)
     if venue.HasField("performance"):
         _performance(findings, venue.performance)
+    _evidence(findings, venue)
+    if venue.HasField("mic_record"):
+        _record(findings, venue)
+    exception_findings(findings, venue)
     return tuple(findings.found)
 
 
@@ -115,7 +71,7 @@ def code_violation(code: str, field: str = "code") -> FieldViolation | None:
     return FieldViolation(field, code, "venue-code", "a MIC, or 2 to 32 characters of A-Z, 0-9 and _")
 
 
-def _mic(findings: _Findings, venue: wire.Venue) -> None:
+def _mic(findings: Findings, venue: wire.Venue) -> None:
     findings.known_enum("mic_level", venue.mic_level, wire.MicLevel, required=False)
     formed = findings.identifier("mic", venue.mic, Mic)
     findings.identifier("operating_mic", venue.operating_mic, Mic)
@@ -132,7 +88,7 @@ def _mic(findings: _Findings, venue: wire.Venue) -> None:
         findings.add("operating_mic", venue.operating_mic, "mic-level", "a segment has the MIC of its operator")
 
 
-def _place(findings: _Findings, venue: wire.Venue) -> None:
+def _place(findings: Findings, venue: wire.Venue) -> None:
     if venue.country and venue.country not in ISO_3166_ALPHA_2:
         findings.add("country", venue.country, "country-unknown", "it is no country of ISO 3166")
     findings.text("city", venue.city, TEXT_LENGTH)
@@ -142,7 +98,9 @@ def _place(findings: _Findings, venue: wire.Venue) -> None:
     if venue.website and (len(venue.website) > URL_LENGTH or _SITE.fullmatch(venue.website) is None):
         findings.add("website", venue.website, "url", f"a host or an http address of at most {URL_LENGTH} characters")
     if venue.calendar and _CALENDAR.fullmatch(venue.calendar) is None:
-        findings.add("calendar", venue.calendar, "calendar-name", "1 to 64 letters, digits and _ / . + -")
+        findings.add(
+            "calendar", venue.calendar, "calendar-name", "1 to 64 letters, digits, single spaces and _ / . + -"
+        )
     if venue.calendar and venue.always_open:
         findings.add("calendar", venue.calendar, "calendar-always-open", "a venue that never closes has no calendar")
     findings.identifier("chain", venue.chain, Caip2)
@@ -150,8 +108,10 @@ def _place(findings: _Findings, venue: wire.Venue) -> None:
         findings.add("chain", "", "required", "a chain needs its CAIP-2 name")
 
 
-def _endpoint(findings: _Findings, path: str, endpoint: wire.Endpoint) -> None:
+def _endpoint(findings: Findings, path: str, endpoint: wire.Endpoint) -> None:
     findings.known_enum(f"{path}.protocol", endpoint.protocol, wire.EndpointProtocol, required=True)
+    findings.text(f"{path}.purpose", endpoint.purpose, TEXT_LENGTH)
+    findings.text(f"{path}.rate_unit", endpoint.rate_unit, TEXT_LENGTH)
     schemes = _SCHEMES.get(endpoint.protocol, ())
     if len(endpoint.url) > URL_LENGTH:
         findings.add(f"{path}.url", endpoint.url, "url", f"at most {URL_LENGTH} characters")
@@ -171,82 +131,84 @@ def _address(url: str, schemes: tuple[str, ...]) -> bool:
     return parts.scheme in schemes and bool(parts.hostname) and port_fits and not re.search(r"\s", url)
 
 
-def _schedules(findings: _Findings, venue: wire.Venue) -> None:
-    spans: list[tuple[float, float]] = []
-    for at, schedule in findings.count("fee_schedules", venue.fee_schedules):
-        path = f"fee_schedules[{at}]"
-        if _CURRENCY.fullmatch(schedule.volume_currency) is None:
-            findings.add(
-                f"{path}.volume_currency", schedule.volume_currency, "currency-code", "1 to 20 capitals, digits"
-            )
-        findings.text(f"{path}.source", schedule.source, URL_LENGTH)
-        _tiers(findings, path, schedule)
-        span = _span(findings, path, schedule)
-        if span is None:
-            continue
-        if any(span[0] < end and start < span[1] for start, end in spans):
-            findings.add(path, "", "span-overlap", "two schedules hold at the same time")
-        spans.append(span)
-
-
-def _tiers(findings: _Findings, path: str, schedule: wire.FeeSchedule) -> None:
-    if not schedule.tiers:
-        findings.add(f"{path}.tiers", "", "required", "a schedule has at least one tier")
-    before: ExactDecimal | None = None
-    for at, tier in findings.count(f"{path}.tiers", schedule.tiers):
-        where = f"{path}.tiers[{at}]"
-        for name in ("maker_bps", "taker_bps"):
-            fee = findings.decimal(tier, name, where)
-            if not tier.HasField(name):
-                findings.add(f"{where}.{name}", "", "required", "a tier states both fees")
-            elif fee is not None and (fee > _LARGEST_BPS or fee < ExactDecimal(-10_000)):
-                findings.add(f"{where}.{name}", fee, "range", "-10000 to 10000 basis points")
-        volume = findings.decimal(tier, "min_volume", where) or ExactDecimal(0)
-        if at == 0 and volume != ExactDecimal(0):
-            findings.add(f"{where}.min_volume", volume, "tier-first", "the first tier holds from 0")
-        elif before is not None and volume <= before:
-            findings.add(
-                f"{where}.min_volume", volume, "tier-order", f"tiers rise, and the one before holds from {before}"
-            )
-        before = volume
-
-
-def _span(findings: _Findings, path: str, schedule: wire.FeeSchedule) -> tuple[float, float] | None:
-    try:
-        start = moment(schedule.valid_from).timestamp() if schedule.HasField("valid_from") else -math.inf
-        end = moment(schedule.valid_to).timestamp() if schedule.HasField("valid_to") else math.inf
-    except (ValueError, OverflowError):
-        findings.add(f"{path}.valid_from", "", "timestamp", "times between the years 1 and 9999")
-        return None
-    if start >= end:
-        findings.add(f"{path}.valid_to", "", "span-order", "valid_to has to be later than valid_from")
-        return None
-    return start, end
-
-
-def _capabilities(findings: _Findings, capabilities: wire.Capabilities) -> None:
+def _capabilities(findings: Findings, capabilities: wire.Capabilities) -> None:
     for at, name in findings.count("capabilities.order_types", capabilities.order_types):
         if _ORDER_TYPE.fullmatch(name) is None:
             rule = "capitals, digits and _, such as POST_ONLY"
             findings.add(f"capabilities.order_types[{at}]", name, "order-type", rule)
-    leverage = findings.decimal(capabilities, "max_leverage", "capabilities")
-    if leverage is not None and not leverage.is_positive:
-        findings.add("capabilities.max_leverage", leverage, "positive", "it has to be above zero")
+    for name in ("max_leverage", "min_order_value", "max_order_value"):
+        value = findings.decimal(capabilities, name, "capabilities")
+        if value is not None and not value.is_positive:
+            findings.add(f"capabilities.{name}", value, "positive", "it has to be above zero")
+    valued = capabilities.HasField("min_order_value") or capabilities.HasField("max_order_value")
+    currency = capabilities.order_value_currency
+    if valued and not currency:
+        findings.add("capabilities.order_value_currency", "", "required", "a value needs its currency")
+    if currency and CURRENCY.fullmatch(currency) is None:
+        findings.add("capabilities.order_value_currency", currency, "currency-code", "1 to 20 capitals, digits")
+    for at, product in findings.count("capabilities.products", capabilities.products):
+        if product not in PRODUCTS:
+            findings.add(f"capabilities.products[{at}]", product, "product-unknown", f"one of {', '.join(PRODUCTS)}")
 
 
-def _performance(findings: _Findings, performance: wire.Performance) -> None:
-    for name in (*_MEASURES, "slippage_bps", "uptime"):
+def _performance(findings: Findings, performance: wire.Performance) -> None:
+    for name in (*_MEASURES, "slippage_bps", "uptime", "reliability"):
         value = getattr(performance, name)
         if not math.isfinite(value):
             findings.add(f"performance.{name}", value, "finite", "it has to be a finite number")
         elif name in _MEASURES and value < 0:
             findings.add(f"performance.{name}", value, "not-negative", "it must not be below zero")
-        elif name == "uptime" and not 0 <= value <= 1:
-            findings.add("performance.uptime", value, "range", "0 to 1")
-    try:
-        moment(performance.measure_time)
-    except (ValueError, OverflowError):
-        findings.add("performance.measure_time", "", "timestamp", "a time between the years 1 and 9999")
+        elif name in ("uptime", "reliability") and not 0 <= value <= 1:
+            findings.add(f"performance.{name}", value, "range", "0 to 1")
+    findings.text("performance.source", performance.source, TEXT_LENGTH)
+    # A figure without its time would be taken for one of today for ever.
+    findings.time(performance, "measure_time", "performance", required=True)
+
+
+def _evidence(findings: Findings, venue: wire.Venue) -> None:
+    for at, limit in findings.count("limits", venue.limits):
+        findings.text(f"limits[{at}].name", limit.name, TEXT_LENGTH)
+        findings.text(f"limits[{at}].scope", limit.scope, TEXT_LENGTH)
+        if not limit.name.strip():
+            findings.add(f"limits[{at}].name", "", "required", "a limit says what it bounds")
+        if limit.value <= 0:
+            findings.add(f"limits[{at}].value", limit.value, "positive", "it has to be above zero")
+    fields = wire.Venue.DESCRIPTOR.fields_by_name
+    for at, citation in findings.count("citations", venue.citations):
+        path = f"citations[{at}]"
+        if citation.field not in fields:
+            findings.add(f"{path}.field", citation.field, "citation-field", "a field of Venue, such as endpoints")
+        if not _address(citation.url, ("https", "http")) or len(citation.url) > URL_LENGTH:
+            findings.add(f"{path}.url", citation.url, "url", "an address that starts with https:// or http://")
+        findings.day(f"{path}.checked_date", citation.checked_date, required=True)
+        findings.text(f"{path}.note", citation.note, NAME_LENGTH)
+    for at, mic in findings.count("related_mics", venue.related_mics):
+        findings.identifier(f"related_mics[{at}]", mic, Mic)
+        if mic == venue.mic:
+            findings.add(f"related_mics[{at}]", mic, "related-itself", "it is the venue's own MIC")
+
+
+def _record(findings: Findings, venue: wire.Venue) -> None:
+    record = venue.mic_record
+    findings.known_enum("mic_record.status", record.status, wire.MicStatus, required=False)
+    names = ("creation_date", "last_update_date", "last_validation_date", "expiry_date")
+    days = {name: findings.day(f"mic_record.{name}", getattr(record, name)) for name in names}
+    if not venue.mic:
+        findings.add("mic_record", "", "mic-record", "there is no MIC")
+    created, expiry = days["creation_date"], days["expiry_date"]
+    if created is not None and expiry is not None and expiry < created:
+        findings.add("mic_record.expiry_date", expiry, "span-order", "a MIC does not expire before it is created")
+    for name in ("category", "acronym", "legal_name", "comments"):
+        findings.text(f"mic_record.{name}", getattr(record, name), URL_LENGTH)
+
+
+def request_findings(code: str, field: str = "code") -> Findings:
+    """The findings of a request, begun with its code."""
+    findings = Findings("")
+    broken = code_violation(code, field)
+    if broken is not None:
+        findings.found.append(broken)
+    return findings
 
 
 def require_code(code: str, field: str = "code") -> None:

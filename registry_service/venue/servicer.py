@@ -16,10 +16,11 @@ from alphapulse.runtime.server import GrpcService
 from registry_service.calls import Calls, bounded_batch, search_limit, violation_message
 from registry_service.resources import RegistryResources
 from registry_service.storage.model import CachedAnswer, EntityKind, Query, WriteSession
-from registry_service.venue import convert, registration, sessions
-from registry_service.venue.calendars import Calendars
+from registry_service.venue import convert, registration
+from registry_service.venue.calendar_store import CalendarStore
 from registry_service.venue.convert import common, service, wire
-from registry_service.venue.rules import code_violation, require_code, venue_violations
+from registry_service.venue.rules import code_violation, request_findings, require_code, venue_violations
+from registry_service.venue.sessions import Hours, read_days
 from registry_service.watch.model import WatchSpec
 from registry_service.watch.serving import serve, watch_route
 
@@ -47,7 +48,9 @@ class VenueServicer(rpc.VenueServiceServicer):
     def __init__(self, resources: RegistryResources) -> None:
         self._resources = resources
         self._calls = Calls(resources, EntityKind.VENUE)
-        self._calendars = Calendars()
+        if resources.engine is None:
+            raise ValueError("the venue registry keeps calendars in Postgres: it needs the engine")
+        self._hours = Hours(CalendarStore(resources.engine))
 
     async def RegisterVenue(self, request: service.RegisterVenueRequest, context: Any) -> service.RegisterVenueResponse:
         broken = venue_violations(request.venue)
@@ -87,8 +90,6 @@ class VenueServicer(rpc.VenueServiceServicer):
         return response
 
     async def UpdateVenue(self, request: service.UpdateVenueRequest, context: Any) -> service.UpdateVenueResponse:
-        require_code(request.venue.code, "venue.code")
-
         async def operation(session: WriteSession) -> bytes:
             venue = await registration.update(session, request)
             return service.UpdateVenueResponse(venue=venue).SerializeToString()
@@ -174,22 +175,25 @@ class VenueServicer(rpc.VenueServiceServicer):
         return service.GetVenueHistoryResponse(changes=[convert.change(row) for row in rows], next_page_token=token)
 
     async def IsOpen(self, request: service.IsOpenRequest, context: Any) -> service.IsOpenResponse:
-        require_code(request.code)
-        at = None
-        if request.HasField("at"):
-            try:
-                at = convert.moment(request.at)
-            except (ValueError, OverflowError):
-                rule = "a time between the years 1 and 9999"
-                raise InvalidArgument.field("at", f"{request.at.seconds}s", "timestamp", rule) from None
+        findings = request_findings(request.code)
+        at = findings.time(request, "at", "")
+        known_at = findings.time(request, "known_at", "")
+        findings.refuse()
         venue = await self._venue(request.code, await self._calls.fresh(request.read))
-        return await sessions.is_open(self._calendars, venue, at)
+        return await self._hours.is_open(venue, at, known_at)
 
     async def ListSessions(self, request: service.ListSessionsRequest, context: Any) -> service.ListSessionsResponse:
-        require_code(request.code)
-        venue = await self._venue(request.code, await self._calls.fresh(request.read))
-        found = await sessions.sessions(self._calendars, venue, request.from_date, request.to_date)
-        return service.ListSessionsResponse(sessions=found)
+        findings = request_findings(request.code)
+        known_at = findings.time(request, "known_at", "")
+        days = read_days(findings, request)
+        findings.refuse()
+        return await self._hours.page(
+            await self._venue(request.code, await self._calls.fresh(request.read)),
+            request,
+            days,
+            known_at,
+            self._resources.tokens,
+        )
 
     async def SetVenueStatus(
         self, request: service.SetVenueStatusRequest, context: Any
