@@ -83,7 +83,8 @@ def instrument_text(instrument: Instrument) -> str:
 
 def security_text(asset_class: AssetClass, identifiers: Sequence[IdentifierAssertion]) -> str:
     """By the strongest identifier: ISIN, FIGI (share class before composite before listing), CUSIP, SEDOL, venue and
-    ticker. Of several of one scheme and level the first in ASCII order."""
+    ticker. Of several of one scheme and level the first in ASCII order; of several tickers the first that was borne,
+    together with the day it was first borne where that is known: venues give tickers to one company after another."""
     kind = _CLASS_NAMES[asset_class]
     held = {assertion.scheme for assertion in identifiers}
     for scheme in _STRENGTH:
@@ -95,8 +96,11 @@ def security_text(asset_class: AssetClass, identifiers: Sequence[IdentifierAsser
         raise _incomplete(
             "identifiers", f"{asset_class.name} needs an ISIN, FIGI, CUSIP, SEDOL, or a ticker at a venue"
         )
-    first = min((_SYMBOL_SCHEMES.index(one.scheme), capitals(one.venue), one.identifier().value) for one in symbols)
-    return _join(kind, "venue_ticker", first[1], first[2])
+    _, since, venue, symbol = min(
+        (_SYMBOL_SCHEMES.index(one.scheme), _day(one.valid_from), capitals(one.venue), one.identifier().value)
+        for one in symbols
+    )
+    return _join(kind, "venue_ticker", venue, symbol, *([since] if since else []))
 
 
 def currency_text(kind: str, code: str) -> str:
@@ -177,6 +181,15 @@ def _instant(moment: datetime | None) -> str:
     if moment.tzinfo is None:
         raise InvalidArgument.field("expiry", moment.isoformat(), "time-zone", "the expiry needs a time zone")
     return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
+
+
+def _day(moment: datetime | None) -> str:
+    """The day in UTC, empty for a name borne since ever."""
+    if moment is None:
+        return ""
+    if moment.tzinfo is None:
+        raise InvalidArgument.field("valid_from", moment.isoformat(), "time-zone", "the time needs a time zone")
+    return moment.astimezone(UTC).date().isoformat()
 
 
 def _plain(value: ExactDecimal | None) -> str:
