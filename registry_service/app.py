@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Final, cast
 
 import asyncpg
@@ -17,6 +18,7 @@ from alphapulse.client import open_channel
 from alphapulse.domain.errors import ConfigurationError
 from alphapulse.runtime import GrpcService
 from registry_service.config import InstrumentConfig, RegistryConfig, VenueConfig
+from registry_service.http import openfigi
 from registry_service.resources import RegistryResources
 from registry_service.storage.cache import CacheLimits, TieredCache
 from registry_service.storage.database import cause_of, make_engine, parse_url, translated
@@ -69,6 +71,8 @@ class RegistryApplication:
                 Build, importlib.import_module(f"registry_service.{self._service}.servicer").build
             )
             service = build(resources)
+            if self._service == "instrument":
+                service = replace(service, pages=openfigi.pages(self._config.max_message_bytes))
             self._hub = resources.hub
             self._stack = stack.pop_all()
         return [service]
