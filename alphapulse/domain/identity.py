@@ -6,6 +6,7 @@ status. Each function raises InvalidArgument (rule `identity-incomplete`) where 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from string import ascii_lowercase, ascii_uppercase
@@ -33,6 +34,8 @@ from alphapulse.domain.instruments import (
 
 VERSION: Final = "ap1"
 _ESCAPED: Final = frozenset(b"%|=")
+_PLAIN: Final = re.compile(r"[!-$&-<>-{}~]*")
+"""Nothing but visible ASCII without the three: what nearly every part is."""
 _CAPITALS: Final = str.maketrans(ascii_lowercase, ascii_uppercase)
 _STRENGTH: Final = (Scheme.ISIN, Scheme.FIGI, Scheme.CUSIP, Scheme.SEDOL)
 _CLASS_NAMES: Final = {one: one.name.lower() for one in AssetClass}
@@ -42,7 +45,7 @@ _SYMBOL_SCHEMES: Final = (Scheme.TICKER, Scheme.EXCHANGE_SYMBOL)
 
 def escape(text: str) -> str:
     """Free text as it stands in a canonical text: UTF-8 bytes outside 0x21-0x7E, and % | =, as %XX with capitals."""
-    if text.isascii() and text.isalnum():
+    if _PLAIN.fullmatch(text):
         return text
     raw = text.encode("utf-8", "surrogatepass")
     return "".join([f"%{byte:02X}" if byte in _ESCAPED or not 0x21 <= byte <= 0x7E else chr(byte) for byte in raw])
