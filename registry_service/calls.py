@@ -27,7 +27,7 @@ from alphapulse.domain.revisions import RevisionToken
 from alphapulse.runtime.deadline import seconds_to_wait
 from registry_service.neighbours import Neighbour
 from registry_service.resources import RegistryResources
-from registry_service.storage.model import CachedAnswer, Entity, EntityKind, Operation, Query, WriteOutcome
+from registry_service.storage.model import CachedAnswer, Entity, EntityKind, Needs, Operation, Query, WriteOutcome
 
 OPTION_LENGTH: Final = 128
 DEFAULT_PAGE: Final = 100
@@ -102,8 +102,11 @@ class Calls:
 
         return await self._resources.cache.get_many(list(keys), load, min_revision=minimum)
 
-    async def write(self, options: common.WriteOptions, request: Message, operation: Operation) -> WriteOutcome:
-        """Runs a write with its options; `request` is what a repeated request_id has to match."""
+    async def write(
+        self, options: common.WriteOptions, request: Message, operation: Operation, needs: Needs | None = None
+    ) -> WriteOutcome:
+        """Runs a write with its options; `request` is what a repeated request_id has to match. `needs` is what the operation
+        will read: many small writes are a good deal cheaper with it."""
         found = [
             FieldViolation(
                 f"write.{name}", value, "text-length", f"at most {OPTION_LENGTH} characters, got {len(value)}"
@@ -123,6 +126,7 @@ class Calls:
             request_id=options.request_id,
             request_body=request.SerializeToString(deterministic=True),
             validate_only=options.validate_only,
+            needs=needs,
         )
 
     async def page(self, request: Any, query: Query, what: str) -> Page:

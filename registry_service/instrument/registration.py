@@ -29,10 +29,21 @@ from registry_service.instrument.keys import VENUE_SCOPED
 from registry_service.instrument.linking import belongs_to, instrument, known_elsewhere, other_name, survivor
 from registry_service.instrument.planning import MAX_SALT, Registered, Step
 from registry_service.instrument.rules import broken_references, refusal
-from registry_service.storage.model import EntityKind, IdentifierRow, WriteSession
+from registry_service.storage.model import EntityKind, IdentifierRow, Needs, WriteSession
 
 _BREATH = 100
 """Entries planned between two chances for other calls of the process."""
+
+
+def needs_of(drafts: Sequence[Draft]) -> Needs:
+    """What `register` is going to read for these drafts."""
+    ids = {draft.hex: None for draft in drafts if draft.hex}
+    ids.update((one.id, None) for draft in drafts for one in draft.references)
+    sound = [draft for draft in drafts if not draft.violations]
+    names = {claim.key: None for draft in sound for claim in draft.claims}
+    names.update((key, None) for draft in sound for key in draft.symbols)
+    keys = [signed(listing_id.key) for draft in sound for listing_id in draft.listing_ids]
+    return Needs(EntityKind.INSTRUMENT, list(ids), EntityKind.LISTING, keys, list(names))
 
 
 async def register(session: WriteSession, drafts: Sequence[Draft], minter: Minter) -> list[Registered]:

@@ -13,7 +13,7 @@ from registry_service.instrument.drafts import Draft, Minter, prepare
 from registry_service.instrument.framing import chunk, entry, number, text
 from registry_service.instrument.lookup import parsed
 from registry_service.instrument.planning import Registered
-from registry_service.instrument.registration import register
+from registry_service.instrument.registration import needs_of, register
 from registry_service.instrument.updates import update_instrument, update_listing
 from registry_service.instrument.venues import VenueDirectory, check_venues
 from registry_service.storage.model import EntityKind, WriteOutcome, WriteSession
@@ -51,7 +51,7 @@ class Writing:
                 parts.insert(0, chunk(1, now))
             return b"".join(parts)
 
-        outcome = await self._calls.write(request.write, request, operation)
+        outcome = await self._calls.write(request.write, request, operation, needs_of([draft]))
         return outcome.response + text(4, self._calls.token(outcome.revision))
 
     async def register_stream(self, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
@@ -124,7 +124,7 @@ class Writing:
         # The batch's number is the caller's bookkeeping: a repeated batch may have another.
         batch_id = request.batch_id
         request.ClearField("batch_id")
-        outcome: WriteOutcome = await self._calls.write(request.write, request, operation)
+        outcome: WriteOutcome = await self._calls.write(request.write, request, operation, needs_of(drafts))
         return _signed_number(1, batch_id) + outcome.response + text(3, self._calls.token(outcome.revision))
 
 

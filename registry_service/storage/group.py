@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alphapulse.domain.errors import AlphaPulseError, Internal, RequestIdReused
 from registry_service.storage.flush import RequestRow
-from registry_service.storage.model import Operation, WriteOutcome
+from registry_service.storage.model import Needs, Operation, WriteOutcome
 from registry_service.storage.reads import Reads, one_of
 from registry_service.storage.schema import Tables
 from registry_service.storage.session import GroupState, StagedSession, TransactionLost
@@ -36,6 +36,7 @@ class Write:
     request_id: str
     body_hash: bytes
     validate_only: bool
+    needs: Needs | None
     done: asyncio.Future[WriteOutcome]
 
     def fail(self, error: Exception) -> None:
@@ -108,17 +109,17 @@ class Plan:
         """Whether there is anything to commit."""
         return bool(self.group.staged.versions or self.requests)
 
-    async def read_requests(self, writes: Sequence[Write]) -> None:
-        """What the request log holds of the writes' ids; before they are added."""
+    async def prepare(self, writes: Sequence[Write]) -> None:
+        """Reads what writes that are about to be added need, at once for all of them."""
         ids = list({write.request_id: None for write in writes if write.request_id})
-        if not ids:
-            return
-        log = self._tables.request_log
-        query = select(log.c.request_id, log.c.body_hash, log.c.response, log.c.revision).where(
-            one_of(log.c.request_id, ids), log.c.created_at > self.group.now - self._replay_window
-        )
-        for row in await self.group.connection.execute(query):
-            self._known.setdefault(row[0], RequestRow(row[0], row[1], row[2], row[3]))
+        if ids:
+            log = self._tables.request_log
+            query = select(log.c.request_id, log.c.body_hash, log.c.response, log.c.revision).where(
+                one_of(log.c.request_id, ids), log.c.created_at > self.group.now - self._replay_window
+            )
+            for row in await self.group.connection.execute(query):
+                self._known.setdefault(row[0], RequestRow(row[0], row[1], row[2], row[3]))
+        await self.group.prefetch([write.needs for write in writes if write.needs is not None], self._reads)
 
     async def add(self, write: Write) -> None:
         """Plans one write. Raises TransactionLost where the connection failed, which is no outcome of the write."""

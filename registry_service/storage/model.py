@@ -5,6 +5,7 @@ What a registration makes several of an entry is a named tuple: it is made and h
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
@@ -172,13 +173,50 @@ class WriteSession(Protocol):
         """Stages the end of what we knew; the row stays for earlier known_at."""
 
 
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What an operation is going to ask its session for. It is read at once for all that are planned together; what an
+    operation asks for besides is read when it asks."""
+
+    kind: EntityKind
+    ids: Sequence[str] = ()
+    child_kind: EntityKind | None = None
+    """Where set: the children of those of `ids` that exist are needed, too."""
+    sort_keys: Sequence[int] = ()
+    """Of `child_kind`."""
+    names: Sequence[IdentifierKey] = ()
+
+
 Operation = Callable[[WriteSession], Awaitable[bytes]]
 """Plans one write and returns the serialized response. Raises a domain error to refuse it. It may be run again in another
 transaction (when Postgres refused the group it was in), so it only stages: what it needs it reads from its session."""
 
 
+class Reader(Protocol):
+    """Reads that share a connection; each is a Store's own read."""
+
+    async def get(self, kind: EntityKind, ids: Sequence[str], at_revision: int | None = None) -> Mapping[str, Entity]:
+        """See Store.get."""
+
+    async def families(
+        self, kind: EntityKind, ids: Sequence[str], child_kind: EntityKind, at_revision: int | None = None
+    ) -> tuple[Mapping[str, Entity], Mapping[str, Sequence[Entity]]]:
+        """Versions by id and those below each in order of id, by one statement."""
+
+    async def identifiers(
+        self, keys: Sequence[IdentifierKey], at_revision: int | None = None, *, most: int | None = None
+    ) -> Mapping[IdentifierKey, Sequence[IdentifierRow]]:
+        """See Store.identifiers. `most` bounds the assertions of one scheme and value: those recorded first are read."""
+
+    async def page(self, query: Query, *, after_id: str, limit: int, at_revision: int) -> Sequence[Entity]:
+        """See Store.page."""
+
+
 class Store(Protocol):
     """One registry's truth in Postgres."""
+
+    def reading(self) -> AbstractAsyncContextManager[Reader]:
+        """Several reads on one connection, for as long as the block is open. Not one moment in time: pass a revision for that."""
 
     async def write(
         self,
@@ -188,6 +226,7 @@ class Store(Protocol):
         request_id: str = "",
         request_body: bytes = b"",
         validate_only: bool = False,
+        needs: Needs | None = None,
     ) -> WriteOutcome:
         """Runs an operation in the next group commit and returns once it is durable. The same request_id with the same body within 24 hours gives the
         earlier response; with another body raises RequestIdReused. validate_only plans and discards."""
@@ -256,6 +295,12 @@ class AnswerCache(Protocol):
     @property
     def peek(self) -> Callable[[str], bytes | None]:
         """Gives the answer of a key if this process has it: the hot path, no await."""
+
+    def shelf(self, prefix: str, length: int) -> Mapping[bytes, bytes]:
+        """The answers whose keys are this prefix, up to the first slash, and `length` bytes more, by those bytes."""
+
+    peeked: int
+    """Answers given by `peek` or from a shelf: whoever gives them counts them here, for the hit rate."""
 
     async def get(self, key: str, load: Loader, *, min_revision: int = 0) -> bytes:
         """The answer, read at min_revision or later."""

@@ -21,12 +21,14 @@ from registry_service.storage.model import (
     EntityKind,
     IdentifierKey,
     IdentifierRow,
+    Needs,
     Operation,
     Query,
     SearchMatch,
     WriteOutcome,
 )
 from registry_service.storage.queries import Queries
+from registry_service.storage.reader import ConnectedReader
 from registry_service.storage.reads import Reads
 from registry_service.storage.schema import tables
 from registry_service.storage.writer import GroupWriter, WriterLimits, prune_forever
@@ -87,11 +89,17 @@ class PostgresStore:
         request_id: str = "",
         request_body: bytes = b"",
         validate_only: bool = False,
+        needs: Needs | None = None,
     ) -> WriteOutcome:
         """See Store.write. Raises what the operation raises, RequestIdReused, StoreUnavailable, AlreadyExists (a constraint
         of the database), ResourceExhausted, Draining."""
         return await self._writer.write(
-            operation, actor=actor, request_id=request_id, request_body=request_body, validate_only=validate_only
+            operation,
+            actor=actor,
+            request_id=request_id,
+            request_body=request_body,
+            validate_only=validate_only,
+            needs=needs,
         )
 
     async def revision(self) -> int:
@@ -110,6 +118,12 @@ class PostgresStore:
             timeline: ColumnElement[int] = literal_column("(SELECT timeline_id FROM pg_control_checkpoint())")
             row = (await connection.execute(select(counter.c.epoch, oid, timeline))).one()
         return f"{row[0]}-{row[1]}-{row[2]}"
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[ConnectedReader]:
+        """Several reads on one connection."""
+        async with self._connect() as connection:
+            yield ConnectedReader(connection, self._reads, self._queries)
 
     async def get(self, kind: EntityKind, ids: Sequence[str], at_revision: int | None = None) -> Mapping[str, Entity]:
         """Versions current now, or at a revision."""

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alphapulse.domain.errors import Internal
-from registry_service.storage.model import ChangeKind, Entity, EntityKind, IdentifierKey, IdentifierRow
+from registry_service.storage.model import ChangeKind, Entity, EntityKind, IdentifierKey, IdentifierRow, Needs
 from registry_service.storage.reads import Reads
 from registry_service.storage.staging import EntityKey, Overlay, StagedVersion, Staging
 
@@ -33,12 +33,73 @@ class GroupState:
     under: Staging | None = None
     """What the group before this one has staged, which is being committed: it counts as committed here."""
     committed: dict[EntityKey, Entity | None] = field(default_factory=dict)
+    children: dict[EntityKey, Sequence[Entity]] = field(default_factory=dict)
+    """Committed entries below a parent; the key is of the children's kind and the parent's id."""
+    sort_keys: dict[tuple[EntityKind, int], Entity | None] = field(default_factory=dict)
+    names: dict[IdentifierKey, Sequence[IdentifierRow]] = field(default_factory=dict)
     lost: Exception | None = None
 
     @property
     def revision(self) -> int:
         """The last revision taken by what is staged."""
         return self.base_revision + len(self.staged.versions)
+
+    async def prefetch(self, needs: Sequence[Needs], reads: Reads) -> None:
+        """Reads what operations are going to ask for: a statement of each sort, however many they are."""
+        if not needs:
+            return
+        wanted: dict[EntityKind, dict[str, None]] = {}
+        for one in needs:
+            wanted.setdefault(one.kind, {}).update(dict.fromkeys(one.ids))
+        for kind, ids in wanted.items():
+            await self.read_entities(reads, kind, list(ids))
+        keys: dict[EntityKind, dict[int, None]] = {}
+        parents: dict[EntityKind, dict[str, None]] = {}
+        for one in needs:
+            if one.child_kind is not None:
+                keys.setdefault(one.child_kind, {}).update(dict.fromkeys(one.sort_keys))
+                parents.setdefault(one.child_kind, {}).update(dict.fromkeys(one.ids))
+                # What does not exist has nothing below it.
+                unknown = [each for each in one.ids if self.committed[one.kind, each] is None]
+                self.children.update(dict.fromkeys([(one.child_kind, each) for each in unknown], ()))
+        for kind, numbers in keys.items():
+            await self.read_sort_keys(reads, kind, list(numbers))
+        for kind, ids in parents.items():
+            await self.read_children(reads, kind, list(ids))
+        await self.read_names(reads, list({name: None for one in needs for name in one.names}))
+
+    async def read_entities(self, reads: Reads, kind: EntityKind, ids: Sequence[str]) -> None:
+        """Fills `committed` with what is not there yet."""
+        missing = [one for one in ids if (kind, one) not in self.committed]
+        if missing:
+            read = await reads.get(self.connection, kind, missing, None)
+            for one in missing:
+                self.committed[kind, one] = read.get(one)
+
+    async def read_sort_keys(self, reads: Reads, kind: EntityKind, keys: Sequence[int]) -> None:
+        """Fills `sort_keys` with what is not there yet."""
+        missing = [key for key in keys if (kind, key) not in self.sort_keys]
+        if missing:
+            read = await reads.by_sort_key(self.connection, kind, missing)
+            for key in missing:
+                entity = self.sort_keys[kind, key] = read.get(key)
+                if entity is not None:
+                    self.committed[kind, entity.entity_id] = entity
+
+    async def read_children(self, reads: Reads, kind: EntityKind, parent_ids: Sequence[str]) -> None:
+        """Fills `children` with what is not there yet."""
+        missing = [one for one in parent_ids if (kind, one) not in self.children]
+        if missing:
+            for parent_id, entities in (await reads.children(self.connection, kind, missing, None)).items():
+                self.children[kind, parent_id] = entities
+                for entity in entities:
+                    self.committed[kind, entity.entity_id] = entity
+
+    async def read_names(self, reads: Reads, keys: Sequence[IdentifierKey]) -> None:
+        """Fills `names` with what is not there yet."""
+        missing = [key for key in keys if key not in self.names]
+        if missing:
+            self.names.update(await reads.identifiers(self.connection, missing, None))
 
     def before(self, key: EntityKey) -> Entity | None:
         """The current version of an entry when this group began; it has to have been read, or staged by the group before."""
@@ -71,49 +132,46 @@ class StagedSession:
 
     async def get(self, kind: EntityKind, ids: Sequence[str]) -> Mapping[str, Entity]:
         """The current versions."""
-        cache = self._group.committed
-        missing = [i for i in dict.fromkeys(ids) if (kind, i) not in cache and self._overlay.current(kind, i) is None]
+        cache, current = self._group.committed, self._overlay.current
+        missing = [one for one in dict.fromkeys(ids) if (kind, one) not in cache and current(kind, one) is None]
         if missing:
-            read = await self._read(self._reads.get(self._group.connection, kind, missing, None))
-            for entity_id in missing:
-                cache[kind, entity_id] = read.get(entity_id)
+            await self._read(self._group.read_entities(self._reads, kind, missing))
         found = {}
         for entity_id in ids:
-            entity = self._overlay.current(kind, entity_id) or cache.get((kind, entity_id))
+            entity = current(kind, entity_id) or cache.get((kind, entity_id))
             if entity is not None:
                 found[entity_id] = entity
         return found
 
     async def children(self, kind: EntityKind, parent_ids: Sequence[str]) -> Mapping[str, Sequence[Entity]]:
         """The current versions below each parent, in order of id."""
-        read = await self._read(self._reads.children(self._group.connection, kind, parent_ids, None))
+        await self._read(self._group.read_children(self._reads, kind, parent_ids))
         found: dict[str, list[Entity]] = {}
-        for parent_id, committed in read.items():
+        for parent_id in parent_ids:
+            committed = self._group.children[kind, parent_id]
             merged = {e.entity_id: e for e in committed if self._overlay.current(kind, e.entity_id) is None}
-            for entity in committed:
-                self._group.committed[kind, entity.entity_id] = entity
             merged |= {e.entity_id: e for e in self._overlay.with_parent(kind, parent_id)}
             found[parent_id] = [merged[entity_id] for entity_id in sorted(merged)]
         return found
 
     async def by_sort_key(self, kind: EntityKind, keys: Sequence[int]) -> Mapping[int, Entity]:
         """The current versions with these sort keys."""
+        await self._read(self._group.read_sort_keys(self._reads, kind, keys))
         found = {}
-        read = await self._read(self._reads.by_sort_key(self._group.connection, kind, keys))
         for key in keys:
             staged = self._overlay.with_sort_key(kind, key)
-            committed = read.get(key)
+            committed = self._group.sort_keys[kind, key]
             if staged is not None:
                 found[key] = staged
             elif committed is not None and self._overlay.current(kind, committed.entity_id) is None:
-                self._group.committed[kind, committed.entity_id] = committed
                 found[key] = committed
         return found
 
     async def identifiers(self, keys: Sequence[IdentifierKey]) -> Mapping[IdentifierKey, Sequence[IdentifierRow]]:
         """What we know now of these names."""
-        read = await self._read(self._reads.identifiers(self._group.connection, keys, None))
-        return self._overlay.identifiers(read)
+        names = self._group.names
+        await self._read(self._group.read_names(self._reads, keys))
+        return self._overlay.identifiers({key: names[key] for key in keys})
 
     async def identifiers_of(self, target_ids: Sequence[str]) -> Mapping[str, Sequence[IdentifierRow]]:
         """What we know now of these holders."""

@@ -35,7 +35,7 @@ from registry_service.storage import flush
 from registry_service.storage.database import cause_of, driver, is_away, unavailable
 from registry_service.storage.flush import FailAt
 from registry_service.storage.group import Plan, Write, lock
-from registry_service.storage.model import Change, Operation, WriteOutcome
+from registry_service.storage.model import Change, Needs, Operation, WriteOutcome
 from registry_service.storage.reads import Reads
 from registry_service.storage.schema import Tables
 from registry_service.storage.session import TransactionLost
@@ -116,7 +116,14 @@ class GroupWriter:
             await self._task
 
     async def write(
-        self, operation: Operation, *, actor: str, request_id: str, request_body: bytes, validate_only: bool
+        self,
+        operation: Operation,
+        *,
+        actor: str,
+        request_id: str,
+        request_body: bytes,
+        validate_only: bool,
+        needs: Needs | None = None,
     ) -> WriteOutcome:
         """See Store.write."""
         if self._closing or self._task is None:
@@ -125,7 +132,7 @@ class GroupWriter:
             raise ResourceExhausted(f"{len(self._waiting)} writes wait already", retry_after=1.0)
         done: asyncio.Future[WriteOutcome] = asyncio.get_running_loop().create_future()
         body_hash = hashlib.sha256(request_body).digest()
-        self._waiting.append(Write(operation, actor, request_id, body_hash, validate_only, done))
+        self._waiting.append(Write(operation, actor, request_id, body_hash, validate_only, needs, done))
         self._wake.set()
         return await done
 
@@ -192,7 +199,7 @@ class GroupWriter:
                 return
             writes = self._take(room)
             taken += writes
-            await plan.read_requests(writes)
+            await plan.prepare(writes)
             await self._add(plan, writes, taken)
 
     async def _add(self, plan: Plan, writes: Sequence[Write], taken: list[Write]) -> None:
@@ -260,7 +267,7 @@ class GroupWriter:
                 return plan
             self.planned_again += 1
         plan = await Plan.locked(connection, self._reads, self._tables, self._limits.replay_window)
-        await plan.read_requests(writes)
+        await plan.prepare(writes)
         await self._add(plan, list(writes), writes)
         return plan
 
