@@ -72,7 +72,7 @@ ENV PATH=/opt/alphapulse/venv/bin:$PATH \
 
 USER 10001:10001
 WORKDIR /opt/alphapulse
-EXPOSE 50051 9090
+EXPOSE 50051 8051 9090
 STOPSIGNAL SIGTERM
 # Asks the service on GRPC_PORT whether it is ready.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["python", "-m", "alphapulse.client.healthcheck"]

@@ -21,7 +21,7 @@ from alphapulse.embedded.binaries import postgres_programs, valkey_program
 from alphapulse_cli.context import data_dir_option, json_option, print_json, print_table
 from alphapulse_cli.exits import Exit
 from alphapulse_cli.platform.health import is_serving
-from alphapulse_cli.platform.plan import DEFAULT_METRICS, DEFAULT_PORTS, HEALTH_NAMES, HOST
+from alphapulse_cli.platform.plan import DEFAULT_HTTP, DEFAULT_METRICS, DEFAULT_PORTS, HEALTH_NAMES, HOST
 from alphapulse_cli.platform.state import read_state
 
 MIN_FREE_BYTES = 2 << 30
@@ -86,7 +86,9 @@ def _ports(data_dir: Path) -> Iterator[Check]:
                 serving = asyncio.run(is_serving(process.address, HEALTH_NAMES[process.name]))
                 yield Check(process.name, serving, f"{process.address}", f"see its log: {process.log}")
         return
-    for name, port in {**DEFAULT_PORTS, **{f"{k} metrics": v for k, v in DEFAULT_METRICS.items()}}.items():
+    others = {f"{name} HTTP": port for name, port in DEFAULT_HTTP.items()}
+    others |= {f"{name} metrics": port for name, port in DEFAULT_METRICS.items()}
+    for name, port in {**DEFAULT_PORTS, **others}.items():
         with socket.socket() as probe:
             free = probe.connect_ex((HOST, port)) != 0
         yield Check(

@@ -24,6 +24,7 @@ async def _services(state: PlatformState) -> list[dict[str, Any]]:
             "name": process.name,
             "pid": process.pid,
             "address": process.address,
+            "http": state.http.get(process.name, ""),
             "metrics": state.metrics.get(process.name, ""),
             "serving": serving if process.address else process.pid is not None,
             "restarts": process.restarts,
@@ -66,10 +67,10 @@ def command(as_json: bool, data_dir: Path) -> None:
             }
         )
     else:
-        rows = [(x["name"], x["pid"], x["address"], "yes", "", "") for x in stores]
+        rows = [(x["name"], x["pid"], x["address"], "yes", "", "", "") for x in stores]
         rows += [
-            (x["name"], x["pid"], x["address"], "yes" if x["serving"] else "NO", x["metrics"], x["restarts"])
+            (x["name"], x["pid"], x["address"], "yes" if x["serving"] else "NO", x["http"], x["metrics"], x["restarts"])
             for x in services
         ]
-        print_table(("process", "pid", "address", "serving", "metrics", "restarts"), rows)
+        print_table(("process", "pid", "address", "serving", "http", "metrics", "restarts"), rows)
     sys.exit(Exit.OK if healthy else Exit.UNAVAILABLE)

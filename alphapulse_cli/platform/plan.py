@@ -22,6 +22,13 @@ DEFAULT_PORTS: Final[Mapping[str, int]] = {
     "relay": 50061,
     "collector": 50071,
 }
+DEFAULT_HTTP: Final[Mapping[str, int]] = {
+    "instrument": 8051,
+    "venue": 8052,
+    "synthetic": 8053,
+    "relay": 8061,
+    "collector": 8071,
+}
 DEFAULT_METRICS: Final[Mapping[str, int]] = {name: 9090 + k for k, name in enumerate(SERVICES)}
 HEALTH_NAMES: Final[Mapping[str, str]] = {
     name: f"alphapulse.api.{name}.v1.{name.capitalize()}Service" for name in SERVICES
@@ -61,6 +68,7 @@ class Addresses:
     """Where everything listens."""
 
     grpc: Mapping[str, int]
+    http: Mapping[str, int]
     metrics: Mapping[str, int]
     ingress_socket: str
     egress_socket: str
@@ -103,13 +111,12 @@ def _well_known(ports: Iterable[int]) -> None:
 def choose_addresses(options: PlatformOptions, sockets: tuple[str, str]) -> Addresses:
     """The ports of this run, with the paths of the ingress and the egress socket. Raises PortInUse."""
     if options.free_ports:
-        ports = _free_ports(2 * len(SERVICES))
-        grpc = dict(zip(SERVICES, ports, strict=False))
-        metrics = dict(zip(SERVICES, ports[len(SERVICES) :], strict=True))
+        ports = iter(_free_ports(3 * len(SERVICES)))
+        grpc, http, metrics = ({name: next(ports) for name in SERVICES} for _ in range(3))
     else:
-        grpc, metrics = dict(DEFAULT_PORTS), dict(DEFAULT_METRICS)
-        _well_known([*grpc.values(), *metrics.values()])
-    return Addresses(grpc, metrics, *sockets)
+        grpc, http, metrics = dict(DEFAULT_PORTS), dict(DEFAULT_HTTP), dict(DEFAULT_METRICS)
+        _well_known([*grpc.values(), *http.values(), *metrics.values()])
+    return Addresses(grpc, http, metrics, *sockets)
 
 
 def service_command(service: str) -> list[str]:
@@ -136,6 +143,7 @@ def service_environment(
     own = {
         "LISTEN_HOST": HOST,
         "GRPC_PORT": str(addresses.grpc[service]),
+        "HTTP_PORT": str(addresses.http[service]),
         "METRICS_PORT": str(addresses.metrics[service]),
         **registry_variables(addresses),
     }

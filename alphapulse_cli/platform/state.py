@@ -35,6 +35,8 @@ class PlatformState(msgspec.Struct, frozen=True):
     ingress_socket: str
     egress_socket: str
     processes: list[ProcessState]
+    http: dict[str, str] = msgspec.field(default_factory=dict)
+    """Where each service serves HTTP/JSON."""
 
     def is_running(self) -> bool:
         """True while its supervisor lives."""

@@ -153,6 +153,7 @@ class Platform:
                 transport=self.options.transport,
                 ready=self._ready,
                 grpc={name: self.addresses.of(name) for name in plan.SERVICES},
+                http={name: f"{plan.HOST}:{port}" for name, port in self.addresses.http.items()},
                 metrics={name: f"{plan.HOST}:{port}" for name, port in self.addresses.metrics.items()},
                 ingress_socket=self.addresses.ingress_socket,
                 egress_socket=self.addresses.egress_socket,

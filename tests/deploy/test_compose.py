@@ -52,8 +52,9 @@ def test_ports_are_published_on_this_machine_alone(compose: Compose) -> None:
             assert host == "127.0.0.1", f"{name} publishes {port}"
             assert published == target
         if name in SERVERS:
-            own = service["environment"]["GRPC_PORT"]
-            assert service["ports"] == [f"127.0.0.1:{own}:{own}"]
+            own = [service["environment"][v] for v in ("GRPC_PORT", "HTTP_PORT") if v in service["environment"]]
+            assert service["ports"] == [f"127.0.0.1:{port}:{port}" for port in own]
+            assert ("HTTP_PORT" in service["environment"]) == name.endswith("-registry")
 
 
 def test_addresses_lead_to_services_of_the_file(compose: Compose) -> None:

@@ -95,10 +95,32 @@ def test_servers_are_asked_on_the_port_they_listen_on(manifests: list[Manifest])
         port = int(environment(container, manifests)["GRPC_PORT"])
         assert container["livenessProbe"]["grpc"] == {"port": port, "service": ""}
         assert container["readinessProbe"]["grpc"] == {"port": port, "service": "readiness"}
-        assert {p["containerPort"] for p in container["ports"]} == {
-            port,
-            int(environment(container, manifests)["METRICS_PORT"]),
+        held = environment(container, manifests)
+        listening = {int(held[name]) for name in ("GRPC_PORT", "HTTP_PORT", "METRICS_PORT") if name in held}
+        assert {p["containerPort"] for p in container["ports"]} == listening
+
+
+def test_http_of_the_registries_can_be_reached_and_turned_off(helm: str) -> None:
+    values = CHART / "ci/production-values.yaml"
+    on, off = render(helm, values), render(helm, values, "--set", "registries.instrument.httpPort=0")
+    for manifests, ports in ((on, {8051, 8052, 8053}), (off, {8052, 8053})):
+        served = {
+            int(held["HTTP_PORT"]) for c in containers(manifests) if "HTTP_PORT" in (held := environment(c, manifests))
         }
+        assert served == ports
+        exposed = {
+            p["port"] for m in manifests if m["kind"] == "Service" for p in m["spec"]["ports"] if p["name"] == "http"
+        }
+        assert exposed == ports
+        allowed = {
+            p["port"]
+            for m in manifests
+            if m["kind"] == "NetworkPolicy"
+            for rule in m["spec"]["ingress"]
+            for p in rule["ports"]
+            if "from" in rule
+        }
+        assert {8051, 8052, 8053} & allowed == ports
 
 
 def test_a_pod_has_longer_to_leave_than_its_processes_take(manifests: list[Manifest]) -> None:
