@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Protocol, Self
 
+from registry_service.storage.loads import Load, Loads
 from registry_service.storage.model import CachedAnswer, Loader
 
-_ENTRY_BYTES: Final = 200
+_ENTRY_BYTES: Final = 300
 """What a cached answer costs beside its bytes and its key."""
 _LOAD_TRIES: Final = 3
 
@@ -57,12 +58,16 @@ class TieredCache:
         self.peek: Callable[[str], bytes | None] = self._bodies.get
         """The answer if this process has it: the dictionary's own method, since a look-up costs little more. It does not count
         as a use: what is only ever peeked at leaves first when the level is full, and comes back with the next `get`."""
+        self._shelves: dict[str, tuple[int, dict[bytes, bytes]]] = {}
         self._bytes = 0
         self._floors: dict[str, int] = {}
         self._global_floor = 0
         self._followed = 0
-        self._loading: dict[str, asyncio.Future[CachedAnswer]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._loading: dict[str, Load] = {}
+        """The load each key is read by, from when it is asked for until it is answered."""
+        self._loads: dict[Loader, Loads] = {}
+        self.peeked = 0
+        """Answers that were given by `peek` or from a shelf, counted by who gave them."""
         self._hits_process = self._hits_redis = self._misses = 0
 
     async def __aenter__(self) -> Self:
@@ -71,17 +76,16 @@ class TieredCache:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for loads in list(self._loads.values()):
+            await loads.close()
         if self._second is not None:
             await self._second.close()
 
     @property
     def stats(self) -> Mapping[str, int]:
-        """Counted since the start. A peek is not counted: it is as cheap as a look into a dictionary."""
+        """Counted since the start."""
         return {
-            "hits_process": self._hits_process,
+            "hits_process": self._hits_process + self.peeked,
             "hits_redis": self._hits_redis,
             "misses": self._misses,
             "redis_errors": self._second.errors if self._second is not None else 0,
@@ -96,6 +100,15 @@ class TieredCache:
     def size_bytes(self) -> int:
         """Their bytes, with what each costs beside."""
         return self._bytes
+
+    def shelf(self, prefix: str, length: int) -> Mapping[bytes, bytes]:
+        """The answers whose keys are this prefix and `length` bytes more, by those bytes: what a request's own bytes are
+        looked up in. The prefix ends with the key's first slash. Answers of no bytes are left out."""
+        if prefix not in self._shelves:
+            self._shelves[prefix] = (length, {})
+            for key, body in self._bodies.items():
+                self._shelve(key, body)
+        return self._shelves[prefix][1]
 
     async def get(self, key: str, load: Loader, *, min_revision: int = 0) -> bytes:
         """The answer, read at min_revision or later."""
@@ -160,11 +173,12 @@ class TieredCache:
         found: dict[str, bytes] = {}
         for attempt in range(_LOAD_TRIES):
             waiting = self._start(keys, load, min_revision)
-            await asyncio.gather(*(asyncio.shield(one) for one in waiting.values()), return_exceptions=True)
+            for one in dict.fromkeys(waiting.values()):
+                await asyncio.wait((one.done,))
             last = attempt == _LOAD_TRIES - 1
             again = []
-            for key, future in waiting.items():
-                answer = future.result()
+            for key, one in waiting.items():
+                answer = one.answer(key)
                 # The load of somebody who needed less, or one overtaken by a change: read again. A key that changes all
                 # the time is answered with what was true when the last load was asked for.
                 if not last and not self._good(key, answer, min_revision):
@@ -176,69 +190,64 @@ class TieredCache:
             keys = again
         return found
 
-    def _start(self, keys: Sequence[str], load: Loader, min_revision: int) -> dict[str, asyncio.Future[CachedAnswer]]:
-        """The loads of these keys: those under way, and one more for the rest."""
-        waiting, fresh = {}, {}
+    def _start(self, keys: Sequence[str], load: Loader, min_revision: int) -> dict[str, Load]:
+        """The loads of these keys: those under way or about to begin, and others for the rest."""
+        waiting: dict[str, Load] = {}
         for key in keys:
-            future = self._loading.get(key)
-            if future is None:
-                future = asyncio.get_running_loop().create_future()
-                # A failure that nobody waits for any more is no error of the program.
-                future.add_done_callback(lambda done: done.cancelled() or done.exception())
-                self._loading[key] = fresh[key] = future
-            waiting[key] = future
-        if fresh:
-            task = asyncio.create_task(self._load(fresh, load, min_revision))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            one = self._loading.get(key)
+            if one is None:
+                loads = self._loads.get(load)
+                if loads is None:
+                    loads = self._loads[load] = Loads(load, self._load, self._ended)
+                one = self._loading[key] = loads.take(key, min_revision)
+            waiting[key] = one
         return waiting
 
-    async def _load(self, futures: Mapping[str, asyncio.Future[CachedAnswer]], load: Loader, min_revision: int) -> None:
-        """A task of its own: it goes on when the caller that began it is cancelled, for the others who wait."""
+    def _ended(self, load: Loader) -> None:
+        self._loads.pop(load, None)
+
+    async def _load(self, load: Loader, one: Load) -> None:
+        """Reads the keys of one load and settles it."""
         try:
-            missing = await self._from_redis(futures, min_revision)
+            missing = await self._from_redis(one)
             if missing:
                 self._misses += len(missing)
                 loaded = await load(missing)
-                self._settle(futures, loaded)
+                self._settle(one, loaded)
                 if self._second is not None:
                     self._second.offer({key: a for key, a in loaded.items() if a.revision >= self._floor(key)})
-                for key in missing:
-                    if not futures[key].done():
-                        futures[key].set_exception(KeyError(f"the loader gave no answer for {key!r}"))
+            one.done.set_result(None)
         except BaseException as error:
-            for future in futures.values():
-                if not future.done():
-                    future.set_exception(error) if isinstance(error, Exception) else future.cancel()
+            one.done.set_exception(error) if isinstance(error, Exception) else one.done.cancel()
             if not isinstance(error, Exception):
                 raise
         finally:
-            for key, future in futures.items():
-                if self._loading.get(key) is future:
+            for key in one.keys:
+                if self._loading.get(key) is one:
                     del self._loading[key]
 
-    async def _from_redis(self, futures: Mapping[str, asyncio.Future[CachedAnswer]], min_revision: int) -> list[str]:
+    async def _from_redis(self, one: Load) -> list[str]:
         """Settles what Redis has and the floors allow; the keys that remain."""
+        keys = list(one.keys)
         if self._second is None:
-            return list(futures)
-        held = await self._second.get_many(list(futures))
-        good = {k: a for k, a in held.items() if self._good(k, a, min_revision)}
+            return keys
+        held = await self._second.get_many(keys)
+        good = {k: a for k, a in held.items() if self._good(k, a, one.min_revision)}
         self._hits_redis += len(good)
-        self._settle(futures, good)
-        return [key for key in futures if key not in good]
+        self._settle(one, good)
+        return [key for key in keys if key not in good]
 
-    def _settle(self, futures: Mapping[str, asyncio.Future[CachedAnswer]], answers: Mapping[str, CachedAnswer]) -> None:
+    def _settle(self, one: Load, answers: Mapping[str, CachedAnswer]) -> None:
+        one.answers.update(answers)
         for key, answer in answers.items():
             self._keep(key, answer)
-            future = futures.get(key)
-            if future is not None and not future.done():
-                future.set_result(answer)
 
     def _keep(self, key: str, answer: CachedAnswer) -> None:
         if answer.revision < self._floor(key) or answer.revision < self._revisions.get(key, 0):
             return
         self._drop(key)
         self._bodies[key] = answer.body
+        self._shelve(key, answer.body)
         self._revisions[key] = answer.revision
         self._bytes += len(answer.body) + len(key) + _ENTRY_BYTES
         while self._bytes > self._limits.total_bytes or len(self._bodies) > self._limits.entries:
@@ -249,3 +258,14 @@ class TieredCache:
         if body is not None:
             del self._revisions[key]
             self._bytes -= len(body) + len(key) + _ENTRY_BYTES
+            shelf = self._shelves.get(key[: key.find("/") + 1])
+            if shelf is not None:
+                shelf[1].pop(key[key.find("/") + 1 :].encode(), None)
+
+    def _shelve(self, key: str, body: bytes) -> None:
+        prefix, slash, rest = key.partition("/")
+        shelf = self._shelves.get(prefix + slash)
+        if shelf is not None and body:
+            name = rest.encode()
+            if len(name) == shelf[0]:
+                shelf[1][name] = body

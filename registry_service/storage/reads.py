@@ -5,7 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, ColumnElement, Select, SmallInteger, Table, Text, bindparam, func, or_, select
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Select,
+    SmallInteger,
+    Table,
+    Text,
+    bindparam,
+    func,
+    literal,
+    or_,
+    select,
+    union_all,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alphapulse.domain.errors import Internal
@@ -59,6 +73,35 @@ class Reads:
             found[row[6]].append(rows.entity(row))
         return found
 
+    async def families(
+        self,
+        connection: AsyncConnection,
+        kind: EntityKind,
+        ids: Sequence[str],
+        child_kind: EntityKind,
+        at_revision: int | None,
+    ) -> tuple[dict[str, Entity], dict[str, list[Entity]]]:
+        """Versions by id, and those below each in order of id, by one statement; every id asked for is in the second."""
+        found: dict[str, Entity] = {}
+        below: dict[str, list[Entity]] = {one: [] for one in ids}
+        if not ids:
+            return found, below
+        entity, wanted = self._tables.entity, list(below)
+        parents = self._entities(kind, at_revision).where(entity.c.entity_id == func.any(_array(wanted, Text())))
+        children = self._entities(child_kind, at_revision).where(
+            entity.c.parent_id == func.any(_array(wanted, Text())), entity.c.parent_id != ""
+        )
+        for row in await connection.execute(union_all(parents, children)):
+            one = rows.entity(row)
+            if one.kind == kind:
+                found[one.entity_id] = one
+            else:
+                below[one.parent_id].append(one)
+        for several in below.values():
+            if len(several) > 1:
+                several.sort(key=lambda one: one.entity_id)
+        return found, below
+
     async def by_sort_key(
         self, connection: AsyncConnection, kind: EntityKind, keys: Sequence[int]
     ) -> dict[int, Entity]:
@@ -72,9 +115,14 @@ class Reads:
         return {row[7]: rows.entity(row) for row in await connection.execute(query)}
 
     async def identifiers(
-        self, connection: AsyncConnection, keys: Sequence[IdentifierKey], at_revision: int | None
+        self,
+        connection: AsyncConnection,
+        keys: Sequence[IdentifierKey],
+        at_revision: int | None,
+        most: int | None = None,
     ) -> dict[IdentifierKey, Sequence[IdentifierRow]]:
-        """Assertions known by key, in the order they were recorded; every key asked for is there."""
+        """Assertions known by key, in the order they were recorded; every key asked for is there. `most` bounds those of one scheme and value: the
+        first recorded are read."""
         found: dict[IdentifierKey, Sequence[IdentifierRow]] = dict.fromkeys(keys, ())
         if not found:
             return found
@@ -84,14 +132,13 @@ class Reads:
             .table_valued("scheme", "value", name="wanted")
             .render_derived()
         )
-        query = (
-            select(*_identifier_columns(table))
-            .select_from(
-                wanted.join(table, (table.c.scheme == wanted.c.scheme) & (table.c.value == wanted.c.value.collate("C")))
-            )
-            .where(_known(table, at_revision))
-            .order_by(table.c.seq)
-        )
+        named = (table.c.scheme == wanted.c.scheme) & (table.c.value == wanted.c.value.collate("C"))
+        query = select(*_identifier_columns(table)).where(_known(table, at_revision))
+        if most is None:
+            query = query.select_from(wanted.join(table, named)).order_by(table.c.seq)
+        else:
+            first = query.where(named).order_by(table.c.seq).limit(most).correlate(wanted).lateral("first")
+            query = select(first).select_from(wanted.join(first, literal(True)))
         by_name: dict[tuple[int, str], dict[int, IdentifierRow]] = {}
         for row in await connection.execute(query):
             by_name.setdefault((row[0], row[1]), {})[row[13]] = rows.identifier(row)
