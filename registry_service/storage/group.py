@@ -39,6 +39,11 @@ class Write:
     needs: Needs | None
     done: asyncio.Future[WriteOutcome]
 
+    @property
+    def weight(self) -> int:
+        """About how many entries it writes."""
+        return max(1, len(self.needs.ids)) if self.needs is not None else 1
+
     def fail(self, error: Exception) -> None:
         """Tells the caller, unless it was told or has gone."""
         if not self.done.done():

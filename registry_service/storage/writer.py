@@ -52,6 +52,9 @@ class WriterLimits:
 
     group_operations: int = 256
     """Operations in one transaction."""
+    ahead_entries: int = 200
+    """Entries that have to wait before they are planned ahead: reads are made for all of a group, and a few small writes are
+    planned for less together, once the group before has landed."""
     group_entries: int = 20_000
     """Entries staged in one transaction, after which the operations that remain get the next one."""
     waiting_operations: int = 20_000
@@ -182,13 +185,23 @@ class GroupWriter:
         return self._start(taken, plan) if taken else None
 
     async def _anything(self, flight: _Flight) -> bool:
-        """Waits until a write waits; False where the group landed before."""
-        while not self._waiting and not flight.landed.done():
+        """Waits until enough waits to be planned ahead; False where the group landed before."""
+        while not self._enough() and not flight.landed.done():
             self._wake.clear()
             woken = asyncio.ensure_future(self._wake.wait())
             await asyncio.wait((woken, flight.landed), return_when=asyncio.FIRST_COMPLETED)
             woken.cancel()
         return not flight.landed.done()
+
+    def _enough(self) -> bool:
+        least, found = self._limits.ahead_entries, 0
+        if len(self._waiting) >= least:
+            return True
+        for write in self._waiting:
+            found += write.weight
+            if found >= least:
+                return True
+        return False
 
     async def _plan_ahead(self, flight: _Flight, plan: Plan, taken: list[Write]) -> None:
         """Plans what waits, and what comes, for as long as the group before is under way and this one has room."""

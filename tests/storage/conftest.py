@@ -15,6 +15,7 @@ from registry_service.storage.flush import FailAt
 from registry_service.storage.migrations.run import migrate
 from registry_service.storage.model import ChangeKind, Entity, EntityKind, Operation, WriteSession
 from registry_service.storage.postgres import PostgresStore
+from registry_service.storage.writer import WriterLimits
 
 
 @pytest.fixture(scope="session")
@@ -50,9 +51,11 @@ async def make_store(migrated_url: str) -> AsyncIterator[StoreMaker]:
     """Starts stores on one database, each with an engine of its own, as replicas have."""
     opened: list[tuple[PostgresStore, AsyncEngine]] = []
 
-    async def make(service: str = "instrument", fail_at: FailAt | None = None) -> PostgresStore:
+    async def make(
+        service: str = "instrument", fail_at: FailAt | None = None, limits: WriterLimits | None = None
+    ) -> PostgresStore:
         engine = make_engine(migrated_url, service, pool_size=4)
-        store = PostgresStore(engine, service, **({"fail_at": fail_at} if fail_at else {}))
+        store = PostgresStore(engine, service, limits=limits, **({"fail_at": fail_at} if fail_at else {}))
         await store.__aenter__()
         opened.append((store, engine))
         return store
