@@ -263,7 +263,19 @@ class Store(Protocol):
         """How many match."""
 
     async def search(self, text: str, query: Query, limit: int) -> Sequence[SearchMatch]:
-        """Entries by name, with typos (pg_trgm), the best first."""
+        """Entries by name, with typos, the best first; see `storage.alike` for the score."""
+
+    async def names_like(
+        self, text: str, query: Query, *, faint: bool = False, replaced_after: int | None = None
+    ) -> tuple[Sequence[Entity], bool]:
+        """Current entries whose names may be meant, not ranked: those clearly alike, or those faintly alike. `replaced_after` adds versions that
+        were current at that revision. True: there are more of them."""
+
+    async def identifiers_starting(
+        self, starts: Sequence[tuple[int, str]], venues: Sequence[str], at_revision: int
+    ) -> tuple[Sequence[IdentifierRow], bool]:
+        """Assertions known at a revision whose value begins with a text, by (scheme, text). `venues` restricts those spelled at one. True: a
+        scheme has more of them."""
 
     async def changes(self, after_revision: int, limit: int) -> Sequence[Change]:
         """Rows of the change log in order."""

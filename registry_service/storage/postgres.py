@@ -175,6 +175,21 @@ class PostgresStore:
         async with self._connect() as connection:
             return await self._queries.search(connection, text, query, limit)
 
+    async def names_like(
+        self, text: str, query: Query, *, faint: bool = False, replaced_after: int | None = None
+    ) -> tuple[Sequence[Entity], bool]:
+        """See Store.names_like."""
+        async with self._connect() as connection:
+            found = await self._queries.names_like(connection, text, query, faint=faint, replaced_after=replaced_after)
+        return found.entities, found.truncated
+
+    async def identifiers_starting(
+        self, starts: Sequence[tuple[int, str]], venues: Sequence[str], at_revision: int
+    ) -> tuple[Sequence[IdentifierRow], bool]:
+        """See Store.identifiers_starting."""
+        async with self._connect() as connection:
+            return await self._queries.identifiers_starting(connection, starts, venues, at_revision)
+
     async def changes(self, after_revision: int, limit: int) -> Sequence[Change]:
         """Rows of the change log in order."""
         async with self._connect() as connection:

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Interval, Select, case, exists, func, literal, or_, select, union_all
+from sqlalchemy import ColumnElement, Interval, Select, exists, func, literal, or_, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.selectable import FromClause
 
 from registry_service.storage import rows
-from registry_service.storage.model import Change, Entity, Query, SearchMatch
+from registry_service.storage.alike import GOOD, WORTH_SHOWING, likeness, words_of
+from registry_service.storage.model import Change, Entity, IdentifierRow, Query, SearchMatch
 from registry_service.storage.reads import Reads, one_of, text_array
 from registry_service.storage.schema import Tables
-
-_SIMILAR_ENOUGH = 0.25
+from registry_service.storage.search import Found, Search
 
 
 class Queries:
@@ -24,6 +24,7 @@ class Queries:
     def __init__(self, tables: Tables, reads: Reads) -> None:
         self._tables = tables
         self._reads = reads
+        self._search = Search(tables)
 
     async def page(
         self, connection: AsyncConnection, query: Query, after_id: str, limit: int, at_revision: int
@@ -47,30 +48,38 @@ class Queries:
         return total
 
     async def search(self, connection: AsyncConnection, text: str, query: Query, limit: int) -> list[SearchMatch]:
-        """Whole name alike, a word of it alike, or a name that starts with the text; 0.5 more for the beginning."""
-        entity = self._tables.entity
-        wanted = text.strip()
-        if not wanted:
-            return []
-        prefix = entity.c.name.istartswith(wanted, autoescape=True)
-        inside = entity.c.name.icontains(wanted, autoescape=True)
-        alike = func.greatest(func.similarity(entity.c.name, wanted), func.word_similarity(wanted, entity.c.name) * 0.9)
-        score = case(
-            (func.lower(entity.c.name) == wanted.lower(), 1.0),
-            (prefix, func.least(0.99, 0.5 + alike * 0.49)),
-            else_=func.least(0.98, alike),
-        ).label("score")
-        near = or_(entity.c.name.bool_op("%")(wanted), literal(wanted).bool_op("<%")(entity.c.name), inside)
-        statement = (
-            self._matching(query, None)
-            .add_columns(score)
-            .where(entity.c.revision_to.is_(None), entity.c.name != "", near)
-            .order_by(score.desc(), func.length(entity.c.name), entity.c.entity_id)
-            .limit(limit)
-        )
-        await connection.exec_driver_sql(f"SET LOCAL pg_trgm.similarity_threshold = {_SIMILAR_ENOUGH}")
-        found = await connection.execute(statement)
-        return [SearchMatch(rows.entity(row), float(row[9])) for row in found]
+        """Entries by name as they are now, ranked by likeness."""
+        wanted = words_of(text)
+        matches: dict[str, SearchMatch] = {}
+        for faint in (False, True):
+            found = await self.names_like(connection, text, query, faint=faint)
+            for one in found.entities:
+                score, _ = likeness(wanted, words_of(one.name))
+                if score >= WORTH_SHOWING:
+                    matches[one.entity_id] = SearchMatch(one, score)
+            if any(match.score >= GOOD for match in matches.values()):
+                break
+        ranked = sorted(matches.values(), key=lambda one: (-one.score, len(one.entity.name), one.entity.entity_id))
+        return ranked[:limit]
+
+    async def names_like(
+        self,
+        connection: AsyncConnection,
+        text: str,
+        query: Query,
+        *,
+        faint: bool = False,
+        replaced_after: int | None = None,
+    ) -> Found:
+        """Entries whose names may be meant, not ranked. See Search.names."""
+        statement = self._matching(query, None)
+        return await self._search.names(connection, statement, text, faint=faint, replaced_after=replaced_after)
+
+    async def identifiers_starting(
+        self, connection: AsyncConnection, starts: Sequence[tuple[int, str]], venues: Sequence[str], at_revision: int
+    ) -> tuple[list[IdentifierRow], bool]:
+        """Assertions whose value begins with a text. See Search.starting."""
+        return await self._search.starting(connection, starts, venues, at_revision)
 
     async def changes(self, connection: AsyncConnection, after_revision: int, limit: int) -> list[Change]:
         """Rows in order."""

@@ -53,7 +53,7 @@ class Reads:
         if not ids:
             return {}
         entity = self._tables.entity
-        query = self._entities(kind, at_revision).where(entity.c.entity_id == func.any(_array(ids, Text())))
+        query = self._entities(kind, at_revision).where(entity.c.entity_id == func.any(array_of(ids, Text())))
         return {row[1]: rows.entity(row) for row in await connection.execute(query)}
 
     async def children(
@@ -66,7 +66,7 @@ class Reads:
         entity = self._tables.entity
         query = (
             self._entities(kind, at_revision)
-            .where(entity.c.parent_id == func.any(_array(list(found), Text())), entity.c.parent_id != "")
+            .where(entity.c.parent_id == func.any(array_of(list(found), Text())), entity.c.parent_id != "")
             .order_by(entity.c.entity_id)
         )
         for row in await connection.execute(query):
@@ -87,9 +87,9 @@ class Reads:
         if not ids:
             return found, below
         entity, wanted = self._tables.entity, list(below)
-        parents = self._entities(kind, at_revision).where(entity.c.entity_id == func.any(_array(wanted, Text())))
+        parents = self._entities(kind, at_revision).where(entity.c.entity_id == func.any(array_of(wanted, Text())))
         children = self._entities(child_kind, at_revision).where(
-            entity.c.parent_id == func.any(_array(wanted, Text())), entity.c.parent_id != ""
+            entity.c.parent_id == func.any(array_of(wanted, Text())), entity.c.parent_id != ""
         )
         for row in await connection.execute(union_all(parents, children)):
             one = rows.entity(row)
@@ -110,7 +110,7 @@ class Reads:
             return {}
         entity = self._tables.entity
         query = self._entities(kind, None).where(
-            entity.c.sort_key == func.any(_array(keys, BigInteger())), entity.c.sort_key != 0
+            entity.c.sort_key == func.any(array_of(keys, BigInteger())), entity.c.sort_key != 0
         )
         return {row[7]: rows.entity(row) for row in await connection.execute(query)}
 
@@ -128,12 +128,14 @@ class Reads:
             return found
         table = self._identifier_table()
         wanted = (
-            func.unnest(_array([key[0] for key in found], SmallInteger()), _array([key[1] for key in found], Text()))
+            func.unnest(
+                array_of([key[0] for key in found], SmallInteger()), array_of([key[1] for key in found], Text())
+            )
             .table_valued("scheme", "value", name="wanted")
             .render_derived()
         )
         named = (table.c.scheme == wanted.c.scheme) & (table.c.value == wanted.c.value.collate("C"))
-        query = select(*_identifier_columns(table)).where(_known(table, at_revision))
+        query = select(*_identifier_columns(table)).where(known(table, at_revision))
         if most is None:
             query = query.select_from(wanted.join(table, named)).order_by(table.c.seq)
         else:
@@ -158,7 +160,7 @@ class Reads:
         table = self._identifier_table()
         query = (
             select(*_identifier_columns(table))
-            .where(table.c.target_id == func.any(_array(list(found), Text())), _known(table, None))
+            .where(table.c.target_id == func.any(array_of(list(found), Text())), known(table, None))
             .order_by(table.c.seq)
         )
         for row in await connection.execute(query):
@@ -186,7 +188,8 @@ def _identifier_columns(table: Table) -> list[ColumnElement[Any]]:
     return [*columns, table.c.seq]
 
 
-def _known(table: Table, at_revision: int | None) -> ColumnElement[bool]:
+def known(table: Table, at_revision: int | None) -> ColumnElement[bool]:
+    """Whether an assertion is what is known now, or was at a revision."""
     if at_revision is None:
         return table.c.closed_revision.is_(None)
     return (table.c.recorded_revision <= at_revision) & or_(
@@ -194,19 +197,19 @@ def _known(table: Table, at_revision: int | None) -> ColumnElement[bool]:
     )
 
 
-def _array(values: Sequence[Any], of: Any) -> Any:
+def array_of(values: Sequence[Any], of: Any) -> Any:
     """One parameter however many values: one statement for the plan cache."""
     return bindparam(None, list(values), type_=ARRAY(of), unique=True)
 
 
 def one_of(column: ColumnElement[Any], values: Sequence[str]) -> ColumnElement[bool]:
     """column = ANY(values), as one parameter."""
-    return column == func.any(_array(values, Text()))
+    return column == func.any(array_of(values, Text()))
 
 
 def text_array(values: Sequence[str]) -> Any:
     """A text[] parameter."""
-    return _array(values, Text())
+    return array_of(values, Text())
 
 
 Lookup = Mapping[IdentifierKey, Sequence[IdentifierRow]]
