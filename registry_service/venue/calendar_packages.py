@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
+from importlib import import_module
 from importlib.metadata import version
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -79,18 +80,19 @@ def names() -> tuple[str, ...]:
 def _exchange() -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import exchange_calendars
-
-        return exchange_calendars
+        return import_module("exchange_calendars")
 
 
 @cache
 def _market() -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import pandas_market_calendars
+        return import_module("pandas_market_calendars")
 
-        return pandas_market_calendars
+
+def _stamp(value: Any) -> Any:
+    """pandas's time of a date, a text or one of numpy's times."""
+    return import_module("pandas").Timestamp(value)
 
 
 def _of_exchange(name: str) -> bool:
@@ -102,15 +104,13 @@ def _of_exchange(name: str) -> bool:
 
 
 def _from_exchange(name: str, since: date, until: date) -> Built:
-    import pandas
-
     package = _exchange()
     canonical = package.resolve_alias(name)
     factory = package.calendar_utils._default_calendar_factories[canonical]
     low, high = factory.bound_min(), factory.bound_max()
     first = max(since, low.date()) if low is not None else since
     last = min(until, high.date()) if high is not None else until
-    calendar = factory(pandas.Timestamp(first), pandas.Timestamp(last))
+    calendar = factory(_stamp(first), _stamp(last))
     early = {stamp.date() for stamp in calendar.early_closes}
     late = {stamp.date() for stamp in calendar.late_opens}
     extended = _extended(_EXTENDED[name], first, last) if name in _EXTENDED else {}
@@ -140,12 +140,10 @@ def _from_exchange(name: str, since: date, until: date) -> Built:
 
 def _closures(calendar: Any, first: date, last: date) -> Iterator[TradingDay]:
     """Days closed outside the calendar's rules, with the hours they would have had."""
-    import pandas
-
     regular = calendar.regular_holidays
     holidays = {stamp.date() for stamp in regular.holidays()} if regular is not None else set()
     # The package's lists hold texts and numpy's times too.
-    for day in sorted({pandas.Timestamp(one).date() for one in calendar.adhoc_holidays}):
+    for day in sorted({_stamp(one).date() for one in calendar.adhoc_holidays}):
         working = calendar.weekmask[day.weekday()] == "1"
         if not first <= day <= last or not working or day in holidays:
             continue

@@ -58,7 +58,7 @@ class Findings:
         value = getattr(message, name)
         broken = violation_of(value.mantissa, value.exponent)
         if broken is not None:
-            self.add(f"{path}.{name}", broken.value, broken.rule, broken.description)
+            self.add(f"{path}.{name}" if path else name, broken.value, broken.rule, broken.description)
             return None
         return ExactDecimal(value.mantissa, value.exponent)
 

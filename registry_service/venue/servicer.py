@@ -5,29 +5,35 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 import grpc
 
 from alphapulse.api.venue.v1 import venue_service_pb2_grpc as rpc
-from alphapulse.domain.errors import InvalidArgument, NotFound, Unimplemented
+from alphapulse.domain.errors import FailedPrecondition, InvalidArgument, NotFound, Unavailable
 from alphapulse.domain.identifiers import Mic
 from alphapulse.runtime.server import GrpcService
 from registry_service.calls import Calls, bounded_batch, search_limit, violation_message
+from registry_service.neighbours import Neighbour
 from registry_service.resources import RegistryResources
-from registry_service.storage.model import CachedAnswer, EntityKind, Query, WriteSession
-from registry_service.venue import convert, registration
+from registry_service.storage.model import CachedAnswer, EntityKind, WriteSession
+from registry_service.venue import changes, convert, links, mics, registration
+from registry_service.venue.best_calls import Best
 from registry_service.venue.calendar_store import CalendarStore
 from registry_service.venue.convert import common, service, wire
+from registry_service.venue.fees import holds
+from registry_service.venue.findings import Findings
+from registry_service.venue.listings import Listings, VenueListings
 from registry_service.venue.rules import code_violation, request_findings, require_code, venue_violations
 from registry_service.venue.sessions import Hours, read_days
 from registry_service.watch.model import WatchSpec
 from registry_service.watch.serving import serve, watch_route
 
-UNSERVED: Final = ("SetVenueStatus", "RankVenues", "PlanRoute")
-"""RPCs that answer UNIMPLEMENTED: the first needs the listings of a venue, the others its quotes."""
+UNSERVED: Final[tuple[str, ...]] = ()
+"""RPCs that answer UNIMPLEMENTED."""
 FULL_NAME: Final = "alphapulse.api.venue.v1.VenueService"
-_MAX_SEGMENTS: Final = 1000
 
 
 def build(resources: RegistryResources) -> GrpcService:
@@ -43,11 +49,14 @@ def build(resources: RegistryResources) -> GrpcService:
 
 
 class VenueServicer(rpc.VenueServiceServicer):
-    """Serves every RPC but those of UNSERVED."""
+    """Serves every RPC."""
 
     def __init__(self, resources: RegistryResources) -> None:
         self._resources = resources
-        self._calls = Calls(resources, EntityKind.VENUE)
+        self._listings = Listings(resources.instruments)
+        neighbours = [Neighbour("instrument", self._listings.probe)] if self._listings.known else []
+        self._calls = Calls(resources, EntityKind.VENUE, neighbours)
+        self._best = Best(self._listings, self._venues)
         if resources.engine is None:
             raise ValueError("the venue registry keeps calendars in Postgres: it needs the engine")
         self._hours = Hours(CalendarStore(resources.engine))
@@ -100,10 +109,20 @@ class VenueServicer(rpc.VenueServiceServicer):
         return response
 
     async def GetVenue(self, request: service.GetVenueRequest, context: Any) -> service.GetVenueResponse:
-        require_code(request.code)
+        findings = request_findings(request.code)
+        as_of, known_at = findings.time(request, "as_of", ""), findings.time(request, "known_at", "")
+        findings.refuse()
         minimum = await self._calls.fresh(request.read)
         revision = max(minimum, self._resources.feed.applied_revision)
-        venue = await self._venue(request.code, minimum)
+        if known_at is None:
+            venue = await self._venue(request.code, minimum)
+        else:
+            revision = await self._resources.store.revision_at(known_at)
+            venue = await self._venue_at(request.code, revision, known_at)
+        if as_of is not None:
+            held = [one for one in venue.fee_schedules if holds(one, as_of)]
+            del venue.fee_schedules[:]
+            venue.fee_schedules.extend(held)
         return service.GetVenueResponse(venue=venue, revision_token=self._calls.token(revision))
 
     async def ListVenues(self, request: service.ListVenuesRequest, context: Any) -> service.ListVenuesResponse:
@@ -128,6 +147,9 @@ class VenueServicer(rpc.VenueServiceServicer):
         return service.SearchVenuesResponse(hits=hits)
 
     async def LookupMIC(self, request: service.LookupMICRequest, context: Any) -> service.LookupMICResponse:
+        findings = Findings("")
+        as_of, known_at = findings.time(request, "as_of", ""), findings.time(request, "known_at", "")
+        findings.refuse()
         try:
             mic = Mic.canonical(request.mic, "mic")
         except InvalidArgument as error:
@@ -135,14 +157,39 @@ class VenueServicer(rpc.VenueServiceServicer):
                 outcome=common.LOOKUP_OUTCOME_INVALID, violation=violation_message(error.violations[0])
             )
         minimum = await self._calls.fresh(request.read)
+        revision = max(minimum, self._resources.feed.applied_revision)
+        if known_at is None:
+            answer = service.LookupMICResponse.FromString(await self._mic_body(mic, minimum))
+        else:
+            revision = await self._resources.store.revision_at(known_at)
+            answer = await mics.by_mic(self._resources.store, mic, revision)
+        answer.revision_token = self._calls.token(revision)
+        return await self._with_outcome(answer, as_of, revision if known_at is not None else None)
 
+    async def _mic_body(self, mic: str, minimum: int) -> bytes:
         async def load(keys: Sequence[str]) -> dict[str, CachedAnswer]:
             revision = max(self._resources.feed.applied_revision, minimum)
-            answer = await self._by_mic(mic)
+            answer = await mics.by_mic(self._resources.store, mic, None)
             return dict.fromkeys(keys, CachedAnswer(answer.SerializeToString(), revision))
 
-        body = await self._resources.cache.get(convert.mic_key(mic), load, min_revision=minimum)
-        return service.LookupMICResponse.FromString(body)
+        return await self._resources.cache.get(convert.mic_key(mic), load, min_revision=minimum)
+
+    async def _with_outcome(
+        self, answer: service.LookupMICResponse, as_of: datetime | None, at_revision: int | None
+    ) -> service.LookupMICResponse:
+        """The outcome, and the operator of a segment: read apart, since a change of it does not touch what is cached of its segments."""
+        if not answer.HasField("venue"):
+            answer.outcome = common.LOOKUP_OUTCOME_NOT_FOUND
+            return answer
+        answer.outcome = mics.outcome(answer.venue, as_of)
+        if answer.outcome == common.LOOKUP_OUTCOME_NOT_FOUND:
+            return service.LookupMICResponse(outcome=answer.outcome, revision_token=answer.revision_token)
+        operator = answer.venue.operating_mic
+        if answer.venue.mic_level == wire.MIC_LEVEL_SEGMENT and operator:
+            found = (await self._venues([operator], 0, at_revision)).get(operator)
+            if found is not None:
+                answer.operator.CopyFrom(found)
+        return answer
 
     async def BatchGetVenues(
         self, request: service.BatchGetVenuesRequest, context: Any
@@ -195,41 +242,134 @@ class VenueServicer(rpc.VenueServiceServicer):
             self._resources.tokens,
         )
 
+    async def DeclareSession(
+        self, request: service.DeclareSessionRequest, context: Any
+    ) -> service.DeclareSessionResponse:
+        changes.check_declaration(request)
+
+        async def operation(session: WriteSession) -> bytes:
+            venue, exception = await changes.declare(session, request)
+            return service.DeclareSessionResponse(venue=venue, exception=exception).SerializeToString()
+
+        outcome = await self._calls.write(request.write, request, operation)
+        response = service.DeclareSessionResponse.FromString(outcome.response)
+        response.revision_token = self._calls.token(outcome.revision)
+        return response
+
+    async def WithdrawSession(
+        self, request: service.WithdrawSessionRequest, context: Any
+    ) -> service.WithdrawSessionResponse:
+        changes.check_withdrawal(request)
+
+        async def operation(session: WriteSession) -> bytes:
+            venue, exception = await changes.withdraw(session, request)
+            return service.WithdrawSessionResponse(venue=venue, exception=exception).SerializeToString()
+
+        outcome = await self._calls.write(request.write, request, operation)
+        response = service.WithdrawSessionResponse.FromString(outcome.response)
+        response.revision_token = self._calls.token(outcome.revision)
+        return response
+
+    async def SetFeeSchedule(
+        self, request: service.SetFeeScheduleRequest, context: Any
+    ) -> service.SetFeeScheduleResponse:
+        changes.check_schedule(request)
+
+        async def operation(session: WriteSession) -> bytes:
+            venue = await changes.set_schedule(session, request)
+            return service.SetFeeScheduleResponse(venue=venue).SerializeToString()
+
+        outcome = await self._calls.write(request.write, request, operation)
+        response = service.SetFeeScheduleResponse.FromString(outcome.response)
+        response.revision_token = self._calls.token(outcome.revision)
+        return response
+
     async def SetVenueStatus(
         self, request: service.SetVenueStatusRequest, context: Any
     ) -> service.SetVenueStatusResponse:
-        raise Unimplemented("SetVenueStatus is not served yet: use UpdateVenue with update_mask status")
+        changes.check_status(request)
+        await self._calls.after(request.write)
+        # Asked before the write, which holds the counter's lock: the answer names the revision the listings were read at.
+        affected = await self._affected(request)
+
+        async def operation(session: WriteSession) -> bytes:
+            venue = await changes.set_status(session, request)
+            return service.SetVenueStatusResponse(
+                venue=venue,
+                affected_listing_ids=affected.ids if affected else (),
+                affected_count=affected.count if affected else 0,
+                affected_complete=affected is not None and len(affected.ids) == affected.count,
+                listings_token=affected.token if affected else "",
+            ).SerializeToString()
+
+        outcome = await self._calls.write(request.write, request, operation)
+        response = service.SetVenueStatusResponse.FromString(outcome.response)
+        response.revision_token = self._calls.token(outcome.revision)
+        return response
+
+    async def _affected(self, request: service.SetVenueStatusRequest) -> VenueListings | None:
+        """None: they cannot be known, and the caller said that the status matters more."""
+        try:
+            return await self._listings.of_venue(request.code)
+        except (Unavailable, FailedPrecondition) as error:
+            if request.allow_unknown_listings:
+                return None
+            error.hint = "allow_unknown_listings changes the status without naming the listings affected"
+            raise
+
+    async def ListVenueListings(
+        self, request: service.ListVenueListingsRequest, context: Any
+    ) -> service.ListVenueListingsResponse:
+        require_code(request.code)
+        await self._venue(request.code, await self._calls.fresh(request.read))
+        page = await self._listings.page(request)
+        return service.ListVenueListingsResponse(
+            listings=page.listings,
+            next_page_token=page.next_page_token,
+            total_size=page.total_size,
+            revision_token=page.revision_token,
+        )
+
+    async def LookupInstrumentVenues(
+        self, request: service.LookupInstrumentVenuesRequest, context: Any
+    ) -> service.LookupInstrumentVenuesResponse:
+        minimum = await self._calls.fresh(request.read)
+        revision = max(minimum, self._resources.feed.applied_revision)
+        response = await links.instrument_venues(self._listings, request, partial(self._venues, minimum=minimum))
+        response.revision_token = self._calls.token(revision)
+        return response
 
     async def RankVenues(self, request: service.RankVenuesRequest, context: Any) -> service.RankVenuesResponse:
-        raise Unimplemented("RankVenues is not served yet")
+        return await self._best.rank(request, await self._calls.fresh(request.read))
 
     async def PlanRoute(self, request: service.PlanRouteRequest, context: Any) -> service.PlanRouteResponse:
-        raise Unimplemented("PlanRoute is not served yet")
+        return await self._best.plan(request, await self._calls.fresh(request.read))
 
     async def _venue(self, code: str, minimum: int) -> wire.Venue:
-        body = (await self._calls.answers({convert.venue_key(code): code}, minimum))[0]
-        if not body:
+        found = await self._venues([code], minimum)
+        if code not in found:
             raise NotFound(f"there is no venue {code!r}", metadata={"code": code})
-        return wire.Venue.FromString(body)
+        return found[code]
 
-    async def _by_mic(self, mic: str) -> service.LookupMICResponse:
-        store = self._resources.store
-        held = await store.get(EntityKind.VENUE, [mic])
-        venue = wire.Venue.FromString(held[mic].body) if mic in held else None
-        if venue is None or venue.mic != mic:
-            return service.LookupMICResponse(outcome=common.LOOKUP_OUTCOME_NOT_FOUND)
-        segments: list[wire.Venue] = []
-        if venue.mic_level != wire.MIC_LEVEL_SEGMENT:
-            below = Query(EntityKind.VENUE, ((f"operator:{mic}",),))
-            found = await store.page(below, after_id="", limit=_MAX_SEGMENTS, at_revision=await store.revision())
-            segments = [one for one in convert.venues(found) if one.code != mic]
-        return service.LookupMICResponse(outcome=_outcome(venue), venue=venue, segments=segments)
+    async def _venue_at(self, code: str, revision: int, known_at: datetime) -> wire.Venue:
+        found = await self._venues([code], 0, revision)
+        if code not in found:
+            raise NotFound(
+                f"no venue {code!r} was known at {known_at.isoformat()}",
+                metadata={"code": code, "known_at": known_at.isoformat()},
+            )
+        return found[code]
 
-
-def _outcome(venue: wire.Venue) -> common.LookupOutcome.ValueType:
-    if venue.status == wire.VENUE_STATUS_EXPIRED:
-        return common.LOOKUP_OUTCOME_RETIRED
-    return common.LOOKUP_OUTCOME_RESOLVED
+    async def _venues(
+        self, codes: Sequence[str], minimum: int, at_revision: int | None = None
+    ) -> dict[str, wire.Venue]:
+        """The venues of these codes that exist, by code."""
+        if at_revision is not None:
+            held = await self._resources.store.get(EntityKind.VENUE, codes, at_revision)
+            return {code: wire.Venue.FromString(entity.body) for code, entity in held.items()}
+        keys = {convert.venue_key(code): code for code in codes}
+        bodies = await self._calls.answers(keys, minimum)
+        return {code: wire.Venue.FromString(body) for code, body in zip(keys.values(), bodies, strict=True) if body}
 
 
 def _result(body: bytes | None) -> service.VenueResult:
@@ -239,4 +379,4 @@ def _result(body: bytes | None) -> service.VenueResult:
     if not body:
         return service.VenueResult(outcome=common.LOOKUP_OUTCOME_NOT_FOUND)
     venue = wire.Venue.FromString(body)
-    return service.VenueResult(outcome=_outcome(venue), venue=venue)
+    return service.VenueResult(outcome=mics.outcome(venue), venue=venue)

@@ -14,7 +14,6 @@ from alphapulse.api.venue.v1 import venue_service_pb2 as service
 from alphapulse.api.venue.v1 import venue_service_pb2_grpc as rpc
 from alphapulse.client.errors import from_rpc_error
 from alphapulse.domain import errors
-from registry_service.venue.servicer import UNSERVED
 
 Stub = rpc.VenueServiceStub
 LATEST = common.ReadOptions(latest=True)
@@ -231,10 +230,3 @@ async def test_history_is_newest_first_with_what_was_before(venues: Stub) -> Non
     assert not last.next_page_token
     error = await failing(venues.GetVenueHistory(service.GetVenueHistoryRequest(code="NOBODY")))
     assert isinstance(error, errors.NotFound)
-
-
-@pytest.mark.parametrize("method", UNSERVED)
-async def test_what_is_not_served_says_so(venues: Stub, method: str) -> None:
-    request = getattr(service, f"{method}Request")()
-    error = await failing(getattr(venues, method)(request))
-    assert isinstance(error, errors.Unimplemented)
