@@ -46,7 +46,7 @@ def _of_one(held: wire.IdentifierAssertion, sent: wire.IdentifierAssertion) -> l
     spans = [
         name
         for name in ("valid_from", "valid_to")
-        if sent.HasField(name) and getattr(sent, name) != getattr(held, name)  # type: ignore[arg-type]
+        if sent.HasField(name) and getattr(sent, name) != getattr(held, name)
     ]
     return spans if held.level == sent.level else ["level", *spans]
 

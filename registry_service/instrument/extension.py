@@ -152,13 +152,14 @@ def put_changed_listing(
     if row is not None:
         holdings.close_name(row, key, revision)
     if span is not None:
-        holdings.assert_name(holdings.symbol_row(held, revision, *span), key)
+        known = holdings.symbol_row(held, revision, *span)
+        holdings.assert_name(known._replace(shared=row is not None and row.shared), key)
 
 
 def rivals(holdings: Holdings, held: wire.Listing, changed: frozenset[str]) -> list[IdentifierRow]:
     """Who else bears the symbol in the span that a changed listing is to bear it: empty where the span stays."""
-    _, span = _respan(holdings, held, changed)
-    if span is None:
+    row, span = _respan(holdings, held, changed)
+    if span is None or (row is not None and row.shared):
         return []
     return holdings.holders(listing_key_of(held.venue, held.symbol), held.instrument_id, *span)
 

@@ -112,7 +112,7 @@ class Step:
             message.valid_to.CopyFrom(self.holdings.stamp)  # what is delisted has an end
         end = moment(message.valid_to) if message.HasField("valid_to") else None
         rows = self.holdings.holders(key, self.id, start, end)
-        if rows:
+        if rows and key not in self.shared:
             await self.contested_listing(at, rows)
             return None
         message.listing_id, message.listing_key, message.instrument_id = listing_id.hex, listing_id.key, self.id

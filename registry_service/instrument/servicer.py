@@ -13,6 +13,7 @@ from alphapulse.domain.ids import Digest, sha256
 from alphapulse.runtime.server import GrpcService
 from registry_service.calls import Calls
 from registry_service.instrument.convert import service
+from registry_service.instrument.deciding import Deciding
 from registry_service.instrument.drafts import Minter
 from registry_service.instrument.lists import Lists
 from registry_service.instrument.lookup import Lookups, parsed
@@ -23,7 +24,7 @@ from registry_service.instrument.writing import Writing
 from registry_service.resources import RegistryResources
 from registry_service.storage.model import EntityKind
 
-UNSERVED: Final = ("ResolveCollisionCase",)
+UNSERVED: Final[tuple[str, ...]] = ("RecordLifecycleEvent",)
 """RPCs that answer UNIMPLEMENTED."""
 FULL_NAME: Final = "alphapulse.api.instrument.v1.InstrumentService"
 
@@ -46,7 +47,7 @@ def _handlers(resources: RegistryResources, minter: Minter) -> dict[str, grpc.Rp
     calls = Calls(resources, EntityKind.INSTRUMENT, venues.neighbours)
     lookups, reading = Lookups(resources, calls), Reading(resources, calls)
     watches, writing = Watches(resources), Writing(calls, minter, venues)
-    lists = Lists(resources, calls, venues)
+    lists, deciding = Lists(resources, calls, venues), Deciding(calls, minter)
     unary: dict[str, Callable[[bytes, Any], Any]] = {
         "LookupISIN": lookups.single(Scheme.ISIN, service.LookupISINRequest, "isin"),
         "LookupCUSIP": lookups.single(Scheme.CUSIP, service.LookupCUSIPRequest, "cusip"),
@@ -65,6 +66,7 @@ def _handlers(resources: RegistryResources, minter: Minter) -> dict[str, grpc.Rp
         "GetInstrumentHistory": _typed(service.GetInstrumentHistoryRequest, reading.history),
         "ListCollisionCases": _typed(service.ListCollisionCasesRequest, reading.cases),
         "GetCollisionCase": _typed(service.GetCollisionCaseRequest, reading.case),
+        "ResolveCollisionCase": _typed(service.ResolveCollisionCaseRequest, deciding.resolve),
     }
     handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
         name: grpc.unary_unary_rpc_method_handler(handle) for name, handle in unary.items()
