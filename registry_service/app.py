@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from alphapulse.client import open_channel
 from alphapulse.domain.errors import ConfigurationError
 from alphapulse.runtime import GrpcService
-from registry_service.config import InstrumentConfig, RegistryConfig, VenueConfig
+from registry_service.config import InstrumentConfig, RegistryConfig, SyntheticConfig, VenueConfig
 from registry_service.http import openfigi
 from registry_service.resources import RegistryResources
 from registry_service.storage.cache import CacheLimits, TieredCache
@@ -109,7 +109,7 @@ class RegistryApplication:
         venues = instruments = None
         if isinstance(config, InstrumentConfig) and config.venue_registry_address:
             venues = await stack.enter_async_context(open_channel(config.venue_registry_address))
-        if isinstance(config, VenueConfig) and config.instrument_registry_address:
+        if isinstance(config, VenueConfig | SyntheticConfig) and config.instrument_registry_address:
             instruments = await stack.enter_async_context(open_channel(config.instrument_registry_address))
         return RegistryResources(
             service, store, cache, feed, hub, tokens, self._metrics, config, venues, instruments, engine

@@ -63,6 +63,10 @@ class SyntheticConfig(RegistryConfig):
     grpc_port: int = setting("GRPC_PORT", default=50053, ge=0, le=65535)
     """Port of the gRPC server; 0 picks a free one, told in the line that says ready."""
 
+    instrument_registry_address: str = setting("INSTRUMENT_REGISTRY_ADDRESS", default="", rule="host:port")
+    """The instrument registry, asked what the components of a synthetic are. Empty: only the form of their ids is checked, and their units are those
+    stated."""
+
 
 CONFIGS: Final[dict[str, type[RegistryConfig]]] = {
     "instrument": InstrumentConfig,

@@ -86,9 +86,14 @@ class SyntheticRegistrationStream(
         validate_only: bool = False,
         actor: str = "",
         after_token: str = "",
+        allow_unknown_components: bool = False,
         timeout: float | None = None,
     ) -> synthetic_service_pb2.RegisterSyntheticsResponse:
-        """Register at most 10,000 synthetics; returns when they are durable, with a result a synthetic, in order."""
-        request = synthetic_service_pb2.RegisterSyntheticsRequest(synthetics=synthetics)
+        """Register at most 10,000 synthetics; returns when they are durable, with a result a synthetic, in order.
+
+        `allow_unknown_components` takes components that the instrument registry does not know yet."""
+        request = synthetic_service_pb2.RegisterSyntheticsRequest(
+            synthetics=synthetics, allow_unknown_components=allow_unknown_components
+        )
         write_options(request.write, request_id, validate_only, actor, after_token)
         return await self.send(request, timeout)

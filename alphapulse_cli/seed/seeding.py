@@ -106,7 +106,11 @@ async def seed_synthetics(
     report = report if report is not None else SeedReport()
     async with open_channel(address) as channel, SyntheticRegistrationStream(channel) as stream:
         async for batch, response in _sent(
-            "synthetics", synthetics.synthetics(), progress or _silent, lambda part: stream.submit(part, actor=ACTOR)
+            "synthetics",
+            synthetics.synthetics(),
+            progress or _silent,
+            # Their listings are discovered later.
+            lambda part: stream.submit(part, actor=ACTOR, allow_unknown_components=True),
         ):
             for synthetic, result in zip(batch, response.results, strict=True):
                 created = result.outcome == synthetic_service.SYNTHETIC_REGISTRATION_OUTCOME_CREATED

@@ -1,7 +1,7 @@
 """A few synthetics over the crypto exchanges' bitcoin and ether, to see the evaluator at work.
 
-Their components are ids minted from identity texts, so they can be registered before or after discovery; they have a value
-once their components trade.
+Their components are ids minted from identity texts, so they can be registered before or after discovery, with the units they will have; they have a
+value once their components trade.
 """
 
 from __future__ import annotations
@@ -40,32 +40,33 @@ def synthetics() -> Iterator[wire.Synthetic]:
         "Bitcoin in dollars: the mean of the mids of Coinbase and Kraken",
         "(coinbase + kraken) / 2",
         "USD",
-        _listing("coinbase", coinbase),
-        _listing("kraken", kraken),
+        _listing("coinbase", coinbase, "USD"),
+        _listing("kraken", kraken, "USD"),
     )
     yield _made(
         "BTC-VENUE-SPREAD",
         "Bitcoin on Kraken over Coinbase, in basis points",
         "(kraken / coinbase - 1) * 10000",
         "bps",
-        _listing("kraken", kraken),
-        _listing("coinbase", coinbase),
+        _listing("kraken", kraken, "USD"),
+        _listing("coinbase", coinbase, "USD"),
     )
     yield _made(
         "ETH-BTC-RATIO",
         "Ether in bitcoin, through the dollar",
         "eth / btc",
-        "BTC",
-        _instrument("eth", eth_usd),
-        _instrument("btc", btc_usd),
+        "BTC/ETH",
+        _instrument("eth", eth_usd, "USD/ETH"),
+        _instrument("btc", btc_usd, "USD/BTC"),
     )
     yield _made(
         "USDT-PREMIUM",
         "What a dollar of Tether costs over a dollar, through bitcoin, in basis points",
         "(cross / tether - 1) * 10000",
         "bps",
-        wire.Component(variable="cross", synthetic="BTC-CROSS-MID", price_field=wire.PRICE_FIELD_MID),
-        _listing("tether", binance),
+        # A premium holds dollars against Tether one to one, so both are taken as plain numbers.
+        wire.Component(variable="cross", synthetic="BTC-CROSS-MID", price_field=wire.PRICE_FIELD_MID, unit="1"),
+        _listing("tether", binance, "1"),
     )
 
 
@@ -75,9 +76,9 @@ def _made(name: str, description: str, formula: str, unit: str, *components: wir
     )
 
 
-def _listing(variable: str, listing: str) -> wire.Component:
-    return wire.Component(variable=variable, listing_id=listing, price_field=wire.PRICE_FIELD_MID)
+def _listing(variable: str, listing: str, unit: str) -> wire.Component:
+    return wire.Component(variable=variable, listing_id=listing, price_field=wire.PRICE_FIELD_MID, unit=unit)
 
 
-def _instrument(variable: str, instrument: str) -> wire.Component:
-    return wire.Component(variable=variable, instrument_id=instrument, price_field=wire.PRICE_FIELD_MID)
+def _instrument(variable: str, instrument: str, unit: str) -> wire.Component:
+    return wire.Component(variable=variable, instrument_id=instrument, price_field=wire.PRICE_FIELD_MID, unit=unit)

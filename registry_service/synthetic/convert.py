@@ -12,8 +12,8 @@ from alphapulse.api.common.v1 import common_pb2 as common
 from alphapulse.api.synthetic.v1 import synthetic_pb2 as wire
 from alphapulse.api.synthetic.v1 import synthetic_service_pb2 as service
 from alphapulse.domain.asset_class import AssetClass
-from alphapulse.domain.identity import mint_instrument_id
-from alphapulse.domain.ids import InstrumentId
+from alphapulse.domain.identity import instrument_text
+from alphapulse.domain.ids import Digest, InstrumentId, sha256
 from alphapulse.domain.instruments import Instrument, SyntheticDetails
 from registry_service.calls import apply_mask
 from registry_service.storage.model import Change, ChangeKind, Entity, EntityKind, Query
@@ -30,7 +30,7 @@ SERVER_FIELDS: Final = (
     "update_time",
 )
 """Fields the registry fills; what a caller puts there is dropped."""
-_MEANING: Final = ("components", "formula", "unit", "max_age_ms", "min_value", "max_value", "outlier_sigma")
+_MEANING: Final = ("components", "formula", "unit", "max_age_ms", "min_value", "max_value", "outlier_sigma", "valid_to")
 """Fields whose change is a new formula version."""
 
 
@@ -46,9 +46,10 @@ def stamp(value: datetime) -> Timestamp:
     return message
 
 
-def synthetic_id(name: str) -> InstrumentId:
-    """The id minted from a name."""
-    return mint_instrument_id(Instrument(AssetClass.SYNTHETIC, name, SyntheticDetails(name)))
+def synthetic_id(name: str, salt: int = 0, digest: Digest = sha256) -> InstrumentId:
+    """The id minted from a name; a salt where the key of an earlier one is taken."""
+    text = instrument_text(Instrument(AssetClass.SYNTHETIC, name, SyntheticDetails(name)))
+    return InstrumentId.of(text, salt, digest=digest)
 
 
 def registered(message: wire.Synthetic) -> wire.Synthetic:
@@ -86,12 +87,16 @@ def same_meaning(one: wire.Synthetic, other: wire.Synthetic) -> bool:
 
 
 def stored(
-    message: wire.Synthetic, *, revision: int, now: datetime, before: wire.Synthetic | None = None
+    message: wire.Synthetic,
+    *,
+    identity: InstrumentId,
+    revision: int,
+    now: datetime,
+    before: wire.Synthetic | None = None,
 ) -> wire.Synthetic:
     """The message with the registry's own fields."""
-    minted = synthetic_id(message.name)
-    message.synthetic_id = minted.hex
-    message.listing_key = minted.key
+    message.synthetic_id = identity.hex
+    message.listing_key = identity.key
     message.revision = revision
     message.etag = f"{revision:x}"
     message.update_time.CopyFrom(stamp(now))

@@ -10,9 +10,12 @@ from typing import Final
 
 from alphapulse.domain.errors import FieldViolation, InvalidArgument
 from alphapulse.domain.formula import Formula
-from registry_service.synthetic.convert import moment, service, wire
+from alphapulse.domain.formula.recent import RecentValues
+from registry_service.synthetic.convert import Timestamp, moment, service, wire
 
 DEFAULT_MAX_AGE_MS: Final = 5_000
+MOST_PREVIOUS: Final = 10_000
+MAX_REPORTED: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +31,26 @@ class _Input:
 def evaluate(
     synthetic: wire.Synthetic, formula: Formula, request: service.EvaluateSyntheticRequest
 ) -> service.EvaluateSyntheticResponse:
-    """The value at a time. A missing price comes before an old one; an old one is told with the value it gives.
+    """The value at a time, or the state that says why there is none: a missing price comes before an old one, an old one before a formula without a
+    value. An outlier is told by the values before this one, where they are given, by the rule of the relay.
 
-    OUTLIER is never answered: it takes the recent values, which a single call does not have.
     Raises InvalidArgument for prices that are none.
     """
     at = _at(request)
-    prices = _prices(synthetic, request.prices)
+    prices = _prices(synthetic, request, at)
     inputs = [_input(component, prices.get(component.variable), at) for component in synthetic.components]
     response = service.EvaluateSyntheticResponse(formula_version=synthetic.formula_version)
-    for component, one in zip(synthetic.components, inputs, strict=True):
-        if math.isnan(one.value):
-            response.state, response.cause = service.EVALUATION_STATE_MISSING, component.variable
+    faults = (
+        (service.EVALUATION_STATE_MISSING, [math.isnan(one.value) for one in inputs]),
+        (service.EVALUATION_STATE_STALE, _too_old(synthetic, inputs)),
+    )
+    for state, at_fault in faults:
+        if any(at_fault):
+            response.state, response.cause = state, synthetic.components[at_fault.index(True)].variable
             return response
+    if synthetic.HasField("valid_to") and at >= moment(synthetic.valid_to):
+        response.state, response.cause = service.EVALUATION_STATE_UNDEFINED, "valid_to"
+        return response
     value = formula.evaluate([one.value for one in inputs])
     if math.isnan(value):
         response.state = service.EVALUATION_STATE_UNDEFINED
@@ -51,23 +61,33 @@ def evaluate(
         response.bid = bid
     if not math.isnan(ask):
         response.ask = ask
-    response.state = _state(synthetic, value)
-    for component, one in zip(synthetic.components, inputs, strict=True):
-        bound = component.max_age_ms or synthetic.max_age_ms or DEFAULT_MAX_AGE_MS
-        if one.age_ms > bound:
-            response.state, response.cause = service.EVALUATION_STATE_STALE, component.variable
-            break
+    response.state = _state(synthetic, value, request.previous_values)
     return response
 
 
-def _state(synthetic: wire.Synthetic, value: float) -> service.EvaluationState.ValueType:
+def _too_old(synthetic: wire.Synthetic, inputs: Sequence[_Input]) -> list[bool]:
+    return [
+        one.age_ms > (component.max_age_ms or synthetic.max_age_ms or DEFAULT_MAX_AGE_MS)
+        for component, one in zip(synthetic.components, inputs, strict=True)
+    ]
+
+
+def _state(synthetic: wire.Synthetic, value: float, previous: Sequence[float]) -> service.EvaluationState.ValueType:
     too_low = synthetic.HasField("min_value") and value < synthetic.min_value
     too_high = synthetic.HasField("max_value") and value > synthetic.max_value
-    return service.EVALUATION_STATE_OUT_OF_RANGE if too_low or too_high else service.EVALUATION_STATE_FRESH
+    if too_low or too_high:
+        return service.EVALUATION_STATE_OUT_OF_RANGE
+    recent = RecentValues(synthetic.outlier_sigma if synthetic.HasField("outlier_sigma") else None)
+    for one in previous:
+        recent.is_outlier(one)
+    return service.EVALUATION_STATE_OUTLIER if recent.is_outlier(value) else service.EVALUATION_STATE_FRESH
 
 
-def _prices(synthetic: wire.Synthetic, prices: Sequence[service.ComponentPrice]) -> dict[str, service.ComponentPrice]:
-    """The prices by variable."""
+def _prices(
+    synthetic: wire.Synthetic, request: service.EvaluateSyntheticRequest, now: datetime
+) -> dict[str, service.ComponentPrice]:
+    """The prices by variable, once everything of the request holds."""
+    prices = request.prices
     known = {component.variable for component in synthetic.components}
     found: list[FieldViolation] = []
     by_variable: dict[str, service.ComponentPrice] = {}
@@ -83,14 +103,39 @@ def _prices(synthetic: wire.Synthetic, prices: Sequence[service.ComponentPrice])
             if not math.isfinite(value):
                 rule = "a finite number; leave out a price that is not there"
                 found.append(FieldViolation(f"{path}.{field}", str(value), "finite", rule))
-        try:
-            moment(price.time)
-        except (ValueError, OverflowError):
-            found.append(FieldViolation(f"{path}.time", "", "timestamp", "a time between the years 1 and 9999"))
+        found += [one.under(path) for one in _wrong_time(price, request, now)]
         by_variable[name] = price
+    found += _wrong_values(request.previous_values)
     if found:
         raise InvalidArgument.of(found)
     return by_variable
+
+
+def _wrong_time(
+    price: service.ComponentPrice, request: service.EvaluateSyntheticRequest, now: datetime
+) -> list[FieldViolation]:
+    try:
+        time = moment(price.time)
+    except (ValueError, OverflowError):
+        return [FieldViolation("time", "", "timestamp", "a time between the years 1 and 9999")]
+    if request.HasField("at") and price.HasField("time") and time > now:
+        return [
+            FieldViolation(
+                "time", time.isoformat(), "time-order", "the price is of a time after `at`: nobody knew it then"
+            )
+        ]
+    return []
+
+
+def _wrong_values(previous: Sequence[float]) -> list[FieldViolation]:
+    if len(previous) > MOST_PREVIOUS:
+        rule = f"at most {MOST_PREVIOUS:,} values, got {len(previous)}"
+        return [FieldViolation("previous_values", str(len(previous)), "too-many", rule)]
+    return [
+        FieldViolation(f"previous_values[{at}]", str(value), "finite", "a finite number; leave out what had no value")
+        for at, value in enumerate(previous)
+        if not math.isfinite(value)
+    ][:MAX_REPORTED]
 
 
 def _input(component: wire.Component, price: service.ComponentPrice | None, at: datetime) -> _Input:
@@ -112,10 +157,13 @@ def _input(component: wire.Component, price: service.ComponentPrice | None, at: 
 
 
 def _at(request: service.EvaluateSyntheticRequest) -> datetime:
-    if not request.HasField("at"):
-        return datetime.now(UTC)
+    return time_of(request.at, "at") if request.HasField("at") else datetime.now(UTC)
+
+
+def time_of(value: Timestamp, field: str) -> datetime:
+    """The aware datetime. InvalidArgument names `field` where it is none."""
     try:
-        return moment(request.at)
+        return moment(value)
     except (ValueError, OverflowError):
         rule = "a time between the years 1 and 9999"
-        raise InvalidArgument.field("at", f"{request.at.seconds}s", "timestamp", rule) from None
+        raise InvalidArgument.field(field, f"{value.seconds}s", "timestamp", rule) from None

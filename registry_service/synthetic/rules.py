@@ -10,14 +10,15 @@ from typing import Final
 
 from alphapulse.domain import formula
 from alphapulse.domain.errors import FieldViolation, InvalidArgument
+from alphapulse.domain.formula.units import UNIT_RULE, Unit
 from alphapulse.domain.ids import InstrumentId, ListingId
-from registry_service.synthetic.convert import wire
+from registry_service.synthetic.convert import Timestamp, moment, wire
 
 NAME: Final = re.compile(r"[A-Z0-9_/-]{1,64}")
 NAME_RULE: Final = "1 to 64 capitals, digits, -, _ and /"
 DESCRIPTION_LENGTH: Final = 4096
 TEXT_LENGTH: Final = 256
-UNIT_LENGTH: Final = 32
+UNIT_LENGTH: Final = 64
 _VARIABLE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
 
 
@@ -28,13 +29,15 @@ def synthetic_violations(synthetic: wire.Synthetic, prefix: str = "synthetic") -
         found.append(FieldViolation("name", synthetic.name, "synthetic-name", NAME_RULE))
     for field, value, limit in (
         ("description", synthetic.description, DESCRIPTION_LENGTH),
-        ("unit", synthetic.unit, UNIT_LENGTH),
         ("source", synthetic.source, TEXT_LENGTH),
     ):
         found += _text(field, value, limit)
+    found += unit_violations(synthetic.unit)
     if synthetic.status not in wire.SyntheticStatus.values():
         found.append(FieldViolation("status", str(synthetic.status), "enum-unknown", "no value this registry knows"))
     found += _bounds(synthetic)
+    if synthetic.HasField("valid_to"):
+        found += _time("valid_to", synthetic.valid_to)
     if not synthetic.components:
         found.append(FieldViolation("components", "", "required", "a synthetic has at least one component"))
     found += formula_violations(synthetic.formula, synthetic.components)
@@ -86,7 +89,27 @@ def _component(component: wire.Component) -> list[FieldViolation]:
     if component.price_field not in wire.PriceField.values():
         number = str(component.price_field)
         found.append(FieldViolation("price_field", number, "enum-unknown", "no value this registry knows"))
-    return found
+    return found + unit_violations(component.unit)
+
+
+def unit_violations(text: str) -> list[FieldViolation]:
+    """What is wrong with a unit; empty is none."""
+    if len(text) > UNIT_LENGTH:
+        return _text("unit", text, UNIT_LENGTH)
+    try:
+        if text:
+            Unit.parse(text)
+    except ValueError:
+        return [FieldViolation("unit", text, "unit-format", UNIT_RULE)]
+    return []
+
+
+def _time(field: str, value: Timestamp) -> list[FieldViolation]:
+    try:
+        moment(value)
+    except (ValueError, OverflowError):
+        return [FieldViolation(field, f"{value.seconds}s", "timestamp", "a time between the years 1 and 9999")]
+    return []
 
 
 def _id(kind: type[InstrumentId] | type[ListingId], text: str, field: str) -> tuple[FieldViolation, ...]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final
 
@@ -11,18 +12,21 @@ import grpc
 
 from alphapulse.api.synthetic.v1 import synthetic_service_pb2_grpc as rpc
 from alphapulse.domain import formula as grammar
-from alphapulse.domain.errors import FieldViolation, InvalidArgument, NotFound
-from alphapulse.domain.ids import InstrumentId, ListingId
+from alphapulse.domain.errors import InvalidArgument, NotFound
+from alphapulse.domain.ids import Digest, InstrumentId, ListingId, sha256
 from alphapulse.runtime.server import GrpcService
-from registry_service.calls import Calls, bounded_batch, search_limit, violation_message
+from registry_service.calls import Calls, search_limit
 from registry_service.resources import RegistryResources
-from registry_service.storage.model import CachedAnswer, EntityKind, WriteSession
-from registry_service.synthetic import convert, registration
+from registry_service.storage.model import CachedAnswer, EntityKind
+from registry_service.synthetic import convert, planning, registration
+from registry_service.synthetic.components import AnyComponent, ComponentDirectory, RegisteredComponents
 from registry_service.synthetic.convert import service, wire
 from registry_service.synthetic.dependents import dependents
-from registry_service.synthetic.evaluation import evaluate
-from registry_service.synthetic.rules import formula_violations, require_name
-from registry_service.synthetic.templates import templates
+from registry_service.synthetic.evaluation import evaluate, time_of
+from registry_service.synthetic.meaning import component_ids
+from registry_service.synthetic.rules import require_name
+from registry_service.synthetic.validation import validate
+from registry_service.synthetic.writing import Writing
 from registry_service.watch.model import WatchSpec
 from registry_service.watch.serving import serve, watch_route
 
@@ -32,9 +36,9 @@ FULL_NAME: Final = "alphapulse.api.synthetic.v1.SyntheticService"
 _COMPILED: Final = 4096
 
 
-def build(resources: RegistryResources) -> GrpcService:
-    """The service over a registry's resources."""
-    servicer = SyntheticServicer(resources)
+def build(resources: RegistryResources, *, digest: Digest = sha256) -> GrpcService:
+    """The service over a registry's resources. `digest` is another one in tests that force collisions of keys."""
+    servicer = SyntheticServicer(resources, digest)
 
     def add(server: grpc.aio.Server) -> None:
         watch = watch_route(FULL_NAME, "WatchSynthetics", servicer.WatchSynthetics, service.WatchSyntheticsRequest)
@@ -44,64 +48,37 @@ def build(resources: RegistryResources) -> GrpcService:
     return GrpcService(FULL_NAME, add)
 
 
+def directory_of(resources: RegistryResources) -> ComponentDirectory:
+    """Who tells what components are."""
+    return AnyComponent() if resources.instruments is None else RegisteredComponents(resources.instruments)
+
+
 class SyntheticServicer(rpc.SyntheticServiceServicer):
     """Serves every RPC of the service."""
 
-    def __init__(self, resources: RegistryResources) -> None:
+    def __init__(self, resources: RegistryResources, digest: Digest) -> None:
         self._resources = resources
-        self._calls = Calls(resources, EntityKind.SYNTHETIC)
+        self._directory = directory_of(resources)
+        self._calls = Calls(resources, EntityKind.SYNTHETIC, self._directory.neighbours)
+        self._writing = Writing(self._calls, resources.store, self._directory, digest, resources.metrics)
         self._compiled = lru_cache(maxsize=_COMPILED)(grammar.parse)
 
     async def RegisterSynthetic(
         self, request: service.RegisterSyntheticRequest, context: Any
     ) -> service.RegisterSyntheticResponse:
-        async def operation(session: WriteSession) -> bytes:
-            result = (await registration.register(session, [request.synthetic], "synthetic"))[0]
-            registration.raise_refusal(result)
-            held = await session.get(EntityKind.SYNTHETIC, [request.synthetic.name])
-            synthetic = wire.Synthetic.FromString(held[request.synthetic.name].body)
-            response = service.RegisterSyntheticResponse(synthetic=synthetic, outcome=result.outcome)
-            return response.SerializeToString()
-
-        outcome = await self._calls.write(request.write, request, operation)
-        response = service.RegisterSyntheticResponse.FromString(outcome.response)
-        response.revision_token = self._calls.token(outcome.revision)
-        return response
+        return await self._writing.register(request)
 
     async def RegisterSynthetics(
         self, request_iterator: AsyncIterator[service.RegisterSyntheticsRequest], context: Any
     ) -> AsyncIterator[service.RegisterSyntheticsResponse]:
         async for request in request_iterator:
-            yield await self._register(request)
-
-    async def _register(self, request: service.RegisterSyntheticsRequest) -> service.RegisterSyntheticsResponse:
-        bounded_batch(len(request.synthetics), "synthetics")
-
-        async def operation(session: WriteSession) -> bytes:
-            results = await registration.register(session, request.synthetics)
-            return service.RegisterSyntheticsResponse(results=results).SerializeToString()
-
-        # The batch's number is the caller's bookkeeping: a repeated batch may have another.
-        body = service.RegisterSyntheticsRequest(synthetics=request.synthetics, write=request.write)
-        outcome = await self._calls.write(request.write, body, operation)
-        response = service.RegisterSyntheticsResponse.FromString(outcome.response)
-        response.batch_id = request.batch_id
-        response.revision_token = self._calls.token(outcome.revision)
-        return response
+            yield await self._writing.register_batch(request)
 
     async def UpdateSynthetic(
         self, request: service.UpdateSyntheticRequest, context: Any
     ) -> service.UpdateSyntheticResponse:
         require_name(request.synthetic.name, "synthetic.name")
-
-        async def operation(session: WriteSession) -> bytes:
-            synthetic = await registration.update(session, request)
-            return service.UpdateSyntheticResponse(synthetic=synthetic).SerializeToString()
-
-        outcome = await self._calls.write(request.write, request, operation)
-        response = service.UpdateSyntheticResponse.FromString(outcome.response)
-        response.revision_token = self._calls.token(outcome.revision)
-        return response
+        return await self._writing.update(request)
 
     async def GetSynthetic(self, request: service.GetSyntheticRequest, context: Any) -> service.GetSyntheticResponse:
         minimum = await self._calls.fresh(request.read)
@@ -169,19 +146,7 @@ class SyntheticServicer(rpc.SyntheticServiceServicer):
         self, request: service.ValidateFormulaRequest, context: Any
     ) -> service.ValidateFormulaResponse:
         await self._calls.fresh(request.read)
-        if request.components:
-            found = formula_violations(request.formula, request.components)
-            found += await self._unknown(request.components)
-        else:
-            found = list(grammar.violations(request.formula))
-        response = service.ValidateFormulaResponse(
-            valid=not found, violations=[violation_message(violation) for violation in found]
-        )
-        if not grammar.violations(request.formula):
-            parsed = self._compiled(request.formula)
-            response.variables.extend(parsed.variables)
-            response.canonical = parsed.canonical
-        return response
+        return await validate(request, self._resources.store, self._directory)
 
     async def EvaluateSynthetic(
         self, request: service.EvaluateSyntheticRequest, context: Any
@@ -210,7 +175,15 @@ class SyntheticServicer(rpc.SyntheticServiceServicer):
         return service.ListDependentsResponse(dependents=found)
 
     async def ListTemplates(self, request: service.ListTemplatesRequest, context: Any) -> service.ListTemplatesResponse:
-        return service.ListTemplatesResponse(templates=templates())
+        return service.ListTemplatesResponse(templates=planning.listed())
+
+    async def PlanSynthetic(self, request: service.PlanSyntheticRequest, context: Any) -> service.PlanSyntheticResponse:
+        require_name(request.name)
+        template = planning.template_of(request.template)
+        at = time_of(request.at, "at") if request.HasField("at") else datetime.now(UTC)
+        draft = wire.Synthetic(components=request.components)
+        facts = await self._directory.facts(*component_ids([draft]))
+        return service.PlanSyntheticResponse(synthetic=planning.plan(template, request, facts or {}, at))
 
     async def _synthetic(self, name: str, minimum: int) -> wire.Synthetic:
         body = (await self._calls.answers({convert.name_key(name): name}, minimum))[0]
@@ -231,17 +204,3 @@ class SyntheticServicer(rpc.SyntheticServiceServicer):
         if synthetic.synthetic_id != id_.hex:
             raise NotFound(f"there is no synthetic with the id {id_.hex}", metadata={"synthetic_id": id_.hex})
         return synthetic
-
-    async def _unknown(self, components: Sequence[wire.Component]) -> list[FieldViolation]:
-        """Components that are synthetics nobody registered."""
-        names = {
-            at: component.synthetic
-            for at, component in enumerate(components)
-            if component.WhichOneof("target") == "synthetic"
-        }
-        held = await self._resources.store.get(EntityKind.SYNTHETIC, sorted(set(names.values()))) if names else {}
-        return [
-            FieldViolation(f"components[{at}].synthetic", name, "component-unknown", f"there is no synthetic {name}")
-            for at, name in names.items()
-            if name not in held
-        ]

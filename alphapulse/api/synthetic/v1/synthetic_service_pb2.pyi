@@ -103,6 +103,9 @@ class RegisterSyntheticRequest(_message.Message):
 
     SYNTHETIC_FIELD_NUMBER: _builtins.int
     WRITE_FIELD_NUMBER: _builtins.int
+    ALLOW_UNKNOWN_COMPONENTS_FIELD_NUMBER: _builtins.int
+    allow_unknown_components: _builtins.bool
+    """Take components that the instrument registry does not know yet, such as listings that a collector will discover: their units are those stated."""
     @_builtins.property
     def synthetic(self) -> _synthetic_pb2.Synthetic:
         """The synthetic."""
@@ -116,10 +119,11 @@ class RegisterSyntheticRequest(_message.Message):
         *,
         synthetic: _synthetic_pb2.Synthetic | None = ...,
         write: _common_pb2.WriteOptions | None = ...,
+        allow_unknown_components: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["synthetic", b"synthetic", "write", b"write"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["synthetic", b"synthetic", "write", b"write"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_unknown_components", b"allow_unknown_components", "synthetic", b"synthetic", "write", b"write"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -166,8 +170,11 @@ class RegisterSyntheticsRequest(_message.Message):
     BATCH_ID_FIELD_NUMBER: _builtins.int
     SYNTHETICS_FIELD_NUMBER: _builtins.int
     WRITE_FIELD_NUMBER: _builtins.int
+    ALLOW_UNKNOWN_COMPONENTS_FIELD_NUMBER: _builtins.int
     batch_id: _builtins.int
     """Chosen by the caller and given back in the response."""
+    allow_unknown_components: _builtins.bool
+    """Take components that the instrument registry does not know yet, such as listings that a collector will discover: their units are those stated."""
     @_builtins.property
     def synthetics(self) -> _containers.RepeatedCompositeFieldContainer[_synthetic_pb2.Synthetic]:
         """The synthetics, at most 10,000."""
@@ -182,10 +189,11 @@ class RegisterSyntheticsRequest(_message.Message):
         batch_id: _builtins.int = ...,
         synthetics: _abc.Iterable[_synthetic_pb2.Synthetic] | None = ...,
         write: _common_pb2.WriteOptions | None = ...,
+        allow_unknown_components: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["write", b"write"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_id", b"batch_id", "synthetics", b"synthetics", "write", b"write"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_unknown_components", b"allow_unknown_components", "batch_id", b"batch_id", "synthetics", b"synthetics", "write", b"write"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -264,6 +272,9 @@ class UpdateSyntheticRequest(_message.Message):
     SYNTHETIC_FIELD_NUMBER: _builtins.int
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
     WRITE_FIELD_NUMBER: _builtins.int
+    ALLOW_UNKNOWN_COMPONENTS_FIELD_NUMBER: _builtins.int
+    allow_unknown_components: _builtins.bool
+    """Take components that the instrument registry does not know yet, such as listings that a collector will discover: their units are those stated."""
     @_builtins.property
     def synthetic(self) -> _synthetic_pb2.Synthetic:
         """The synthetic with the new values; name says which."""
@@ -282,10 +293,11 @@ class UpdateSyntheticRequest(_message.Message):
         synthetic: _synthetic_pb2.Synthetic | None = ...,
         update_mask: _field_mask_pb2.FieldMask | None = ...,
         write: _common_pb2.WriteOptions | None = ...,
+        allow_unknown_components: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["synthetic", b"synthetic", "update_mask", b"update_mask", "write", b"write"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["synthetic", b"synthetic", "update_mask", b"update_mask", "write", b"write"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_unknown_components", b"allow_unknown_components", "synthetic", b"synthetic", "update_mask", b"update_mask", "write", b"write"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
