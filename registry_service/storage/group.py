@@ -155,7 +155,7 @@ class Plan:
             return None
         if known.body_hash != write.body_hash:
             raise RequestIdReused(
-                f"request_id {write.request_id!r} was used within {self._replay_window} with another body",
+                f"request_id {write.request_id!r} was used within the last {self._replay_window.total_seconds() / 3600:g} hours with another body",
                 metadata={"request_id": write.request_id},
             )
         return WriteOutcome(known.response, known.revision, replayed=True)
