@@ -1,5 +1,5 @@
-"""Writes what can be generated of the documentation: docs/configuration.md from the configuration dataclasses, the chart's README from
-its values.yaml. Run by `make docs`; with `--check` it only compares.
+"""Writes what can be generated of the documentation: docs/configuration.md from the configuration dataclasses, docs/errors.md from the error
+classes and the rules the code names, the chart's README from its values.yaml. Run by `make docs`; with `--check` it only compares.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
+
+import error_catalogue
 
 from alphapulse.runtime import ServerConfig, Variable, describe
 from collector_service.config import CollectorConfig
@@ -145,6 +147,7 @@ def values_of(chart: Path) -> Iterator[tuple[str, str, str]]:
 
 PAGES: Final[dict[str, Callable[[], str]]] = {
     "docs/configuration.md": configuration,
+    "docs/errors.md": lambda: error_catalogue.page(GENERATED),
     "helm/alphapulse/README.md": chart_readme,
 }
 

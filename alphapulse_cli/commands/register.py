@@ -74,7 +74,9 @@ def command(file: BinaryIO, request_id: str, dry_run: bool, as_json: bool, data_
                 request = pb.RegisterInstrumentRequest(instrument=entry.instrument, listings=entry.listings)
                 request.write.actor = "alphapulse register"
                 request.write.validate_only = dry_run
-                request.write.request_id = f"{request_id}.{index}" if request_id else uuid.uuid4().hex
+                # Of a list each entry is a request of its own; a single entry keeps the id that was given.
+                numbered = f"{request_id}.{index}" if len(entries) > 1 else request_id
+                request.write.request_id = numbered if request_id else uuid.uuid4().hex
                 answers.append(await _register(stub, request, index, address))
             return answers
 
