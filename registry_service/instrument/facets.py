@@ -19,6 +19,8 @@ from registry_service.instrument.filters import (
 from registry_service.storage.model import EntityKind, Query
 
 _DETAIL_FACETS: Final = (("country", "country"), ("currency", "currency"), ("sector", "sector"), ("chain", "chain"))
+NAME_SEPARATOR: Final = "\n"
+"""Between the names of one instrument; no name holds it."""
 _UNDERLYING: Final = ("underlying_id", "base_id", "pool_id", "index_id")
 
 
@@ -46,6 +48,15 @@ def _facets(
     facets = {f"class:{asset_class}", f"status:{status}", *(f"scheme:{one}" for one in schemes)}
     facets.update(f"{facet}:{value}" for facet, value in (("source", source), *named) if value)
     return tuple(sorted(facets))
+
+
+def search_name(message: wire.Instrument) -> str:
+    """What search looks at: the name and, after it, those it had before."""
+    names = [message.name]
+    for one in message.events:
+        if one.HasField("name_change"):
+            names += [one.name_change.old_name, one.name_change.new_name]
+    return NAME_SEPARATOR.join(dict.fromkeys([one for one in names if one])) if len(names) > 1 else message.name
 
 
 def listing_facets(message: wire.Listing) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from alphapulse.domain.asset_class import AssetClass
 from alphapulse.domain.identifiers import Level, Scheme
 from registry_service.instrument.convert import stamp, wire
 from registry_service.instrument.drafts import Draft, signed
-from registry_service.instrument.facets import expiry_of, instrument_facets, listing_facets
+from registry_service.instrument.facets import expiry_of, instrument_facets, listing_facets, search_name
 from registry_service.instrument.keys import entry_key, entry_keys, name_keys
 from registry_service.instrument.rules import overlap
 from registry_service.storage.model import (
@@ -143,7 +143,8 @@ class Holdings:
         message.etag = str(revision)
         message.update_time.CopyFrom(self.stamp)
         instrument_id, body = message.instrument_id, message.SerializeToString()
-        entity = Entity(*(_INSTRUMENT, instrument_id, body, revision, facets, message.name, "", 0), expiry_of(message))
+        name = search_name(message) if message.events else message.name
+        entity = Entity(*(_INSTRUMENT, instrument_id, body, revision, facets, name, "", 0), expiry_of(message))
         self.instruments[instrument_id] = entity
         self.writes += 1
         self.session.put(entity, change, tuple(dict.fromkeys(keys)))

@@ -113,7 +113,7 @@ async def test_search_by_name_with_a_typo_and_by_identifier(registry, entries):
         return [(hit.entry.instrument.name, hit.why) for hit in answer.hits]
 
     assert (await search("Volkswagn"))[0][0] == "Volkswagen AG"
-    assert (await search("SYM1"))[0] == ("Siemens AG", "identifier: EXCHANGE_SYMBOL SYM1")
+    assert (await search("SYM1"))[0] == ("Siemens AG", "EXCHANGE_SYMBOL SYM1 at XETR: the same")
     assert (await search(entries.isin(2)))[0][0] == "Deutsche Telekom AG"
     assert await search("Siemens", filter=service.InstrumentFilter(venues=["XPAR"])) == []
     error = await registry.refused(registry.stub.SearchInstruments(service.SearchInstrumentsRequest(query=" ")))

@@ -1,0 +1,26 @@
+"""The methods that find entries by what they are: lists, search, option chains, futures series, trading rules."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from registry_service.calls import Calls
+from registry_service.instrument.convert import service
+from registry_service.instrument.lists import Lists
+from registry_service.instrument.search import Searches
+from registry_service.instrument.venues import VenueDirectory
+from registry_service.resources import RegistryResources
+
+Served = tuple[type[Any], Callable[[Any], Awaitable[bytes]]]
+"""The type of the request, and what answers it with a serialized response."""
+
+
+def finding(resources: RegistryResources, calls: Calls, venues: VenueDirectory) -> dict[str, Served]:
+    """By the name of the method."""
+    lists, searches = Lists(resources, calls, venues), Searches(resources, calls, venues)
+    return {
+        "ListInstruments": (service.ListInstrumentsRequest, lists.instruments),
+        "ListListings": (service.ListListingsRequest, lists.listings),
+        "SearchInstruments": (service.SearchInstrumentsRequest, searches.search),
+    }
