@@ -15,8 +15,32 @@ VENUE_SCOPED: Final = frozenset({int(Scheme.TICKER), int(Scheme.EXCHANGE_SYMBOL)
 SHARED: Final = frozenset({int(Scheme.LEI), int(Scheme.CFI), int(Scheme.MIC), int(Scheme.CAIP2)})
 """The schemes that name issuers, kinds, venues or chains: many instruments bear one name."""
 
+NOT_NAMES: Final[dict[int, str]] = {
+    int(Scheme.CFI): "a CFI describes a kind of instrument: list instruments by their class",
+    int(Scheme.MIC): "a MIC names a venue: ask the venue registry, or list listings by venue",
+    int(Scheme.CAIP2): "a CAIP-2 names a chain: list instruments by chain",
+}
+"""The schemes that name no instrument, and where to ask instead."""
+
+FIXED_LENGTHS: Final[dict[int, int]] = {
+    int(Scheme.ISIN): 12,
+    int(Scheme.CUSIP): 9,
+    int(Scheme.SEDOL): 7,
+    int(Scheme.FIGI): 12,
+    int(Scheme.LEI): 20,
+    int(Scheme.DTI): 9,
+}
+"""Characters, and bytes, of every name of a scheme."""
+
+BY_INSTRUMENT: Final = -1
+BY_LISTING: Final = -2
+"""In place of a scheme: the name is the registry's own id of an instrument, of a listing."""
+
 PREFIXES: Final[dict[int, str]] = {int(scheme): f"{scheme.name.lower()}/" for scheme in Scheme}
 """What a cached answer's key begins with; the value follows, after the venue and a slash for venue-scoped schemes."""
+
+
+_BY_PREFIX: Final = {prefix: scheme for scheme, prefix in PREFIXES.items()}
 
 
 def answer_key(scheme: int, value: str, venue: str = "") -> str:
@@ -24,6 +48,16 @@ def answer_key(scheme: int, value: str, venue: str = "") -> str:
     if scheme in VENUE_SCOPED:
         return f"{PREFIXES[scheme]}{venue}/{value}"
     return PREFIXES[scheme] + value
+
+
+def question_of(key: str) -> IdentifierKey:
+    """The question of an answer's key."""
+    head, _, rest = key.partition("/")
+    scheme = _BY_PREFIX[head + "/"]
+    if scheme not in VENUE_SCOPED:
+        return IdentifierKey(scheme, rest, "")
+    venue, _, value = rest.partition("/")
+    return IdentifierKey(scheme, value, venue)
 
 
 def truth_key(scheme: int, value: str, venue: str = "") -> IdentifierKey:

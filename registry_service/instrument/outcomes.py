@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from alphapulse.domain.outcomes import LookupOutcome
@@ -71,29 +71,6 @@ def _nobody(
     end = max(row.valid_to for row in past if row.valid_to is not None)
     last = tuple([row for row in past if row.valid_to == end])
     return Decision(LookupOutcome.RETIRED, last, _by_time(past), f"borne until {_iso(end)}")
-
-
-def prefer(
-    decision: Decision, venues: Sequence[str], venue_of: Callable[[str], str], primary: Callable[[str], bool] | None
-) -> Decision:
-    """The decision after preferences between listings: only those that name listings are narrowed down."""
-    named = [row for row in decision.rows if row.target_kind is EntityKind.LISTING]
-    if not named or decision.outcome not in (LookupOutcome.RESOLVED, LookupOutcome.AMBIGUOUS):
-        return decision
-    if primary is not None and (kept := [row for row in named if primary(row.target_id)]):
-        decision = _narrowed(decision, kept, f"primary_only: {len(kept)} of {len(named)} listings")
-        named = kept
-    for at, venue in enumerate(venues):
-        if kept := [row for row in named if venue_of(row.target_id) == venue]:
-            return _narrowed(decision, kept, f"preferred_venues[{at}] {venue}: {len(kept)} of {len(named)} listings")
-    return decision
-
-
-def _narrowed(decision: Decision, kept: Sequence[IdentifierRow], why: str) -> Decision:
-    alone = len({row.instrument_id for row in kept}) == 1
-    outcome = LookupOutcome.RESOLVED if alone else LookupOutcome.AMBIGUOUS
-    explanation = why if alone else f"{decision.explanation}; {why}"
-    return replace(decision, outcome=outcome, rows=tuple(kept), explanation=explanation)
 
 
 def holds_at(row: IdentifierRow, at: datetime) -> bool:

@@ -12,15 +12,13 @@ from alphapulse.domain.identifiers import Scheme, identifier_type
 from alphapulse.domain.ids import InstrumentId, ListingId
 from registry_service.calls import Calls, page_size, search_limit
 from registry_service.instrument.convert import Findings, service
-from registry_service.instrument.drafts import signed
+from registry_service.instrument.entries import Entries
 from registry_service.instrument.facets import filter_query, group, require
 from registry_service.instrument.framing import chunk, entry, text
-from registry_service.instrument.keys import entry_key
 from registry_service.instrument.outcomes import holds_at
-from registry_service.instrument.validity import valid_at
 from registry_service.instrument.watch import encode_change
 from registry_service.resources import RegistryResources
-from registry_service.storage.model import CachedAnswer, Entity, EntityKind, IdentifierKey, Query
+from registry_service.storage.model import Entity, EntityKind, IdentifierKey, Query
 
 _NAMING: Final = tuple(scheme for scheme in Scheme if scheme not in (Scheme.CFI, Scheme.MIC, Scheme.CAIP2))
 _CASES_AT_ONCE: Final = 1000
@@ -29,7 +27,8 @@ _CASES_AT_ONCE: Final = 1000
 class Reading:
     """The reads of the slice; answers are serialized responses."""
 
-    def __init__(self, resources: RegistryResources, calls: Calls) -> None:
+    def __init__(self, resources: RegistryResources, calls: Calls, entries: Entries) -> None:
+        self._entries = entries
         self._resources = resources
         self._store = resources.store
         self._calls = calls
@@ -42,11 +41,10 @@ class Reading:
         require(findings)
         minimum = await self._calls.fresh(request.read)
         if as_of is None and known_at is None:
-            key = entry_key(wanted)
-            body = await self._resources.cache.get(key, self._load, min_revision=minimum)
+            body = (await self._entries.responses([wanted], minimum))[0]
         else:
             revision = await self._store.revision_at(known_at) if known_at is not None else self._now(minimum)
-            body = (await self._entries([wanted], revision, as_of)).get(wanted, b"")
+            body = await self._entries.at(wanted, revision, as_of)
         if not body:
             raise NotFound(f"no instrument {wanted} is registered", metadata={"instrument_id": wanted})
         return body
@@ -57,17 +55,19 @@ class Reading:
         which = request.WhichOneof("listing")
         if which is None:
             raise InvalidArgument.field("listing_id", "", "required", "a listing_id or a listing_key")
-        revision = self._now(minimum)
-        if which == "listing_key":
-            key, shown = signed(request.listing_key), str(request.listing_key)
-            held = (await self._store.by_sort_key(EntityKind.LISTING, [key])).get(key)
-        else:
-            shown = ListingId.parse(request.listing_id, "listing_id").hex
-            held = (await self._store.get(EntityKind.LISTING, [shown])).get(shown)
-        if held is None:
+        shown = str(request.listing_key)
+        key = request.listing_key
+        if which == "listing_id":
+            wanted = ListingId.parse(request.listing_id, "listing_id")
+            shown, key = wanted.hex, wanted.key
+        held = (await self._entries.listings([key], minimum)).get(key)
+        found = [one for one in held.entry.listings if one.listing_key == key] if held is not None else []
+        if held is None or not found or (which == "listing_id" and found[0].listing_id != shown):
             raise NotFound(f"no listing {shown} is registered", metadata={which: shown})
-        owner = (await self._store.get(EntityKind.INSTRUMENT, [held.parent_id]))[held.parent_id]
-        return chunk(1, held.body) + chunk(2, owner.body) + text(3, self._calls.token(revision))
+        response = service.GetListingResponse(
+            listing=found[0], instrument=held.entry.instrument, revision_token=held.revision_token
+        )
+        return response.SerializeToString()
 
     async def search(self, request: service.SearchInstrumentsRequest) -> bytes:
         """SearchInstruments: who bears exactly this identifier first, then names by likeness."""
@@ -97,7 +97,7 @@ class Reading:
     async def history(self, request: service.GetInstrumentHistoryRequest) -> bytes:
         """GetInstrumentHistory, newest first. Raises NotFound for an id nobody ever had."""
         wanted = InstrumentId.parse(request.instrument_id, "instrument_id").hex
-        changes, following = await self._calls.history(wanted, request.page_size, request.page_token)
+        changes, following = await self._calls.history(wanted, request.page_size, request.page_token, request.read)
         if not changes and not request.page_token:
             raise NotFound(f"no instrument {wanted} is registered", metadata={"instrument_id": wanted})
         return b"".join([chunk(1, encode_change(one)) for one in changes]) + text(2, following)
@@ -110,7 +110,9 @@ class Reading:
         )
         filter_bytes = b"cases\0" + scope.SerializeToString(deterministic=True)
         revision, before = await self._store.revision(), 1 << 62
-        if request.page_token:
+        if not request.page_token:
+            revision = max(revision, await self._calls.fresh(request.read))
+        else:
             place = self._resources.tokens.read_page(request.page_token, filter_bytes)
             revision, before = place.revision, int(place.after)
         groups = [group("state", request.states), group("kind", request.kinds)]
@@ -133,29 +135,11 @@ class Reading:
 
     async def case(self, request: service.GetCollisionCaseRequest) -> bytes:
         """GetCollisionCase. Raises NotFound."""
+        await self._calls.fresh(request.read)
         held = (await self._store.get(EntityKind.COLLISION_CASE, [request.case_id[:64]])).get(request.case_id)
         if held is None:
             raise NotFound(f"no collision case {request.case_id[:64]!r} was opened")
         return chunk(1, held.body)
-
-    async def _load(self, keys: Sequence[str]) -> Mapping[str, CachedAnswer]:
-        revision = self._now(0)
-        ids = {key: key.partition("/")[2] for key in keys}
-        found = await self._entries(list(ids.values()), revision, None)
-        return {key: CachedAnswer(found.get(one, b""), revision) for key, one in ids.items()}
-
-    async def _entries(self, ids: Sequence[str], revision: int, as_of: datetime | None) -> dict[str, bytes]:
-        """GetInstrumentResponses by id, each naming the revision it was read at."""
-        held = await self._store.get(EntityKind.INSTRUMENT, ids, revision)
-        listings = await self._store.children(EntityKind.LISTING, ids, revision) if held else {}
-        token = text(2, self._calls.token(revision))
-        found = {}
-        for one, instrument in held.items():
-            below = listings.get(one, ())
-            if as_of is not None:
-                instrument, below = valid_at(instrument, below, as_of)
-            found[one] = chunk(1, entry(instrument, below)) + token
-        return found
 
     async def _bearers(
         self, name: str, query: Query, revision: int, as_of: datetime | None

@@ -12,10 +12,12 @@ from alphapulse.domain.identifiers import Scheme
 from alphapulse.domain.ids import Digest, sha256
 from alphapulse.runtime.server import GrpcService
 from registry_service.calls import Calls
+from registry_service.instrument.answers import Answers
 from registry_service.instrument.convert import service
 from registry_service.instrument.deciding import Deciding
 from registry_service.instrument.drafts import Minter
 from registry_service.instrument.lists import Lists
+from registry_service.instrument.entries import Entries
 from registry_service.instrument.lookup import Lookups, parsed
 from registry_service.instrument.reading import Reading
 from registry_service.instrument.venues import AnyVenue, RegisteredVenues, VenueDirectory
@@ -45,7 +47,9 @@ def build(resources: RegistryResources, *, digest: Digest = sha256) -> GrpcServi
 def _handlers(resources: RegistryResources, minter: Minter) -> dict[str, grpc.RpcMethodHandler[Any, Any]]:
     venues = _venues(resources)
     calls = Calls(resources, EntityKind.INSTRUMENT, venues.neighbours)
-    lookups, reading = Lookups(resources, calls), Reading(resources, calls)
+    answers = Answers(resources.store)
+    entries = Entries(resources, calls, answers)
+    lookups, reading = Lookups(resources, calls, answers, entries), Reading(resources, calls, entries)
     watches, writing = Watches(resources), Writing(calls, minter, venues)
     lists, deciding = Lists(resources, calls, venues), Deciding(calls, minter)
     unary: dict[str, Callable[[bytes, Any], Any]] = {
@@ -54,6 +58,7 @@ def _handlers(resources: RegistryResources, minter: Minter) -> dict[str, grpc.Rp
         "LookupSEDOL": lookups.single(Scheme.SEDOL, service.LookupSEDOLRequest, "sedol"),
         "LookupFIGI": lookups.single(Scheme.FIGI, service.LookupFIGIRequest, "figi"),
         "LookupSymbol": lookups.symbol,
+        "Lookup": lookups.one,
         "BatchLookup": lookups.batch,
         "RegisterInstrument": _typed(service.RegisterInstrumentRequest, writing.register),
         "UpdateInstrument": _typed(service.UpdateInstrumentRequest, writing.update_instrument),

@@ -22,6 +22,8 @@ from alphapulse.domain.errors import ConfigurationError
 from registry_service.storage.model import CachedAnswer
 
 _log = logging.getLogger(__name__)
+FORMAT: Final = 2
+"""Of what answers look like: raised when it changes, so that two versions of the program never read each other's."""
 _REVISION_DIGITS: Final = 20
 # Decimal digits of one length compare as numbers do, whatever the server's locale.
 _SET_IF_NEWER: Final = """
@@ -85,7 +87,7 @@ class RedisLevel:
         breaker: Breaker | None = None,
     ) -> None:
         self._redis = _client(url, timeout_seconds)
-        self._namespace = namespace
+        self._namespace = f"{namespace}{FORMAT}:"
         self._timeout = timeout_seconds
         self._ttl_ms = str(ttl_seconds * 1000)
         self._buffered = buffered
