@@ -106,7 +106,8 @@ class _Findings:
 
     def name(self, field: str, value: str) -> None:
         """A text that shows something: what bears no name cannot be told apart by a person, nor be searched for."""
-        if not value.strip() or not (value.isprintable() or any(one.isprintable() and one != " " for one in value)):
+        shown = value[:NAME_LENGTH].strip()
+        if not shown or not (shown.isprintable() or any(one.isprintable() and one != " " for one in shown)):
             self.add(field, value, "required", "a name is required: what people call it, not only white space")
         else:
             self.text(field, value, NAME_LENGTH)

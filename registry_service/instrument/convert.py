@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from enum import IntEnum
 from typing import Any, Final, TypeVar, cast
@@ -83,6 +83,17 @@ class Findings:
             self.found.extend(error.violations)
             return None
 
+    def ids(self, texts: Sequence[str], field: str) -> tuple[InstrumentId, ...]:
+        """Instrument ids. In the place of one that cannot be read stands an id that nobody has, so that the others keep
+        their numbers; its violation refuses the whole."""
+        found = []
+        for at, text in enumerate(texts):
+            if not text:
+                self.add(f"{field}[{at}]", text, "id-format", "an id is 32 hexadecimal digits")
+            read = self.id(text, f"{field}[{at}]")
+            found.append(read or InstrumentId(b"\xff" * 12 + at.to_bytes(4, "big")))
+        return tuple(found)
+
     def decimal(self, message: Any, name: str, path: str) -> ExactDecimal | None:
         """An optional Decimal field."""
         if not message.HasField(name):
@@ -145,7 +156,6 @@ def instrument_of(message: wire.Instrument, path: str, findings: Findings) -> do
     count = len(message.identifiers)
     if count > MAX_IDENTIFIERS:
         findings.add(f"{path}.identifiers", count, "too-many", f"at most {MAX_IDENTIFIERS} identifiers, got {count}")
-    successors = [findings.id(text, f"{path}.successor_ids[{at}]") for at, text in enumerate(message.successor_ids)]
     return domain.Instrument(
         asset_class=findings.enum(AssetClass, message.asset_class, f"{path}.asset_class"),
         name=message.name,
@@ -156,7 +166,7 @@ def instrument_of(message: wire.Instrument, path: str, findings: Findings) -> do
         status=findings.enum(domain.InstrumentStatus, message.status, f"{path}.status", domain.InstrumentStatus.ACTIVE)
         or domain.InstrumentStatus.ACTIVE,
         source=message.source,
-        successor_ids=tuple([one for one in successors if one is not None]),
+        successor_ids=findings.ids(message.successor_ids, f"{path}.successor_ids"),
     )
 
 
@@ -260,8 +270,7 @@ def _token(m: Any, path: str, f: Findings) -> domain.Details:
 
 
 def _pool(m: Any, path: str, f: Findings) -> domain.Details:
-    ids = [f.id(text, f"{path}.asset_ids[{at}]") for at, text in enumerate(m.asset_ids)]
-    return domain.PoolDetails(m.chain, m.address, tuple([one for one in ids if one]), m.fee_pips, m.protocol)
+    return domain.PoolDetails(m.chain, m.address, f.ids(m.asset_ids, f"{path}.asset_ids"), m.fee_pips, m.protocol)
 
 
 def _future(m: Any, path: str, f: Findings) -> domain.Details:

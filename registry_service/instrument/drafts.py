@@ -75,6 +75,9 @@ def prepare(message: wire.Instrument, listings: Sequence[wire.Listing], minter: 
     read = [listing_of(one, f"listings[{at}]", findings) for at, one in enumerate(listings[: MAX_LISTINGS + 1])]
     draft = Draft(message, listings, violations_of(instrument, read, findings), instrument, read)
     draft.references = references_of(instrument)
+    if draft.violations and draft.references:
+        told = {one.field for one in draft.violations}
+        draft.references = [one for one in draft.references if one.field not in told]
     try:
         draft.text = instrument_text(instrument)
     except InvalidArgument as error:

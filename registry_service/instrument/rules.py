@@ -45,10 +45,6 @@ _PRICED_IN_MONEY: Final = frozenset({AssetClass.EQUITY, AssetClass.ETF, AssetCla
 _QUOTED: Final = ISO_4217 | MINOR_UNITS_QUOTED
 
 
-_ABSENT: Final = frozenset({"required", "pool-assets"})
-"""What is broken by a part that is not there."""
-
-
 @dataclass(frozen=True, slots=True)
 class Reference:
     """Another instrument that an entry names by its id, and what can stand there."""
@@ -199,9 +195,11 @@ def _without(known: Sequence[FieldViolation], more: Sequence[FieldViolation]) ->
         return list(more)
     fields = {(one.field, one.rule) for one in known}
     unread = {one.field for one in known}
-    unread.update(one.partition("[")[0] for one in tuple(unread) if one.endswith(("]", "].scheme")))
+    unread.update(one.partition("[")[0] for one in tuple(unread) if one.endswith("].scheme"))
     return [
-        one for one in more if (one.field, one.rule) not in fields and not (one.rule in _ABSENT and one.field in unread)
+        one
+        for one in more
+        if (one.field, one.rule) not in fields and not (one.rule == "required" and one.field in unread)
     ]
 
 

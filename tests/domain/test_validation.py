@@ -192,3 +192,14 @@ def test_any_text_gives_faults_that_can_be_put_on_the_wire(name: str, sector: st
 def test_the_prefix_is_the_place_in_the_request() -> None:
     found = validate_instrument(replace(APPLE, identifiers=()), "instruments[7]")
     assert [violation.field for violation in found] == ["instruments[7].identifiers"]
+
+
+@pytest.mark.parametrize("name", ["", " ", "\t\n", "\u00a0\u2003", "\u200b\u200b", "\u200b \u2060"])
+@pytest.mark.parametrize("asset_class", list(AssetClass))
+def test_a_name_shows_something(asset_class: AssetClass, name: str) -> None:
+    assert faults(Instrument(asset_class, name, DETAILS_OF[asset_class]()))["instrument.name"] == "required"
+
+
+@pytest.mark.parametrize("name", ["A", " Apple ", "币安人生", "a\u200bb", "🚀"])
+def test_any_text_that_shows_something_is_a_name(name: str) -> None:
+    assert faults(replace(APPLE, name=name)) == {}
