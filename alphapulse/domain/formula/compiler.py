@@ -1,11 +1,11 @@
-"""From the checked tree to a Python function of positional floats: about 0.2 us a call for three variables."""
+"""From the checked tree to a Python function of positional floats: about 0.2 us a call for three variables, made in about 0.1 ms."""
 
 from __future__ import annotations
 
 import ast
 import math
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 from alphapulse.domain.formula.nodes import Call, Negation, Node, Number, Operation, Variable
 
@@ -31,7 +31,7 @@ _NAMES: Final[dict[str, object]] = {
 }
 # An input that is no finite number makes the difference with itself NaN, which differs from 0. Without this guard
 # min(1, nan) and nan**0 would be numbers, made of an input that is not there. The same catches an infinite result.
-_FRAME: Final = """
+_FRAME: Final = ast.parse("""
 def formula():
     try:
         if GUARD != 0.0:
@@ -40,52 +40,59 @@ def formula():
         return value if value - value == 0.0 else _nan
     except _errors:
         return _nan
-"""
+""")
+_PlacedT = TypeVar("_PlacedT", ast.expr, ast.stmt, ast.arg)
 
 
 def compile_function(root: Node, variables: Sequence[str]) -> Callable[..., float]:
     """A function of one float a variable, in their order. NaN where the formula has no value."""
     names = {variable: f"v{at}" for at, variable in enumerate(variables)}
-    guard: ast.expr = ast.Constant(0.0)
+    guard: ast.expr = _at(ast.Constant(0.0))
     for name in names.values():
-        difference = ast.BinOp(_load(name), ast.Sub(), _load(name))
-        guard = difference if isinstance(guard, ast.Constant) else ast.BinOp(guard, ast.Add(), difference)
-    module = _Filler({"GUARD": guard, "VALUE": _expression(root, names)}).visit(ast.parse(_FRAME))
-    module.body[0].args.args = [ast.arg(name) for name in names.values()]
+        difference = _at(ast.BinOp(_load(name), ast.Sub(), _load(name)))
+        guard = difference if isinstance(guard, ast.Constant) else _at(ast.BinOp(guard, ast.Add(), difference))
     space = dict(_NAMES)
     # Built node by node from the checked tree: no text of the formula reaches it.
-    exec(compile(ast.fix_missing_locations(module), "<formula>", "exec"), space)  # noqa: S102
+    module = _framed(list(names.values()), guard, _expression(root, names))
+    exec(compile(module, "<formula>", "exec"), space)  # noqa: S102
     function: Callable[..., float] = space["formula"]  # type: ignore[assignment]
     return function
 
 
-class _Filler(ast.NodeTransformer):
-    """Puts expressions in the place of names."""
-
-    def __init__(self, parts: dict[str, ast.expr]) -> None:
-        self._parts = parts
-
-    def visit_Name(self, node: ast.Name) -> ast.expr:
-        return self._parts.get(node.id, node)
+def _framed(names: list[str], guard: ast.expr, value: ast.expr) -> ast.Module:
+    """The frame around an expression; what of it is the same for all is shared."""
+    frame = _FRAME.body[0]
+    assert isinstance(frame, ast.FunctionDef)
+    attempt = frame.body[0]
+    assert isinstance(attempt, ast.Try)
+    check, assign, result = attempt.body
+    assert isinstance(check, ast.If)
+    assert isinstance(check.test, ast.Compare)
+    assert isinstance(assign, ast.Assign)
+    test = _at(ast.Compare(guard, check.test.ops, check.test.comparators))
+    body: list[ast.stmt] = [_at(ast.If(test, check.body, [])), _at(ast.Assign(assign.targets, value)), result]
+    arguments = ast.arguments([], [_at(ast.arg(name)) for name in names], None, [], [], None, [])
+    whole = _at(ast.Try(body, attempt.handlers, [], []))
+    return ast.Module([_at(ast.FunctionDef("formula", arguments, [whole], []))], [])
 
 
 def _expression(node: Node, names: dict[str, str]) -> ast.expr:
     match node:
         case Number():
-            return ast.Constant(node.value)
+            return _at(ast.Constant(node.value))
         case Variable():
             return _load(names[node.name])
         case Negation():
-            return ast.UnaryOp(ast.USub(), _expression(node.operand, names))
+            return _at(ast.UnaryOp(ast.USub(), _expression(node.operand, names)))
         case Call():
             arguments = [_expression(one, names) for one in node.arguments]
-            return ast.Call(_load(f"_{node.function}"), arguments, [])
+            return _at(ast.Call(_load(f"_{node.function}"), arguments, []))
         case Operation():
             left, right = _expression(node.left, names), _expression(node.right, names)
             if node.operator == "**" and not _whole(node.right):
                 # Python's ** gives a complex number for a negative base; math.pow refuses it.
-                return ast.Call(_load("_pow"), [left, right], [])
-            return ast.BinOp(left, _AST_OPERATORS[node.operator](), right)
+                return _at(ast.Call(_load("_pow"), [left, right], []))
+            return _at(ast.BinOp(left, _AST_OPERATORS[node.operator](), right))
 
 
 def _whole(node: Node) -> bool:
@@ -93,5 +100,11 @@ def _whole(node: Node) -> bool:
     return isinstance(inner, Number) and inner.value.is_integer()
 
 
-def _load(name: str) -> ast.Name:
-    return ast.Name(name, ast.Load())
+def _load(name: str) -> ast.expr:
+    return _at(ast.Name(name, ast.Load()))
+
+
+def _at(node: _PlacedT) -> _PlacedT:
+    """Gives a node the place that the compiler wants of each; nobody reads it."""
+    node.lineno, node.col_offset = 1, 0
+    return node
