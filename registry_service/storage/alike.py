@@ -125,7 +125,7 @@ def _aligned(text: Words, name: Words) -> tuple[float, bool]:
 
 
 def _share(words: tuple[str, ...], alike: list[float]) -> float:
-    weights = [len(one) ** 0.8 * (_LEGAL_WEIGHT if one in _LEGAL else 1.0) for one in words]
+    weights: list[float] = [float(len(one) ** 0.8) * (_LEGAL_WEIGHT if one in _LEGAL else 1.0) for one in words]
     return sum(weight * one for weight, one in zip(weights, alike, strict=True)) / sum(weights)
 
 
