@@ -272,6 +272,14 @@ class Instrument:
 
 
 @dataclass(frozen=True, slots=True)
+class TickTier:
+    """The tick of prices from one price on, inclusive, up to where the next tier begins."""
+
+    from_price: ExactDecimal
+    tick_size: ExactDecimal
+
+
+@dataclass(frozen=True, slots=True)
 class TradingRules:
     """What orders must keep to. None: not known; for the multiplier (units of the instrument a unit of size is): 1."""
 
@@ -281,6 +289,13 @@ class TradingRules:
     max_size: ExactDecimal | None = None
     min_notional: ExactDecimal | None = None
     multiplier: ExactDecimal | None = None
+    tick_tiers: tuple[TickTier, ...] = ()
+    """Where the tick depends on the price, by rising price; never together with tick_size. See `trading_rules.tick_at`."""
+    max_notional: ExactDecimal | None = None
+    contract_size: ExactDecimal | None = None
+    """Units of the underlying a contract stands for on this venue. None: the instrument's own."""
+    effective_from: datetime | None = None
+    """When they took or take effect. None: since the listing is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +323,8 @@ class Listing:
     source: str = ""
     valid_from: datetime | None = None
     valid_to: datetime | None = None
+    upcoming_rules: tuple[TradingRules, ...] = ()
+    """Rules announced and not in force yet, by rising effective_from."""
 
     @property
     def key(self) -> int | None:

@@ -31,7 +31,9 @@ from alphapulse.domain.instruments import (
     PairDetails,
     PoolDetails,
     TokenDetails,
+    TradingRules,
 )
+from alphapulse.domain.trading_rules import rules_violations, schedule_violations
 
 NAME_LENGTH: Final = 512
 SYMBOL_LENGTH: Final = 128
@@ -42,6 +44,7 @@ MAX_IDENTIFIERS: Final = 256
 MAX_POOL_ASSETS: Final = 64
 MAX_DECIMALS: Final = 255
 
+_NO_RULES: Final = TradingRules()
 _CODE: Final = re.compile(r"[A-Z0-9]{1,20}")
 _COIN: Final = re.compile(r"\S{1,64}")
 _VENUE: Final = re.compile(r"[A-Z0-9][A-Z0-9_.:-]{0,31}")
@@ -170,14 +173,10 @@ def validate_listing(listing: Listing, prefix: str = "listing") -> tuple[FieldVi
         findings.add(f"{prefix}.currency", listing.currency, "currency-code", "1 to 20 capitals and digits")
     findings.text(f"{prefix}.source", listing.source, TEXT_LENGTH)
     findings.span(prefix, listing.valid_from, listing.valid_to)
-    rules = listing.rules
-    for name in ("tick_size", "lot_size", "max_size", "multiplier"):
-        findings.positive(f"{prefix}.rules.{name}", getattr(rules, name))
-    for name, least in (("min_size", rules.min_size), ("min_notional", rules.min_notional)):
-        if least is not None and least.mantissa < 0:
-            findings.add(f"{prefix}.rules.{name}", least, "not-negative", "it must not be below zero")
-    if rules.min_size is not None and rules.max_size is not None and rules.max_size < rules.min_size:
-        findings.add(f"{prefix}.rules.max_size", rules.max_size, "size-order", "max_size must not be below min_size")
+    if listing.rules is not _NO_RULES:
+        findings.found.extend(rules_violations(listing.rules, f"{prefix}.rules"))
+    if listing.upcoming_rules:
+        findings.found.extend(schedule_violations(listing, prefix))
     if listing.definition_version < 1:
         findings.add(f"{prefix}.definition_version", listing.definition_version, "positive", "versions start at 1")
     return tuple(findings.found)

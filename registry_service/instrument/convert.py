@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from enum import IntEnum
 from typing import Any, Final, TypeVar, cast
@@ -173,6 +174,10 @@ def instrument_of(message: wire.Instrument, path: str, findings: Findings) -> do
 def listing_of(message: wire.Listing, path: str, findings: Findings) -> domain.Listing:
     """The domain value of a listing."""
     has_rules, has_fees = message.HasField("rules"), message.HasField("fees")
+    rules = _rules(message.rules, f"{path}.rules", findings) if has_rules else _NO_RULES
+    if rules.effective_from is not None and rules.effective_from > datetime.now(UTC):
+        text = "rules that take effect later belong into upcoming_rules: the others stay in force until then"
+        findings.add(f"{path}.rules.effective_from", rules.effective_from.isoformat(), "not-in-force", text)
     return domain.Listing(
         venue=message.venue,
         symbol=message.symbol,
@@ -180,7 +185,7 @@ def listing_of(message: wire.Listing, path: str, findings: Findings) -> domain.L
         instrument_id=findings.id(message.instrument_id, f"{path}.instrument_id"),
         status=findings.enum(domain.ListingStatus, message.status, f"{path}.status", domain.ListingStatus.TRADING)
         or domain.ListingStatus.TRADING,
-        rules=_rules(message.rules, f"{path}.rules", findings) if has_rules else _NO_RULES,
+        rules=rules,
         fees=_fees(message.fees, f"{path}.fees", findings) if has_fees else None,
         primary=message.primary,
         source=message.source,
@@ -230,11 +235,35 @@ def _assertion(one: wire.IdentifierAssertion, path: str, at: int, findings: Find
 
 
 _NO_RULES: Final = domain.TradingRules()
+_RARE_RULES: Final = ("max_notional", "contract_size", "effective_from")
 _RULE_FIELDS: Final = ("tick_size", "lot_size", "min_size", "max_size", "min_notional", "multiplier")
 
 
 def _rules(message: wire.TradingRules, path: str, findings: Findings) -> domain.TradingRules:
-    return domain.TradingRules(*[findings.decimal(message, name, path) for name in _RULE_FIELDS])
+    usual = domain.TradingRules(*[findings.decimal(message, name, path) for name in _RULE_FIELDS])
+    if not message.tick_tiers and not any(message.HasField(name) for name in _RARE_RULES):  # type: ignore[arg-type]
+        return usual
+    tiers = [_tier(one, f"{path}.tick_tiers[{at}]", findings) for at, one in enumerate(message.tick_tiers)]
+    return replace(
+        usual,
+        tick_tiers=tuple([one for one in tiers if one is not None]),
+        max_notional=findings.decimal(message, "max_notional", path),
+        contract_size=findings.decimal(message, "contract_size", path),
+        effective_from=findings.time(message, "effective_from", path),
+    )
+
+
+def _tier(message: wire.TickTier, path: str, findings: Findings) -> domain.TickTier | None:
+    price, tick = findings.decimal(message, "from_price", path), findings.decimal(message, "tick_size", path)
+    for name in ("from_price", "tick_size"):
+        if not message.HasField(name):
+            findings.add(f"{path}.{name}", "", "required", "a tier has a price it begins at and a tick")
+    return domain.TickTier(price, tick) if price is not None and tick is not None else None
+
+
+def _announced(message: wire.Listing, path: str, findings: Findings) -> tuple[domain.TradingRules, ...]:
+    each = message.upcoming_rules
+    return tuple([_rules(one, f"{path}.upcoming_rules[{at}]", findings) for at, one in enumerate(each)])
 
 
 def _fees(message: wire.ListingFees, path: str, findings: Findings) -> domain.ListingFees:
