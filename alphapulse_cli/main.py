@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from typing import Final
+from typing import Any, Final
 
 import click
+
+from alphapulse_cli.interrupt import INTERRUPTED
 
 _COMMANDS: Final = {
     "up": "Start the platform on this machine.",
@@ -17,6 +19,11 @@ _COMMANDS: Final = {
     "seed": "Fill the registries from reference data.",
     "lookup": "Find who bears an identifier.",
     "register": "Register an instrument with its listings.",
+    "search": "Find instruments by name, with typos.",
+    "update": "Change fields of an instrument or a listing.",
+    "event": "Record a rename, a symbol change, a delisting.",
+    "cases": "List, show and decide collision cases.",
+    "history": "Show every change of an instrument.",
     "watch": "Follow the changes of a registry.",
     "subscribe": "Follow market events.",
     "sources": "List, start and stop sources.",
@@ -36,6 +43,14 @@ class _Commands(click.Group):
             return None
         command: click.Command = importlib.import_module(f"alphapulse_cli.commands.{cmd_name}").command
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Ctrl-C says what became of it, and ends with the code of shells; a command that takes it for a good end never gets here."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            ctx.exit(INTERRUPTED)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

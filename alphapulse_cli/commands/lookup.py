@@ -20,6 +20,8 @@ from alphapulse_cli.context import Locator, as_dict, data_dir_option, json_optio
 from alphapulse_cli.exits import Exit
 
 SCHEMES: Final = ("isin", "cusip", "sedol", "figi", "symbol", "mic", "lei", "caip19", "ticker", "id")
+_NAMED_AT_VENUES: Final = ("symbol", "ticker")
+"""Names that mean something at a venue; of others --venue prefers one of the listings."""
 _EXITS: Final = {
     common_pb2.LOOKUP_OUTCOME_RESOLVED: Exit.OK,
     common_pb2.LOOKUP_OUTCOME_NOT_FOUND: Exit.NOT_FOUND,
@@ -44,10 +46,14 @@ async def _lookup(
     if scheme == "figi":
         return (await stub.LookupFIGI(pb.LookupFIGIRequest(figi=value, options=options), timeout=READ_DEADLINE)).result
     if scheme == "symbol":
-        request = pb.LookupSymbolRequest(symbol=value, venue=venue, options=options)
-        return (await stub.LookupSymbol(request, timeout=READ_DEADLINE)).result
+        asked = pb.LookupSymbolRequest(symbol=value, venue=venue, options=options)
+        return (await stub.LookupSymbol(asked, timeout=READ_DEADLINE)).result
     if scheme == "id":
-        entry = (await stub.GetInstrument(pb.GetInstrumentRequest(instrument_id=value), timeout=READ_DEADLINE)).entry
+        request = pb.GetInstrumentRequest(instrument_id=value)
+        for field in ("as_of", "known_at"):
+            if options.HasField(field):
+                getattr(request, field).CopyFrom(getattr(options, field))
+        entry = (await stub.GetInstrument(request, timeout=READ_DEADLINE)).entry
         return pb.LookupResult(outcome=common_pb2.LOOKUP_OUTCOME_RESOLVED, entries=[entry])
     item = pb.LookupItem(
         scheme=common_pb2.IdentifierScheme.Value(f"IDENTIFIER_SCHEME_{scheme.upper()}"), value=value, venue=venue
@@ -100,7 +106,11 @@ def _show_entry(entry: pb.InstrumentEntry) -> None:
 @click.command()
 @click.argument("scheme", type=click.Choice(SCHEMES, case_sensitive=False))
 @click.argument("value")
-@click.option("--venue", default="", help="Venue of a symbol or ticker, such as BINANCE or XNAS.")
+@click.option(
+    "--venue",
+    default="",
+    help="Venue of a symbol or ticker, such as BINANCE or XNAS; of another scheme the listing there is preferred.",
+)
 @click.option("--as-of", type=click.DateTime(), help="Who bore it then (UTC).")
 @click.option("--known-at", type=click.DateTime(), help="What was known then (UTC).")
 @click.option("--primary-only", is_flag=True, help="Only the primary listing.")
@@ -121,13 +131,16 @@ def command(
         value.encode()
     except UnicodeEncodeError as error:
         raise click.BadParameter("not a text: it holds bytes that are no UTF-8", param_hint="VALUE") from error
+    _check_options(scheme, venue, primary_only)
     options = pb.LookupOptions(primary_only=primary_only)
+    if venue and scheme not in _NAMED_AT_VENUES:
+        options.preferred_venues.append(venue)
     for field, time in (("as_of", as_of), ("known_at", known_at)):
         if time is not None:
             getattr(options, field).FromDatetime(time.replace(tzinfo=UTC))
     locator = Locator(data_dir)
     if scheme == "mic":
-        sys.exit(_lookup_mic(locator.address("venue"), value, as_json))
+        sys.exit(_lookup_mic(locator.address("venue"), value, options, as_json))
     address = locator.address("instrument")
 
     async def call() -> pb.LookupResult:
@@ -142,11 +155,23 @@ def command(
     sys.exit(_EXITS.get(result.outcome, Exit.UNDECIDED))
 
 
-def _lookup_mic(address: str, mic: str, as_json: bool) -> int:
+def _check_options(scheme: str, venue: str, primary_only: bool) -> None:
+    """What a question cannot heed is refused, not passed over."""
+    for name, given in (("--venue", bool(venue)), ("--primary-only", primary_only)):
+        if given and scheme in ("id", "mic"):
+            raise click.UsageError(f"{name} chooses between listings: it says nothing of a look-up by {scheme}")
+
+
+def _lookup_mic(address: str, mic: str, options: pb.LookupOptions, as_json: bool) -> int:
+    request = venue_service_pb2.LookupMICRequest(mic=mic)
+    for field in ("as_of", "known_at"):
+        if options.HasField(field):
+            getattr(request, field).CopyFrom(getattr(options, field))
+
     async def call() -> venue_service_pb2.LookupMICResponse:
         async with open_channel(address) as channel:
             stub = venue_service_pb2_grpc.VenueServiceStub(channel)
-            return await stub.LookupMIC(venue_service_pb2.LookupMICRequest(mic=mic), timeout=READ_DEADLINE)
+            return await stub.LookupMIC(request, timeout=READ_DEADLINE)
 
     answer: Any = run(call, address)
     if as_json:

@@ -1,4 +1,4 @@
-"""`alphapulse register FILE`: instruments with their listings, as the proto's JSON."""
+"""`alphapulse register`: instruments with their listings, from options or as the proto's JSON."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from alphapulse.client import WRITE_DEADLINE, from_rpc_error, open_channel
 from alphapulse.domain.errors import DeadlineExceeded, Unavailable
 from alphapulse.domain.violations import shorten
 from alphapulse_cli.context import Locator, as_dict, data_dir_option, json_option, print_json, print_table, run
+from alphapulse_cli.entry_flags import entry_options
 from alphapulse_cli.exits import Exit, ServiceError
 
 EXAMPLE = """{"instrument": {"asset_class": "ASSET_CLASS_EQUITY", "name": "Apple Inc",
@@ -59,11 +60,19 @@ def _entries(text: bytes) -> list[pb.InstrumentEntry]:
     "--request-id", default="", help="Makes a repetition safe: the same id gives the same answer for 24 hours."
 )
 @click.option("--dry-run", is_flag=True, help="Check, and write nothing.")
+@entry_options
 @json_option
 @data_dir_option
-def command(file: BinaryIO, request_id: str, dry_run: bool, as_json: bool, data_dir: Path) -> None:
-    """Register the instruments of FILE (standard input without one): an entry or a list of entries, in the JSON of the API."""
-    entries = _entries(file.read())
+def command(
+    file: BinaryIO,
+    request_id: str,
+    dry_run: bool,
+    flagged: pb.InstrumentEntry | None,
+    as_json: bool,
+    data_dir: Path,
+) -> None:
+    """Register one instrument from options, or those of FILE (standard input without one): an entry or a list of entries, in the JSON of the API."""
+    entries = [flagged] if flagged is not None else _entries(file.read())
     address = Locator(data_dir).address("instrument")
 
     async def call() -> list[pb.RegisterInstrumentResponse | _Refused]:

@@ -37,6 +37,15 @@ def _line(change: Any) -> str:
     return f"{change.revision} {kind} {entity.DESCRIPTOR.name} {name} by {change.actor or 'nobody named'}"
 
 
+def _show_reset(event: Reset, as_json: bool) -> None:
+    """On standard error: what was shown so far may lack changes that nobody will tell any more."""
+    text = f"{event.cause.message} [{event.cause.reason}]"
+    if as_json:
+        print_json_line({"type": "RESET", "reason": event.cause.reason, "message": event.cause.message}, err=True)
+    else:
+        click.echo(f"RESET: changes were missed, what follows begins anew: {text}", err=True)
+
+
 @click.command()
 @click.argument("registry", type=click.Choice(list(_WATCHES)), default="instruments")
 @click.option("--count", type=click.IntRange(min=1), help="Stop after so many changes.")
@@ -51,7 +60,10 @@ def command(registry: str, count: int | None, as_json: bool, data_dir: Path) -> 
         await wait_ready(address, timeout=ANSWER_SECONDS)  # later losses are mended, however long it takes
         left = count
         async for event in changes_of(address, start=WatchStart(skip_snapshot=True)):
-            if isinstance(event, Reset) or event.WhichOneof("event") != "changes":
+            if isinstance(event, Reset):
+                _show_reset(event, as_json)
+                continue
+            if event.WhichOneof("event") != "changes":
                 continue
             for change in event.changes.changes:
                 if as_json:
