@@ -10,13 +10,17 @@ here: what an instrument must be (the registry says it), the command line (`alph
 from alphapulse.interchange.account import Counts, Report, Row
 from alphapulse.interchange.csv_reader import Dialect
 from alphapulse.interchange.engine import ImportJob, ImportOptions, Progress
+from alphapulse.interchange.exported import Exported
 from alphapulse.interchange.mapping import Mapping, read_mapping
 from alphapulse.interchange.sources import EntrySource, FileSource
+from alphapulse.interchange.writing import ExportOptions, export
 
 __all__ = [
     "Counts",
     "Dialect",
     "EntrySource",
+    "ExportOptions",
+    "Exported",
     "FileSource",
     "ImportJob",
     "ImportOptions",
@@ -24,5 +28,6 @@ __all__ = [
     "Progress",
     "Report",
     "Row",
+    "export",
     "read_mapping",
 ]

@@ -33,7 +33,7 @@ from alphapulse.interchange.checkpoint import Checkpoint, Position, digest_of_wo
 from alphapulse.interchange.diff import DryRun
 from alphapulse.interchange.sending import EncodedBatch, EncodedStream
 from alphapulse.interchange.settling import Batch, Settler
-from alphapulse.interchange.sources import EntrySource, OpenSource
+from alphapulse.interchange.sources import EntrySource, OpenSource, Prepared
 from alphapulse.interchange.spool import Spool
 
 SAVE_SECONDS: Final = 0.5
@@ -106,6 +106,9 @@ class ImportJob:
     async def run(self) -> Report:
         """Imports all of it. The report says whether it is complete: it is not after `stop`."""
         options, checkpoint = self._options, self._begin()
+        for source in self._sources:
+            if isinstance(source, Prepared):
+                await source.prepare(self._channel)
         report = Report(options.dry_run, counts=Counts.of(checkpoint.counts))
         report.rows += [msgspec.convert(row, Row) for row in checkpoint.rows]
         async with EncodedStream(self._channel, max_in_flight=options.in_flight) as stream:
@@ -163,6 +166,7 @@ class _Run:
         while True:
             spool = self._spool(position.stage, position.spool)
             self.settler.begin(spool, put_off=position.put_off, final=position.final)
+            self._save()  # before anything is sent, so that whoever goes on does so under the same request_ids
             try:
                 stage = self._from_sources() if position.stage == 0 else self._from_spool(position)
                 finished = await self._stage(stage)
@@ -221,6 +225,7 @@ class _Run:
     async def _stage(self, batches: Iterator[tuple[Batch, float]]) -> bool:
         """Sends the batches, several at once, and settles their answers in order. False when it was stopped before the end."""
         under_way: deque[tuple[Batch, float, asyncio.Task[service.RegisterInstrumentsResponse]]] = deque()
+        exhausted = False
         try:
             for batch, fraction in batches:
                 self._sent += 1
@@ -229,9 +234,11 @@ class _Run:
                     await self._settle(*under_way.popleft())
                 if self.stopped.is_set():
                     break
+            else:
+                exhausted = True
             while under_way:
                 await self._settle(*under_way.popleft())
-            return not self.stopped.is_set()
+            return exhausted
         finally:
             self._sent = self.checkpoint.position.batch
             for *_, task in under_way:

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
+
+import grpc
 
 from alphapulse.domain.errors import InvalidArgument
 from alphapulse.domain.violations import FieldViolation
@@ -58,6 +60,15 @@ class EntrySource(Protocol):
 
     def open(self) -> OpenSource:
         """Opens it. InvalidArgument says why it cannot be read, all reasons at once."""
+        ...
+
+
+@runtime_checkable
+class Prepared(Protocol):
+    """A source that asks the registry before it can give entries."""
+
+    async def prepare(self, channel: grpc.aio.Channel) -> None:
+        """Called once, before it is opened."""
         ...
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import grpc
 import pytest
+import redis
 from prometheus_client import CollectorRegistry
 
 from alphapulse.api.instrument.v1 import instrument_service_pb2 as service
@@ -77,14 +78,23 @@ def interchange_template(database_maker: Any) -> Iterator[str]:
     database_maker.drop(url)
 
 
+def _empty(url: str) -> str:
+    client = redis.Redis.from_url(url)
+    try:
+        client.flushdb()
+    finally:
+        client.close()
+    return url
+
+
 Start = Callable[[], Awaitable[Registry]]
 
 
 @pytest.fixture
 async def new_registry(
-    database_maker: Any, interchange_template: str, fresh_redis_url: str, tmp_path: Path
+    database_maker: Any, interchange_template: str, _next_redis_url: Callable[[], str], tmp_path: Path
 ) -> AsyncIterator[Start]:
-    """Starts registries, each on an empty database of its own."""
+    """Starts registries, each on an empty database and an empty Redis of its own."""
     urls: list[str] = []
     async with AsyncExitStack() as stack:
 
@@ -92,7 +102,7 @@ async def new_registry(
             urls.append(database_maker.create(template=interchange_template))
             config = RegistryConfig(
                 database_url=urls[-1],
-                redis_url=fresh_redis_url,
+                redis_url=_empty(_next_redis_url()),
                 metrics_port=None,
                 drain_seconds=1.0,
             )

@@ -1,0 +1,58 @@
+"""Exports: what is registered, or was at a time, into a file; all of it of one revision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import grpc
+
+from alphapulse.api.instrument.v1 import instrument_service_pb2 as service
+from alphapulse.interchange.exported import Exported, OnPage
+from alphapulse.interchange.interop import INTEROP
+from alphapulse.interchange.readers import format_of
+from alphapulse.interchange.reading import EntryReader
+from alphapulse.interchange.writers import WholeFile, writer_for
+
+FORMATS: Final = ("csv", "parquet", "jsonl", *INTEROP)
+
+
+@dataclass(frozen=True, slots=True)
+class ExportOptions:
+    """What to export."""
+
+    file_format: str = ""
+    """csv, parquet, jsonl, ccxt or nautilus; empty: by the file's name."""
+    filter: service.InstrumentFilter = field(default_factory=service.InstrumentFilter)
+    as_of: datetime | None = None
+    """What was valid then."""
+    known_at: datetime | None = None
+    """What was known then."""
+
+
+async def export(
+    channel: grpc.aio.Channel, path: Path, options: ExportOptions | None = None, on_page: OnPage | None = None
+) -> Exported:
+    """Writes the file, which appears when it is complete. Raises the errors of the registry, InvalidArgument for an unknown format."""
+    given = options or ExportOptions()
+    kind = given.file_format or format_of(path)
+    done = Exported()
+    reader = EntryReader(channel, given.filter, given.as_of, given.known_at)
+    with WholeFile(path) as file:
+        if kind in INTEROP:
+            await INTEROP[kind](reader, file.stream, done, on_page)
+        else:
+            await _native(writer_for(kind, file.stream), reader, done, on_page)
+    done.revision_token = reader.revision_token
+    return done
+
+
+async def _native(writer: Any, reader: EntryReader, done: Exported, on_page: OnPage | None) -> None:
+    async for page in reader.pages():
+        writer.write(page)
+        done.count(page)
+        if on_page is not None:
+            on_page(done.entries, reader.total)
+    writer.finish()
