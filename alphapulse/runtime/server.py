@@ -6,7 +6,7 @@ import asyncio
 import random
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self, cast
 
@@ -40,6 +40,8 @@ class GrpcService:
     add: Callable[[grpc.aio.Server], None]
     pages: Mapping[str, HttpPage] = field(default_factory=dict)
     """What it serves over HTTP beside its RPCs, by path."""
+    beside: Sequence[AbstractAsyncContextManager[object]] = ()
+    """What runs as long as the service does; entered by the application once everything else is open."""
 
 
 class Application(Protocol):

@@ -8,6 +8,7 @@ from typing import Any
 from registry_service.calls import Calls
 from registry_service.instrument.convert import service
 from registry_service.instrument.lists import Lists
+from registry_service.instrument.ruling import Ruling
 from registry_service.instrument.search import Searches
 from registry_service.instrument.venues import VenueDirectory
 from registry_service.resources import RegistryResources
@@ -19,7 +20,9 @@ Served = tuple[type[Any], Callable[[Any], Awaitable[bytes]]]
 def finding(resources: RegistryResources, calls: Calls, venues: VenueDirectory) -> dict[str, Served]:
     """By the name of the method."""
     lists, searches = Lists(resources, calls, venues), Searches(resources, calls, venues)
+    ruling = Ruling(resources, calls)
     return {
+        "GetTradingRules": (service.GetTradingRulesRequest, ruling.rules),
         "ListInstruments": (service.ListInstrumentsRequest, lists.instruments),
         "ListListings": (service.ListListingsRequest, lists.listings),
         "SearchInstruments": (service.SearchInstrumentsRequest, searches.search),

@@ -13,6 +13,7 @@ from registry_service.instrument.drafts import Draft, signed
 from registry_service.instrument.facets import expiry_of, instrument_facets, listing_facets, search_name
 from registry_service.instrument.keys import entry_key, entry_keys, name_keys
 from registry_service.instrument.rules import overlap
+from registry_service.instrument.trading_rules import next_change
 from registry_service.storage.model import (
     ChangeKind,
     Entity,
@@ -172,6 +173,7 @@ class Holdings:
             listing_facets(message),
             parent_id=message.instrument_id,
             sort_key=signed(message.listing_key),
+            expires_at=next_change(message) if message.upcoming_rules else None,
         )
         self.listings[entity.sort_key] = entity
         self.children.setdefault(message.instrument_id, {})[message.listing_id] = entity

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from registry_service.instrument.convert import stamp, wire
+from registry_service.instrument.trading_rules import announced, note_rules
 
 FEATURES: Final = frozenset({"rules", "fees", "status"})
 """What a consumer must know of a listing: a change of one raises its definition_version."""
@@ -34,17 +35,22 @@ def merge_listing(held: wire.Listing, sent: wire.Listing, source: str, now: date
     """
     own = held.source == source
     changed = set()
-    for name in ("rules", "fees"):
-        if sent.HasField(name):
-            merge = _take if own else _fill
-            if merge(getattr(held, name), getattr(sent, name)):
-                changed.add(name)
+    if sent.HasField("rules") and _merge_rules(held, sent.rules, own, now):
+        changed.add("rules")
+    if sent.upcoming_rules and (own or not held.upcoming_rules):
+        coming = announced(held, sent.upcoming_rules)
+        if coming != list(held.upcoming_rules):
+            del held.upcoming_rules[:]
+            held.upcoming_rules.extend(coming)
+            changed.add("upcoming_rules")
+    if sent.HasField("fees") and (_take if own else _fill)(held.fees, sent.fees):
+        changed.add("fees")
     if own and sent.status and sent.status != held.status:
         change_status(held, sent.status, now)
         changed.add("status")
     for name in ("valid_from", "valid_to"):
-        given = sent.HasField(name)  # type: ignore[arg-type]
-        there = held.HasField(name)  # type: ignore[arg-type]
+        given = sent.HasField(name)
+        there = held.HasField(name)
         if given and ((own and getattr(sent, name) != getattr(held, name)) or not there):
             getattr(held, name).CopyFrom(getattr(sent, name))
             changed.add(name)
@@ -52,6 +58,22 @@ def merge_listing(held: wire.Listing, sent: wire.Listing, source: str, now: date
         held.primary = True
         changed.add("primary")
     return frozenset(changed)
+
+
+def _merge_rules(held: wire.Listing, sent: wire.TradingRules, own: bool, now: datetime) -> bool:
+    """Merges the rules in force: one tick for all prices takes the place of tiers, and the other way round."""
+    before = wire.TradingRules()
+    before.CopyFrom(held.rules)
+    rules = wire.TradingRules()
+    rules.CopyFrom(sent)
+    if rules.tick_tiers and held.rules.HasField("tick_size"):
+        (held.rules if own else rules).ClearField("tick_size" if own else "tick_tiers")
+    elif rules.HasField("tick_size") and held.rules.tick_tiers:
+        (held.rules if own else rules).ClearField("tick_tiers" if own else "tick_size")
+    changed = (_take if own else _fill)(held.rules, rules)
+    if changed:
+        note_rules(before, held, now)
+    return changed
 
 
 def change_status(held: wire.Listing, status: wire.ListingStatus.ValueType, now: datetime) -> None:

@@ -48,6 +48,7 @@ class Entity(NamedTuple):
     sort_key: int = 0
     """A number entries can be found by: the listing_key of a listing, as a signed 64-bit integer; 0 otherwise."""
     expires_at: datetime | None = None
+    """When an instrument expires; when announced rules of a listing take effect."""
 
 
 class IdentifierRow(NamedTuple):
@@ -276,6 +277,15 @@ class Store(Protocol):
     ) -> tuple[Sequence[IdentifierRow], bool]:
         """Assertions known at a revision whose value begins with a text, by (scheme, text). `venues` restricts those spelled at one. True: a
         scheme has more of them."""
+
+    async def versions(self, kind: EntityKind, ids: Sequence[str], at_revision: int) -> Mapping[str, Sequence[Entity]]:
+        """Every version up to a revision, by id, the oldest first; ids without one are left out."""
+
+    async def due(self, kind: EntityKind, time: datetime, limit: int) -> Sequence[str]:
+        """Ids of current entries whose expires_at has come, the earliest first."""
+
+    async def next_due(self, kind: EntityKind) -> datetime | None:
+        """The earliest expires_at of the current entries. None: there is none."""
 
     async def changes(self, after_revision: int, limit: int) -> Sequence[Change]:
         """Rows of the change log in order."""

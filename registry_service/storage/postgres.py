@@ -190,6 +190,21 @@ class PostgresStore:
         async with self._connect() as connection:
             return await self._queries.identifiers_starting(connection, starts, venues, at_revision)
 
+    async def versions(self, kind: EntityKind, ids: Sequence[str], at_revision: int) -> Mapping[str, Sequence[Entity]]:
+        """See Store.versions."""
+        async with self._connect() as connection:
+            return await self._queries.versions(connection, kind, ids, at_revision)
+
+    async def due(self, kind: EntityKind, time: datetime, limit: int) -> Sequence[str]:
+        """See Store.due."""
+        async with self._connect() as connection:
+            return await self._queries.due(connection, kind, time, limit)
+
+    async def next_due(self, kind: EntityKind) -> datetime | None:
+        """See Store.next_due."""
+        async with self._connect() as connection:
+            return await self._queries.next_due(connection, kind)
+
     async def changes(self, after_revision: int, limit: int) -> Sequence[Change]:
         """Rows of the change log in order."""
         async with self._connect() as connection:

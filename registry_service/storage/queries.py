@@ -12,7 +12,7 @@ from sqlalchemy.sql.selectable import FromClause
 
 from registry_service.storage import rows
 from registry_service.storage.alike import GOOD, WORTH_SHOWING, likeness, words_of
-from registry_service.storage.model import Change, Entity, IdentifierRow, Query, SearchMatch
+from registry_service.storage.model import Change, Entity, EntityKind, IdentifierRow, Query, SearchMatch
 from registry_service.storage.reads import Reads, one_of, text_array
 from registry_service.storage.schema import Tables
 from registry_service.storage.search import Found, Search
@@ -80,6 +80,41 @@ class Queries:
     ) -> tuple[list[IdentifierRow], bool]:
         """Assertions whose value begins with a text. See Search.starting."""
         return await self._search.starting(connection, starts, venues, at_revision)
+
+    async def versions(
+        self, connection: AsyncConnection, kind: EntityKind, ids: Sequence[str], at_revision: int
+    ) -> dict[str, list[Entity]]:
+        """Every version up to a revision, by id, the oldest first."""
+        entity = self._tables.entity
+        statement = (
+            select(*self._reads.entity_columns)
+            .where(entity.c.kind == int(kind), one_of(entity.c.entity_id, ids), entity.c.revision_from <= at_revision)
+            .order_by(entity.c.entity_id, entity.c.revision_from)
+        )
+        found: dict[str, list[Entity]] = {}
+        for row in await connection.execute(statement):
+            found.setdefault(row[1], []).append(rows.entity(row))
+        return found
+
+    async def due(self, connection: AsyncConnection, kind: EntityKind, time: datetime, limit: int) -> list[str]:
+        """Ids of current entries whose expires_at has come, the earliest first."""
+        entity = self._tables.entity
+        statement = (
+            select(entity.c.entity_id)
+            .where(entity.c.kind == int(kind), entity.c.revision_to.is_(None), entity.c.expires_at <= time)
+            .order_by(entity.c.expires_at, entity.c.entity_id)
+            .limit(limit)
+        )
+        return list((await connection.execute(statement)).scalars())
+
+    async def next_due(self, connection: AsyncConnection, kind: EntityKind) -> datetime | None:
+        """The earliest expires_at of the current entries."""
+        entity = self._tables.entity
+        statement = select(func.min(entity.c.expires_at)).where(
+            entity.c.kind == int(kind), entity.c.revision_to.is_(None), entity.c.expires_at.is_not(None)
+        )
+        earliest: datetime | None = (await connection.execute(statement)).scalar_one()
+        return earliest
 
     async def changes(self, connection: AsyncConnection, after_revision: int, limit: int) -> list[Change]:
         """Rows in order."""
