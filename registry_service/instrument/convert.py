@@ -240,8 +240,8 @@ _RULE_FIELDS: Final = ("tick_size", "lot_size", "min_size", "max_size", "min_not
 
 
 def _rules(message: wire.TradingRules, path: str, findings: Findings) -> domain.TradingRules:
-    usual = domain.TradingRules(*[findings.decimal(message, name, path) for name in _RULE_FIELDS])
-    if not message.tick_tiers and not any(message.HasField(name) for name in _RARE_RULES):  # type: ignore[arg-type]
+    usual = domain.TradingRules(*[findings.decimal(message, name, path) for name in _RULE_FIELDS])  # type: ignore[arg-type]
+    if not message.tick_tiers and not any(message.HasField(name) for name in _RARE_RULES):
         return usual
     tiers = [_tier(one, f"{path}.tick_tiers[{at}]", findings) for at, one in enumerate(message.tick_tiers)]
     return replace(
