@@ -71,7 +71,10 @@ def names() -> tuple[str, ...]:
     """Every calendar that can be asked for by its own name, aliases left out."""
     exchange = list(_exchange().get_calendar_names(include_aliases=False))
     known = sorted(_market().get_calendar_names(), reverse=True)
-    own = {_market().get_calendar(name).name: name for name in known}
+    with warnings.catch_warnings():
+        # It warns of breaks that were given up, for which it then writes breaks of no length.
+        warnings.simplefilter("ignore")
+        own = {_market().get_calendar(name).name: name for name in known}
     market = {full if full in known else name for full, name in own.items()}
     return tuple(sorted({*exchange, *market}))
 
@@ -141,7 +144,7 @@ def _from_exchange(name: str, since: date, until: date) -> Built:
 def _closures(calendar: Any, first: date, last: date) -> Iterator[TradingDay]:
     """Days closed outside the calendar's rules, with the hours they would have had."""
     regular = calendar.regular_holidays
-    holidays = {stamp.date() for stamp in regular.holidays()} if regular is not None else set()
+    holidays = {one.date() for one in regular.holidays(_stamp(first), _stamp(last))} if regular is not None else set()
     # The package's lists hold texts and numpy's times too.
     for day in sorted({_stamp(one).date() for one in calendar.adhoc_holidays}):
         working = calendar.weekmask[day.weekday()] == "1"
