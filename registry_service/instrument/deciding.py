@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from registry_service.calls import Calls
-from registry_service.framing import chunk, text
+from registry_service.framing import chunk, number, text
 from registry_service.instrument.convert import service
 from registry_service.instrument.drafts import Minter
 from registry_service.instrument.framing import entry
+from registry_service.instrument.recording import record_event
 from registry_service.instrument.resolution import resolve_case
 from registry_service.storage.model import EntityKind, WriteSession
 
@@ -31,6 +32,17 @@ class Deciding:
         outcome = await self._calls.write(request.write, request, operation)
         return outcome.response + text(2, self._calls.token(outcome.revision))
 
+    async def record(self, request: service.RecordLifecycleEventRequest) -> bytes:
+        """RecordLifecycleEvent."""
+
+        async def operation(session: WriteSession) -> bytes:
+            event, touched, known = await record_event(session, request)
+            body = chunk(1, event.SerializeToString()) + number(3, int(known))
+            return body + await _entries(session, touched, 2)
+
+        outcome = await self._calls.write(request.write, request, operation)
+        return outcome.response + text(4, self._calls.token(outcome.revision))
+
 
 async def _entries(session: WriteSession, ids: Iterable[str], field: int) -> bytes:
     """The instruments with their listings, as they are now."""
@@ -38,5 +50,3 @@ async def _entries(session: WriteSession, ids: Iterable[str], field: int) -> byt
     held = await session.get(EntityKind.INSTRUMENT, wanted)
     below = await session.children(EntityKind.LISTING, wanted) if wanted else {}
     return b"".join([chunk(field, entry(held[one], below.get(one, ()))) for one in wanted if one in held])
-
-

@@ -24,6 +24,14 @@ _STATUS_AFTER: Final = {
 }
 
 
+_STATUS_BEFORE: Final = {
+    "delisting": wire.LISTING_STATUS_TRADING,
+    "relisting": wire.LISTING_STATUS_DELISTED,
+    "halt": wire.LISTING_STATUS_TRADING,
+    "resumption": wire.LISTING_STATUS_HALTED,
+}
+
+
 def event_id_of(event: wire.LifecycleEvent) -> str:
     """The same for the same thing happening at the same time to the same entry, whoever says so and why."""
     plain = wire.LifecycleEvent()
@@ -131,7 +139,31 @@ def status_at(listing: wire.Listing, at: datetime) -> wire.ListingStatus.ValueTy
     past = [one for one in told if moment(one.effective_time) <= at]
     if past:
         return status_after(past, listing.status)
-    return wire.LISTING_STATUS_TRADING if told else listing.status
+    return _STATUS_BEFORE[told[0].WhichOneof("event") or ""] if told else listing.status
+
+
+def instrument_then(held: wire.Instrument, at: datetime) -> None:
+    """Makes of an instrument what it was at a time, as far as events tell: its name, and whether it had merged."""
+    if not held.events:
+        return
+    held.name = name_at(held, at)
+    later = [one for one in held.events if moment(one.effective_time) > at]
+    for one in later:
+        if one.HasField("merger") and one.instrument_id == held.instrument_id:
+            held.status = wire.INSTRUMENT_STATUS_ACTIVE
+        for other in one.merger.successor_ids:
+            if other in held.successor_ids:
+                held.successor_ids.remove(other)
+        if one.instrument_id in held.predecessor_ids:
+            held.predecessor_ids.remove(one.instrument_id)
+        held.events.remove(one)
+
+
+def listing_then(held: wire.Listing, at: datetime) -> None:
+    """Makes of a listing what it was at a time, as far as events tell: its symbol and status."""
+    held.symbol, held.status = symbol_at(held, at), status_at(held, at)
+    for one in [one for one in held.events if moment(one.effective_time) > at]:
+        held.events.remove(one)
 
 
 def symbol_at(listing: wire.Listing, at: datetime) -> str:

@@ -179,10 +179,16 @@ def _respan(
     row = current[-1] if current else None
     if row is None and not relisted:
         return None, None
-    first = holdings.now if row is None else start if start is not None else row.valid_from
+    # What the symbol was given with another start than the listing's (a change of symbol, a relisting) keeps its own.
+    moved = "valid_from" in changed and start is not None and len(own) == 1 and not _renamed(held)
+    first = holdings.now if row is None else start if moved else row.valid_from
     if row is not None and (first, end) == (row.valid_from, row.valid_to):
         return None, None
     return row, ((first, end) if first is None or end is None or first < end else None)
+
+
+def _renamed(held: wire.Listing) -> bool:
+    return any(one.HasField("symbol_change") for one in held.events)
 
 
 def assertion_of(one: wire.IdentifierAssertion) -> IdentifierAssertion:

@@ -111,6 +111,8 @@ class Changes:
         before = wire.Instrument.FromString(loser.SerializeToString())
         moved = await self._move_listings(loser_id, winner)
         add_missing(winner, loser)
+        if loser_id not in winner.predecessor_ids:
+            winner.predecessor_ids.append(loser_id)
         _move_identifiers(loser, winner)
         loser.status = wire.INSTRUMENT_STATUS_RETIRED
         loser.merged_into = winner_id

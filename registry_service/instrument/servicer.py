@@ -16,17 +16,19 @@ from registry_service.instrument.answers import Answers
 from registry_service.instrument.convert import service
 from registry_service.instrument.deciding import Deciding
 from registry_service.instrument.drafts import Minter
-from registry_service.instrument.lists import Lists
 from registry_service.instrument.entries import Entries
+from registry_service.instrument.finding import finding
+from registry_service.instrument.history import History
 from registry_service.instrument.lookup import Lookups, parsed
 from registry_service.instrument.reading import Reading
+from registry_service.instrument.ruling import AnnouncedRules
 from registry_service.instrument.venues import AnyVenue, RegisteredVenues, VenueDirectory
 from registry_service.instrument.watch import Watches
 from registry_service.instrument.writing import Writing
 from registry_service.resources import RegistryResources
 from registry_service.storage.model import EntityKind
 
-UNSERVED: Final[tuple[str, ...]] = ("RecordLifecycleEvent",)
+UNSERVED: Final[tuple[str, ...]] = ()
 """RPCs that answer UNIMPLEMENTED."""
 FULL_NAME: Final = "alphapulse.api.instrument.v1.InstrumentService"
 
@@ -41,7 +43,7 @@ def build(resources: RegistryResources, *, digest: Digest = sha256) -> GrpcServi
         rest = rpc.InstrumentServiceServicer()  # type: ignore[abstract]
         rpc.add_InstrumentServiceServicer_to_server(rest, server)
 
-    return GrpcService(FULL_NAME, add)
+    return GrpcService(FULL_NAME, add, beside=(AnnouncedRules(resources.store),))
 
 
 def _handlers(resources: RegistryResources, minter: Minter) -> dict[str, grpc.RpcMethodHandler[Any, Any]]:
@@ -51,7 +53,7 @@ def _handlers(resources: RegistryResources, minter: Minter) -> dict[str, grpc.Rp
     entries = Entries(resources, calls, answers)
     lookups, reading = Lookups(resources, calls, answers, entries), Reading(resources, calls, entries)
     watches, writing = Watches(resources), Writing(calls, minter, venues)
-    lists, deciding = Lists(resources, calls, venues), Deciding(calls, minter)
+    deciding = Deciding(calls, minter)
     unary: dict[str, Callable[[bytes, Any], Any]] = {
         "LookupISIN": lookups.single(Scheme.ISIN, service.LookupISINRequest, "isin"),
         "LookupCUSIP": lookups.single(Scheme.CUSIP, service.LookupCUSIPRequest, "cusip"),
@@ -65,14 +67,13 @@ def _handlers(resources: RegistryResources, minter: Minter) -> dict[str, grpc.Rp
         "UpdateListing": _typed(service.UpdateListingRequest, writing.update_listing),
         "GetInstrument": _typed(service.GetInstrumentRequest, reading.instrument),
         "GetListing": _typed(service.GetListingRequest, reading.listing),
-        "ListInstruments": _typed(service.ListInstrumentsRequest, lists.instruments),
-        "ListListings": _typed(service.ListListingsRequest, lists.listings),
-        "SearchInstruments": _typed(service.SearchInstrumentsRequest, reading.search),
-        "GetInstrumentHistory": _typed(service.GetInstrumentHistoryRequest, reading.history),
+        "GetInstrumentHistory": _typed(service.GetInstrumentHistoryRequest, History(resources, calls).history),
         "ListCollisionCases": _typed(service.ListCollisionCasesRequest, reading.cases),
         "GetCollisionCase": _typed(service.GetCollisionCaseRequest, reading.case),
         "ResolveCollisionCase": _typed(service.ResolveCollisionCaseRequest, deciding.resolve),
+        "RecordLifecycleEvent": _typed(service.RecordLifecycleEventRequest, deciding.record),
     }
+    unary.update({name: _typed(*served) for name, served in finding(resources, calls, venues).items()})
     handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
         name: grpc.unary_unary_rpc_method_handler(handle) for name, handle in unary.items()
     }

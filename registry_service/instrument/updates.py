@@ -8,12 +8,13 @@ from typing import Any, Final
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from alphapulse.domain.asset_class import SECURITIES, AssetClass
-from alphapulse.domain.errors import Collision, FieldViolation, InvalidArgument, NotFound
+from alphapulse.domain.errors import Collision, FailedPrecondition, FieldViolation, InvalidArgument, NotFound
 from alphapulse.domain.ids import InstrumentId, ListingId
 from alphapulse.domain.validation import validate_listing
 from registry_service.calls import check_etag
 from registry_service.instrument.convert import Findings, listing_of, service, wire
 from registry_service.instrument.drafts import Draft, Minter, listing_key_of, prepare
+from registry_service.instrument.events import move_end, note_status
 from registry_service.instrument.extension import put_changed_listing, rivals
 from registry_service.instrument.facets import require
 from registry_service.instrument.holdings import Holdings
@@ -21,11 +22,13 @@ from registry_service.instrument.keys import truth_key
 from registry_service.instrument.merging import change_status
 from registry_service.instrument.planning import Registered, Step
 from registry_service.instrument.rules import broken_references, refusal
+from registry_service.instrument.trading_rules import note_rules
 from registry_service.storage.model import ChangeKind, Entity, EntityKind, IdentifierKey, IdentifierRow, WriteSession
 
 _DETAILS: Final = frozenset(one.name for one in wire.Instrument.DESCRIPTOR.oneofs_by_name["details"].fields)
 INSTRUMENT_FIELDS: Final = frozenset({"name", "status", "successor_ids", "identifiers"}) | _DETAILS
-LISTING_FIELDS: Final = frozenset({"status", "rules", "fees", "primary", "valid_from", "valid_to"})
+LISTING_FIELDS: Final = frozenset({"status", "rules", "upcoming_rules", "fees", "primary", "valid_from", "valid_to"})
+REASON_LENGTH: Final = 512
 _ENDED: Final = frozenset({wire.INSTRUMENT_STATUS_EXPIRED, wire.INSTRUMENT_STATUS_RETIRED})
 
 
@@ -43,13 +46,18 @@ async def update_instrument(
         raise NotFound(f"no instrument {instrument_id.hex} is registered")
     before, message = wire.Instrument.FromString(held.body), wire.Instrument.FromString(held.body)
     check_etag(request.write.etag, before.etag)
+    if before.merged_into:
+        raise FailedPrecondition(
+            f"{before.instrument_id} was merged into {before.merged_into}: it changes no more",
+            metadata={"merged_into": before.merged_into},
+            hint=f"update {before.merged_into}",
+        )
     request.update_mask.MergeMessage(
         request.instrument, message, replace_message_field=True, replace_repeated_field=True
     )
     holdings = Holdings(session)
     await holdings.load_children([instrument_id.hex])
-    listings = [wire.Listing.FromString(one.body) for one in holdings.children.get(instrument_id.hex, {}).values()]
-    draft = await _checked(holdings, message, before, listings, minter)
+    draft = await _checked(holdings, message, before, _listings_of(holdings, instrument_id.hex), minter)
     if "identifiers" in request.update_mask.paths:
         await _replace_identifiers(holdings, draft, before, instrument_id, minter)
     if message == before:
@@ -58,6 +66,16 @@ async def update_instrument(
     if holdings.writes == 0:
         holdings.put_changed(message, ChangeKind.RETIRED if ended else ChangeKind.UPDATED)
     return message
+
+
+def _listings_of(holdings: Holdings, instrument_id: str) -> list[wire.Listing]:
+    """The instrument's listings, of those with one symbol at one venue (in turn, or in two currencies) the one that lives."""
+    found: dict[tuple[str, str], wire.Listing] = {}
+    for held in holdings.children.get(instrument_id, {}).values():
+        one = wire.Listing.FromString(held.body)
+        if found.setdefault((one.venue, one.symbol), one).status == wire.LISTING_STATUS_DELISTED:
+            found[one.venue, one.symbol] = one
+    return list(found.values())
 
 
 async def _checked(
@@ -161,11 +179,14 @@ async def update_listing(session: WriteSession, request: service.UpdateListingRe
     findings = Findings()
     listing = listing_of(message, "listing", findings)
     findings.found.extend(validate_listing(listing, "listing"))
+    if len(request.reason) > REASON_LENGTH:
+        findings.add("reason", request.reason, "text-length", f"at most {REASON_LENGTH} characters")
     if not request.listing.status and "status" in request.update_mask.paths:
         findings.add("listing.status", 0, "required", "the mask names the status and none is given")
     if message.status == wire.LISTING_STATUS_DELISTED and not message.HasField("valid_to"):
         findings.add("listing.valid_to", "", "required", "a delisted listing has an end")
     require(findings)
+    note_rules(before.rules, message, session.now)
     if message == before:
         return before
     holdings = Holdings(session)
@@ -180,8 +201,20 @@ async def update_listing(session: WriteSession, request: service.UpdateListingRe
             f"{message.symbol} at {message.venue} lists {rows[0].instrument_id} in that span; nothing was changed",
             metadata={"holder": rows[0].instrument_id, "field": f"listing.{spanning[0]}"},
         )
+    _note(message, before, request, holdings)
     put_changed_listing(holdings, message, frozenset(changed), owner)
     return message
+
+
+def _note(
+    message: wire.Listing, before: wire.Listing, request: service.UpdateListingRequest, holdings: Holdings
+) -> None:
+    """Keeps the event that a change of status is; a corrected end moves the delisting."""
+    if message.status != before.status:
+        actor = request.write.actor or "anonymous"
+        note_status(message, before.status, holdings.now, reason=request.reason, actor=actor)
+    elif message.status == wire.LISTING_STATUS_DELISTED and message.valid_to != before.valid_to:
+        move_end(message, holdings.now)
 
 
 async def _owner(holdings: Holdings, instrument_id: str) -> wire.Instrument:

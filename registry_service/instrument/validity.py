@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from registry_service.instrument.convert import moment, wire
+from registry_service.instrument.events import instrument_then, listed_at, listing_then
 from registry_service.storage.model import Entity, EntityKind, Store
 
 GONE: Final = frozenset({f"status:{wire.INSTRUMENT_STATUS_EXPIRED}", f"status:{wire.INSTRUMENT_STATUS_RETIRED}"})
@@ -40,8 +41,24 @@ def valid_at(instrument: Entity, listings: Sequence[Entity], as_of: datetime) ->
     kept = [one for one in message.identifiers if held_then(one, as_of)]
     del message.identifiers[:]
     message.identifiers.extend(kept)
-    shown = [one for one in listings if held_then(wire.Listing.FromString(one.body), as_of)]
-    return instrument._replace(body=message.SerializeToString()), shown
+    instrument_then(message, as_of)
+    return instrument._replace(body=message.SerializeToString()), listings_then(listings, as_of)
+
+
+def listings_then(listings: Sequence[Entity], as_of: datetime) -> list[Entity]:
+    """The listings that were listed at a time, with the symbol and the status they had."""
+    shown = []
+    for one in listings:
+        message = wire.Listing.FromString(one.body)
+        if not held_then(message, as_of):
+            continue
+        if message.events:
+            if not listed_at(message, as_of):
+                continue
+            listing_then(message, as_of)
+            one = one._replace(body=message.SerializeToString())
+        shown.append(one)
+    return shown
 
 
 def held_then(one: wire.IdentifierAssertion | wire.Listing, as_of: datetime) -> bool:

@@ -965,7 +965,7 @@ class Instrument(_message.Message):
 
     @_builtins.property
     def predecessor_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Ids of the instruments it came from, by a merger or a spin-off. Filled by the registry."""
+        """Ids of the instruments it came from: by a merger, a spin-off, or a collision case decided MERGE. Filled by the registry."""
 
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___LifecycleEvent]:
@@ -1242,7 +1242,7 @@ class Listing(_message.Message):
     status: Global___ListingStatus.ValueType
     """Whether it trades."""
     definition_version: _builtins.int
-    """Rises by one whenever what a consumer must know of the listing changes: its rules, fees, status or instrument. Filled by the registry."""
+    """Rises by one whenever what a consumer must know of the listing changes: its symbol, rules, fees, status or instrument. Filled by the registry."""
     primary: _builtins.bool
     """True for the listing that its instrument is mainly traded on."""
     source: _builtins.str
