@@ -29,7 +29,7 @@ from registry_service.neighbours import Neighbour
 _DEADLINE: Final = 5.0
 _AT_ONCE: Final = 32
 _REMEMBERED: Final = 65_536
-_NOBODY: Final = "0" * 31 + "1"
+_NOBODY: Final = "1" * 32
 """An id to ask for where the answer does not matter."""
 
 
@@ -55,6 +55,10 @@ class Facts:
     """Whether the option can be exercised before its expiry."""
 
 
+FactsById = Mapping[tuple[str, str], Facts | None]
+"""By what the id is of (listing_id or instrument_id) and the id; None for an id nobody bears."""
+
+
 class ComponentDirectory(Protocol):
     """Answers what components are."""
 
@@ -62,8 +66,8 @@ class ComponentDirectory(Protocol):
     def neighbours(self) -> Sequence[Neighbour]:
         """The registry that is asked, if any: writes wait for the revision of it that their token names."""
 
-    async def facts(self, listings: Iterable[str], instruments: Iterable[str]) -> Mapping[str, Facts | None] | None:
-        """By id; None for an id nobody bears. None in place of the mapping when there is nobody to ask. Raises Unavailable when it cannot be told."""
+    async def facts(self, listings: Iterable[str], instruments: Iterable[str]) -> FactsById | None:
+        """Of each id; None in place of the mapping when there is nobody to ask. Raises Unavailable when it cannot be told."""
 
 
 class AnyComponent:
@@ -86,10 +90,10 @@ class RegisteredComponents:
         self._at_once = asyncio.Semaphore(_AT_ONCE)
         self.neighbours: Sequence[Neighbour] = (Neighbour("instrument", self._probe),)
 
-    async def facts(self, listings: Iterable[str], instruments: Iterable[str]) -> Mapping[str, Facts | None]:
+    async def facts(self, listings: Iterable[str], instruments: Iterable[str]) -> FactsById:
         """What these are now. The ids have to be well formed."""
-        asked = {id_: self._listing(id_) for id_ in sorted(set(listings))}
-        asked |= {id_: self._instrument(id_) for id_ in sorted(set(instruments))}
+        asked = {("listing_id", id_): self._listing(id_) for id_ in sorted(set(listings))}
+        asked |= {("instrument_id", id_): self._instrument(id_) for id_ in sorted(set(instruments))}
         found = await asyncio.gather(*asked.values())
         return dict(zip(asked, found, strict=True))
 

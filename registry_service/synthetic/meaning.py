@@ -11,14 +11,19 @@ from alphapulse.domain.errors import FieldViolation, InvalidArgument
 from alphapulse.domain.formula.dimensions import Dimensions, dimensions
 from alphapulse.domain.formula.units import ONE, Unit
 from alphapulse.domain.ids import InstrumentId
-from registry_service.synthetic.components import Facts
+from registry_service.synthetic.components import Facts, FactsById
 from registry_service.synthetic.convert import wire
 
-FactsById = Mapping[str, Facts | None]
 _PRICELESS: Final = {
     AssetClass.CURRENCY: "a currency has no price of its own: name a pair",
     AssetClass.SYNTHETIC: "a synthetic is named by its name, in `synthetic`",
 }
+
+
+def asked_of(synthetics: Iterable[wire.Synthetic]) -> set[tuple[str, str]]:
+    """What has to be known of the components, as FactsById names it."""
+    listings, instruments = component_ids(synthetics)
+    return {("listing_id", one) for one in listings} | {("instrument_id", one) for one in instruments}
 
 
 def component_ids(synthetics: Iterable[wire.Synthetic]) -> tuple[set[str], set[str]]:
@@ -44,7 +49,7 @@ def component_violations(
         if target not in ("listing_id", "instrument_id"):
             continue
         id_ = getattr(component, target).lower()
-        field, fact = f"components[{at}].{target}", facts.get(id_)
+        field, fact = f"components[{at}].{target}", facts.get((target, id_))
         if fact is None and allow_unknown:
             continue
         if fact is None:
@@ -99,8 +104,14 @@ def readings(
         other = nested.get(component.synthetic)
         unit = _unit(other.unit) if other is not None and other.unit else None
         return None if unit is None else (unit,)
-    fact = facts.get(getattr(component, target).lower()) if facts is not None and target is not None else None
+    fact = fact_of(component, facts or {})
     return None if fact is None else fact.readings
+
+
+def fact_of(component: wire.Component, facts: FactsById) -> Facts | None:
+    """What is known of a component that is a listing or an instrument."""
+    target = component.WhichOneof("target")
+    return facts.get((target, getattr(component, target).lower())) if target is not None else None
 
 
 def _is_id(text: str) -> bool:

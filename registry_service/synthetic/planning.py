@@ -11,8 +11,9 @@ from typing import Final
 
 from alphapulse.domain.errors import FailedPrecondition, FieldViolation, InvalidArgument, NotFound
 from alphapulse.domain.formula import MAX_VARIABLES
-from registry_service.synthetic.components import Facts
+from registry_service.synthetic.components import Facts, FactsById
 from registry_service.synthetic.convert import service, stamp, wire
+from registry_service.synthetic.meaning import fact_of
 from registry_service.synthetic.templates import TEMPLATES, Parameter, Template
 
 _HOLDS: Final = timedelta(days=1)
@@ -48,12 +49,10 @@ def template_of(name: str) -> Template:
     return template
 
 
-def plan(
-    template: Template, request: service.PlanSyntheticRequest, facts: Mapping[str, Facts | None], at: datetime
-) -> wire.Synthetic:
-    """The synthetic, as it can be registered. `facts` by id of the component, as far as known. Raises InvalidArgument with all violations."""
+def plan(template: Template, request: service.PlanSyntheticRequest, facts: FactsById, at: datetime) -> wire.Synthetic:
+    """The synthetic, as it can be registered. `facts` of the components, as far as known. Raises InvalidArgument with all violations."""
     components = {component.variable: component for component in request.components}
-    known = {name: _fact(component, facts) for name, component in components.items()}
+    known = {name: fact_of(component, facts) for name, component in components.items()}
     found = _wrong_components(template, request) + _wrong_terms(template, request, known)
     given = _given(template, request, known, at, found)
     weights = _weights(template, request, found)
@@ -242,11 +241,6 @@ def _number(value: float) -> str:
     """As a formula writes it, exactly."""
     text = str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
     return f"({text})" if value < 0 else text
-
-
-def _fact(component: wire.Component, facts: Mapping[str, Facts | None]) -> Facts | None:
-    target = component.WhichOneof("target")
-    return facts.get(getattr(component, target).lower()) if target in ("listing_id", "instrument_id") else None
 
 
 def _parameter(one: Parameter) -> service.TemplateParameter:

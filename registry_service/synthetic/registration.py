@@ -11,11 +11,11 @@ from alphapulse.domain.ids import Digest, InstrumentId, sha256
 from registry_service.calls import apply_mask, check_etag, item_error, mask_violations
 from registry_service.storage.model import EntityKind, Query, Store, WriteSession
 from registry_service.synthetic import convert
+from registry_service.synthetic.components import FactsById
 from registry_service.synthetic.convert import service, wire
 from registry_service.synthetic.meaning import (
-    FactsById,
+    asked_of,
     checked,
-    component_ids,
     component_violations,
     nested_violations,
 )
@@ -122,7 +122,7 @@ async def update(
     apply_mask(changed, request.synthetic, paths)
     broken = synthetic_violations(changed)
     if not broken and MEANS & set(paths):
-        if facts is not None and not set().union(*component_ids([changed])) <= set(facts):
+        if facts is not None and not asked_of([changed]) <= set(facts):
             raise Aborted(f"the components of {name} were changed meanwhile", metadata={CHANGED: name}, retry_after=0.1)
         allowed = request.allow_unknown_components
         broken = await meaning_violations(session, changed, facts, "synthetic", allow_unknown=allowed)

@@ -14,9 +14,9 @@ from alphapulse.domain.ids import Digest
 from registry_service.calls import Calls, bounded_batch
 from registry_service.storage.model import EntityKind, Store, WriteOutcome, WriteSession
 from registry_service.synthetic import registration
-from registry_service.synthetic.components import ComponentDirectory
+from registry_service.synthetic.components import ComponentDirectory, FactsById
 from registry_service.synthetic.convert import common, service, wire
-from registry_service.synthetic.meaning import FactsById, component_ids
+from registry_service.synthetic.meaning import component_ids
 from registry_service.synthetic.registration import Registration
 
 _ATTEMPTS: Final = 3
