@@ -1218,12 +1218,15 @@ class OptionExpiry(_message.Message):
     STYLE_FIELD_NUMBER: _builtins.int
     SETTLEMENT_ID_FIELD_NUMBER: _builtins.int
     STRIKES_FIELD_NUMBER: _builtins.int
+    SERIES_FIELD_NUMBER: _builtins.int
     venue: _builtins.str
     """The venue or clearing house whose contracts they are."""
     style: _instrument_pb2.ExerciseStyle.ValueType
     """American or European."""
     settlement_id: _builtins.str
     """Instrument id of the asset they settle in."""
+    series: _builtins.str
+    """The root under which the venue lists them, in capitals, such as SPXW beside SPX; empty where none is known."""
     @_builtins.property
     def expiry(self) -> _timestamp_pb2.Timestamp:
         """Last trading time."""
@@ -1240,10 +1243,11 @@ class OptionExpiry(_message.Message):
         style: _instrument_pb2.ExerciseStyle.ValueType = ...,
         settlement_id: _builtins.str = ...,
         strikes: _abc.Iterable[Global___OptionStrike] | None = ...,
+        series: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expiry", b"expiry"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expiry", b"expiry", "settlement_id", b"settlement_id", "strikes", b"strikes", "style", b"style", "venue", b"venue"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expiry", b"expiry", "series", b"series", "settlement_id", b"settlement_id", "strikes", b"strikes", "style", b"style", "venue", b"venue"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1267,7 +1271,7 @@ class GetOptionChainResponse(_message.Message):
     """Names the revision all pages are read at."""
     @_builtins.property
     def expiries(self) -> _containers.RepeatedCompositeFieldContainer[Global___OptionExpiry]:
-        """By expiry, then venue, style and settlement."""
+        """By expiry, then venue, root, style and settlement."""
 
     def __init__(
         self,
