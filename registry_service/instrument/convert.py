@@ -104,7 +104,7 @@ class Findings:
             return ExactDecimal(value.mantissa, value.exponent)
         except InvalidArgument as error:
             broken = error.violations[0]
-            self.add(f"{path}.{name}", broken.value, broken.rule, broken.description)
+            self.add(f"{path}.{name}".lstrip("."), broken.value, broken.rule, broken.description)
             return None
 
     def time(self, message: Any, name: str, path: str) -> datetime | None:
@@ -115,7 +115,9 @@ class Findings:
         try:
             return moment(value)
         except (ValueError, OverflowError):
-            self.add(f"{path}.{name}", f"{value.seconds}s", "timestamp", "a time between the years 1 and 9999")
+            self.add(
+                f"{path}.{name}".lstrip("."), f"{value.seconds}s", "timestamp", "a time between the years 1 and 9999"
+            )
             return None
 
     def date(self, text: str, field: str) -> date | None:

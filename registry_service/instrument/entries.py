@@ -18,6 +18,7 @@ from registry_service.instrument.convert import common, service, wire
 from registry_service.instrument.drafts import signed
 from registry_service.instrument.framing import chunk, entry, number, text
 from registry_service.instrument.keys import BY_INSTRUMENT, entry_key
+from registry_service.instrument.trading_rules import ruled_at
 from registry_service.instrument.validity import held_then, valid_at
 from registry_service.resources import RegistryResources
 from registry_service.storage.model import CachedAnswer, EntityKind, IdentifierKey
@@ -55,6 +56,7 @@ class Entries:
         instrument, listings = held[instrument_id], below[instrument_id]
         if as_of is not None:
             instrument, listings = valid_at(instrument, listings, as_of)
+            listings = await ruled_at(self._store, listings, as_of, revision)
         return chunk(1, entry(instrument, listings)) + text(2, self._calls.token(revision))
 
     async def listings(self, keys: Sequence[int], minimum: int) -> dict[int, service.GetInstrumentResponse]:

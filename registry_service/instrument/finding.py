@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from registry_service.calls import Calls
+from registry_service.instrument.chains import Chains, Derivatives, Series
 from registry_service.instrument.convert import service
 from registry_service.instrument.lists import Lists
 from registry_service.instrument.ruling import Ruling
@@ -21,7 +22,10 @@ def finding(resources: RegistryResources, calls: Calls, venues: VenueDirectory) 
     """By the name of the method."""
     lists, searches = Lists(resources, calls, venues), Searches(resources, calls, venues)
     ruling = Ruling(resources, calls)
+    derivatives = Derivatives(resources, calls, venues)
     return {
+        "GetOptionChain": (service.GetOptionChainRequest, Chains(derivatives).chain),
+        "ListFuturesSeries": (service.ListFuturesSeriesRequest, Series(derivatives).series),
         "GetTradingRules": (service.GetTradingRulesRequest, ruling.rules),
         "ListInstruments": (service.ListInstrumentsRequest, lists.instruments),
         "ListListings": (service.ListListingsRequest, lists.listings),

@@ -121,23 +121,30 @@ def effective(spans: Sequence[Span]) -> list[wire.EffectiveRules]:
 
 
 async def ruled_at(store: Store, listings: Sequence[Entity], as_of: datetime, revision: int) -> list[Entity]:
-    """Listings as known at a revision, with the rules that are in force at a time: earlier, or announced for then."""
-    history = await store.versions(EntityKind.LISTING, [one.entity_id for one in listings], revision)
+    """Listings as known at a revision, with the rules that are in force at a time: earlier ones, or those announced for then."""
+    messages = [wire.Listing.FromString(one.body) for one in listings]
+    earlier = [held.entity_id for held, one in zip(listings, messages, strict=True) if _since_later(one, as_of)]
+    history = await store.versions(EntityKind.LISTING, earlier, revision) if earlier else {}
     found = []
-    for held in listings:
-        versions = [wire.Listing.FromString(one.body) for one in history.get(held.entity_id, ())]
-        message = wire.Listing.FromString(held.body)
+    for held, message in zip(listings, messages, strict=True):
+        versions = [wire.Listing.FromString(one.body) for one in history.get(held.entity_id, ())] or [message]
         spans = timeline(versions)
         at = in_force(spans, as_of)
         later = [one for one in message.upcoming_rules if moment(one.effective_from) > as_of]
-        if at is None:
-            message.ClearField("rules")
-        elif spans[at].rules != message.rules:
+        if at is not None and spans[at].rules == message.rules and len(later) == len(message.upcoming_rules):
+            found.append(held)
+            continue
+        message.ClearField("rules")
+        if at is not None:
             message.rules.CopyFrom(spans[at].rules)
         del message.upcoming_rules[:]
         message.upcoming_rules.extend(later)
         found.append(held._replace(body=message.SerializeToString()))
     return found
+
+
+def _since_later(listing: wire.Listing, as_of: datetime) -> bool:
+    return listing.rules.HasField(_SINCE) and moment(listing.rules.effective_from) > as_of
 
 
 def _start(before: wire.TradingRules | None, one: wire.Listing, recorded: datetime) -> datetime | None:
