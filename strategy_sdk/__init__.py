@@ -16,6 +16,7 @@ from strategy_sdk._caller import Write
 from strategy_sdk._config import Addresses
 from strategy_sdk._connect import connect
 from strategy_sdk._convert import Definition
+from strategy_sdk._event_calls import RecordedEvent, Replacement
 from strategy_sdk._events import (
     Bar,
     BookLevel,
@@ -168,11 +169,13 @@ __all__ = [
     "Quote",
     "RankWeights",
     "RankedVenue",
+    "RecordedEvent",
     "Registration",
     "RegistrationOutcome",
     "RegistrationResult",
     "RegistryClient",
     "RegistryReplica",
+    "Replacement",
     "ReplicaChange",
     "Restart",
     "RouteLeg",

@@ -133,6 +133,12 @@ class BlockingRegistryClient(_Bridge):
     list_collision_cases = _iteration(RegistryClient.list_collision_cases)
     get_collision_case = _call(RegistryClient.get_collision_case)
     resolve_collision_case = _call(RegistryClient.resolve_collision_case)
+    rename_instrument = _call(RegistryClient.rename_instrument)
+    change_symbol = _call(RegistryClient.change_symbol)
+    change_identifiers = _call(RegistryClient.change_identifiers)
+    merge_instrument = _call(RegistryClient.merge_instrument)
+    delist = _call(RegistryClient.delist)
+    relist = _call(RegistryClient.relist)
 
     register_venue = _call(RegistryClient.register_venue)
     update_venue = _call(RegistryClient.update_venue)

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from contextlib import aclosing
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -310,16 +310,22 @@ class InstrumentCalls(Caller):
         *,
         reason: str,
         winner_id: InstrumentId | str = "",
+        at: datetime | None = None,
+        retroactive: bool = False,
         write: Write | None = None,
     ) -> CollisionCase:
-        """Decide a case. MERGE and SPLIT name who bears the identifier from now on."""
+        """Decide a case. MERGE and SPLIT name who bears the identifier from now on; of a SPLIT in favour of the newcomer, `at` (aware) says from when
+        on it bears it, `retroactive` that the holder never did."""
         request = api.ResolveCollisionCaseRequest(
             case_id=case_id,
             resolution=number(resolution),
             winner_id=str(winner_id),
             reason=reason,
+            retroactive=retroactive,
             write=(write or Write()).to_message(),
         )
+        if at is not None:
+            request.effective_time.FromDatetime(at.astimezone(UTC))
         answer = await self._write(self._instruments.ResolveCollisionCase, request)
         return from_message(CollisionCase, answer.collision_case)
 

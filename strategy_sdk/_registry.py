@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from strategy_sdk._event_calls import EventCalls
 from strategy_sdk._instrument_calls import InstrumentCalls
 from strategy_sdk._synthetic_calls import SyntheticCalls
 from strategy_sdk._venue_calls import VenueCalls
 
 
-class RegistryClient(InstrumentCalls, VenueCalls, SyntheticCalls):
+class RegistryClient(InstrumentCalls, EventCalls, VenueCalls, SyntheticCalls):
     """The instrument, venue and synthetic registries, asked over gRPC.
 
         async with RegistryClient() as registry:
