@@ -22,6 +22,7 @@ from registry_service.http import openfigi
 from registry_service.resources import RegistryResources
 from registry_service.storage.cache import CacheLimits, TieredCache
 from registry_service.storage.database import cause_of, make_engine, parse_url, translated
+from registry_service.storage.flush import FailAt
 from registry_service.storage.migrations.run import migrate
 from registry_service.storage.postgres import PostgresStore
 from registry_service.storage.redis_level import RedisLevel
@@ -39,8 +40,15 @@ class RegistryApplication:
     """Implements the runtime's Application for one of the three services."""
 
     def __init__(
-        self, service: str, config: RegistryConfig, metrics: CollectorRegistry, build: Build | None = None
+        self,
+        service: str,
+        config: RegistryConfig,
+        metrics: CollectorRegistry,
+        build: Build | None = None,
+        *,
+        fail_at: FailAt | None = None,
     ) -> None:
+        """`fail_at` hears of every step of a write before it is taken; tests end the process there."""
         if service not in SERVICES:
             raise ValueError(f"service {service!r}: expected one of {', '.join(SERVICES)}")
         parse_url(config.database_url)
@@ -48,6 +56,7 @@ class RegistryApplication:
         self._config = config
         self._metrics = metrics
         self._build = build
+        self._fail_at = fail_at or (lambda _: None)
         self._stack = AsyncExitStack()
         self._hub: Hub | None = None
 
@@ -71,6 +80,8 @@ class RegistryApplication:
                 Build, importlib.import_module(f"registry_service.{self._service}.servicer").build
             )
             service = build(resources)
+            for beside in service.beside:
+                await stack.enter_async_context(beside)
             if self._service == "instrument":
                 service = replace(service, pages=openfigi.pages(self._config.max_message_bytes))
             self._hub = resources.hub
@@ -92,7 +103,7 @@ class RegistryApplication:
         engine = make_engine(config.database_url, service, pool_size=config.database_pool)
         stack.push_async_callback(engine.dispose)
         await migrate(engine, service)
-        store = await stack.enter_async_context(PostgresStore(engine, service))
+        store = await stack.enter_async_context(PostgresStore(engine, service, fail_at=self._fail_at))
         cache = await stack.enter_async_context(await self._cache(store))
         dsn = parse_url(config.database_url).set(drivername="postgresql").render_as_string(hide_password=False)
         feed = Feed(store, cache, PostgresHint(dsn, service), poll_seconds=config.feed_poll_seconds)
