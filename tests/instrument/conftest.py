@@ -40,6 +40,7 @@ class Registry:
 
     stub: rpc.InstrumentServiceStub
     address: str
+    database_url: str
     entries: Entries = field(default_factory=lambda: Entries())
 
     async def refused(self, call: Awaitable[Any]) -> AlphaPulseError:
@@ -148,7 +149,7 @@ async def start_registry(database_maker: Any, instrument_template: str, fresh_re
     url = database_maker.create(template=instrument_template)
     async with AsyncExitStack() as stack:
 
-        async def start(digest: Digest = sha256) -> Registry:
+        async def start(digest: Digest = sha256, metrics: CollectorRegistry | None = None) -> Registry:
             config = RegistryConfig(
                 database_url=url,
                 redis_url=fresh_redis_url,
@@ -157,11 +158,11 @@ async def start_registry(database_maker: Any, instrument_template: str, fresh_re
                 max_message_bytes=LARGE,
             )
             app = RegistryApplication(
-                "instrument", config, CollectorRegistry(), lambda given: build(given, digest=digest)
+                "instrument", config, metrics or CollectorRegistry(), lambda given: build(given, digest=digest)
             )
             handle = await stack.enter_async_context(serve_in_background(app, config))
             channel = await stack.enter_async_context(open_channel(handle.address, max_message_bytes=LARGE))
-            return Registry(rpc.InstrumentServiceStub(channel), handle.address)
+            return Registry(rpc.InstrumentServiceStub(channel), handle.address, url)
 
         yield start
     database_maker.drop(url)
