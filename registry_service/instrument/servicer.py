@@ -13,6 +13,7 @@ from alphapulse.domain.ids import Digest, sha256
 from alphapulse.runtime.server import GrpcService
 from registry_service.calls import Calls
 from registry_service.instrument.answers import Answers
+from registry_service.instrument.case_figures import CaseFigures
 from registry_service.instrument.convert import service
 from registry_service.instrument.deciding import Deciding
 from registry_service.instrument.drafts import Minter
@@ -43,7 +44,7 @@ def build(resources: RegistryResources, *, digest: Digest = sha256) -> GrpcServi
         rest = rpc.InstrumentServiceServicer()  # type: ignore[abstract]
         rpc.add_InstrumentServiceServicer_to_server(rest, server)
 
-    return GrpcService(FULL_NAME, add, beside=(AnnouncedRules(resources.store),))
+    return GrpcService(FULL_NAME, add, beside=(AnnouncedRules(resources.store), CaseFigures(resources)))
 
 
 def _handlers(resources: RegistryResources, minter: Minter) -> dict[str, grpc.RpcMethodHandler[Any, Any]]:

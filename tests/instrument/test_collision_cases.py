@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+import yaml
 from google.protobuf.timestamp_pb2 import Timestamp
+from prometheus_client import CollectorRegistry
 
 from alphapulse.api.common.v1 import common_pb2 as common
 from alphapulse.api.instrument.v1 import instrument_pb2 as wire
@@ -24,6 +28,7 @@ MERGE = wire.COLLISION_RESOLUTION_MERGE
 SPLIT = wire.COLLISION_RESOLUTION_SPLIT
 KEEP_BOTH = wire.COLLISION_RESOLUTION_KEEP_BOTH
 REJECT = wire.COLLISION_RESOLUTION_REJECT
+ROOT = Path(__file__).resolve().parents[2]
 LATEST = common.ReadOptions(latest=True)
 
 
@@ -542,3 +547,30 @@ async def test_salted_ids_are_decided_by_split_or_merge(start_registry, entries)
     await resolve(registry, case.case_id, MERGE, winner_id=first)
     value = salted[1].entry.instrument.identifiers[0].value
     assert ids(await registry.isin(value, read=LATEST)) == {first}
+
+
+async def test_cases_are_counted_by_kind_and_an_alert_asks_for_that(start_registry, entries):
+    metrics = CollectorRegistry()
+    registry = await start_registry()
+    _, first = await two_of_one_isin(registry, entries, entries.isin(70))
+    other = await start_registry(metrics=metrics)  # counts what is open when it starts, and hears of the rest
+
+    def figure(name, **labels):
+        return metrics.get_sample_value(name, {"kind": "SAME_ID_TWO_ENTITIES", **labels})
+
+    assert figure("registry_collision_cases_open") == 1
+    await two_of_one_isin(registry, entries, entries.isin(71))
+    await registry.register(etf(entries, entries.isin(71), "Beta Fund"))
+    answer = await resolve(registry, first, REJECT)
+    read = common.ReadOptions(at_least_as_fresh=answer.revision_token)
+    await other.isin(entries.isin(70), read=read)
+    assert figure("registry_collision_cases_open") == 1
+    assert figure("registry_collision_cases_opened_total") == 1
+    assert figure("registry_collision_claims_total") == 2
+    assert figure("registry_collision_cases_decided_total", resolution="REJECT") == 1
+    rules = yaml.safe_load((ROOT / "deploy/prometheus/rules/alphapulse.yml").read_text())["groups"][0]["rules"]
+    asked = " ".join(rule["expr"] for rule in rules if "Collision" in rule["alert"])
+    exported = {sample.name for family in metrics.collect() for sample in family.samples}
+    named = set(re.findall(r"registry_collision_\w+", asked))
+    assert named
+    assert named <= exported
