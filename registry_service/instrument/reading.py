@@ -1,26 +1,19 @@
-"""Reads of entries: one by id, pages of many, search by name, history, collision cases."""
+"""Reads of entries: one by id, collision cases."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime
 from typing import Final
 
 from alphapulse.domain.errors import InvalidArgument, NotFound
-from alphapulse.domain.identifiers import Scheme, identifier_type
 from alphapulse.domain.ids import InstrumentId, ListingId
-from registry_service.calls import Calls, page_size, search_limit
+from registry_service.calls import Calls, page_size
 from registry_service.instrument.convert import Findings, service
 from registry_service.instrument.entries import Entries
-from registry_service.instrument.facets import filter_query, group, require
-from registry_service.instrument.framing import chunk, entry, text
-from registry_service.instrument.outcomes import holds_at
-from registry_service.instrument.watch import encode_change
+from registry_service.instrument.facets import group, require
+from registry_service.instrument.framing import chunk, text
 from registry_service.resources import RegistryResources
-from registry_service.storage.model import Entity, EntityKind, IdentifierKey, Query
+from registry_service.storage.model import Entity, EntityKind, Query
 
-_NAMING: Final = tuple(scheme for scheme in Scheme if scheme not in (Scheme.CFI, Scheme.MIC, Scheme.CAIP2))
 _CASES_AT_ONCE: Final = 1000
 
 
@@ -69,39 +62,6 @@ class Reading:
         )
         return response.SerializeToString()
 
-    async def search(self, request: service.SearchInstrumentsRequest) -> bytes:
-        """SearchInstruments: who bears exactly this identifier first, then names by likeness."""
-        limit = search_limit(request.query, request.limit)
-        query = filter_query(request.filter)
-        findings = Findings()
-        as_of = findings.time(request, "as_of", "")
-        require(findings)
-        minimum = await self._calls.fresh(request.read)
-        revision = self._now(minimum)
-        hits: dict[str, tuple[Entity, float, str]] = {}
-        for held, why in await self._bearers(request.query.strip(), query, revision, as_of):
-            hits.setdefault(held.entity_id, (held, 1.0, why))
-        for match in await self._store.search(request.query, query, limit):
-            why = f"name: trigram {match.score:.2f}"
-            hits.setdefault(match.entity.entity_id, (match.entity, match.score, why))
-        shown = list(hits.values())[:limit]
-        listings: Mapping[str, Sequence[Entity]] = {}
-        if shown:
-            listings = await self._store.children(EntityKind.LISTING, [one[0].entity_id for one in shown], revision)
-        parts = []
-        for held, score, why in shown:
-            head = service.SearchHit(score=score, why=why).SerializeToString()
-            parts.append(chunk(1, chunk(1, entry(held, listings.get(held.entity_id, ()))) + head))
-        return b"".join(parts) + text(2, self._calls.token(revision))
-
-    async def history(self, request: service.GetInstrumentHistoryRequest) -> bytes:
-        """GetInstrumentHistory, newest first. Raises NotFound for an id nobody ever had."""
-        wanted = InstrumentId.parse(request.instrument_id, "instrument_id").hex
-        changes, following = await self._calls.history(wanted, request.page_size, request.page_token, request.read)
-        if not changes and not request.page_token:
-            raise NotFound(f"no instrument {wanted} is registered", metadata={"instrument_id": wanted})
-        return b"".join([chunk(1, encode_change(one)) for one in changes]) + text(2, following)
-
     async def cases(self, request: service.ListCollisionCasesRequest) -> bytes:
         """ListCollisionCases, newest first: cases are few, so they are sorted here."""
         size = page_size(request.page_size)
@@ -141,25 +101,5 @@ class Reading:
             raise NotFound(f"no collision case {request.case_id[:64]!r} was opened")
         return chunk(1, held.body)
 
-    async def _bearers(
-        self, name: str, query: Query, revision: int, as_of: datetime | None
-    ) -> list[tuple[Entity, str]]:
-        """Who bears exactly this text as an identifier, among those the filter lets through."""
-        keys = [IdentifierKey(int(one), identifier_type(one).normalised(name)) for one in _NAMING if _could(one, name)]
-        whys: dict[str, str] = {}
-        for key, rows in (await self._store.identifiers(keys, revision) if keys else {}).items():
-            for row in rows:
-                if as_of is None or holds_at(row, as_of):
-                    whys.setdefault(row.instrument_id, f"identifier: {Scheme(key.scheme).name} {key.value}")
-        if not whys:
-            return []
-        wanted = replace(query, ids=tuple(whys))
-        found = await self._store.page(wanted, after_id="", limit=100, at_revision=revision)
-        return [(one, whys[one.entity_id]) for one in found]
-
     def _now(self, minimum: int) -> int:
         return max(self._resources.feed.applied_revision, minimum)
-
-
-def _could(scheme: Scheme, name: str) -> bool:
-    return identifier_type(scheme).is_valid(name)
