@@ -213,11 +213,10 @@ async def test_what_was_acknowledged_holds_whatever_dies(database_url: str, fres
         "LOG_LEVEL": "ERROR",
     }
     steps = [(step, chance.randrange(2, 8)) for step in STEPS]
-    replicas = [Replica(environ, steps), Replica(environ, list(reversed(steps)))]
+    halves = [steps[::2], steps[1::2]]
+    replicas = [Replica(environ, half) for half in halves]
     async with AsyncExitStack() as stack:
-        background: list[asyncio.Task[None]] = []
-        for replica in replicas:
-            background.append(await stack.enter_async_context(running(replica.run())))
+        background = [await stack.enter_async_context(running(replica.run())) for replica in replicas]
         stubs = [
             rpc.InstrumentServiceStub(await stack.enter_async_context(open_channel(replica.address)))
             for replica in replicas
@@ -230,7 +229,7 @@ async def test_what_was_acknowledged_holds_whatever_dies(database_url: str, fres
         names = (f"name {number}" for number in itertools.count())
 
         async def work() -> None:
-            while any(len(replica.kills) < len(STEPS) for replica in replicas):
+            while any(len(replica.kills) < len(half) for replica, half in zip(replicas, halves, strict=True)):
                 target = chance.choice(ids)
                 if chance.random() < 0.5:
                     await client.rename(target, next(names))
@@ -238,7 +237,7 @@ async def test_what_was_acknowledged_holds_whatever_dies(database_url: str, fres
                     await client.read(target)
 
         await asyncio.gather(*(work() for _ in range(8)))
-        assert [sorted(replica.kills) for replica in replicas] == [sorted(STEPS)] * 2
+        assert sorted(step for replica in replicas for step in replica.kills) == sorted(STEPS)
         for target in ids:
             await client.read(target)
         log = await log_of(client)
@@ -246,7 +245,7 @@ async def test_what_was_acknowledged_holds_whatever_dies(database_url: str, fres
             await asyncio.sleep(0.02)
         check(history, log)
         for watcher in watchers:
-            assert watcher.resumes >= len(STEPS)
+            assert watcher.resumes >= len(STEPS) // 2
             assert sorted(watcher.seen) == list(range(watcher.first + 1, max(log) + 1))
             assert {revision: log[revision] for revision in watcher.seen} == watcher.seen
         for name, (revision, raw) in chance.sample(sorted(history.writes.items()), 20):
