@@ -179,7 +179,9 @@ class _Result:
             shown = [one for one in shown if one.entity_id in named] if named else self._chosen(holder, shown)
         if wanted.as_of is not None:
             held, then = valid_at(held, shown, wanted.as_of)
-            shown = [one for one in shown if one in then or one.entity_id in named]
+            # As it was then, and not only where nothing of it has changed since.
+            listed = {one.entity_id: one for one in then}
+            shown = [listed.get(one.entity_id, one) for one in shown if one.entity_id in listed or one.entity_id in named]
         return entry(held, shown)
 
     def _chosen(self, holder: str, shown: Sequence[Entity]) -> Sequence[Entity]:
