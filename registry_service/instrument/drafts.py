@@ -110,7 +110,10 @@ def _claim(one: domain.IdentifierAssertion, listings: Sequence[domain.Listing]) 
     scheme = int(one.scheme)
     target = None
     if one.venue and one.level is Level.LISTING:
-        target = next((at for at, listing in enumerate(listings) if listing.venue == one.venue), None)
+        there = [at for at, listing in enumerate(listings) if listing.venue == one.venue]
+        if len(there) > 1:  # the listing spelled so; where none is, nobody says which of them is meant
+            there = [at for at in there if listings[at].symbol == one.value]
+        target = there[0] if len(there) == 1 else None
     exclusive = scheme not in SHARED and (scheme not in VENUE_SCOPED or bool(one.venue))
     return Claim(one, truth_key(scheme, one.value, one.venue), exclusive, target)
 

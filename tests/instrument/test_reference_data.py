@@ -349,3 +349,16 @@ async def test_a_ticker_of_two_companies_answers_reused_with_both_spans(
             for span, listing, instrument in sorted(spans, key=lambda one: one[0].start)
         ]
         assert {one.instrument.instrument_id for one in result.entries} == {one[2] for one in spans}
+
+
+async def test_of_several_listings_at_a_venue_a_ticker_names_the_one_spelled_so(registry: Any) -> None:
+    old, new = Span("GOOG", "XNAS", date(2004, 8, 19), date(2014, 4, 3)), Span("GOOGL", "XNAS", date(2014, 4, 3), None)
+    instrument, _ = company("googl", [old, new])
+    instrument.identifiers.append(ticker(Span("GGL", "XNAS", date(2004, 8, 19), None)))
+    listings = [company("googl", [span])[1][0] for span in (old, new)]
+    (result,) = await register(registry, [(instrument, listings)])
+    for name, named in (("GOOG", [result.listing_ids[0]]), ("GOOGL", [result.listing_ids[1]]), ("GGL", [])):
+        item = service.LookupItem(scheme=TICKER, value=name, venue="XNAS")
+        found = (await registry.stub.Lookup(service.LookupRequest(item=item))).result
+        assert list(found.listing_ids) == named, name
+        assert [one.instrument.instrument_id for one in found.entries] == [result.instrument_id]
