@@ -39,6 +39,11 @@ _TYPES: Final = {
     AssetClass.OPTION: "option",
 }
 _RIGHTS: Final = {wire.OPTION_RIGHT_CALL: "call", wire.OPTION_RIGHT_PUT: "put"}
+_OF_CONTRACTS: Final = (
+    *("settle", "settleId", "linear", "inverse", "subType", "contractSize"),
+    *("expiry", "expiryDatetime", "strike", "optionType"),
+)
+"""There, and null, in a market that has none of them: programs for ccxt look for them in every market."""
 _BPS: Final = Decimal(10_000)
 
 
@@ -74,6 +79,7 @@ def market(instrument: wire.Instrument, listing: wire.Listing, parties: Parties)
         "quote": quote,
         "baseId": base,
         "quoteId": quote,
+        **dict.fromkeys(_OF_CONTRACTS),
         "type": kind,
         **{one: one == kind for one in ("spot", "swap", "future", "option")},
         "margin": None,
@@ -85,7 +91,9 @@ def market(instrument: wire.Instrument, listing: wire.Listing, parties: Parties)
         "precision": {
             "amount": _float(number(listing.rules, "lot_size")),
             "price": _float(number(listing.rules, "tick_size")),
+            **dict.fromkeys(("cost", "base", "quote")),
         },
+        "marginModes": {"cross": None, "isolated": None},
         "limits": _limits(listing),
         "created": _milliseconds(listing.valid_from) if listing.HasField("valid_from") else None,
         "info": provenance_of(instrument, listing),
