@@ -12,6 +12,7 @@ import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from alphapulse.api.common.v1 import common_pb2
+from alphapulse.api.instrument.v1 import instrument_pb2
 from alphapulse.api.instrument.v1 import instrument_service_pb2 as pb
 from alphapulse.api.instrument.v1 import instrument_service_pb2_grpc
 from alphapulse.api.venue.v1 import venue_service_pb2, venue_service_pb2_grpc
@@ -98,8 +99,18 @@ def _show_entry(entry: pb.InstrumentEntry) -> None:
         click.echo(f"  {scheme} {a.value}{' at ' + a.venue if a.venue else ''}  (source: {a.source or 'not given'})")
     if entry.listings:
         print_table(
-            ("  venue", "symbol", "currency", "primary", "listing id"),
-            [(f"  {x.venue}", x.symbol, x.currency, "yes" if x.primary else "", x.listing_id) for x in entry.listings],
+            ("  venue", "symbol", "currency", "status", "primary", "listing id"),
+            [
+                (
+                    f"  {x.venue}",
+                    x.symbol,
+                    x.currency,
+                    instrument_pb2.ListingStatus.Name(x.status).removeprefix("LISTING_STATUS_").lower(),
+                    "yes" if x.primary else "",
+                    x.listing_id,
+                )
+                for x in entry.listings
+            ],
         )
 
 
