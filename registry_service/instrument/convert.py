@@ -193,6 +193,7 @@ def listing_of(message: wire.Listing, path: str, findings: Findings) -> domain.L
         source=message.source,
         valid_from=findings.time(message, "valid_from", path) if message.HasField("valid_from") else None,
         valid_to=findings.time(message, "valid_to", path) if message.HasField("valid_to") else None,
+        upcoming_rules=_announced(message, path, findings) if message.upcoming_rules else (),
     )
 
 
