@@ -82,7 +82,8 @@ def violations_of(
             rule = f"listings[{earlier}] has the same venue and symbol"
             found.append(_violation(f"listings[{at}].symbol", listing.symbol, "listing-duplicate", rule))
     if instrument.asset_class in _PRICED_IN_MONEY:
-        found.extend(_without(found, _unknown_currencies(listings[:MAX_LISTINGS])))
+        malformed = {one.field for one in found}
+        found.extend(one for one in _unknown_currencies(listings[:MAX_LISTINGS]) if one.field not in malformed)
     return found
 
 

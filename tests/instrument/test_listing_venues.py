@@ -204,3 +204,23 @@ async def test_a_list_by_a_venue_that_does_not_exist_is_refused_and_not_empty(tw
     await two.venue_life.aclose()
     answer = await two.instruments.ListListings(service.ListListingsRequest(venues=["XNAS", "XYYY"]))
     assert [one.symbol for one in answer.listings] == ["AAPL"]
+
+
+async def test_a_venue_that_does_not_exist_is_told_with_all_else_that_is_wrong(two: Two) -> None:
+    await two.add_venue("XNAS")
+    request = apple("XNAS", "XQQQ", "x lon", "XPPP")
+    request.instrument.name = " "
+    request.instrument.identifiers[0].value = "US0378331006"
+    request.listings[3].currency = "usd"
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await two.instruments.RegisterInstrument(request)
+    error = from_rpc_error(caught.value)
+    assert isinstance(error, InvalidArgument)
+    assert {(one.field, one.rule) for one in error.violations} == {
+        ("instrument.name", "required"),
+        ("instrument.identifiers[0].value", "isin-check-digit"),
+        ("listings[1].venue", "venue-exists"),
+        ("listings[2].venue", "venue-format"),
+        ("listings[3].venue", "venue-exists"),
+        ("listings[3].currency", "currency-code"),
+    }
