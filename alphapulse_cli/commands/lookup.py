@@ -12,9 +12,8 @@ import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from alphapulse.api.common.v1 import common_pb2
-from alphapulse.api.instrument.v1 import instrument_pb2
+from alphapulse.api.instrument.v1 import instrument_pb2, instrument_service_pb2_grpc
 from alphapulse.api.instrument.v1 import instrument_service_pb2 as pb
-from alphapulse.api.instrument.v1 import instrument_service_pb2_grpc
 from alphapulse.api.venue.v1 import venue_service_pb2, venue_service_pb2_grpc
 from alphapulse.client import READ_DEADLINE, open_channel
 from alphapulse_cli.context import Locator, as_dict, data_dir_option, json_option, print_json, print_table, run
