@@ -14,7 +14,16 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
 PROGRAMS = sorted((PROJECT / "benchmarks").glob("bench_*.py"))
-PROMISED = {"lookup_replica", "lookup_unary", "lookup_batch", "register_stream", "relay_throughput", "relay_latency"}
+PROMISED = {
+    "formula",
+    "watch",
+    "lookup_replica",
+    "lookup_unary",
+    "lookup_batch",
+    "register_stream",
+    "relay_throughput",
+    "relay_latency",
+}
 FIELDS = {"metric", "value", "unit", "floor", "ratio", "peers", "timed"}
 
 
