@@ -1,9 +1,8 @@
-"""BatchLookup of 500 ISINs: identifiers a second from one registry process, against a bare server that gives back ready bytes."""
+"""BatchLookup of ISINs: identifiers a second from one registry process, against a bare server that gives back ready bytes and against Redis."""
 
 from __future__ import annotations
 
 import asyncio
-import statistics
 import tempfile
 import time
 from collections.abc import Sequence
@@ -13,20 +12,28 @@ from pathlib import Path
 import redis
 from calls import open_bytes_channel, run_load, unary
 from harness import Metric, Options, alternate, main, say, start
-from registry import BATCH, SERVICE, batch_requests, equity, instrument_registry, isin_of, register, warm
+from registry import SERVICE, Registry, batch_requests, equity, instrument_registry, isin_of, register, warm
 
-IN_FLIGHT = 8
+from alphapulse.api.instrument.v1 import instrument_service_pb2 as service
+
+IN_FLIGHT = {500: 8, 5_000: 4}
+"""Calls under way, by identifiers a call."""
 
 
 class _Peer:
-    """Redis MGET of the same values in the same batches, one connection, one after the other."""
+    """Redis MGET of the same values in the same batches, one connection, one after the other: redis-py with hiredis, which packs
+    the commands and parses the answers in C."""
 
-    def __init__(self, url: str, isins: list[str], answers: list[bytes]) -> None:
+    def __init__(self, url: str) -> None:
         self._client = redis.Redis.from_url(url)
-        self._batches = [[f"bench:{isin}" for isin in isins[at : at + BATCH]] for at in range(0, len(isins), BATCH)]
-        for keys, answer in zip(self._batches, answers, strict=True):
-            part = len(answer) // len(keys)
-            self._client.mset({key: answer[at * part : (at + 1) * part] for at, key in enumerate(keys)})
+        self._batches: list[list[str]] = []
+
+    def fill(self, isins: Sequence[str], answers: Sequence[bytes], size: int) -> None:
+        """Keeps each answer under its ISIN; they are asked for by `size`."""
+        keys = [f"bench:{isin}" for isin in isins]
+        self._batches = [keys[at : at + size] for at in range(0, len(keys), size)]
+        for at in range(0, len(keys), 500):
+            self._client.mset(dict(zip(keys[at : at + 500], answers[at : at + 500], strict=True)))
 
     def _run(self, seconds: float) -> float:
         found = 0
@@ -45,44 +52,74 @@ class _Peer:
         self._client.close()
 
 
-async def measure(options: Options) -> Sequence[Metric]:
-    count, rounds, seconds = options.pick(20_000, 1_000), options.pick(16, 2), options.seconds(0.4)
-    isins = [isin_of(number) for number in range(count)]
-    requests = batch_requests(isins)
+def _each(answers: Sequence[bytes]) -> list[bytes]:
+    """The answers of batches, one an identifier, each as it stands in the batch's."""
+    results = [one for answer in answers for one in service.BatchLookupResponse.FromString(answer).results]
+    return [service.BatchLookupResponse(results=[one]).SerializeToString() for one in results]
+
+
+async def _size(options: Options, registry: Registry, size: int, isins: list[str], each: list[bytes]) -> list[Metric]:
+    """The figures of one size of batch."""
+    rounds, seconds, in_flight = options.pick(12, 2), options.seconds(0.4), IN_FLIGHT[size]
+    requests = batch_requests(isins, size)
     async with AsyncExitStack() as stack:
-        registry = await stack.enter_async_context(instrument_registry())
-        folder = stack.enter_context(tempfile.TemporaryDirectory())
-        fixed = Path(folder) / "answer"
+        fixed = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "answer"
+        fixed.write_bytes(b"".join(each[:size]))
         echo = await start(stack, "child_echo", fixed)
-        say(f"registering {count} instruments ...")
-        await register(registry.address, (equity(n) for n in range(count)))
-        channel = open_bytes_channel(registry.address)
-        stack.push_async_callback(channel.close)
-        answers = await warm(channel, isins)
-        fixed.write_bytes(answers[0])
-        bare_channel = open_bytes_channel(echo.facts["address"])
-        stack.push_async_callback(bare_channel.close)
-        ours, bare = unary(channel, f"{SERVICE}/BatchLookup"), unary(bare_channel, "/floor.Floor/Fixed")
-        peer = _Peer(registry.stores.redis_url, isins, answers)
+        channels = [open_bytes_channel(address) for address in (registry.address, echo.facts["address"])]
+        for channel in channels:
+            stack.push_async_callback(channel.close)
+        ours, bare = unary(channels[0], f"{SERVICE}/BatchLookup"), unary(channels[1], "/floor.Floor/Fixed")
+        peer = _Peer(registry.stores.redis_url)
         stack.callback(peer.close)
+        peer.fill(isins, each, size)
+        spent = [0.0, 0.0]
 
         async def ours_round() -> float:
-            return BATCH * (await run_load(ours, requests, IN_FLIGHT, seconds)).rate
+            before = registry.child.cpu_seconds()
+            load = await run_load(ours, requests, in_flight, seconds)
+            spent[0] += registry.child.cpu_seconds() - before
+            spent[1] += size * load.calls
+            return size * load.rate
 
         async def bare_round() -> float:
-            return BATCH * (await run_load(bare, requests, IN_FLIGHT, seconds)).rate
+            return size * (await run_load(bare, requests, in_flight, seconds)).rate
+
+        async def peer_round() -> float:
+            return await peer.round(seconds)
 
         await ours_round()
         await bare_round()
         rate, floor, ratio = await alternate(rounds, ours_round, bare_round)
-        mget = statistics.median([await peer.round(seconds) for _ in range(options.pick(3, 1))])
-    size = len(answers[0]) / BATCH
+        beside, mget, times = await alternate(rounds, ours_round, peer_round)
+    name = "" if size == 500 else f"_{size}"
     timed = (
-        f"BatchLookup of {BATCH} ISINs out of {count} held in the process's cache, {IN_FLIGHT} in flight, {size:.0f} bytes an "
-        f"answer, client does not parse; floor: bare grpc.aio server that gives ready bytes of the same size; peer: redis-py "
-        f"MGET of the same bytes, {BATCH} keys a call; median of {rounds} rounds of {seconds:g} s"
+        f"BatchLookup of {size} ISINs a call out of {len(isins)} held in the process's cache, {in_flight} in flight, {len(each[0])} bytes an "
+        f"answer, client does not parse; median of {rounds} rounds of {seconds:g} s"
     )
-    return [Metric("identifiers", rate, "identifiers/s", timed, floor, ratio, {"redis_mget": mget})]
+    floors = "; floor: bare grpc.aio server that gives ready bytes of the same size"
+    redis_timed = f"{timed}; floor: redis-py (hiredis) MGET of the same bytes, {size} keys a call, one connection"
+    cpu = spent[0] / spent[1] * 1e6
+    return [
+        Metric(f"identifiers{name}", rate, "identifiers/s", timed + floors, floor, ratio, {"redis_mget": mget}),
+        Metric(f"beside_mget{name}", beside, "identifiers/s", redis_timed, mget, times),
+        Metric(
+            f"identifier{name}_cpu", cpu, "us", "processor time of the registry's process an identifier, all threads"
+        ),
+    ]
+
+
+async def measure(options: Options) -> Sequence[Metric]:
+    count = options.pick(20_000, 5_000)
+    isins = [isin_of(number) for number in range(count)]
+    async with AsyncExitStack() as stack:
+        registry = await stack.enter_async_context(instrument_registry())
+        say(f"registering {count} instruments ...")
+        await register(registry.address, (equity(n) for n in range(count)))
+        channel = open_bytes_channel(registry.address)
+        stack.push_async_callback(channel.close)
+        each = _each(await warm(channel, isins))
+        return [metric for size in IN_FLIGHT for metric in await _size(options, registry, size, isins, each)]
 
 
 if __name__ == "__main__":

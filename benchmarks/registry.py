@@ -55,14 +55,15 @@ async def running_stores(*, durable: bool) -> AsyncIterator[EmbeddedStores]:
 
 
 @asynccontextmanager
-async def running_registry(name: str, stores: EmbeddedStores) -> AsyncIterator[Child]:
-    """`python -m registry_service NAME` on these stores."""
+async def running_registry(name: str, stores: EmbeddedStores, **changed: str) -> AsyncIterator[Child]:
+    """`python -m registry_service NAME` on these stores; `changed` are variables that are to be others."""
     environment = {
         "DATABASE_URL": stores.database_url,
         "REDIS_URL": stores.redis_url,
         "GRPC_PORT": "0",
         "METRICS_PORT": "0",
         "LOG_LEVEL": "WARNING",
+        **changed,
     }
     async with Child(name, command=["-m", "registry_service", name], environment=environment) as child:
         yield child

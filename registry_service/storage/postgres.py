@@ -47,6 +47,7 @@ class PostgresStore:
         self, engine: AsyncEngine, service: str, *, limits: WriterLimits | None = None, fail_at: FailAt = _nothing
     ) -> None:
         self._engine = engine
+        self._plain = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._tables = tables(service)
         self._reads = Reads(self._tables)
         self._queries = Queries(self._tables, self._reads)
@@ -121,9 +122,10 @@ class PostgresStore:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[ConnectedReader]:
-        """Several reads on one connection."""
-        async with self._connect() as connection:
-            yield ConnectedReader(connection, self._reads, self._queries)
+        """Several reads on one connection. Each names its revision, so that no transaction has to begin and end around them."""
+        with translated():
+            async with self._plain.connect() as connection:
+                yield ConnectedReader(connection, self._reads, self._queries)
 
     async def get(self, kind: EntityKind, ids: Sequence[str], at_revision: int | None = None) -> Mapping[str, Entity]:
         """Versions current now, or at a revision."""
