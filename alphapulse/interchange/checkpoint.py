@@ -65,6 +65,8 @@ def load(path: Path) -> Checkpoint | None:
         raw = path.read_bytes()
     except FileNotFoundError:
         return None
+    if not raw:
+        return None  # the machine went down before it was on the disk: the import begins anew, and finds what is there unchanged
     try:
         found = msgspec.json.decode(raw, type=Checkpoint)
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
@@ -77,10 +79,7 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
     """Replaces the file at once: whoever reads it sees the old or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f"{path.name}.{os.getpid()}")
-    with open(beside, "wb") as out:
-        out.write(msgspec.json.encode(checkpoint))
-        out.flush()
-        os.fsync(out.fileno())
+    beside.write_bytes(msgspec.json.encode(checkpoint))
     os.replace(beside, path)
 
 

@@ -1,0 +1,197 @@
+"""Mapping files: what they can say, and that one that is wrong is told with file, key and rule before a row is sent."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from alphapulse.domain.errors import InvalidArgument
+from alphapulse.domain.identity import currency_text
+from alphapulse.domain.ids import InstrumentId
+from alphapulse.interchange import FileSource, read_mapping
+
+FOREIGN = """# Kurszettel
+WKN;Bezeichnung;Art;Kurs-Schritt;Erster Tag;Börse;Kürzel;Intern
+716460;SAP SE;Aktie;0,01;31.12.1998;Xetra;SAP;x
+519000;BMW AG;Aktie;1.000,50;;Xetra;BMW;x
+A1EWWW;Ein Fonds;Fonds;0,01;;Xetra;FND;x
+000000;Unbekannt;Wette;0,01;;Xetra;W;x
+"""
+MAPPING = """
+version: 1
+name: kurszettel
+source: Kurszettel 2026-11
+license: CC-BY-4.0
+csv: {delimiter: ";", encoding: latin-1, skip_lines: 1}
+constants: {currency: EUR, listing_currency: EUR}
+columns:
+  asset_class: {from: Art, values: {Aktie: EQUITY, Wette: EQUITY}, otherwise: refuse}
+  name: Bezeichnung
+  isin: {template: "DE000{WKN}X"}
+  own: WKN
+  tick_size: {from: Kurs-Schritt, decimal_comma: true}
+  listing_valid_from: {from: Erster Tag, date_format: "%d.%m.%Y", time_zone: Europe/Berlin}
+  listing_venue: {from: Börse, values: {Xetra: XETR}}
+  listing_symbol: Kürzel
+where: {Art: [Aktie, Fonds]}
+"""
+
+
+def mapped(folder: Path, document: str, name: str = "mapping.yaml") -> Any:
+    """The mapping of a document."""
+    path = folder / name
+    path.write_text(document)
+    return read_mapping(path)
+
+
+async def test_a_foreign_file_is_read_through_its_mapping(registry: Any, tmp_path: Path) -> None:
+    path = tmp_path / "kurszettel.csv"
+    path.write_bytes(FOREIGN.encode("latin-1"))
+    document = MAPPING.replace('isin: {template: "DE000{WKN}X"}', "ticker: Kürzel")
+    report = await registry.load(FileSource(path, mapped(tmp_path, document)))
+    assert (report.counts.created, report.counts.refused) == (2, 1)
+    (refused,) = report.rows
+    assert refused.line == 5
+    assert "Art='Fonds'" in refused.details[0]
+    assert "value-unmapped" in refused.details[0]
+    assert report.notes == [f"{path}: columns passed over: Intern"]
+    held = {one.instrument.name: one for one in (await registry.everything()).values()}
+    assert set(held) == {"SAP SE", "BMW AG"}
+    sap, bmw = held["SAP SE"], held["BMW AG"]
+    assert sap.instrument.source == "Kurszettel 2026-11 [CC-BY-4.0]"
+    assert {(one.value, one.venue) for one in sap.instrument.identifiers} == {("716460", ""), ("SAP", "XETR")}
+    assert sap.listings[0].valid_from.ToJsonString() == "1998-12-30T23:00:00Z"
+    assert (bmw.listings[0].rules.tick_size.mantissa, bmw.listings[0].rules.tick_size.exponent) == (100050, -2)
+
+
+def test_every_fault_of_a_mapping_is_told_at_once_with_its_key(tmp_path: Path) -> None:
+    document = """
+version: 2
+colums: {}
+constants: {asset_class: SHARE, tick_size: 0.01, nosuch: x}
+csv: {delimiter: ";;", encoding: klingon, quotes: "'"}
+columns:
+  isn: ISIN
+  name: {from: Name, template: "{Name}"}
+  status: {from: Status, values: {L: LISTED}, sometimes: x}
+  expiry: {from: Day, time_zone: Mars/Olympus}
+  base_id: {currency_id: Base, kind: paper}
+  listing_symbol: {template: "no column"}
+  currency: 5
+  caip19: {caip19: [chain]}
+unmapped: perhaps
+where: {Art: []}
+"""
+    with pytest.raises(InvalidArgument) as caught:
+        mapped(tmp_path, document)
+    found = {(one.field, one.rule) for one in caught.value.violations}
+    assert found >= {
+        ("version", "version-unknown"),
+        ("colums", "key-unknown"),
+        ("constants.asset_class", "enum-unknown"),
+        ("constants.tick_size", "type"),
+        ("constants.nosuch", "column-unknown"),
+        ("csv.quotes", "key-unknown"),
+        ("csv.delimiter", "length"),
+        ("columns.isn", "column-unknown"),
+        ("columns.name", "rule-form"),
+        ("columns.status.values.L", "enum-unknown"),
+        ("columns.status.sometimes", "key-unknown"),
+        ("columns.expiry.time_zone", "time-zone-unknown"),
+        ("columns.base_id.kind", "choice"),
+        ("columns.listing_symbol.template", "template-format"),
+        ("columns.currency", "type"),
+        ("columns.caip19.caip19", "type"),
+        ("unmapped", "choice"),
+        ("where.Art", "type"),
+    }
+    assert all(str(tmp_path / "mapping.yaml") in one.description for one in caught.value.violations)
+    assert any("isin is one" in one.description for one in caught.value.violations)
+
+
+@pytest.mark.parametrize(
+    ("name", "document", "rule"),
+    [
+        ("m.yaml", "columns: [a, b", "mapping-format"),
+        ("m.yaml", "- a\n", "mapping-format"),
+        ("m.toml", "columns = ", "mapping-format"),
+        ("m.json", '{"columns": {}}', "required"),
+        ("m.ini", "x", "mapping-format"),
+        ("m.yaml", "columns: {name: N, entry: E}\ngroup_by: [N]\n", "key-exclusive"),
+    ],
+)
+def test_a_file_that_is_no_mapping_is_named(tmp_path: Path, name: str, document: str, rule: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        mapped(tmp_path, document, name)
+    assert [one.rule for one in caught.value.violations] == [rule]
+    assert name in str(caught.value)
+
+
+async def test_a_column_that_the_file_lacks_is_told_before_a_row_is_sent(registry: Any, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("Name,Extra\nx,y\n")
+    document = "unmapped: refuse\ncolumns: {name: Name, isin: Isin}\nconstants: {asset_class: EQUITY}\n"
+    with pytest.raises(InvalidArgument) as caught:
+        await registry.load(FileSource(path, mapped(tmp_path, document)))
+    assert {(one.value, one.rule) for one in caught.value.violations} == {
+        ("Isin", "column-missing"),
+        ("Extra", "column-unmapped"),
+    }
+
+
+async def test_what_is_binary_floating_point_is_no_exact_number(registry: Any, tmp_path: Path) -> None:
+    path = tmp_path / "floats.parquet"
+    columns = {"Code": ["A"], "Tick": [0.1], "When": pa.array([1_700_000_000_123], pa.timestamp("ms"))}
+    pq.write_table(pa.table(columns), path)
+    rows = "constants: {asset_class: CURRENCY, kind: CRYPTO, listing_venue: X, listing_currency: USD}\n"
+    rows += "columns: {code: Code, name: Code, listing_symbol: Code, tick_size: Tick, listing_valid_from: When}\n"
+    with pytest.raises(InvalidArgument, match="column-float"):
+        await registry.load(FileSource(path, mapped(tmp_path, rows)))
+    report = await registry.load(FileSource(path, mapped(tmp_path, rows + "floats: shortest\n")))
+    assert [one.rpartition("[")[2] for one in report.rows[0].details] == ["time-zone]"]
+    document = rows.replace("listing_valid_from: When", "listing_valid_from: {from: When, time_zone: UTC}")
+    report = await registry.load(FileSource(path, mapped(tmp_path, document + "floats: shortest\n")))
+    assert report.counts.created == 1, report.rows
+    (held,) = (await registry.everything()).values()
+    assert held.listings[0].rules.tick_size.mantissa == 1
+    assert held.listings[0].valid_from.ToJsonString() == "2023-11-14T22:13:20.123Z"
+
+
+async def test_flat_json_keeps_the_digits_of_its_numbers(registry: Any, tmp_path: Path) -> None:
+    path = tmp_path / "coins.jsonl"
+    path.write_text('{"c": "A", "m": {"tick": 0.10000000000000000001, "lot": 5}, "on": true}\n')
+    document = """
+constants: {asset_class: CURRENCY, kind: CRYPTO, listing_venue: X, listing_currency: USD}
+columns: {code: c, name: c, listing_symbol: c, tick_size: m.tick, lot_size: m.lot, listing_primary: "on"}
+"""
+    report = await registry.load(FileSource(path, mapped(tmp_path, document)))
+    assert report.counts.refused == 1
+    assert "m.tick='0.10000000000000000001'" in report.rows[0].details[0]
+    path.write_text(path.read_text().replace("00000000000001", ""))
+    assert (await registry.load(FileSource(path, mapped(tmp_path, document)))).counts.created == 1
+
+
+async def test_ids_of_coins_are_minted_as_the_registry_does(registry: Any, tmp_path: Path) -> None:
+    coins = tmp_path / "coins.csv"
+    coins.write_text("asset_class,name,code,kind\nCURRENCY,Bitcoin,BTC,CRYPTO\nCURRENCY,Dollar,USD,FIAT\n")
+    pairs = tmp_path / "pairs.csv"
+    pairs.write_text("b,q\nBTC,USD\n")
+    document = """
+constants: {asset_class: SPOT_PAIR, listing_venue: X}
+columns:
+  name: {template: "{b}/{q}"}
+  listing_symbol: {template: "{b}{q}"}
+  listing_currency: q
+  base_id: {currency_id: b}
+  quote_id: {currency_id: q}
+"""
+    report = await registry.load(coins, FileSource(pairs, mapped(tmp_path, document)))
+    assert asdict(report.counts)["created"] == 3, report.rows
+    held = {one.instrument.name: one.instrument for one in (await registry.everything()).values()}
+    assert held["BTC/USD"].spot_pair.base_id == InstrumentId.of(currency_text("crypto", "BTC")).hex
+    assert held["BTC/USD"].spot_pair.quote_id == held["Dollar"].instrument_id
