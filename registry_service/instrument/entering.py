@@ -13,7 +13,7 @@ from registry_service.instrument.drafts import Draft, Minter, listing_key_of, pr
 from registry_service.instrument.extension import extend
 from registry_service.instrument.holdings import Holdings
 from registry_service.instrument.keys import VENUE_SCOPED, truth_key
-from registry_service.instrument.linking import instrument
+from registry_service.instrument.linking import instrument, survivor
 from registry_service.instrument.planning import MAX_SALT, Registered, Step
 from registry_service.instrument.registration import create
 from registry_service.instrument.rules import broken_references, refusal
@@ -142,10 +142,11 @@ class Entering:
                 value = draft.text
                 rule = f"that is the identity of {held.entity_id}: give the newcomer identifiers of its own, or MERGE"
                 raise InvalidArgument.field("challenger_identifiers", value, "own-identity", rule)
-            step = self._step(draft, held.entity_id)
-            await extend(step, await instrument(self.holdings, held.entity_id))
+            message = await survivor(self.holdings, message)
+            step = self._step(draft, message.instrument_id)
+            await extend(step, await instrument(self.holdings, message.instrument_id))
             _accepted(step)
-            return held.entity_id
+            return message.instrument_id
         step = self._step(draft, "" if identity is draft.id else identity.hex)
         step.result.instrument_id = step.id
         await create(step, "", step.contested())

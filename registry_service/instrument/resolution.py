@@ -81,6 +81,8 @@ class _Decision:
     """Those that are instruments, as they are called now."""
     newcomer: str
     """The newcomer's id where it is registered apart from the incumbents; else empty."""
+    one_by_now: bool
+    """Whether newcomer and holder were merged since the case was opened."""
     effective: datetime
 
     @classmethod
@@ -105,6 +107,7 @@ class _Decision:
             entering,
             list(dict.fromkeys(incumbents)),
             newcomer if newcomer not in incumbents else "",
+            newcomer in incumbents and case.challenger_id not in case.incumbent_ids,
             effective,
         )
 
@@ -127,7 +130,7 @@ class _Decision:
     async def merge(self) -> None:
         """One instrument survives."""
         case, changes = self.case, self.changes
-        if case.kind == _NAME:
+        if case.kind == _NAME or self.one_by_now:
             case.winner_id = self._winner(self.incumbents, self.incumbents[0])
             changes.touched[case.winner_id] = None
             await self.entering.into(case.winner_id)
@@ -155,6 +158,7 @@ class _Decision:
             return
         if self.of_one and case.kind != _NAME:
             raise self._unfit("it doubts one instrument's own names", "KEEP_BOTH or REJECT")
+        self._check_two()
         winner = self._winner([*self.incumbents, self._newcomer_id], "")
         if winner in self.incumbents:
             entered = await self.entering.without(key, self.request.challenger_identifiers, self.newcomer)
@@ -179,6 +183,7 @@ class _Decision:
             self.changes.touched[self.incumbents[0]] = None
             await self.entering.salted_listings(self.incumbents[0])
             return
+        self._check_two()
         await self.changes.load_names([key])
         entered = await self.entering.sharing(key, self.newcomer, apart=case.kind == _NAME)
         case.challenger_id = entered
@@ -217,6 +222,10 @@ class _Decision:
         self.entering.start(key, since)
         more = self.request.challenger_identifiers
         return await self.entering.bearing(self.newcomer, apart=self.case.kind == _NAME, more=more)
+
+    def _check_two(self) -> None:
+        if self.one_by_now:
+            raise self._unfit("newcomer and holder were merged since", "MERGE or REJECT")
 
     def _winner(self, candidates: Sequence[str], sole: str) -> str:
         """The winner that is named, among those there are."""
