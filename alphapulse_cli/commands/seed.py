@@ -15,7 +15,14 @@ from alphapulse_cli.seed import SeedAddresses, SeedReport, seed_all
 @click.command()
 @json_option
 @data_dir_option
-def command(as_json: bool, data_dir: Path) -> None:
+@click.option(
+    "--venues",
+    "venue_folders",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A folder of venue files of your own, one a venue; may be given several times. docs/venues.md has the format.",
+)
+def command(as_json: bool, data_dir: Path, venue_folders: tuple[Path, ...]) -> None:
     """Register every MIC of ISO 10383, trading venues, currencies, FX pairs, stocks with ISINs. Doing it again changes nothing."""
     locator = Locator(data_dir)
     addresses = SeedAddresses(*(locator.address(name) for name in ("instrument", "venue", "synthetic")))
@@ -24,7 +31,9 @@ def command(as_json: bool, data_dir: Path) -> None:
         # Registration streams mend broken connections however long it takes: here somebody waits for an answer.
         for address in (addresses.venue, addresses.instrument, addresses.synthetic):
             await wait_ready(address, timeout=ANSWER_SECONDS)
-        return await seed_all(addresses, lambda what, sent: click.echo(f"{what}: {sent:,} sent", err=True))
+        return await seed_all(
+            addresses, lambda what, sent: click.echo(f"{what}: {sent:,} sent", err=True), venue_folders
+        )
 
     report = run(call, ", ".join((addresses.venue, addresses.instrument, addresses.synthetic)))
     if as_json:

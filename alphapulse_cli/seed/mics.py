@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import date
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -39,6 +40,11 @@ _TYPES: Final[dict[str, wire.VenueType.ValueType]] = {
     "trfs": wire.VENUE_TYPE_DATA_SOURCE,
 }
 """By market category; every other category is a trading facility."""
+_RECORD_STATUS: Final = {
+    "active": wire.MIC_STATUS_ACTIVE,
+    "updated": wire.MIC_STATUS_UPDATED,
+    "expired": wire.MIC_STATUS_EXPIRED,
+}
 _OFF_MARKET: Final = frozenset({"XOFF", "XXXX", "SINT"})
 _SITE: Final = re.compile(r"(?:https?://)?[^\s/?#@,]+\.[^\s/?#@,]+(?:[/?#][^\s,]*)?", re.IGNORECASE)
 
@@ -75,7 +81,33 @@ def _venue(entry: Any) -> wire.Venue:
         website=_website(entry.website or ""),
         calendar="" if expired else CALENDARS.get(entry.mic, ""),
         source=SOURCE,
+        mic_record=_record(entry),
     )
+
+
+def _record(entry: Any) -> wire.MicRecord:
+    """The life cycle as the list has it."""
+    return wire.MicRecord(
+        status=_RECORD_STATUS[entry.status.name],
+        creation_date=_day(entry.creation_date),
+        last_update_date=_day(entry.last_update_date),
+        last_validation_date=_day(entry.last_validation_date),
+        expiry_date=_day(entry.expiry_date),
+        category=_category(entry).upper(),
+        acronym=_text(entry.acronym),
+        # The package spells the name of its field so.
+        legal_name=_text(entry.legel_entity_name),
+        comments=_text(entry.comments),
+    )
+
+
+def _day(value: date | None) -> str:
+    return value.isoformat() if value is not None else ""
+
+
+def _text(value: str | None) -> str:
+    """Without line breaks, which the list has within some remarks."""
+    return " ".join((value or "").split())
 
 
 def _category(entry: Any) -> str:

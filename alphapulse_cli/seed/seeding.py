@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from alphapulse.api.common.v1 import common_pb2 as common
 from alphapulse.api.instrument.v1 import instrument_service_pb2 as instruments
 from alphapulse.api.synthetic.v1 import synthetic_service_pb2 as synthetic_service
+from alphapulse.api.venue.v1 import venue_pb2 as wire
 from alphapulse.api.venue.v1 import venue_service_pb2 as venue_service
 from alphapulse.client.channel import open_channel
 from alphapulse.client.registration import RegistrationStream, SyntheticRegistrationStream, VenueRegistrationStream
-from alphapulse_cli.seed import currencies, mics, stocks, synthetics, trading_venues
+from alphapulse_cli.seed import currencies, stocks, synthetics, trading_venues
 
 BATCH: Final = 500
 ACTOR: Final = "seed"
@@ -49,20 +51,22 @@ class SeedReport:
     """What was left out or refused, and why."""
 
 
-async def seed_all(addresses: SeedAddresses, progress: Progress | None = None) -> SeedReport:
-    """Registers all data sets. Raises Unavailable and the like where a registry cannot be reached; refusals of single
-    entries are in the report."""
+async def seed_all(
+    addresses: SeedAddresses, progress: Progress | None = None, venue_folders: Sequence[Path] = ()
+) -> SeedReport:
+    """Registers all data sets, with the venue files of a user's folders. Raises InvalidArgument with every fault of those files before
+    anything is registered, Unavailable and the like where a registry cannot be reached; refusals of single entries are in the report."""
     report, tell = SeedReport(), progress or _silent
-    await _venues(addresses.venue, report, tell)
+    venues = trading_venues.everything(venue_folders)
+    await _venues(addresses.venue, venues, report, tell)
     await _instruments(addresses.instrument, report, tell)
     if addresses.synthetic:
         await seed_synthetics(addresses.synthetic, report, tell)
     return report
 
 
-async def _venues(address: str, report: SeedReport, tell: Progress) -> None:
+async def _venues(address: str, everything: Sequence[wire.Venue], report: SeedReport, tell: Progress) -> None:
     async with open_channel(address) as channel, VenueRegistrationStream(channel) as stream:
-        everything = list(chain(mics.venues(), trading_venues.venues()))
         async for batch, response in _sent("venues", everything, tell, lambda part: stream.submit(part, actor=ACTOR)):
             for venue, result in zip(batch, response.results, strict=True):
                 created = result.outcome == venue_service.VENUE_REGISTRATION_OUTCOME_CREATED

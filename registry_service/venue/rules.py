@@ -180,7 +180,7 @@ def _evidence(findings: Findings, venue: wire.Venue) -> None:
             findings.add(f"{path}.field", citation.field, "citation-field", "a field of Venue, such as endpoints")
         if not _address(citation.url, ("https", "http")) or len(citation.url) > URL_LENGTH:
             findings.add(f"{path}.url", citation.url, "url", "an address that starts with https:// or http://")
-        findings.day(f"{path}.checked_date", citation.checked_date, required=True)
+        findings.day(f"{path}.checked_date", citation.checked_date)
         findings.text(f"{path}.note", citation.note, NAME_LENGTH)
     for at, mic in findings.count("related_mics", venue.related_mics):
         findings.identifier(f"related_mics[{at}]", mic, Mic)

@@ -459,7 +459,7 @@ class FeeSchedule(_message.Message):
     fee_currency: _builtins.str
     """Currency of the fees a unit."""
     checked_date: _builtins.str
-    """The day its source was read, YYYY-MM-DD."""
+    """The day its source was read, YYYY-MM-DD. Empty: not known."""
     @_builtins.property
     def tiers(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeeTier]:
         """The tiers, by volume, the first from 0."""
@@ -602,7 +602,7 @@ class Citation(_message.Message):
     url: _builtins.str
     """The page."""
     checked_date: _builtins.str
-    """The day it was read, YYYY-MM-DD."""
+    """The day it was read, YYYY-MM-DD. Empty: it was not; it is where to confirm what is said."""
     note: _builtins.str
     """What to know about it."""
     def __init__(
