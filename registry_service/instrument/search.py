@@ -17,7 +17,7 @@ Instruments that are no more stand behind those with the same score; so do listi
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -135,33 +135,28 @@ class Searches:
         )
 
     async def _identifiers(self, asked: Asked) -> None:
-        """Who bears the text, or an identifier that begins with it; where nobody does, one that is a typo away."""
-        terms = identifier_terms(asked.text)
-        found = await self._bearing(asked, terms)
+        """Who bears the text, or an identifier that begins with it."""
+        await self._bearing(asked, identifier_terms(asked.text))
         starts = identifier_starts(asked.text)
         begun, more = await self._store.identifiers_starting(starts, asked.venues, asked.revision)
         asked.truncated |= more
         for row in begun:
             share = len(asked.text) / max(len(row.value), len(asked.text))
             self._note(asked, row, 0.6 + 0.35 * share, service.SEARCH_RULE_PREFIX)
-        if not found and not begun:
-            await self._bearing(asked, identifier_typos(asked.text))
 
-    async def _bearing(self, asked: Asked, terms: Mapping[Term, float]) -> bool:
+    async def _bearing(self, asked: Asked, terms: Mapping[Term, float]) -> None:
         rows = await self._store.identifiers(list(terms), asked.revision) if terms else {}
-        found = False
         for key, borne in rows.items():
             for row in borne:
                 rule = service.SEARCH_RULE_EXACT if terms[key] > 0.9 else service.SEARCH_RULE_SIMILAR
-                found |= self._note(asked, row, terms[key], rule)
-        return found
+                self._note(asked, row, terms[key], rule)
 
-    def _note(self, asked: Asked, row: IdentifierRow, score: float, rule: service.SearchRule.ValueType) -> bool:
+    def _note(self, asked: Asked, row: IdentifierRow, score: float, rule: service.SearchRule.ValueType) -> None:
         """Keeps the reason that an assertion is, where it holds at the time asked for, or held before now."""
         begun = row.valid_from is None or row.valid_from <= asked.at
         ended = row.valid_to is not None and row.valid_to <= asked.at
         if not begun or (ended and asked.as_of is not None):
-            return False
+            return
         reason = service.SearchReason(
             field=service.SEARCH_FIELD_IDENTIFIER,
             value=row.value,
@@ -174,34 +169,41 @@ class Searches:
         target = row.target_id if row.target_kind is EntityKind.LISTING else ""
         made = Reason(score * (FORMER if ended else 1.0), reason, target)
         asked.reasons.setdefault(row.instrument_id, []).append(made)
-        return True
 
     async def _names(self, asked: Asked) -> list[tuple[Entity, Reason]]:
-        """All hits, the best first: first those clearly alike; those faintly alike only where nothing good was found."""
-        best: dict[str, tuple[Entity, Reason]] = {}
-        replaced_after = asked.revision if asked.earlier else None
-        query = Query(EntityKind.INSTRUMENT) if asked.earlier else asked.query
-        wanted = list(asked.reasons)
-        if len(wanted) > _MOST_CANDIDATES:
-            wanted = sorted(wanted, key=lambda one: -max(reason.score for reason in asked.reasons[one]))
-            asked.truncated = True
-        for faint in (False, True):
-            named, more = await self._store.names_like(asked.text, query, faint=faint, replaced_after=replaced_after)
-            asked.truncated |= more
-            ids = dict.fromkeys([*wanted[:_MOST_CANDIDATES], *(one.entity_id for one in named)])
-            await self._judge(asked, [one for one in ids if one not in best], best)
-            if any(reason.score >= GOOD for _, reason in best.values()):
-                break
+        """All hits, the best first. Typos of identifiers and names that are only faintly alike are looked for where nothing good was found."""
+        best = await self._judged(asked, await self._named(asked, faint=False))
+        if not any(reason.score >= GOOD for _, reason in best.values()):
+            if not asked.reasons:
+                await self._bearing(asked, identifier_typos(asked.text))
+            named = await self._named(asked, faint=True)
+            best |= await self._judged(asked, [one for one in named if one not in best])
         return sorted(best.values(), key=_rank)
 
-    async def _judge(self, asked: Asked, ids: Sequence[str], best: dict[str, tuple[Entity, Reason]]) -> None:
+    async def _named(self, asked: Asked, *, faint: bool) -> list[str]:
+        replaced_after = asked.revision if asked.earlier else None
+        # What a filter asks for may have been otherwise then: it is applied to the versions of that time.
+        query = Query(EntityKind.INSTRUMENT) if asked.earlier else asked.query
+        found, more = await self._store.names_like(asked.text, query, faint=faint, replaced_after=replaced_after)
+        asked.truncated |= more
+        return [one.entity_id for one in found]
+
+    async def _judged(self, asked: Asked, named: Sequence[str]) -> dict[str, tuple[Entity, Reason]]:
+        """Those of the candidates that match, each with its best reason."""
+        borne = list(asked.reasons)
+        if len(borne) > _MOST_CANDIDATES:
+            borne.sort(key=lambda one: -max(reason.score for reason in asked.reasons[one]))
+            asked.truncated = True
+        ids = list(dict.fromkeys([*borne[:_MOST_CANDIDATES], *named]))
+        best: dict[str, tuple[Entity, Reason]] = {}
         if not ids:
-            return
-        narrowed = _with_ids(asked.query, ids)
+            return best
+        narrowed = replace(asked.query, ids=tuple(ids))
         for held in await self._store.page(narrowed, after_id="", limit=len(ids), at_revision=asked.revision):
             reasons = [*asked.reasons.get(held.entity_id, ()), *_name_reasons(asked, held)]
             if reasons:
                 best[held.entity_id] = (held, max(reasons, key=lambda one: one.score))
+        return best
 
 
 def names_of(held: Entity, at: datetime) -> list[tuple[str, datetime | None, datetime | None]]:
@@ -252,19 +254,6 @@ def _span(reason: service.SearchReason, start: datetime | None, end: datetime | 
         reason.valid_from.CopyFrom(stamp(start))
     if end is not None:
         reason.valid_to.CopyFrom(stamp(end))
-
-
-def _with_ids(query: Query, ids: Sequence[str]) -> Query:
-    return Query(
-        query.kind,
-        query.facet_groups,
-        query.child_kind,
-        query.child_facet_groups,
-        tuple(ids),
-        query.parent_ids,
-        query.expires_from,
-        query.expires_to,
-    )
 
 
 def _rank(hit: tuple[Entity, Reason]) -> tuple[float, bool, int, str]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import asyncpg
-from sqlalchemy import ColumnElement, Select, SmallInteger, Text, func, literal, or_, select, true
+from sqlalchemy import ColumnElement, Select, SmallInteger, Text, func, literal, or_, select, true, union_all
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -72,11 +72,11 @@ class Search:
         found: dict[str, Entity] = {}
         truncated = False
         for version in versions:
-            for part, similarity in self._parts(statement.where(version, entity.c.name != ""), text, wanted, faint):
-                read = await self._within_budget(connection, part, similarity)
-                truncated |= read is None or len(read) >= MOST_NAMES
-                for row in read or ():
-                    found.setdefault(row[1], rows.entity(row))
+            part = self._part(statement.where(version, entity.c.name != ""), text, wanted, faint)
+            read = await self._within_budget(connection, part, FAINT if faint else CLEAR)
+            truncated |= read is None or len(read) >= MOST_NAMES
+            for row in read or ():
+                found.setdefault(row[1], rows.entity(row))
         return Found(tuple(found.values()), truncated)
 
     async def starting(
@@ -112,38 +112,37 @@ class Search:
         counts = Counter(row[0] for row in read)
         return [rows.identifier(row) for row in read], any(count >= MOST_VALUES for count in counts.values())
 
-    def _parts(self, statement: Select[Any], text: str, wanted: str, faint: bool) -> list[tuple[Select[Any], float]]:
-        """The statements of a step, each with the similarity that its operator asks for."""
+    def _part(self, statement: Select[Any], text: str, wanted: str, faint: bool) -> Select[Any]:
         name, by_id = self._entity.c.name, self._entity.c.entity_id
         alike = func.similarity(name, wanted)
         if faint:
-            near = statement.where(name.bool_op("%")(wanted)).order_by(alike.desc(), by_id)
-            return [(near.limit(MOST_NAMES), FAINT)]
+            return statement.where(name.bool_op("%")(wanted)).order_by(alike.desc(), by_id).limit(MOST_NAMES)
         nearest = func.greatest(alike, func.word_similarity(wanted, name) * 0.9)
         either = or_(name.bool_op("%")(wanted), literal(wanted).bool_op("<%")(name))
-        parts = [(statement.where(either).order_by(nearest.desc(), by_id).limit(MOST_NAMES), CLEAR)]
+        near = statement.where(either).order_by(nearest.desc(), by_id).limit(MOST_NAMES)
         start = text.replace("\0", "").strip()
-        if len(start) >= 2 and start[:2].isalnum():
-            # Two letters at the start of a word are a trigram; one alone is not worth the rows it finds.
-            parts.append((statement.where(name.istartswith(start, autoescape=True)).limit(MOST_NAMES), CLEAR))
-        return parts
+        if len(start) < 2 or not start[:2].isalnum():
+            return near  # two letters at the start of a word are a trigram; one alone is not worth the rows it finds
+        begun = statement.where(name.istartswith(start, autoescape=True)).limit(MOST_NAMES)
+        both = union_all(near.subquery().select(), begun.subquery().select()).subquery()
+        return select(both)
 
     async def _within_budget(
         self, connection: AsyncConnection, statement: Select[Any], similarity: float
     ) -> Sequence[Any] | None:
-        """None where the time was up."""
+        """None where the time was up; the transaction is then rolled back."""
         settings = {
             "statement_timeout": self._budget_ms,
             "pg_trgm.similarity_threshold": similarity,
             "pg_trgm.word_similarity_threshold": STRETCH,
         }
+        local = [func.set_config(name, str(value), True) for name, value in settings.items()]
         try:
-            async with connection.begin_nested():
-                for name, value in settings.items():
-                    await connection.exec_driver_sql(f"SET LOCAL {name} = {value}")
-                read: Sequence[Any] = (await connection.execute(statement)).all()
-                return read
+            await connection.execute(select(*local))
+            read: Sequence[Any] = (await connection.execute(statement)).all()
+            return read
         except DBAPIError as error:
             if isinstance(cause_of(error), asyncpg.QueryCanceledError):
+                await connection.rollback()
                 return None
             raise
