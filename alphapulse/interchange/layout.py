@@ -1,8 +1,8 @@
 """The native column layout: which column is which field of the API, derived from the protos.
 
 One row is one instrument with at most one listing; rows of one entry that follow one another are joined by their
-`entry` column, or by `instrument_id` where there is no such column. `docs/import-export.md` has the table of all columns, and
-`describe()` makes it. A field added to the protos is a column by itself; what has no flat form is a column of JSON.
+`entry` column, or by `instrument_id` where there is no such column. `docs/import-export.md` has the table of all columns, which
+`describe` makes. A field added to the protos is a column by itself; what has no flat form is a column of JSON.
 """
 
 from __future__ import annotations
@@ -62,13 +62,15 @@ class Column:
 
 ENTRY_KEY: Final = "entry"
 IDENTIFIERS: Final = "identifiers"
-_FILLED: Final = frozenset(
-    (
-        *("identity_text", "etag", "revision", "create_time", "update_time", "details", "identifiers"),
-        *("listing_key", "definition_version", "rules", "fees"),
-    )
-)
-"""Fields that the registry fills, or that have columns of their own."""
+_WRITES: Final = ("etag", "revision", "create_time", "update_time", "events")
+FILLED_INSTRUMENT: Final = ("identity_text", "merged_into", "predecessor_ids", *_WRITES)
+FILLED_LISTING: Final = ("listing_key", "definition_version", "instrument_id", *_WRITES)
+FILLED_ASSERTION: Final = ("target_id", "recorded_from", "recorded_to")
+"""What a registry fills itself: another one fills it anew. Ids are told all the same, so that an import can hold them against its own."""
+_FILLED: Final = frozenset((*FILLED_INSTRUMENT, *FILLED_LISTING, "details", "identifiers", "rules", "fees")) - {
+    "instrument_id"
+}
+"""What has no column: what is filled, and what has columns of its own."""
 _RENAMED: Final = {
     ("token", "symbol"): "token_symbol",
     ("synthetic", "name"): "synthetic_name",

@@ -18,22 +18,20 @@ from alphapulse.api.instrument.v1 import instrument_service_pb2 as service
 from alphapulse.domain.asset_class import AssetClass
 from alphapulse.domain.decimal import ExactDecimal
 from alphapulse.domain.identifiers import Level, Scheme
-from alphapulse.interchange.layout import COLUMNS, DETAILS, IDENTIFIERS, Column, Kind, Part
+from alphapulse.interchange.layout import (
+    COLUMNS,
+    DETAILS,
+    FILLED_ASSERTION,
+    FILLED_INSTRUMENT,
+    FILLED_LISTING,
+    IDENTIFIERS,
+    Column,
+    Kind,
+    Part,
+)
 
 Row = dict[str, str]
 
-FILLED_ENTRY: Final = ("identity_text", "etag", "revision", "create_time", "update_time")
-FILLED_LISTING: Final = (
-    "listing_key",
-    "definition_version",
-    "instrument_id",
-    "etag",
-    "revision",
-    "create_time",
-    "update_time",
-)
-FILLED_ASSERTION: Final = ("target_id", "recorded_from", "recorded_to")
-"""What a registry fills itself: another one fills it anew."""
 _PLAIN_EXPONENTS: Final = range(-30, 1)
 _BY_PART: Final[Mapping[Part, tuple[Column, ...]]] = {
     part: tuple(one for one in COLUMNS.values() if one.part is part and one.name != IDENTIFIERS) for part in Part
@@ -59,7 +57,7 @@ def bare_entry(entry: service.InstrumentEntry) -> dict[str, Any]:
     """The entry as the API's JSON, without what a registry fills itself."""
     found = bare(entry, ())
     instrument = found.get("instrument", {})
-    for name in FILLED_ENTRY:
+    for name in FILLED_INSTRUMENT:
         instrument.pop(name, None)
     for one in instrument.get("identifiers", ()):
         for name in FILLED_ASSERTION:

@@ -22,9 +22,17 @@ from alphapulse.domain.identity import instrument_text
 from alphapulse.domain.ids import InstrumentId
 from alphapulse.interchange import FileSource, export
 from alphapulse.interchange.encoding import EntryEncoder
-from alphapulse.interchange.layout import COLUMNS, DETAILS, DETAILS_FIELDS, Kind, Part
+from alphapulse.interchange.layout import (
+    COLUMNS,
+    DETAILS,
+    DETAILS_FIELDS,
+    FILLED_ASSERTION,
+    FILLED_INSTRUMENT,
+    FILLED_LISTING,
+    Kind,
+    Part,
+)
 from alphapulse.interchange.readers import open_reader
-from alphapulse.interchange.rows import FILLED_ASSERTION, FILLED_LISTING
 from alphapulse.interchange.writers import writer_for
 from alphapulse.interchange.writing import ExportOptions
 from registry_service.instrument.convert import Findings, instrument_of
@@ -114,7 +122,7 @@ def canonical(entry: service.InstrumentEntry) -> tuple[Any, ...]:
     """An entry without its identifiers' order, levels as the registry fills them in, and what a registry fills itself."""
     copy = service.InstrumentEntry()
     copy.CopyFrom(entry)
-    for name in ("identity_text", "etag", "revision", "create_time", "update_time"):
+    for name in FILLED_INSTRUMENT:
         copy.instrument.ClearField(name)
     for one in copy.instrument.identifiers:
         for name in FILLED_ASSERTION:
