@@ -105,7 +105,7 @@ def registration_result(message: service.RegistrationResult, revision_token: str
     return RegistrationResult(
         outcome=RegistrationOutcome(message.outcome),
         instrument_id=InstrumentId.parse(message.instrument_id) if message.instrument_id else None,
-        listing_ids=tuple(ListingId.parse(one) for one in message.listing_ids),
+        listing_ids=tuple(ListingId.parse(one) if one else None for one in message.listing_ids),
         collision_case_id=message.collision_case_id,
         error=item_error(message.error) if message.HasField("error") else None,
         revision_token=revision_token,

@@ -102,8 +102,8 @@ class RegistrationResult:
     outcome: RegistrationOutcome
     instrument_id: InstrumentId | None
     """None when refused."""
-    listing_ids: tuple[ListingId, ...]
-    """In the order of the entry."""
+    listing_ids: tuple[ListingId | None, ...]
+    """In the order of the entry; None for one that is kept in a collision case."""
     collision_case_id: str = ""
     error: AlphaPulseError | None = None
     """Why it was refused; not raised, because the others went through."""

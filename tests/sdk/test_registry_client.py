@@ -157,6 +157,16 @@ async def test_a_stream_of_registrations_answers_in_order(registry: RegistryClie
     assert ids == [one.instrument_id for one in results]
 
 
+async def test_a_listing_kept_in_a_case_has_no_id_in_its_result(registry: RegistryClient) -> None:
+    taken = fresh_isin()
+    await registry.register_instrument(equity(taken, "Alpha Works"), [listing(taken)])
+    other = InstrumentEntry(equity(fresh_isin(), "Zeta Bakery"), (listing(taken),))
+    (result,) = [one async for one in registry.register_instruments([other])]
+    assert result.outcome is RegistrationOutcome.COLLISION
+    assert result.collision_case_id
+    assert result.listing_ids == (None,)
+
+
 async def test_lists_walk_their_pages_and_searches_find_names(registry: RegistryClient) -> None:
     sector = f"Sector {fresh_isin()}"
     details = EquityDetails(currency="EUR", country="DE", sector=sector)
