@@ -65,6 +65,8 @@ class InstrumentFilter:
     """Inclusive."""
     expiry_to: datetime | None = None
     """Exclusive."""
+    listing_currencies: Iterable[str] = ()
+    """With a listing priced in one of these; `currencies` are those an instrument is denominated in."""
 
     def to_message(self) -> instruments.InstrumentFilter:
         """As the API's message."""
@@ -81,6 +83,7 @@ class InstrumentFilter:
             with_schemes=numbers(self.with_schemes),
             expiry_from=stamp(self.expiry_from, "expiry_from") if self.expiry_from else None,
             expiry_to=stamp(self.expiry_to, "expiry_to") if self.expiry_to else None,
+            listing_currencies=self.listing_currencies,
         )
 
 
