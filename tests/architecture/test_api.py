@@ -44,6 +44,25 @@ def test_every_mutation_takes_write_options(method: MethodDescriptor) -> None:
     assert options == ["write"], f"{method.full_name} changes something and takes no WriteOptions `write`"
 
 
+REGISTRIES = (instrument_service_pb2, venue_service_pb2, synthetic_service_pb2)
+CONSTANT = {"ListTemplates", "PlanSynthetic"}
+"""Answers that rest on nothing the registry holds."""
+
+
+@pytest.mark.parametrize(
+    "method",
+    [m for m in methods() if m.containing_service.file in [one.DESCRIPTOR for one in REGISTRIES]],
+    ids=lambda m: f"{m.containing_service.name}.{m.name}",
+)
+def test_every_read_of_a_registry_takes_a_consistency(method: MethodDescriptor) -> None:
+    if not method.name.startswith(READS) or method.server_streaming or method.name in CONSTANT:
+        return
+    wanted = {common_pb2.ReadOptions.DESCRIPTOR.full_name, instrument_service_pb2.LookupOptions.DESCRIPTOR.full_name}
+    taken = {f.name: f.message_type.full_name for f in method.input_type.fields if f.message_type is not None}
+    options = [name for name, kind in taken.items() if kind in wanted]
+    assert options in (["read"], ["options"]), f"{method.full_name} answers and takes no ReadOptions `read`"
+
+
 @pytest.mark.parametrize("method", [m for m in methods() if m.name.startswith("List")], ids=lambda m: m.name)
 def test_every_list_is_paged(method: MethodDescriptor) -> None:
     bounded_by_nature = {"ListSessions", "ListDependents", "ListTemplates"}
