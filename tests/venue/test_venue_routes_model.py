@@ -91,9 +91,7 @@ def test_scores_are_the_weighted_parts(given_candidates: list[Candidate], given_
     assert sorted(one.candidate.code for one in results) == sorted(one.code for one in given_candidates)
     measure = "depth" if any(one.depth for one in given_candidates) else "volume"
     for one in results:
-        values = {
-            part: getattr(one.candidate, {"fees": "fee", "liquidity": measure}.get(part, part)) for part in PARTS
-        }
+        values = {part: getattr(one.candidate, {"fees": "fee", "liquidity": measure}.get(part, part)) for part in PARTS}
         assert one.missing == tuple(part for part in PARTS if values[part] is None)
         for part, value in values.items():
             others = [
