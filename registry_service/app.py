@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from datetime import timedelta
 from typing import Final, cast
 
 import asyncpg
@@ -25,11 +26,12 @@ from registry_service.storage.database import cause_of, make_engine, parse_url, 
 from registry_service.storage.flush import FailAt
 from registry_service.storage.migrations.run import migrate
 from registry_service.storage.postgres import PostgresStore
+from registry_service.storage.pruning import ChangeLogPruning
 from registry_service.storage.redis_level import RedisLevel
 from registry_service.storage.schema import SERVICES
 from registry_service.watch.feed import Feed
 from registry_service.watch.hint import PostgresHint
-from registry_service.watch.hub import Hub
+from registry_service.watch.hub import Hub, HubLimits
 from registry_service.watch.tokens import TokenCodec
 
 Build = Callable[[RegistryResources], GrpcService]
@@ -113,7 +115,9 @@ class RegistryApplication:
         # What happened before the feed began is unknown to it: what was cached before that is void.
         cache.invalidate_all(feed.applied_revision)
         tokens = TokenCodec(service, config.token_secret.encode(), await store.epoch())
-        hub = Hub(store, feed, tokens)
+        hub = Hub(store, feed, tokens, HubLimits(queue_bytes=config.watch_queue_bytes))
+        if config.change_log_days:
+            await stack.enter_async_context(ChangeLogPruning(store, timedelta(days=config.change_log_days)))
         collector = _Figures(service, store, cache, feed, hub)
         self._metrics.register(collector)
         stack.callback(self._metrics.unregister, collector)

@@ -30,6 +30,13 @@ class RegistryConfig(ServerConfig):
     feed_poll_seconds: float = setting("FEED_POLL_SECONDS", default=0.2, ge=0.005, le=60)
     """How often the change log is read when no notification comes."""
 
+    change_log_days: float = setting("CHANGE_LOG_DAYS", default=0.0, ge=0, le=36_500)
+    """How long the change log is kept. A watch resumes from any time within; before it, it takes a new snapshot, and histories begin there. What is
+    known at an earlier time stays. 0: kept whole."""
+
+    watch_queue_bytes: int = setting("WATCH_QUEUE_BYTES", default=32 << 20, ge=1 << 16)
+    """Undelivered changes, in bytes, at which a watcher that does not keep up is cut with a token to resume from."""
+
     token_secret: str = setting("TOKEN_SECRET", default="", secret=True)
     """Key of page and resume tokens, the same for all replicas. Empty: tokens tell damage and mix-ups, not forgery."""
 

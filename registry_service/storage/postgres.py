@@ -10,9 +10,10 @@ from datetime import datetime
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy import ColumnElement, Row, func, literal_column, select, update
+from sqlalchemy import ColumnElement, Row, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from registry_service.storage import pruning
 from registry_service.storage.database import translated
 from registry_service.storage.flush import FailAt
 from registry_service.storage.model import (
@@ -233,21 +234,8 @@ class PostgresStore:
 
     async def prune_change_log(self, keep_after: int, batch: int = 10_000) -> int:
         """Deletes the rows up to a revision; watches then resume from there on at the earliest. How many."""
-        log, counter, total = self._tables.change_log, self._tables.revision, 0
-        async with self._connect() as connection:
-            # First the mark, then the rows: who reads the mark never finds less than it says.
-            mark = func.greatest(counter.c.pruned_to, func.least(keep_after, counter.c.value))
-            await connection.execute(update(counter).values(pruned_to=mark))
-            await connection.commit()
-            while True:
-                oldest = (
-                    select(log.c.revision).where(log.c.revision <= keep_after).order_by(log.c.revision).limit(batch)
-                )
-                deleted = (await connection.execute(log.delete().where(log.c.revision.in_(oldest)))).rowcount
-                await connection.commit()
-                total += deleted
-                if deleted < batch:
-                    return total
+        with translated():
+            return await pruning.prune_change_log(self._engine, self._tables, keep_after, batch)
 
     async def _counter(self) -> Row[int, int]:
         async with self._connect() as connection:

@@ -154,7 +154,14 @@ class Queries:
             .order_by(log.c.commit_time.desc(), log.c.revision.desc())
             .limit(1)
         )
-        return int((await connection.execute(statement)).scalar_one_or_none() or 0)
+        found = (await connection.execute(statement)).scalar_one_or_none()
+        if found is None:
+            # Before all that the log still holds: the times of pruned commits are kept.
+            pruned = self._tables.pruned_commit
+            earlier = select(pruned.c.revision).where(pruned.c.commit_time <= time)
+            newest = earlier.order_by(pruned.c.commit_time.desc()).limit(1)
+            found = (await connection.execute(newest)).scalar_one_or_none()
+        return int(found or 0)
 
     def _versions(self, at_revision: int) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
         entity = self._tables.entity

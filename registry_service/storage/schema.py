@@ -22,6 +22,7 @@ class Tables:
     entity: Table
     change_log: Table
     request_log: Table
+    pruned_commit: Table
     identifier: Table | None
     """Of the instrument registry only."""
 
@@ -37,6 +38,7 @@ def tables(service: str) -> Tables:
         entity=_entity(metadata),
         change_log=_change_log(metadata),
         request_log=_request_log(metadata),
+        pruned_commit=_pruned_commit(metadata),
         identifier=_identifier(metadata) if service == "instrument" else None,
     )
 
@@ -100,6 +102,16 @@ def _request_log(metadata: MetaData) -> Table:
         Column("response", LargeBinary, nullable=False),
         Column("revision", BigInteger, nullable=False),
         Column("created_at", DateTime(timezone=True), nullable=False),
+    )
+
+
+def _pruned_commit(metadata: MetaData) -> Table:
+    """The last revision of each commit whose rows of the change log were pruned."""
+    return Table(
+        "pruned_commit",
+        metadata,
+        Column("commit_time", DateTime(timezone=True), primary_key=True),
+        Column("revision", BigInteger, nullable=False),
     )
 
 

@@ -14,6 +14,7 @@ from registry_service.watch.model import Delta, Mark, WatchSpec
 
 DELTA_CHANGES: Final = 1000
 """Changes of one piece at most."""
+_KEPT_MARKS: Final = 16
 _CHANGE_BYTES: Final = 256
 """What a change costs beside its bodies."""
 
@@ -64,17 +65,20 @@ class Group:
         self._spec = spec
         self._matches = spec.matches or matcher(spec)
         self._make_mark = mark
-        self._mark: Mark | None = None
+        self._marks: dict[int, Mark] = {}
 
     def pieces(self, changes: Sequence[Change]) -> list[Delta]:
         """What of these changes belongs to the spec."""
         return deltas([change for change in changes if self._matches(change)])
 
     def mark(self, revision: int) -> Mark:
-        """The mark of a revision; watchers that keep pace share one."""
-        if self._mark is None or self._mark.revision != revision:
-            self._mark = self._make_mark(self._spec, revision)
-        return self._mark
+        """The mark of a revision; watchers that are about as far share one."""
+        mark = self._marks.get(revision)
+        if mark is None:
+            mark = self._marks[revision] = self._make_mark(self._spec, revision)
+            while len(self._marks) > _KEPT_MARKS:
+                del self._marks[next(iter(self._marks))]
+        return mark
 
     def deliver(self, pieces: Sequence[Delta], most_changes: int, most_bytes: int) -> None:
         """To each watcher; one that was behind already and now has more waiting than the bounds is cut. A large commit alone cuts nobody."""
