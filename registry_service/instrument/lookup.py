@@ -32,7 +32,7 @@ from registry_service.resources import RegistryResources
 from registry_service.storage.model import CachedAnswer, IdentifierKey
 
 _PREFERRED_MOST: Final = 100
-_AT_ONCE: Final = 500
+_AT_ONCE: Final = 250
 """Questions handled between two chances for other calls of the process."""
 _FIRST_FIELD: Final = 0x0A
 _SCHEME_FIELD: Final = 0x10
@@ -117,7 +117,7 @@ class Lookups:
 
     def _answered(self, asked: Sequence[Question], request: Any) -> bytes | Awaitable[bytes]:
         """At once where every answer is in the process, else soon."""
-        if not request.HasField("options"):
+        if not (request.HasField("options") and request.options.ByteSize()):
             peek = self._peek
             found = [peek(one.cache_key) for one in asked]
             if all(found):

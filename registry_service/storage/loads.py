@@ -13,7 +13,7 @@ from typing import Final
 
 from registry_service.storage.model import CachedAnswer, Loader
 
-LOAD_KEYS: Final = 500
+LOAD_KEYS: Final = 250
 """Keys of one load at most."""
 LOADS_AT_ONCE: Final = 4
 """Loads of one loader under way at most: the next keys gather meanwhile."""
