@@ -108,24 +108,33 @@ def _of_job(job: Job, entry: service.InstrumentEntry, listing_ids: Sequence[str]
         yield from _of_entry(entry, listing_ids, job.filters)
         return
     named = next((one for one in _figis(entry.instrument) if one.value == job.value.strip().upper()), None)
-    level = named.level if named is not None else common.IDENTIFIER_LEVEL_UNSPECIFIED
+    if named is None:
+        return
     if job.id_type is IdType.ID_BB_GLOBAL:
-        if level == common.IDENTIFIER_LEVEL_LISTING:
-            at_venue = [one.listing_id for one in entry.listings if named is not None and one.venue == named.venue]
-            yield from _of_entry(entry, listing_ids or at_venue, job.filters)
-        elif level in (common.IDENTIFIER_LEVEL_COMPOSITE, common.IDENTIFIER_LEVEL_INSTRUMENT):
-            row = _row(entry.instrument, None)
-            row |= {
-                "figi": job.value,
-                "compositeFIGI": job.value if level == common.IDENTIFIER_LEVEL_COMPOSITE else None,
-            }
-            row["ticker"] = row["securityDescription"] = _ticker(entry)
-            if _wanted(row, None, entry.instrument, job.filters):
-                yield row
-    elif job.id_type is IdType.COMPOSITE_ID_BB_GLOBAL and level == common.IDENTIFIER_LEVEL_COMPOSITE:
-        yield from (row for row in _of_entry(entry, (), job.filters) if row["compositeFIGI"] == job.value)
-    elif job.id_type is IdType.ID_BB_GLOBAL_SHARE_CLASS_LEVEL and level == common.IDENTIFIER_LEVEL_INSTRUMENT:
+        yield from _of_figi(job, entry, listing_ids, named)
+    elif job.id_type is IdType.COMPOSITE_ID_BB_GLOBAL and named.level == common.IDENTIFIER_LEVEL_COMPOSITE:
+        yield from (row for row in _of_entry(entry, (), job.filters) if row["compositeFIGI"] == named.value)
+    elif job.id_type is IdType.ID_BB_GLOBAL_SHARE_CLASS_LEVEL and named.level == common.IDENTIFIER_LEVEL_INSTRUMENT:
         yield from _of_entry(entry, (), job.filters)
+
+
+def _of_figi(
+    job: Job, entry: service.InstrumentEntry, listing_ids: Sequence[str], named: wire.IdentifierAssertion
+) -> Iterator[Row]:
+    """The one row that a FIGI names: its listing, or itself where it stands above listings or its listing is not known."""
+    if named.level == common.IDENTIFIER_LEVEL_LISTING:
+        own = listing_ids or [one.listing_id for one in entry.listings if one.venue == named.venue]
+        if own:
+            yield from _of_entry(entry, own, job.filters)
+            return
+    row = _row(entry.instrument, None)
+    row |= {
+        "figi": named.value,
+        "compositeFIGI": named.value if named.level == common.IDENTIFIER_LEVEL_COMPOSITE else None,
+    }
+    row["ticker"] = row["securityDescription"] = _ticker(entry)
+    if _wanted(row, None, entry.instrument, job.filters):
+        yield row
 
 
 def _of_entry(entry: service.InstrumentEntry, listing_ids: Sequence[str], filters: Filters) -> Iterator[Row]:

@@ -18,7 +18,7 @@ from alphapulse.runtime.http import Caller, HttpPage
 from alphapulse.runtime.http.bodies import Refused, expanded
 from alphapulse.runtime.http.caller import CallFailed
 from alphapulse.runtime.http.json_text import decoded
-from alphapulse.runtime.http.replies import answer, failure
+from alphapulse.runtime.http.replies import answer, failure, refusal
 from registry_service.http.convert import (
     MARKET_SECTORS,
     SECURITY_TYPES,
@@ -109,9 +109,9 @@ async def _told(serve: Any, request: web.Request, caller: Caller, limit: int) ->
         return _sentence(400, str(error))
     except web.HTTPRequestEntityTooLarge:
         return _sentence(413, "Payload too large.")
-    except CallFailed as error:
+    except (CallFailed, AlphaPulseError) as error:
         # The sentence is OpenFIGI's, the status and the time to wait are those of the call.
-        told = failure(request, error.status)
+        told = failure(request, error.status) if isinstance(error, CallFailed) else refusal(request, error)
         reply = _sentence(told.status, _SENTENCES.get(told.status, "Internal server error."))
         if "Retry-After" in told.headers:
             reply.headers["Retry-After"] = told.headers["Retry-After"]

@@ -11,7 +11,7 @@ import grpc
 from google.protobuf.message import DecodeError
 from google.rpc import code_pb2, status_pb2
 
-from alphapulse.domain.errors import InvalidArgument, PayloadTooLarge, reasons
+from alphapulse.domain.errors import DeadlineExceeded, InvalidArgument, PayloadTooLarge, reasons
 from alphapulse.runtime.status import STATUS_KEY, to_status
 
 TIMEOUT_HEADER: Final = "Connect-Timeout-Ms"
@@ -79,13 +79,17 @@ class Caller:
 
 
 def timeout_of(headers: Mapping[str, str]) -> float | None:
-    """Seconds the caller waits; None where it does not say, which leaves it to the server. InvalidArgument for what is no number."""
+    """Seconds the caller waits; None where it does not say, which leaves it to the server. InvalidArgument for what is no
+    number, DeadlineExceeded for 0."""
     text = headers.get(TIMEOUT_HEADER)
     if text is None:
         return None
     if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
         rule = f"milliseconds as a whole number of at most {_MOST_DIGITS} digits"
         raise InvalidArgument.field(TIMEOUT_HEADER.lower(), text, "http-timeout", rule)
+    if int(text) == 0:
+        # gRPC would ask and race against its own deadline.
+        raise DeadlineExceeded("no time was given", metadata={TIMEOUT_HEADER.lower(): text})
     return int(text) / 1000
 
 
