@@ -13,6 +13,7 @@ from registry_service.instrument.convert import moment, service, stamp, wire
 from registry_service.instrument.framing import chunk, entry
 from registry_service.instrument.keys import BY_INSTRUMENT, BY_LISTING, answer_key
 from registry_service.instrument.outcomes import Decision, changes_by_itself, decide
+from registry_service.instrument.trading_rules import ruled_families
 from registry_service.instrument.validity import GONE, held_then, retirements, valid_at
 from registry_service.storage.model import Entity, EntityKind, IdentifierKey, IdentifierRow, Query, Reader, Store
 
@@ -111,6 +112,8 @@ class Answers:
             contested = await _contested(reader, names, revision) if names else {}
         gone = [one.entity_id for one in instruments.values() if not GONE.isdisjoint(one.facets)]
         retired = await retirements(self._store, gone, revision) if gone else {}
+        if as_of is not None:
+            listings = await ruled_families(self._store, listings, as_of, revision)
         return Evidence(rows, instruments, listings, contested, retired, as_of, now)
 
     def answer(self, key: IdentifierKey, evidence: Evidence, wanted: Preferences) -> Answer:
@@ -181,7 +184,9 @@ class _Result:
             held, then = valid_at(held, shown, wanted.as_of)
             # As it was then, and not only where nothing of it has changed since.
             listed = {one.entity_id: one for one in then}
-            shown = [listed.get(one.entity_id, one) for one in shown if one.entity_id in listed or one.entity_id in named]
+            shown = [
+                listed.get(one.entity_id, one) for one in shown if one.entity_id in listed or one.entity_id in named
+            ]
         return entry(held, shown)
 
     def _chosen(self, holder: str, shown: Sequence[Entity]) -> Sequence[Entity]:

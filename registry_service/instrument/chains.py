@@ -19,6 +19,7 @@ from registry_service.calls import Calls
 from registry_service.instrument.convert import Findings, common, moment, service, stamp, wire
 from registry_service.instrument.facets import group, require
 from registry_service.instrument.filters import Checks, require_venues
+from registry_service.instrument.trading_rules import ruled_at
 from registry_service.instrument.validity import GONE, listings_then, retirements
 from registry_service.instrument.venues import VenueDirectory
 from registry_service.resources import RegistryResources
@@ -114,7 +115,8 @@ class Derivatives:
             below = await self.store.children(EntityKind.LISTING, ids, place.revision)
         found = {}
         for one in shown:
-            listings = listings_then(below.get(one.entity.entity_id, ()), place.as_of)
+            then = listings_then(below.get(one.entity.entity_id, ()), place.as_of)
+            listings = await ruled_at(self.store, then, place.as_of, place.revision)
             found[one.entity.entity_id] = service.InstrumentEntry(
                 instrument=one.message, listings=[wire.Listing.FromString(each.body) for each in listings]
             )

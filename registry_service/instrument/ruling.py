@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Final, Self
 
-from alphapulse.domain.errors import AlphaPulseError, InvalidArgument, NotFound
+from alphapulse.domain.errors import AlphaPulseError, InvalidArgument, NotFound, Unavailable
 from alphapulse.domain.ids import ListingId
 from registry_service.calls import Calls
 from registry_service.instrument.convert import Findings, service, wire
@@ -154,4 +154,11 @@ class AnnouncedRules:
             put_changed_listing(holdings, message, frozenset({"rules"}), wire.Instrument.FromString(owner.body))
             return b"1"
 
-        return (await self._store.write(operation, actor=ACTOR)).response == b"1"
+        try:
+            return (await self._store.write(operation, actor=ACTOR)).response == b"1"
+        except Unavailable:
+            raise
+        except AlphaPulseError as error:
+            # One listing that cannot be written holds up none of the others.
+            _log.error("the announced rules of listing %s cannot be put into force: %s", listing_id, error)
+            return False

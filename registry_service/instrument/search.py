@@ -28,6 +28,7 @@ from registry_service.instrument.facets import NAME_SEPARATOR, filter_query, req
 from registry_service.instrument.filters import require_venues
 from registry_service.instrument.framing import chunk, entry, number, text
 from registry_service.instrument.search_terms import Term, identifier_starts, identifier_terms, identifier_typos
+from registry_service.instrument.trading_rules import ruled_at
 from registry_service.instrument.validity import GONE, valid_at
 from registry_service.instrument.venues import VenueDirectory
 from registry_service.resources import RegistryResources
@@ -105,6 +106,7 @@ class Searches:
             below = listings.get(held.entity_id, ())
             if asked.as_of is not None:
                 held, below = valid_at(held, below, asked.as_of)
+                below = await ruled_at(self._store, below, asked.as_of, asked.revision)
             head = service.SearchHit(score=round(reason.score, 4), why=why(reason.message), reason=reason.message)
             parts.append(chunk(1, chunk(1, entry(held, below)) + head.SerializeToString()))
         return b"".join(parts) + text(2, self._calls.token(asked.revision)) + number(3, int(asked.truncated))

@@ -11,7 +11,7 @@ rules of earlier times are read from the listing's earlier versions. What was kn
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -20,6 +20,8 @@ from registry_service.instrument.convert import moment, stamp, wire
 from registry_service.storage.model import Entity, EntityKind, Store
 
 _SINCE: Final = "effective_from"
+_DEFAULTED: Final = ("multiplier", "contract_size")
+"""Where these are absent a value is known all the same: 1, and the instrument's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +35,12 @@ class Span:
 
 
 def note_rules(before: wire.TradingRules, held: wire.Listing, now: datetime) -> None:
-    """Completes the rules of a listing that is about to be written: since when they are in force, where they changed and the writer does not say."""
-    if held.rules == before or learnt(before, held.rules):
+    """Completes the rules of a listing that is about to be written: since when they are in force, where the writer does not say."""
+    if held.rules == before:
+        return
+    if learnt(before, held.rules):
+        if before.HasField(_SINCE) and not held.rules.HasField(_SINCE):
+            held.rules.effective_from.CopyFrom(before.effective_from)
         return
     told = held.rules.HasField(_SINCE) and held.rules.effective_from != before.effective_from
     if not told:
@@ -43,11 +49,17 @@ def note_rules(before: wire.TradingRules, held: wire.Listing, now: datetime) -> 
 
 def learnt(before: wire.TradingRules, after: wire.TradingRules) -> bool:
     """Whether everything that was known is the same afterwards: what is added was not known, it did not change."""
-    for field, value in before.ListFields():
-        if field.name != _SINCE and value != getattr(after, field.name):
-            return False
-    ticks = (bool(before.tick_tiers), before.HasField("tick_size"))
-    return ticks in ((False, False), (bool(after.tick_tiers), after.HasField("tick_size")))
+    known = {field.name: value for field, value in before.ListFields() if field.name != _SINCE}
+    if not known:
+        return True
+    if any(value != getattr(after, name) for name, value in known.items()):
+        return False
+    if any(after.HasField(name) and name not in known for name in _DEFAULTED):
+        return False
+    # Tiers in the place of one tick, or the other way round, are no addition.
+    return {"tick_size", "tick_tiers"}.isdisjoint(known) or (
+        after.HasField("tick_size") == ("tick_size" in known) and bool(after.tick_tiers) == ("tick_tiers" in known)
+    )
 
 
 def next_change(listing: wire.Listing) -> datetime | None:
@@ -84,6 +96,8 @@ def timeline(versions: Sequence[wire.Listing]) -> list[Span]:
             start = _start(before, one, recorded)
             made = Span(one.rules, start, recorded, one.revision)
             kept = next((span for span in coming if span.start == start and span.rules == one.rules), made)
+            if before is not None and kept is made and _values(before) == _values(one.rules):
+                spans.pop()  # the same rules, since another time: what was known of their start was wrong
             spans = [span for span in spans if start is not None and (span.start is None or span.start < start)]
             spans.append(kept)
             before = one.rules
@@ -143,8 +157,24 @@ async def ruled_at(store: Store, listings: Sequence[Entity], as_of: datetime, re
     return found
 
 
+async def ruled_families(
+    store: Store, families: Mapping[str, Sequence[Entity]], as_of: datetime, revision: int
+) -> dict[str, list[Entity]]:
+    """As `ruled_at`, of the listings of many instruments at once."""
+    every = [one for listings in families.values() for one in listings]
+    ruled = iter(await ruled_at(store, every, as_of, revision))
+    return {parent: [next(ruled) for _ in listings] for parent, listings in families.items()}
+
+
 def _since_later(listing: wire.Listing, as_of: datetime) -> bool:
     return listing.rules.HasField(_SINCE) and moment(listing.rules.effective_from) > as_of
+
+
+def _values(rules: wire.TradingRules) -> wire.TradingRules:
+    values = wire.TradingRules()
+    values.CopyFrom(rules)
+    values.ClearField(_SINCE)
+    return values
 
 
 def _start(before: wire.TradingRules | None, one: wire.Listing, recorded: datetime) -> datetime | None:

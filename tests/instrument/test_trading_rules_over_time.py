@@ -83,6 +83,33 @@ async def test_a_change_that_became_known_late_holds_from_when_it_took_effect(re
     assert ticks(await get(registry, listing, as_of=days(-5), known_at=between)) == (5, [1, 5])
 
 
+async def test_every_read_as_of_a_time_shows_the_rules_of_that_time(registry, entries, listing):
+    before = datetime.now(UTC)
+    await update(registry, listing, rules=rules(5), upcoming_rules=[rules(9, days(2))])
+    for as_of, tick in ((before, 1), (days(0), 5), (days(3), 9)):
+        request = service.GetInstrumentRequest(instrument_id=listing.instrument_id, as_of=stamp(as_of))
+        shown = [(await registry.stub.GetInstrument(request)).entry]
+        shown += (await registry.isin(entries.isin(1), as_of=stamp(as_of))).entries
+        shown += (await registry.symbol("S", "XETR", as_of=stamp(as_of))).entries
+        search = service.SearchInstrumentsRequest(query=entries.isin(1), as_of=stamp(as_of))
+        shown += [one.entry for one in (await registry.stub.SearchInstruments(search)).hits]
+        assert [one.listings[0].rules.tick_size.mantissa for one in shown] == [tick] * 4
+
+
+async def test_a_start_that_was_wrong_is_corrected_and_one_left_out_stays(registry, listing):
+    await update(registry, listing, rules=rules(5, days(-10)))
+    corrected = await update(registry, listing, rules=rules(5, days(-4)))
+    assert ticks(await get(registry, listing, as_of=days(-7))) == (1, [1, 5])
+    lot = common.Decimal(mantissa=2)
+    completed = await update(registry, listing, rules=rules(5, lot_size=lot))
+    assert completed.rules.effective_from == corrected.rules.effective_from
+    assert (await get(registry, listing, as_of=days(-3))).rules.rules.lot_size == lot
+    # A multiplier that is absent is 1: another one is a change.
+    many = common.Decimal(mantissa=10)
+    changed = await update(registry, listing, rules=rules(5, lot_size=lot, multiplier=many))
+    assert changed.rules.effective_from == changed.update_time
+
+
 async def test_an_announced_change_answers_for_its_time_and_not_before(registry, listing):
     before = datetime.now(UTC)
     monday = days(3)
