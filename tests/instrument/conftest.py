@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -58,6 +58,24 @@ class Registry:
                 instrument=instrument, listings=listings, write=common.WriteOptions(**write)
             )
         )
+
+    async def register_all(
+        self, entries: Sequence[tuple[wire.Instrument, Sequence[wire.Listing]]], size: int = 1000
+    ) -> list[service.RegistrationResult]:
+        """Registers many over one stream; none of them may be refused. The results are in order."""
+
+        async def batches() -> AsyncIterator[service.RegisterInstrumentsRequest]:
+            for at in range(0, len(entries), size):
+                sent = [
+                    service.InstrumentEntry(instrument=one, listings=below) for one, below in entries[at : at + size]
+                ]
+                yield service.RegisterInstrumentsRequest(batch_id=at, entries=sent)
+
+        found: list[service.RegistrationResult] = []
+        async for answer in self.stub.RegisterInstruments(batches()):
+            found.extend(answer.results)
+        assert [one.error for one in found if one.HasField("error")] == []
+        return found
 
     async def isin(self, isin: str, **options: Any) -> service.LookupResult:
         """Looks an ISIN up."""
