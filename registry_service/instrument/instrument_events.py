@@ -11,7 +11,7 @@ from alphapulse.domain.identifiers import Scheme, identifier_type
 from alphapulse.domain.ids import InstrumentId
 from alphapulse.domain.validation import MAX_IDENTIFIERS, NAME_LENGTH
 from registry_service.instrument.convert import moment, stamp, usual_level, wire
-from registry_service.instrument.events import add_event, listed_at, name_at
+from registry_service.instrument.events import add_event, name_at
 from registry_service.instrument.extension import assertion_of
 from registry_service.instrument.keys import SHARED, VENUE_SCOPED, truth_key
 from registry_service.instrument.linking import instrument
@@ -111,8 +111,7 @@ class InstrumentEvents:
         children = self.changes.holdings.children.get(self.held.instrument_id, {})
         for child in list(children.values()):
             listing = wire.Listing.FromString(child.body)
-            ended = listing.HasField("valid_to") and moment(listing.valid_to) <= self.at
-            if ended or (listing.status == wire.LISTING_STATUS_DELISTED and not listed_at(listing, self.at)):
+            if listing.HasField("valid_to") and moment(listing.valid_to) <= self.at:
                 continue
             event = wire.LifecycleEvent()
             event.CopyFrom(self.event)
