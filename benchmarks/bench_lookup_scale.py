@@ -114,7 +114,7 @@ async def sides(stack: AsyncExitStack, counts: Sequence[int]) -> AsyncIterator[_
 
 async def measure(options: Options) -> Sequence[Metric]:
     large, small = options.pick(1_000_000, 4_000), options.pick(10_000, 1_000)
-    rounds, calls = options.pick(20, 3), options.pick(200, 50)
+    rounds, calls = options.pick(12, 3), options.pick(150, 50)
     async with AsyncExitStack() as stack:
         one, other = [side async for side in sides(stack, (large, small))]
         for side in (one, other):
