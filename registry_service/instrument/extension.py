@@ -174,7 +174,10 @@ def _respan(
     start = moment(held.valid_from) if held.HasField("valid_from") else None
     end = moment(held.valid_to) if held.HasField("valid_to") else None
     known = holdings.names.get(listing_key_of(held.venue, held.symbol), ())
-    own = [row for row in known if row.target_id == held.listing_id]
+    own = sorted(
+        [row for row in known if row.target_id == held.listing_id],
+        key=lambda row: (row.valid_to is None, row.valid_to and row.valid_to.timestamp()),
+    )  # the last is the one that goes on, or went on longest
     current = [row for row in own if row.valid_to is None or row.valid_to > holdings.now or not relisted]
     row = current[-1] if current else None
     if row is None and not relisted:

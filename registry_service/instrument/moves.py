@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -113,14 +113,17 @@ class Changes:
         add_missing(winner, loser)
         if loser_id not in winner.predecessor_ids:
             winner.predecessor_ids.append(loser_id)
-        _move_identifiers(loser, winner)
+        moves = self._moves(rows, winner_id, moved)
+        _move_identifiers(loser, winner, moves)
         loser.status = wire.INSTRUMENT_STATUS_RETIRED
         loser.merged_into = winner_id
         loser.successor_ids[:] = [winner_id]
         holdings.put_changed(loser, ChangeKind.RETIRED, also=before)
         revision = holdings.put_changed(winner, ChangeKind.UPDATED)
         for row in rows:
-            self._move_row(row, winner_id, revision, ended=row.target_id in moved and moved[row.target_id])
+            holdings.close_name(row, key_of(row), revision)
+        for _, row in moves:
+            holdings.assert_name(row._replace(recorded_revision=revision), key_of(row))
         self.touched[winner_id] = None
         self.touched[loser_id] = None
 
@@ -147,23 +150,23 @@ class Changes:
             moved[listing.listing_id] = twice
         return moved
 
-    def _move_row(self, row: IdentifierRow, winner_id: str, revision: int, *, ended: bool) -> None:
-        holdings, key = self.holdings, key_of(row)
-        holdings.close_name(row, key, revision)
-        own = [one for one in holdings.names.get(key, ()) if one.instrument_id == winner_id]
-        target = row.target_id if row.target_kind is EntityKind.LISTING else winner_id
-        borne = [span_of_row(one) for one in own if one.target_id == target or ended]
-        others = [one for one in holdings.names.get(key, ()) if one.instrument_id != winner_id]
-        for start, end in uncovered(span_of_row(row), borne):
-            known = row._replace(
-                target_id=target,
-                instrument_id=winner_id,
-                valid_from=start,
-                valid_to=end,
-                recorded_revision=revision,
-                shared=row.shared and bool(others),
-            )
-            holdings.assert_name(known, key)
+    def _moves(
+        self, rows: Sequence[IdentifierRow], winner_id: str, moved: Mapping[str, bool]
+    ) -> list[tuple[IdentifierRow, IdentifierRow]]:
+        """(a row of the loser, what of it the winner does not bear yet), some rows several times, some not at all."""
+        found: list[tuple[IdentifierRow, IdentifierRow]] = []
+        for row in rows:
+            key = key_of(row)
+            known = [*self.holdings.names.get(key, ()), *[new for _, new in found if key_of(new) == key]]
+            own = [one for one in known if one.instrument_id == winner_id]
+            others = any(one.instrument_id not in (winner_id, row.instrument_id) for one in known)
+            target = row.target_id if row.target_kind is EntityKind.LISTING else winner_id
+            ended = moved.get(row.target_id, False)
+            borne = [span_of_row(one) for one in own if one.target_id == target or ended]
+            for start, end in uncovered(span_of_row(row), borne):
+                new = row._replace(target_id=target, instrument_id=winner_id, valid_from=start, valid_to=end)
+                found.append((row, new._replace(shared=row.shared and others)))
+        return found
 
 
 def key_of(row: IdentifierRow) -> IdentifierKey:
@@ -218,15 +221,21 @@ def _check_room(loser: wire.Instrument, winner: wire.Instrument) -> None:
         )
 
 
-def _move_identifiers(loser: wire.Instrument, winner: wire.Instrument) -> None:
-    """The loser's identifiers stand with the winner from now on, each once."""
-    known = {(truth_key(one.scheme, one.value, one.venue), span_of(one)) for one in winner.identifiers}
-    for one in loser.identifiers:
-        if (truth_key(one.scheme, one.value, one.venue), span_of(one)) in known:
-            continue
-        moved = winner.identifiers.add()
-        moved.CopyFrom(one)
-        moved.ClearField("recorded_from")
-        if one.target_id == loser.instrument_id:
-            moved.target_id = winner.instrument_id
+def _move_identifiers(
+    loser: wire.Instrument, winner: wire.Instrument, moves: Sequence[tuple[IdentifierRow, IdentifierRow]]
+) -> None:
+    """The loser's identifiers stand with the winner from now on, in the spans that it did not bear them in."""
+    for row, new in moves:
+        for one in assertions_of(loser, row)[:1]:
+            moved = winner.identifiers.add()
+            moved.CopyFrom(one)
+            moved.ClearField("recorded_from")
+            moved.target_id = new.target_id
+            if span_of_row(new) != span_of_row(row):
+                moved.ClearField("valid_from")
+                moved.ClearField("valid_to")
+                if new.valid_from is not None:
+                    moved.valid_from.CopyFrom(stamp(new.valid_from))
+                if new.valid_to is not None:
+                    moved.valid_to.CopyFrom(stamp(new.valid_to))
     del loser.identifiers[:]
