@@ -25,7 +25,7 @@ from registry_service.venue.calendar_packages import build, is_stale
 from registry_service.venue.calendars import Built, Header, Recorded, TradingCalendar, TradingDay, difference, horizon
 
 _log = logging.getLogger(__name__)
-_KEPT: Final = 128
+_KEPT: Final = 64
 _LOOK_AGAIN: Final = timedelta(minutes=10)
 """How long a calendar is served before its header is read again: another replica may have built a newer one."""
 _COLUMNS: Final = (
@@ -42,7 +42,7 @@ def _utc_now() -> datetime:
 
 
 class CalendarStore:
-    """The calendars of a process: each loaded once however many ask, and at most 128 kept."""
+    """The calendars of a process: each loaded once however many ask, and at most 64 kept."""
 
     def __init__(self, engine: AsyncEngine, builder: Build = build, clock: Callable[[], datetime] = _utc_now) -> None:
         self._engine = engine

@@ -50,7 +50,7 @@ class Listings:
 
     async def probe(self, read: common.ReadOptions, deadline: float) -> object:
         """The cheapest read, for a Neighbour."""
-        request = listing_service.ListListingsRequest(venues=["-"], page_size=1, read=read)
+        request = listing_service.ListListingsRequest(venues=["XXXX"], page_size=1, read=read)
         return await self._asked().ListListings(request, timeout=deadline)
 
     async def of_venue(self, code: str) -> VenueListings:

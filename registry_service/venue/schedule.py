@@ -201,6 +201,8 @@ def parts_of(day: TradingDay) -> list[Span]:
 
 def _interrupted(span: Span, pauses: Sequence[tuple[datetime, datetime, str]]) -> list[Span]:
     """The span, with interruptions as breaks within it."""
+    if not pauses:
+        return [span]
     parts, start = [], span.start
     for pause_start, pause_end, exception_id in pauses:
         low, high = max(pause_start, start), min(pause_end, span.end)

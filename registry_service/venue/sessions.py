@@ -20,7 +20,7 @@ from registry_service.venue.schedule import AlwaysOpen, Declared, Effect, Moment
 from registry_service.watch.tokens import TokenCodec
 
 MAX_DAYS: Final = 400
-_KEPT: Final = 256
+_KEPT: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
