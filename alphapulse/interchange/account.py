@@ -26,9 +26,9 @@ class Counts:
     changed: int = 0
     """Told by a dry run alone: extended, and a value of a listing becomes another one."""
     unchanged: int = 0
-    """All of it was there."""
+    """All of it was there, with these values."""
     differing: int = 0
-    """Told by a dry run alone: unchanged, though the row holds another value than the registry, which keeps its own."""
+    """All of it was there, and the row holds another value than the registry, which keeps its own."""
     conflicts: int = 0
     """A collision case was opened, or was open already; nothing was overwritten."""
     refused: int = 0
@@ -69,7 +69,7 @@ class Report:
     """Whether every row was decided; an interrupted import goes on where it stopped."""
     counts: Counts = field(default_factory=Counts)
     rows: list[Row] = field(default_factory=list)
-    """At most SHOWN_ROWS: conflicts and refused ones, and in a dry run all that changes something."""
+    """At most SHOWN_ROWS: conflicts, refused and differing ones, and in a dry run all that changes something."""
     notes: list[str] = field(default_factory=list)
     """What concerns whole files, such as columns that were ignored."""
     rejects: str = ""
@@ -78,8 +78,9 @@ class Report:
     """Names a revision that holds all that was written."""
 
     def tell(self, row: Row) -> None:
-        """Adds a row, up to the bound."""
-        if len(self.rows) < SHOWN_ROWS:
+        """Adds a row, up to the bound; half of the room is for conflicts and refused rows alone."""
+        room = SHOWN_ROWS if row.outcome in ("conflicts", "refused") else SHOWN_ROWS // 2
+        if len(self.rows) < room:
             self.rows.append(row)
 
 

@@ -87,6 +87,8 @@ def digest_of_work(files: Sequence[Path], *settings: object) -> str:
     """Of the files' names, sizes, times and both ends of their contents, and of the settings that decide what is sent."""
     digest = hashlib.sha256(repr(settings).encode())
     for one in files:
+        if not one.is_file():
+            raise InvalidArgument.field("file", str(one), "file-missing", "there is no such file")
         state = one.stat()
         digest.update(f"\0{one.resolve()}\0{state.st_size}\0{state.st_mtime_ns}\0".encode())
         with open(one, "rb") as source:

@@ -65,7 +65,7 @@ def cell_of(column: Column) -> str:
             assert column.field.message_type is not None
             return f"JSON: {'a list of ' if column.field.is_repeated else ''}the API's {column.field.message_type.name}"
         case _:
-            return column.kind.value
+            return str(column.kind.value)
 
 
 def _prefix(column: Column) -> str:

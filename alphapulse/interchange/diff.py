@@ -54,15 +54,14 @@ class DryRun:
                 return entry, result, "extended", ("an earlier row creates it; this one adds what that one lacks",)
             self._foreseen.add(result.instrument_id)
             return entry, result, "created", ()
+        if result.outcome == service.REGISTRATION_OUTCOME_UNCHANGED:
+            return entry, result, "differing" if result.differences else "unchanged", kept(result)
         held = await self._held(result.instrument_id)
-        sent = entry_of(entry)
-        extended = result.outcome == service.REGISTRATION_OUTCOME_EXTENDED
-        added, differing = compare(sent, held) if held is not None else ([], [])
-        changes = [one for one in differing if one.startswith("listing ")]
-        if extended:
-            outcome = "changed" if changes else "extended"
-            return entry, result, outcome, [*added, *(f"change: {one}" for one in changes), *_kept(differing, changes)]
-        return entry, result, "differing" if differing else "unchanged", _kept(differing, ())
+        added, differing = compare(entry_of(entry), held) if held is not None else ([], [])
+        # What the registry says it keeps is not changed: listings keep what another source said of them.
+        changes = [one for one in differing if one.startswith("listing ") and not _is_kept(one, result)]
+        told = [*added, *(f"change: {one}" for one in changes), *kept(result)]
+        return entry, result, "changed" if changes else "extended", told
 
     async def _held(self, instrument_id: str) -> service.InstrumentEntry | None:
         """What is registered; None where it is only to be created by an earlier row of the same batch."""
@@ -77,8 +76,14 @@ class DryRun:
         return answer.entry
 
 
-def _kept(differing: Sequence[str], leave_out: Sequence[str]) -> list[str]:
-    return [f"kept: {one}" for one in differing if one not in leave_out]
+def kept(result: service.RegistrationResult) -> list[str]:
+    """Where the entry differs from what is held, which stays as it is."""
+    return [f"kept: {one.field.removeprefix('instrument.')}: {one.held} -> {one.sent}" for one in result.differences]
+
+
+def _is_kept(change: str, result: service.RegistrationResult) -> bool:
+    name = change.split(": ")[0].split(" ")[-1]
+    return any(one.field.endswith(f".{name}") for one in result.differences)
 
 
 def compare(sent: service.InstrumentEntry, held: service.InstrumentEntry) -> tuple[list[str], list[str]]:

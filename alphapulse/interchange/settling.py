@@ -11,7 +11,7 @@ from alphapulse.api.instrument.v1 import instrument_service_pb2 as service
 from alphapulse.domain.violations import FieldViolation
 from alphapulse.interchange.account import Rejects, Report, Row
 from alphapulse.interchange.blocks import Entry
-from alphapulse.interchange.diff import DryRun, entry_of
+from alphapulse.interchange.diff import DryRun, entry_of, kept
 from alphapulse.interchange.layout import column_of
 from alphapulse.interchange.sources import OpenSource
 from alphapulse.interchange.spool import Spool
@@ -93,9 +93,11 @@ class Settler:
             elif self._dry is not None:
                 known.append((entry, result))
             else:
+                if outcome == "unchanged" and result.differences:
+                    outcome = "differing"
                 setattr(counts, outcome, getattr(counts, outcome) + 1)
-                if outcome == "conflicts":
-                    self._tell(batch, entry, outcome, result)
+                if outcome in ("conflicts", "differing"):
+                    self._tell(batch, entry, outcome, result, kept(result))
         if self._dry is not None and known:
             for entry, result, outcome, details in await self._dry.classify(known):
                 setattr(counts, outcome, getattr(counts, outcome) + 1)

@@ -94,6 +94,8 @@ def command(
     options = ExportOptions(file_format or "", wanted, as_of, known_at)
     try:
         done = run(lambda: _export(address, file, options, quiet=as_json), address)
+    except OSError as error:  # a folder that is not there, or may not be written to
+        raise click.UsageError(str(error)) from error
     except KeyboardInterrupt:
         click.echo(f"interrupted: {file} is as it was before", err=True)
         sys.exit(INTERRUPTED)

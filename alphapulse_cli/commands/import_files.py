@@ -108,6 +108,9 @@ def command(
         if not error.violations:
             click.echo(_resume_hint(options), err=True)
         raise ServiceError(error, address) from error
+    except OSError as error:  # a file that may not be read or written
+        click.echo(_resume_hint(options), err=True)
+        raise click.UsageError(str(error)) from error
     except KeyboardInterrupt:
         click.echo(_resume_hint(options), err=True)
         sys.exit(INTERRUPTED)

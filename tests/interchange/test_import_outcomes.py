@@ -178,7 +178,7 @@ async def test_a_dry_run_tells_what_would_change_and_changes_nothing(registry: A
     assert json.dumps([asdict(row) for row in report.rows])
     assert await registry.everything() == before
     real = await registry.load(path)
-    assert asdict(real.counts) == counts(created=1, extended=2, unchanged=2, refused=1, conflicts=1)
+    assert asdict(real.counts) == counts(created=1, extended=2, differing=1, unchanged=1, refused=1, conflicts=1)
 
 
 async def test_where_rows_come_from_and_under_which_terms_stays_with_them(registry: Any, tmp_path: Path) -> None:
