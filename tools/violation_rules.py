@@ -70,6 +70,12 @@ class Site:
     path: Path
     call: ast.Call
     function: ast.FunctionDef | ast.AsyncFunctionDef | None
+    module: ast.Module
+
+    @property
+    def scopes(self) -> tuple[ast.AST, ...]:
+        """Where a name of the call is looked for, the innermost first."""
+        return (self.function, self.module) if self.function is not None else (self.module,)
 
 
 def rules() -> tuple[dict[str, Found], list[Puzzle]]:
@@ -97,7 +103,8 @@ def rules() -> tuple[dict[str, Found], list[Puzzle]]:
 def sites_of() -> Iterator[Site]:
     """Every call in the code."""
     for path in source_files():
-        yield from _calls(path, ast.parse(path.read_text(encoding="utf-8")), None)
+        module = ast.parse(path.read_text(encoding="utf-8"))
+        yield from _calls(path, module, module, None)
 
 
 def source_files() -> Iterator[Path]:
@@ -106,12 +113,14 @@ def source_files() -> Iterator[Path]:
         yield from sorted(path for path in (ROOT / package).rglob("*.py") if _GENERATED not in path.parents)
 
 
-def _calls(path: Path, node: ast.AST, function: ast.FunctionDef | ast.AsyncFunctionDef | None) -> Iterator[Site]:
+def _calls(
+    path: Path, module: ast.Module, node: ast.AST, function: ast.FunctionDef | ast.AsyncFunctionDef | None
+) -> Iterator[Site]:
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.Call):
-            yield Site(path, child, function)
+            yield Site(path, child, function, module)
         inner = child if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef) else function
-        yield from _calls(path, child, inner)
+        yield from _calls(path, module, child, inner)
 
 
 def _read(
@@ -144,12 +153,12 @@ def _read(
             puzzles.append(_puzzle(site))
         return
     prefix = wrappers[name].prefix if base is None else ""
-    texts = list(_texts(rule, site.function))
+    texts = list(_texts(rule, site.scopes))
     if not texts:
         _unread(site, rule, sentence, base is not None, puzzles, more)
     for text in texts:
         if _RULE.fullmatch(prefix + text):
-            _put(found, prefix + text, site.path, sentence, site.function)
+            _put(found, prefix + text, site.path, sentence, site.scopes)
 
 
 def _unread(
@@ -215,31 +224,55 @@ def _parameter(function: ast.FunctionDef | ast.AsyncFunctionDef | None, node: as
     return _STARRED if node.id in [one.arg for one in function.args.kwonlyargs] else None
 
 
-def _texts(node: ast.expr | None, function: ast.AST | None) -> Iterator[str]:
+def _texts(node: ast.expr | None, scopes: tuple[ast.AST, ...]) -> Iterator[str]:
     """What an expression can be, as far as the code says; a part that varies is `<name>` in it."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         yield node.value
     elif isinstance(node, ast.IfExp):
-        yield from _texts(node.body, function)
-        yield from _texts(node.orelse, function)
+        yield from _texts(node.body, scopes)
+        yield from _texts(node.orelse, scopes)
     elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-        for left in _texts(node.left, function):
-            yield from (left + right for right in _texts(node.right, function))
-    elif isinstance(node, ast.JoinedStr) and not _hands_on(node, function):
+        for left in _texts(node.left, scopes):
+            yield from (left + right for right in _texts(node.right, scopes))
+    elif isinstance(node, ast.JoinedStr) and not _hands_on(node, scopes[0] if scopes else None):
         yield "".join(str(one.value) if isinstance(one, ast.Constant) else f"<{_short(one)}>" for one in node.values)
-    elif isinstance(node, ast.Name) and function is not None:
-        for inner in ast.walk(function):
-            if isinstance(inner, ast.Assign):
-                for target in inner.targets:
-                    yield from _assigned(target, inner.value, node.id, function)
+    elif isinstance(node, ast.Name):
+        for target, value in _bound(scopes):
+            yield from _assigned(target, value, node.id, scopes)
 
 
-def _assigned(target: ast.expr, value: ast.expr, name: str, function: ast.AST) -> Iterator[str]:
-    if isinstance(target, ast.Name) and target.id == name and not (isinstance(value, ast.Name) and value.id == name):
-        yield from _texts(value, None if isinstance(value, ast.Name) else function)
+def _bound(scopes: tuple[ast.AST, ...]) -> Iterator[tuple[ast.expr, ast.expr]]:
+    """Names and what they stand for: of assignments, and of loops over what is written down."""
+    for scope in scopes:
+        inside = ast.walk(scope) if not isinstance(scope, ast.Module) else scope.body
+        for node in inside:
+            if isinstance(node, ast.Assign):
+                yield from ((target, node.value) for target in node.targets)
+            elif isinstance(node, ast.AnnAssign) and node.value is not None:
+                yield node.target, node.value
+            elif isinstance(node, ast.For | ast.comprehension):
+                yield from ((node.target, item) for item in _items(node.iter, scopes))
+
+
+def _items(node: ast.expr, scopes: tuple[ast.AST, ...]) -> list[ast.expr]:
+    """The items of a tuple or list that is written down, here or under a name of the module."""
+    if isinstance(node, ast.Tuple | ast.List):
+        return node.elts
+    if isinstance(node, ast.Name) and scopes and isinstance(scopes[-1], ast.Module):
+        for statement in scopes[-1].body:
+            target = statement.target if isinstance(statement, ast.AnnAssign) else None
+            if isinstance(statement, ast.AnnAssign) and isinstance(target, ast.Name) and target.id == node.id:
+                return _items(statement.value, ()) if statement.value is not None else []
+    return []
+
+
+def _assigned(target: ast.expr, value: ast.expr, name: str, scopes: tuple[ast.AST, ...]) -> Iterator[str]:
+    if isinstance(target, ast.Name) and target.id == name:
+        # A name for a name is not followed: it could lead back.
+        yield from () if isinstance(value, ast.Name) else _texts(value, scopes)
     elif isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) and len(target.elts) == len(value.elts):
         for one, held in zip(target.elts, value.elts, strict=True):
-            yield from _assigned(one, held, name, function)
+            yield from _assigned(one, held, name, scopes)
 
 
 def _hands_on(node: ast.JoinedStr, function: ast.AST | None) -> bool:
@@ -262,10 +295,12 @@ def _short(node: ast.expr) -> str:
     return next((word for word in words if word not in ("self", "cls", "len", "str", "name", "lower")), "name")
 
 
-def _put(found: dict[str, Found], rule: str, path: Path, sentence: ast.expr | None, function: ast.AST | None) -> None:
+def _put(
+    found: dict[str, Found], rule: str, path: Path, sentence: ast.expr | None, scopes: tuple[ast.AST, ...]
+) -> None:
     held = found.setdefault(rule, Found())
     held.places.add(_package(path))
-    for text in _texts(sentence, function):
+    for text in _texts(sentence, scopes):
         if len(text) > 1:
             held.sentences.setdefault(re.sub(r"<[^>]*>", "…", text))
 
@@ -282,9 +317,9 @@ def _tuples(found: dict[str, Found]) -> None:
                 continue
             rule, sentence = node.value.elts
             text = rule.value if isinstance(rule, ast.Constant) and isinstance(rule.value, str) else ""
-            told = next(_texts(sentence, None), "")
+            told = next(_texts(sentence, ()), "")
             if "-" in text and _RULE.fullmatch(text) and " " in told:
-                _put(found, text, path, sentence, None)
+                _put(found, text, path, sentence, ())
 
 
 def _package(path: Path) -> str:

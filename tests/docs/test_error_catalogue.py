@@ -57,6 +57,10 @@ def test_a_rule_that_cannot_be_read_is_noticed(catalogue: Any, monkeypatch: pyte
         "    InvalidArgument.field('a', 'b', rule, 'one of two')\n"
         "    FieldViolation('a', 'b', made_up(x), 'nobody knows')\n"
         "    return 'pair-one', 'told in a pair'\n"
+        "_ORDERED: Final = (('low', 'looped'), ('high', 'looped-twice'))\n"
+        "def two():\n"
+        "    for name, rule in _ORDERED:\n"
+        "        FieldViolation(name, 'b', rule, 'out of order')\n"
     )
     monkeypatch.setattr(rules, "ROOT", tmp_path)
     monkeypatch.setattr(rules, "ELSEWHERE", {})
@@ -66,6 +70,8 @@ def test_a_rule_that_cannot_be_read_is_noticed(catalogue: Any, monkeypatch: pyte
         "this": ["one of two"],
         "that": ["one of two"],
         "pair-one": ["told in a pair"],
+        "looped": ["out of order"],
+        "looped-twice": ["out of order"],
     }
     assert [one.place for one in puzzles] == ["alphapulse/some.py:7"]
 
