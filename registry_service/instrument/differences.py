@@ -30,10 +30,11 @@ def identifier_differences(
 ) -> list[wire.FieldDifference]:
     """Identifiers that are borne at another level, or in another span than the one that is stated."""
     found: list[wire.FieldDifference] = []
+    known: dict[tuple[int, str, str], list[wire.IdentifierAssertion]] = {}
+    for other in held:
+        known.setdefault((other.scheme, other.value, other.venue), []).append(other)
     for at, one in enumerate(sent):
-        same = [
-            other for other in held if (other.scheme, other.value, other.venue) == (one.scheme, one.value, one.venue)
-        ]
+        same = known.get((one.scheme, one.value, one.venue), ())
         if not same or any(not _of_one(other, one) for other in same):
             continue
         fields = one.DESCRIPTOR.fields_by_name
@@ -43,12 +44,12 @@ def identifier_differences(
 
 def _of_one(held: wire.IdentifierAssertion, sent: wire.IdentifierAssertion) -> list[str]:
     """The fields of one identifier that are stated and differ."""
-    spans = [
-        name
-        for name in ("valid_from", "valid_to")
-        if sent.HasField(name) and getattr(sent, name) != getattr(held, name)
-    ]
-    return spans if held.level == sent.level else ["level", *spans]
+    found = [] if held.level == sent.level else ["level"]
+    if sent.HasField("valid_from") and sent.valid_from != held.valid_from:
+        found.append("valid_from")
+    if sent.HasField("valid_to") and sent.valid_to != held.valid_to:
+        found.append("valid_to")
+    return found
 
 
 def _walk(held: Any, sent: Any, path: str) -> Iterator[wire.FieldDifference]:
