@@ -162,6 +162,7 @@ class _Figures(Collector):
             "registry_applied_revision", "How far the change log is applied.", self._feed.applied_revision
         )
         yield self._gauge("registry_watches", "Watches that are live.", self._hub.watchers)
+        yield self._counter("registry_watches_cut", "Watchers cut because they did not keep up.", self._hub.cuts)
 
     def _counter(self, name: str, text: str, value: float) -> Metric:
         family = CounterMetricFamily(name, text, labels=("service",))

@@ -80,8 +80,10 @@ class Group:
                 del self._marks[next(iter(self._marks))]
         return mark
 
-    def deliver(self, pieces: Sequence[Delta], most_changes: int, most_bytes: int) -> None:
-        """To each watcher; one that was behind already and now has more waiting than the bounds is cut. A large commit alone cuts nobody."""
+    def deliver(self, pieces: Sequence[Delta], most_changes: int, most_bytes: int) -> int:
+        """To each watcher; one that was behind already and now has more waiting than the bounds is cut. A large commit alone cuts nobody. How many
+        were cut."""
+        cut = 0
         for watcher in self.watchers:
             if watcher.cut is not None:
                 continue
@@ -93,6 +95,8 @@ class Group:
             watcher.ready.set()
             if behind and (watcher.changes > most_changes or watcher.size > most_bytes):
                 watcher.end(Cut.SLOW)
+                cut += 1
+        return cut
 
 
 def deltas(changes: Sequence[Change]) -> list[Delta]:

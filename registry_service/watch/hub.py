@@ -61,6 +61,8 @@ class Hub:
         self._snapshots = Snapshots(source, lambda: feed.applied_revision, self._limits.snapshots)
         self._pages = LogPages(source)
         self._closing = False
+        self.cuts = 0
+        """Watchers cut because they did not keep up, since the start."""
         feed.listen(self._live, self._lost)
 
     @property
@@ -185,7 +187,7 @@ class Hub:
                     watcher.end(Cut.FAULT)
                 continue
             if pieces:
-                group.deliver(pieces, limits.queue_changes, limits.queue_bytes)
+                self.cuts += group.deliver(pieces, limits.queue_changes, limits.queue_bytes)
 
     def _lost(self) -> None:
         """The log was pruned over this process's head: what the watchers missed is known to nobody."""
