@@ -2,10 +2,12 @@
 
 - `feed`: reads the change log in order, voids cached answers, knows how far this process has come.
 - `hub`: joins snapshot, log and live changes into one watch without a hole or a double.
-- `tokens`: opaque page and resume tokens, bound to service and filter.
+- `snapshots`, `pages`, `groups`: what watchers of one spec share: pages of a snapshot, pages of the log, live pieces.
+- `encoding`, `serving`: pieces as bytes of the API (venues and synthetics), and how they are served.
+- `tokens`: opaque page and resume tokens, bound to service, filter and database.
 - `model`: what a watch is made of (`WatchSpec`, `SnapshotChunk`, `Mark`, `Delta`).
 
-Not here: SQL (`registry_service.storage`) and response messages (each slice's `convert.py`).
+Not here: SQL (`registry_service.storage`) and what entries mean (the slices).
 """
 
 from registry_service.watch.feed import Feed
