@@ -80,14 +80,15 @@ async def known_elsewhere(
     return held if _same(step, contested, held) else None
 
 
-def other_name(step: Step, held: wire.Instrument) -> Claim | None:
-    """The claim of an entry whose name clearly is not that of the instrument it identifies; None where it can be."""
+def other_name(step: Step, held: wire.Instrument, more: Sequence[str] = ()) -> Claim | None:
+    """The claim of an entry whose name clearly is not that of the instrument it identifies; None where it can be. `more` are
+    further names it goes by."""
     sent = step.draft.message
     kind = step.draft.instrument.asset_class
     if kind not in _NAMED or not sent.name or not held.name:
         return None
     codes = list(_codes(sent, step.draft.listing_messages))
-    for name in (held.name, *former_names(held)):
+    for name in (held.name, *former_names(held), *more):
         if compare_names(name, sent.name, codes) is not Likeness.DISAGREE:
             return None
     identifier = _identifying(sent)

@@ -26,7 +26,14 @@ from registry_service.instrument.drafts import Claim, Draft, Minter, signed
 from registry_service.instrument.extension import extend
 from registry_service.instrument.holdings import Holdings
 from registry_service.instrument.keys import VENUE_SCOPED
-from registry_service.instrument.linking import belongs_to, instrument, known_elsewhere, other_name, survivor
+from registry_service.instrument.linking import (
+    belongs_to,
+    former_names,
+    instrument,
+    known_elsewhere,
+    other_name,
+    survivor,
+)
 from registry_service.instrument.planning import MAX_SALT, Registered, Step
 from registry_service.instrument.rules import broken_references, refusal
 from registry_service.storage.model import EntityKind, IdentifierRow, Needs, WriteSession
@@ -88,10 +95,12 @@ async def _plan(holdings: Holdings, minter: Minter, draft: Draft) -> Registered:
 
 async def _plan_known(step: Step, held: wire.Instrument) -> Registered:
     """An entry whose identity is registered."""
+    known: list[str] = []
     if held.merged_into:
+        known = [held.name, *former_names(held)]  # it was decided to be the same under that name, too
         held = await survivor(step.holdings, held)
         step.become(held.instrument_id)
-    if step.draft.message.name != held.name and (claim := other_name(step, held)) is not None:
+    if step.draft.message.name != held.name and (claim := other_name(step, held, known)) is not None:
         case = await cases.read_case(step.holdings.session, claim.case_id)
         belongs = belongs_to(case)
         if case is None or not belongs:

@@ -574,3 +574,54 @@ async def test_cases_are_counted_by_kind_and_an_alert_asks_for_that(start_regist
     named = set(re.findall(r"registry_collision_\w+", asked))
     assert named
     assert named <= exported
+
+
+@pytest.mark.parametrize("resolution", [MERGE, SPLIT, KEEP_BOTH, REJECT])
+async def test_a_symbol_two_instruments_are_said_to_have_is_decided(registry, entries, resolution):
+    old = await registry.register(entries.equity(entries.isin(80), name="Alpha Works"), entries.listing("XETR", "SYM"))
+    sent = entries.equity(entries.isin(81), name="Beta Bakery"), entries.listing("XETR", "SYM")
+    new = await registry.register(*sent)
+    one, two = old.entry.instrument.instrument_id, new.entry.instrument.instrument_id
+    more = {"winner_id": one} if resolution in (MERGE, SPLIT) else {}
+    await resolve(registry, new.collision_case_id, resolution, **more)
+    found = await registry.symbol("SYM", "XETR", read=LATEST)
+    again = await registry.register(*sent)
+    if resolution == KEEP_BOTH:
+        assert (found.outcome, ids(found), len(found.listing_ids)) == (AMBIGUOUS, {one, two}, 2)
+        assert (again.outcome, len(again.entry.listings)) == (UNCHANGED, 1)
+        halted = entries.listing("XETR", "SYM", status=wire.LISTING_STATUS_DELISTED)
+        gone = await registry.register(sent[0], halted)  # one of two bearers leaves
+        assert gone.outcome == EXTENDED
+        assert ids(await registry.symbol("SYM", "XETR", as_of=stamp(datetime.now(UTC)), read=LATEST)) == {one}
+    else:
+        assert (found.outcome, ids(found)) == (RESOLVED, {one})
+    if resolution == MERGE:
+        assert (again.outcome, again.entry.instrument.instrument_id) == (UNCHANGED, one)
+        assert ids(await registry.isin(entries.isin(81), read=LATEST)) == {one}
+    if resolution in (SPLIT, REJECT):
+        assert (again.outcome, again.collision_case_id) == (COLLISION, new.collision_case_id)
+        assert ids(await registry.isin(entries.isin(81), read=LATEST)) == {two}
+    assert len(await cases(registry)) == 1
+
+
+@pytest.mark.parametrize("resolution", [MERGE, SPLIT, KEEP_BOTH, REJECT])
+async def test_a_level_that_was_confused_is_decided(registry, entries, resolution):
+    def figi(level):
+        return entries.identifier("FIGI", "BBG000B9XRY4", level=getattr(common, f"IDENTIFIER_LEVEL_{level}"))
+
+    held = entries.equity(entries.isin(82), name="Alpha Works", identifiers=[figi("COMPOSITE")])
+    one = (await registry.register(held)).entry.instrument.instrument_id
+    sent = etf(entries, entries.isin(83), "Beta Fund", identifiers=[figi("INSTRUMENT")])
+    doubted = await registry.register(sent)
+    more = {"winner_id": one} if resolution in (MERGE, SPLIT) else {}
+    answer = await resolve(registry, doubted.collision_case_id, resolution, **more)
+    request = service.LookupFIGIRequest(figi="BBG000B9XRY4", options=service.LookupOptions(read=LATEST))
+    found = (await registry.stub.LookupFIGI(request)).result
+    other = ids(await registry.isin(entries.isin(83), read=LATEST))
+    expected = {
+        MERGE: ({one}, {one}),
+        SPLIT: ({one}, {answer.collision_case.challenger_id}),
+        KEEP_BOTH: ({one, answer.collision_case.challenger_id}, {answer.collision_case.challenger_id}),
+        REJECT: ({one}, set()),
+    }
+    assert (ids(found), other) == expected[resolution]
