@@ -35,6 +35,8 @@ MOST_NAMES: Final = 400
 MOST_VALUES: Final = 500
 """Identifiers of one scheme that begin with a text."""
 BUDGET_MS: Final = 1000
+_SHORTEST_STRETCH: Final = 3
+"""Letters that are looked for inside of names: fewer are in too many."""
 _LAST: Final = "\U0010ffff"
 
 
@@ -120,8 +122,10 @@ class Search:
         if faint:
             return [statement.where(name.bool_op("%")(wanted)).order_by(alike.desc(), by_id).limit(MOST_NAMES)]
         nearest = func.greatest(alike, func.word_similarity(wanted, name) * 0.9)
-        either = or_(name.bool_op("%")(wanted), literal(wanted).bool_op("<%")(name))
-        parts = [statement.where(either).order_by(nearest.desc(), by_id).limit(MOST_NAMES)]
+        close: ColumnElement[bool] = name.bool_op("%")(wanted)
+        if len(wanted) >= _SHORTEST_STRETCH:
+            close = or_(close, literal(wanted).bool_op("<%")(name))
+        parts = [statement.where(close).order_by(nearest.desc(), by_id).limit(MOST_NAMES)]
         start = text.replace("\0", "").strip()
         if len(start) >= 2 and start[:2].isalnum():
             # Two letters at the start of a word are a trigram; one alone is not worth the rows it finds. ILIKE, because
