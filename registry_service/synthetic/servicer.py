@@ -114,7 +114,7 @@ class SyntheticServicer(rpc.SyntheticServiceServicer):
             service.SyntheticHit(
                 synthetic=wire.Synthetic.FromString(one.entity.body),
                 score=one.score,
-                why=f"name and description: trigram {one.score:.2f}",
+                why=f"name and description: alike {one.score:.2f}",
             )
             for one in found
         ]

@@ -140,7 +140,7 @@ class VenueServicer(rpc.VenueServiceServicer):
         found = await self._resources.store.search(request.query, convert.query(request.filter), limit)
         hits = [
             service.VenueHit(
-                venue=wire.Venue.FromString(one.entity.body), score=one.score, why=f"name: trigram {one.score:.2f}"
+                venue=wire.Venue.FromString(one.entity.body), score=one.score, why=f"name: alike {one.score:.2f}"
             )
             for one in found
         ]
