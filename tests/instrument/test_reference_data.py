@@ -79,13 +79,14 @@ async def test_every_isin_returns_all_its_listings(
     assert {one.outcome for one in results} == {CREATED}
     assert sum(len(one.listing_ids) for one in results) == sum(map(len, cross_listed.values()))
 
-    def look_up(isin: str) -> Any:
-        return lambda: registry.stub.LookupISIN(service.LookupISINRequest(isin=isin))
-
-    answers = await all_of(look_up(isin) for isin in cross_listed)
-    for (isin, rows), answer, registered in zip(cross_listed.items(), answers, results, strict=True):
-        assert answer.result.outcome == RESOLVED, isin
-        (entry,) = answer.result.entries
+    isins = list(cross_listed)
+    found: list[service.LookupResult] = []
+    for at in range(0, len(isins), 500):
+        request = service.BatchLookupRequest(scheme=common.IDENTIFIER_SCHEME_ISIN, values=isins[at : at + 500])
+        found.extend((await registry.stub.BatchLookup(request)).results)
+    for (isin, rows), answer, registered in zip(cross_listed.items(), found, results, strict=True):
+        assert answer.outcome == RESOLVED, isin
+        (entry,) = answer.entries
         assert entry.instrument.instrument_id == registered.instrument_id
         shown = {(one.venue, one.symbol, one.primary, one.listing_id) for one in entry.listings}
         wanted = zip(rows, registered.listing_ids, strict=True)
@@ -94,8 +95,15 @@ async def test_every_isin_returns_all_its_listings(
             for row, listing_id in wanted
         }, isin
         assert len(entry.listings) == len(rows)
+    # One by one, each answers the same.
+    answers = await all_of(look_up(registry, isin) for isin in isins)
+    assert [answer.result for answer in answers] == found
     await _each_symbol_names_its_listing(registry, cross_listed, results)
     await _preferences_choose_among_the_listings(registry, cross_listed)
+
+
+def look_up(registry: Any, isin: str) -> Any:
+    return lambda: registry.stub.LookupISIN(service.LookupISINRequest(isin=isin))
 
 
 async def _each_symbol_names_its_listing(
