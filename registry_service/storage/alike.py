@@ -93,8 +93,10 @@ def likeness(text: Words, name: Words) -> tuple[float, Likeness]:
     if text.plain == name.plain:
         return 1.0, Likeness.EXACT
     aligned, whole = _aligned(text, name)
-    run = 0.97 * OSA.normalized_similarity("".join(text.core), "".join(name.core))
-    score, how = max((aligned, Likeness.WORDS if whole else Likeness.SIMILAR), (run, Likeness.SIMILAR))
+    mine, theirs = "".join(text.core), "".join(name.core)
+    run = 0.97 * OSA.normalized_similarity(mine, theirs)
+    by_words = Likeness.WORDS if whole else Likeness.SIMILAR
+    score, how = max((aligned, by_words), (run, Likeness.WORDS if mine == theirs else Likeness.SIMILAR))
     if name.plain.startswith(text.plain):
         begun = 0.8 + 0.19 * len(text.plain) / len(name.plain)
         if begun >= score:
