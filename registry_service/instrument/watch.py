@@ -125,7 +125,7 @@ class Members:
                 waiting = []
                 yield chunk(SNAPSHOT, chunk(1, joined))
             if belongs:
-                waiting.append(delta.encoded(_each_change)[at])
+                waiting.append(delta.encoded(_EncodedChanges)[at])
         for message in grouped(CHANGES, waiting):
             yield message
 
@@ -190,5 +190,14 @@ def _changes(delta: Delta) -> tuple[bytes, ...]:
     return tuple(grouped(CHANGES, map(encode_change, delta.changes)))
 
 
-def _each_change(delta: Delta) -> tuple[bytes, ...]:
-    return tuple(map(encode_change, delta.changes))
+class _EncodedChanges:
+    """The changes of a piece, each encoded when the first watch of its filter delivers it."""
+
+    def __init__(self, delta: Delta) -> None:
+        self._changes = delta.changes
+        self._encoded: dict[int, bytes] = {}
+
+    def __getitem__(self, at: int) -> bytes:
+        if at not in self._encoded:
+            self._encoded[at] = encode_change(self._changes[at])
+        return self._encoded[at]
