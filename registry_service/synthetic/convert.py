@@ -12,6 +12,7 @@ from alphapulse.api.common.v1 import common_pb2 as common
 from alphapulse.api.synthetic.v1 import synthetic_pb2 as wire
 from alphapulse.api.synthetic.v1 import synthetic_service_pb2 as service
 from alphapulse.domain.asset_class import AssetClass
+from alphapulse.domain.errors import FieldViolation, InvalidArgument
 from alphapulse.domain.identity import instrument_text
 from alphapulse.domain.ids import Digest, InstrumentId, sha256
 from alphapulse.domain.instruments import Instrument, SyntheticDetails
@@ -160,7 +161,15 @@ def id_key(id_: str) -> str:
 
 
 def query(filter_: service.SyntheticFilter) -> Query:
-    """The entries a filter asks for."""
+    """The entries a filter asks for. InvalidArgument for a text that Postgres cannot hold, and so nothing bears."""
+    found = [
+        FieldViolation(f"filter.{name}[{at}]", one, "text-characters", "the character NUL is not text")
+        for name, values in (("component_ids", filter_.component_ids), ("units", filter_.units))
+        for at, one in enumerate(values)
+        if "\0" in one
+    ]
+    if found:
+        raise InvalidArgument.of(found)
     groups = (
         tuple(f"status:{one}" for one in filter_.statuses),
         tuple(component_facet(one) for one in filter_.component_ids),
