@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import re
 import subprocess
@@ -108,6 +109,33 @@ def test_the_walk_through_the_registry(platform: Any, tmp_path: Path) -> None:
             f"$ {step.command}\nshows no {line!r}:\n{printed}" for line in step.shown if not is_shown(line, printed)
         ]
     assert not wrong, "\n\n".join(wrong)
+
+
+@pytest.mark.e2e
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("service", "path", "status"),
+    [
+        ("instrument", "/InstrumentService/LookupISIN?isin=US0378331005", 200),
+        ("venue", "/VenueService/LookupMIC?mic=XNYS", 200),
+        ("synthetic", "/SyntheticService/ListSynthetics?page_size=1", 200),
+        ("relay", "/RelayService/GetRelayStatus", 200),
+        ("collector", "/CollectorService/ListSources", 200),
+        ("collector", "/CollectorService/StopSource?name=KRAKEN", 405),
+    ],
+)
+def test_every_process_of_the_platform_speaks_http(platform: Any, service: str, path: str, status: int) -> None:
+    base = next(one["http"] for one in platform.json("status")["services"] if one["name"] == service)
+    done = subprocess.run(
+        ["curl", "-s", "-w", "\n%{http_code}", f"http://{base}{path}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    body, _, code = done.stdout.rpartition("\n")
+    assert int(code) == status, body
+    assert json.loads(body)
 
 
 def test_the_page_shows_nothing_but_what_is_run() -> None:
