@@ -2613,7 +2613,9 @@ class ResolveCollisionCaseRequest(_message.Message):
     resolution: _instrument_pb2.CollisionResolution.ValueType
     """How."""
     winner_id: _builtins.str
-    """For MERGE and SPLIT: who bears the identifier from now on."""
+    """For MERGE and SPLIT: who bears the identifier from now on: the id of a holder or of the newcomer, or "challenger" for the newcomer. For MERGE it
+    may be left out where one holder and no registered newcomer leave no choice.
+    """
     reason: _builtins.str
     """Why; required."""
     retroactive: _builtins.bool
