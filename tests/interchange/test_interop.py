@@ -169,7 +169,7 @@ async def test_spot_markets_are_those_that_ccxt_reads_from_the_venue_itself(
         (ours,) = exchange.markets_by_id[symbol]
         assert exchange.market(ours["symbol"])["id"] == symbol
         # ccxt gives some codes another name than the venue does; the identity is the venue's own.
-        assert [exchange.safe_currency_code(ours[name]) for name in ("base", "quote")] == [
+        assert [reader.safe_currency_code(ours[name]) for name in ("base", "quote")] == [
             theirs["base"],
             theirs["quote"],
         ]
