@@ -37,10 +37,16 @@ class SyntheticCalls(Caller):
     """Synthetics and their formulas."""
 
     async def register_synthetic(
-        self, synthetic: Synthetic, *, write: Write | None = None
+        self, synthetic: Synthetic, *, allow_unknown_components: bool = False, write: Write | None = None
     ) -> DefinitionRegistration[Synthetic]:
-        """Register a synthetic. Registering the same one again is no error. Raises InvalidArgument with every violation at once."""
-        request = api.RegisterSyntheticRequest(synthetic=_message(synthetic), write=(write or Write()).to_message())
+        """Register a synthetic. Registering the same one again is no error. Raises InvalidArgument with every violation at once.
+
+        `allow_unknown_components` takes listings and instruments that the instrument registry does not know yet."""
+        request = api.RegisterSyntheticRequest(
+            synthetic=_message(synthetic),
+            allow_unknown_components=allow_unknown_components,
+            write=(write or Write()).to_message(),
+        )
         answer = await self._write(self._synthetics.RegisterSynthetic, request)
         outcome = DefinitionOutcome(answer.outcome)
         return DefinitionRegistration(_synthetic(answer.synthetic), outcome, answer.revision_token)
@@ -102,10 +108,17 @@ class SyntheticCalls(Caller):
         )
 
     async def evaluate_synthetic(
-        self, name: str, prices: Iterable[ComponentPrice], *, at: datetime | None = None
+        self,
+        name: str,
+        prices: Iterable[ComponentPrice],
+        *,
+        at: datetime | None = None,
+        previous_values: Iterable[float] = (),
     ) -> Evaluation:
-        """Compute a synthetic on given prices, as of `at` (now)."""
-        request = api.EvaluateSyntheticRequest(name=name, at=stamp(at, "at") if at else None)
+        """Compute a synthetic on given prices, as of `at` (now). `previous_values`, the oldest first, tell an outlier."""
+        request = api.EvaluateSyntheticRequest(
+            name=name, at=stamp(at, "at") if at else None, previous_values=previous_values
+        )
         for price in prices:
             into_message(price, request.prices.add())
         return from_message(Evaluation, await self._read(self._synthetics.EvaluateSynthetic, request))

@@ -50,6 +50,8 @@ class Component:
     synthetic: str | None = None
     price_field: PriceField = PriceField.MID
     max_age_ms: int = 0
+    unit: str = ""
+    """What its number is in. Empty: what the registries say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,8 @@ class Synthetic:
     max_value: float | None = None
     outlier_sigma: float | None = None
     status: SyntheticStatus = SyntheticStatus.ACTIVE
+    valid_to: datetime | None = None
+    """From then on it has no value. None: it holds until it is changed."""
     source: str = ""
     synthetic_id: str = ""
     """Filled by the registry."""
