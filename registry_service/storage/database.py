@@ -12,7 +12,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from alphapulse.domain.errors import ConfigurationError, StoreUnavailable
+from alphapulse.domain.errors import ConfigurationError, InvalidArgument, StoreUnavailable
 
 _RETRY_SECONDS: Final = 0.5
 _DRIVERS: Final = frozenset({"postgres", "postgresql", "postgresql+asyncpg"})
@@ -97,10 +97,14 @@ def unavailable(error: BaseException, what: str = "Postgres cannot be reached") 
 
 @contextlib.contextmanager
 def translated(what: str = "Postgres cannot be reached") -> Iterator[None]:
-    """Failures of the connection become StoreUnavailable; everything else goes through."""
+    """Failures of the connection become StoreUnavailable, a text that Postgres cannot hold InvalidArgument; everything else goes through."""
     try:
         yield
     except Exception as error:
         if is_away(error):
             raise unavailable(error, what) from error
+        if isinstance(cause_of(error), asyncpg.CharacterNotInRepertoireError | asyncpg.UntranslatableCharacterError):
+            # Postgres holds no text with the character NUL, so nothing bears one: whoever asks for it made a mistake.
+            rule = "the character NUL is not text"
+            raise InvalidArgument.field("request", "", "text-characters", rule) from error
         raise

@@ -78,7 +78,7 @@ def fill(message: Message, chance: random.Random, depth: int = 0) -> None:
 @pytest.mark.parametrize("service", ["instrument", "venue", "synthetic"])
 async def test_odd_requests_break_nothing(registries: Any, service: str) -> None:
     described = descriptor_pool.Default().FindServiceByName(registries.services[service])
-    chance = random.Random(20_240_131)
+    chance = random.Random(7)
     refused = 0
     for method in described.methods:
         if method.client_streaming or method.server_streaming:
