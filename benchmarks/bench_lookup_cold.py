@@ -121,9 +121,9 @@ async def measure(options: Options) -> Sequence[Metric]:
             ("redis", timed + "Redis holds the answers" + same, await cold(stores, isins, BATCH)),
             (
                 "postgres_unary",
-                f"LookupISIN of {count} ISINs, each once, 64 in flight, by a process that has just started; Redis not configured"
+                f"LookupISIN of {count // 5} ISINs, each once, 64 in flight, by a process that has just started; Redis not configured"
                 + same,
-                await cold(stores, isins, 1, REDIS_URL=""),
+                await cold(stores, isins[: count // 5], 1, REDIS_URL=""),
             ),
         )
         size = min(count, 10_000)

@@ -20,6 +20,8 @@ PROMISED = {
     "lookup_replica",
     "lookup_unary",
     "lookup_batch",
+    "lookup_cold",
+    "lookup_scale",
     "register_stream",
     "relay_throughput",
     "relay_latency",
