@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow as pa
 
 from alphapulse.domain.violations import FieldViolation
 from alphapulse.interchange.blocks import Block, Cells

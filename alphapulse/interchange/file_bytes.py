@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow as pa
 
 from alphapulse.domain.errors import InvalidArgument
 from alphapulse.domain.violations import FieldViolation

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import msgspec
-import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow as pa
 from google.protobuf.json_format import ParseDict, ParseError
 
 from alphapulse.api.instrument.v1 import instrument_service_pb2 as service

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Final, Self
 
 import msgspec
-import pyarrow as pa  # type: ignore[import-untyped]
-import pyarrow.compute as pc  # type: ignore[import-untyped]
-import pyarrow.parquet as pq  # type: ignore[import-untyped]
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from alphapulse.interchange.blocks import Block, Cells
 from alphapulse.interchange.file_bytes import BLOCK_ROWS, refused, require_distinct

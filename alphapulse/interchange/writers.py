@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Final, Protocol, Self
 
 import msgspec
-import pyarrow as pa  # type: ignore[import-untyped]
-import pyarrow.parquet as pq  # type: ignore[import-untyped]
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from alphapulse.api.instrument.v1 import instrument_service_pb2 as service
 from alphapulse.interchange.file_bytes import COMPRESSION
