@@ -37,8 +37,7 @@ class _Calls:
         answers: list[bytes] = []
 
         async def worker() -> None:
-            for request in requests:
-                answers.append(await self._call(request))
+            answers.extend([await self._call(request) for request in requests])
 
         begin = time.perf_counter()
         await asyncio.gather(*(worker() for _ in range(IN_FLIGHT)))
