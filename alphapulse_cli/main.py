@@ -24,12 +24,16 @@ _COMMANDS: Final = {
     "event": "Record a rename, a symbol change, a delisting.",
     "cases": "List, show and decide collision cases.",
     "history": "Show every change of an instrument.",
+    "import": "Register the instruments of files.",
+    "export": "Write what is registered to a file.",
     "watch": "Follow the changes of a registry.",
     "subscribe": "Follow market events.",
     "sources": "List, start and stop sources.",
     "bench": "Measure, beside the floor and peers.",
     "doctor": "Check stores, ports, versions and clock.",
 }
+_MODULES: Final = {"import": "import_files", "export": "export_files"}
+"""Commands whose names are words of Python."""
 
 
 class _Commands(click.Group):
@@ -41,7 +45,8 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"alphapulse_cli.commands.{cmd_name}").command
+        module = _MODULES.get(cmd_name, cmd_name)
+        command: click.Command = importlib.import_module(f"alphapulse_cli.commands.{module}").command
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
