@@ -56,13 +56,14 @@ def capitals(text: str) -> str:
     return text.translate(_CAPITALS)
 
 
-def instrument_text(instrument: Instrument) -> str:
-    """The canonical text of an instrument, from its class, details and identifiers."""
+def instrument_text(instrument: Instrument, *, canonical: bool = False) -> str:
+    """The canonical text of an instrument, from its class, details and identifiers. `canonical`: the identifiers' values are
+    known to be valid and canonical."""
     asset_class, details = instrument.asset_class, instrument.details
     if asset_class is None:
         raise _incomplete("asset_class", "the class decides what identifies an instrument")
     if asset_class in SECURITIES:
-        return security_text(asset_class, instrument.identifiers)
+        return security_text(asset_class, instrument.identifiers, canonical=canonical)
     match details:
         case CurrencyDetails():
             kind = details.kind.name.lower() if details.kind is not None else ""
@@ -84,7 +85,9 @@ def instrument_text(instrument: Instrument) -> str:
     return _join(_CLASS_NAMES[asset_class], *parts)
 
 
-def security_text(asset_class: AssetClass, identifiers: Sequence[IdentifierAssertion]) -> str:
+def security_text(
+    asset_class: AssetClass, identifiers: Sequence[IdentifierAssertion], *, canonical: bool = False
+) -> str:
     """By the strongest identifier: ISIN, FIGI (share class before composite before listing), CUSIP, SEDOL, venue and
     ticker. Of several of one scheme and level the first in ASCII order; of several tickers the first that was borne,
     together with the day it was first borne where that is known: venues give tickers to one company after another."""
@@ -92,7 +95,8 @@ def security_text(asset_class: AssetClass, identifiers: Sequence[IdentifierAsser
     held = {assertion.scheme for assertion in identifiers}
     for scheme in _STRENGTH:
         if scheme in held:
-            best = min((one.level, one.identifier().value) for one in identifiers if one.scheme is scheme)
+            same = [one for one in identifiers if one.scheme is scheme]
+            best = min([(one.level, one.value if canonical else one.identifier().value) for one in same])
             return _join(kind, _SCHEME_NAMES[scheme], best[1])
     symbols = [one for one in identifiers if one.scheme in _SYMBOL_SCHEMES and one.venue]
     if not symbols:

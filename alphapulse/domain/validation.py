@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Final
@@ -77,6 +78,7 @@ _TEXT_BOUNDS: Final = {
     "series": SYMBOL_LENGTH,
 }
 _POSITIVE: Final = frozenset({"contract_size", "face_value"})
+_CODES: Final[dict[str, frozenset[str]]] = {"currency": frozenset({*ISO_4217, *WITHDRAWN}), "country": ISO_3166_ALPHA_2}
 _CLASS_NAMES: Final = {one: one.name.lower() for one in AssetClass}
 _FIELDS: Final = {kind: tuple(spec.name for spec in fields(kind)) for kind in DETAILS_OF.values()}
 _IDENTIFYING: Final = frozenset({Scheme.ISIN, Scheme.FIGI, Scheme.CUSIP, Scheme.SEDOL})
@@ -109,6 +111,8 @@ class _Findings:
 
     def name(self, field: str, value: str) -> None:
         """A text that shows something: what bears no name cannot be told apart by a person, nor be searched for."""
+        if len(value) <= NAME_LENGTH and value.isprintable() and not value.isspace() and value:
+            return
         shown = value[:NAME_LENGTH].strip()
         if not shown or not (shown.isprintable() or any(one.isprintable() and one != " " for one in shown)):
             self.add(field, value, "required", "a name is required: what people call it, not only white space")
@@ -133,17 +137,19 @@ class _Findings:
             self.add(field, value, "venue-format", rule)
 
 
-def validate_instrument(instrument: Instrument, prefix: str = "instrument") -> tuple[FieldViolation, ...]:
-    """Every rule the instrument breaks; empty for a valid one."""
+def validate_instrument(
+    instrument: Instrument, prefix: str = "instrument", *, unusual: Sequence[int] | None = None
+) -> tuple[FieldViolation, ...]:
+    """Every rule the instrument breaks; empty for a valid one. `unusual`: the numbers of the identifiers to look at, where the
+    others are known to be sound by themselves; None: all of them."""
     findings = _Findings()
     findings.name(f"{prefix}.name", instrument.name)
     findings.text(f"{prefix}.source", instrument.source, TEXT_LENGTH)
     if len(instrument.identifiers) > MAX_IDENTIFIERS:
         description = f"at most {MAX_IDENTIFIERS} identifiers, got {len(instrument.identifiers)}"
         findings.add(f"{prefix}.identifiers", len(instrument.identifiers), "too-many", description)
-    for at, assertion in enumerate(instrument.identifiers[:MAX_IDENTIFIERS]):
-        if not _plainly_sound(assertion):
-            _assertion(findings, f"{prefix}.identifiers[{at}]", assertion)
+    for at in range(len(instrument.identifiers[:MAX_IDENTIFIERS])) if unusual is None else unusual:
+        _assertion(findings, f"{prefix}.identifiers[{at}]", instrument.identifiers[at])
     if instrument.asset_class is None:
         findings.add(f"{prefix}.asset_class", "", "required", "the asset class is missing or unknown")
         return tuple(findings.found)
@@ -188,22 +194,6 @@ def require_valid(violations: tuple[FieldViolation, ...]) -> None:
         raise InvalidArgument.of(violations)
 
 
-def _plainly_sound(one: IdentifierAssertion) -> bool:
-    """Whether an assertion is of the usual kind, without times and venue, and sound: nearly all are. Says nothing of others."""
-    kind, value, source = identifier_type(one.scheme), one.value, one.source
-    return (
-        one.valid_from is None
-        and one.valid_to is None
-        and not one.venue
-        and one.level in one.scheme.levels
-        and len(source) <= TEXT_LENGTH
-        and source.isprintable()
-        and isinstance(value, str)
-        and len(value) <= kind.max_length
-        and kind.broken_rule(value) is None
-    )
-
-
 def _assertion(findings: _Findings, path: str, assertion: IdentifierAssertion) -> None:
     kind = identifier_type(assertion.scheme)
     try:
@@ -224,10 +214,14 @@ def _details(findings: _Findings, path: str, details: Details) -> None:
         value = getattr(details, name)
         if value is None or value == "":
             continue
-        where = f"{path}.{name}"
         if name in _TEXT_BOUNDS:
-            findings.text(where, value, _TEXT_BOUNDS[name])
-        elif name in _POSITIVE:
+            if len(value) > _TEXT_BOUNDS[name] or not value.isprintable():
+                findings.text(f"{path}.{name}", value, _TEXT_BOUNDS[name])
+            continue
+        if name in _CODES and value in _CODES[name]:
+            continue
+        where = f"{path}.{name}"
+        if name in _POSITIVE:
             findings.positive(where, value)
         elif name == "venue":
             findings.venue(where, value)
@@ -252,9 +246,9 @@ def _details(findings: _Findings, path: str, details: Details) -> None:
 
 def _code(findings: _Findings, where: str, name: str, value: object) -> None:
     """The coded texts: currency, country, LEI, chain."""
-    if name == "currency" and value not in ISO_4217 and value not in WITHDRAWN:
+    if name == "currency" and value not in _CODES[name]:
         findings.add(where, value, "currency-unknown", "it is no currency of ISO 4217")
-    elif name == "country" and value not in ISO_3166_ALPHA_2:
+    elif name == "country" and value not in _CODES[name]:
         findings.add(where, value, "country-unknown", "it is no country of ISO 3166")
     elif name in ("issuer_lei", "chain") and isinstance(value, str):
         broken = (Lei if name == "issuer_lei" else Caip2).broken_rule(value)
@@ -314,9 +308,10 @@ def _address(findings: _Findings, path: str, chain: str, address: str) -> None:
 
 def _nameable(findings: _Findings, prefix: str, instrument: Instrument) -> None:
     """A security must bring what its id is minted from; a future a venue or a series."""
-    if instrument.asset_class in SECURITIES and not any(
-        one.scheme in _IDENTIFYING or (one.scheme in _SYMBOLS and one.venue) for one in instrument.identifiers
-    ):
+    if instrument.asset_class in SECURITIES:
+        for one in instrument.identifiers:
+            if one.scheme in _IDENTIFYING or (one.scheme in _SYMBOLS and one.venue):
+                return
         description = "an ISIN, FIGI, CUSIP, SEDOL, or a ticker with its venue"
         findings.add(f"{prefix}.identifiers", "", "required", description)
     if instrument.asset_class is AssetClass.FUTURE and not (

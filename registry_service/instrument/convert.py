@@ -19,7 +19,7 @@ from alphapulse.domain.decimal import ExactDecimal
 from alphapulse.domain.errors import FieldViolation, InvalidArgument
 from alphapulse.domain.identifiers import Level, Scheme, identifier_type
 from alphapulse.domain.ids import InstrumentId
-from alphapulse.domain.validation import MAX_IDENTIFIERS
+from alphapulse.domain.validation import MAX_IDENTIFIERS, TEXT_LENGTH
 
 __all__ = [
     "Findings",
@@ -48,17 +48,26 @@ _MEMBERS: Final[dict[type[IntEnum], dict[int, IntEnum]]] = {
         *(domain.ListingStatus, domain.OptionRight),
     )
 }
-_LEVELS: Final = {int(one): one for one in Level}
 _SCHEMES: Final = {int(scheme): (scheme, identifier_type(scheme)) for scheme in Scheme}
+_PLAIN: Final = {
+    (int(scheme), int(level)): (scheme, level, identifier_type(scheme).max_length, identifier_type(scheme).broken_rule)
+    for scheme in Scheme
+    for level in scheme.levels
+}
+_CLASSES: Final = {int(one): one for one in AssetClass}
+_STATUSES: Final = {0: domain.InstrumentStatus.ACTIVE, **{int(one): one for one in domain.InstrumentStatus}}
+_OTHER_PAIR: Final = {"fx_pair": int(AssetClass.SPOT_PAIR), "spot_pair": int(AssetClass.FX_PAIR)}
 
 
 class Findings:
     """Violations met while reading a message."""
 
-    __slots__ = ("found",)
+    __slots__ = ("found", "unusual")
 
     def __init__(self) -> None:
         self.found: list[FieldViolation] = []
+        self.unusual: list[int] = []
+        """The numbers of the identifiers whose rules are still to be looked at; the others are sound (`_plain`)."""
 
     def add(self, field: str, value: object, rule: str, description: str) -> None:
         """One broken rule."""
@@ -160,16 +169,18 @@ def instrument_of(message: wire.Instrument, path: str, findings: Findings) -> do
     if count > MAX_IDENTIFIERS:
         findings.add(f"{path}.identifiers", count, "too-many", f"at most {MAX_IDENTIFIERS} identifiers, got {count}")
     return domain.Instrument(
-        asset_class=findings.enum(AssetClass, message.asset_class, f"{path}.asset_class"),
+        asset_class=_CLASSES.get(message.asset_class)
+        or findings.enum(AssetClass, message.asset_class, f"{path}.asset_class"),
         name=message.name,
         details=_details(message, path, findings),
         identifiers=tuple(
             [_assertion(one, path, at, findings) for at, one in enumerate(message.identifiers[:MAX_IDENTIFIERS])]
         ),
-        status=findings.enum(domain.InstrumentStatus, message.status, f"{path}.status", domain.InstrumentStatus.ACTIVE)
+        status=_STATUSES.get(message.status)
+        or findings.enum(domain.InstrumentStatus, message.status, f"{path}.status")
         or domain.InstrumentStatus.ACTIVE,
         source=message.source,
-        successor_ids=findings.ids(message.successor_ids, f"{path}.successor_ids"),
+        successor_ids=findings.ids(after, f"{path}.successor_ids") if (after := message.successor_ids) else (),
     )
 
 
@@ -210,7 +221,34 @@ def violation_message(violation: FieldViolation) -> common.ItemViolation:
     )
 
 
+def _plain(one: wire.IdentifierAssertion) -> domain.IdentifierAssertion | None:
+    """One that is sound and says all that will be kept, as nearly all are: of the usual kind, without times and venue, its value
+    as it is to be spelled. None for any other, of which nothing is said."""
+    known = _PLAIN.get((one.scheme, one.level))
+    if known is None:
+        return None
+    scheme, level, max_length, broken_rule = known
+    value, source, has = one.value, one.source, one.HasField
+    if (
+        len(value) > max_length
+        or one.venue
+        or not source
+        or len(source) > TEXT_LENGTH
+        or not source.isprintable()
+        or has("valid_from")
+        or has("valid_to")
+        or has("recorded_from")
+        or has("recorded_to")
+        or broken_rule(value) is not None
+    ):
+        return None
+    return domain.IdentifierAssertion(scheme, value, level, None, None, source)
+
+
 def _assertion(one: wire.IdentifierAssertion, path: str, at: int, findings: Findings) -> domain.IdentifierAssertion:
+    if (plain := _plain(one)) is not None:
+        return plain
+    findings.unusual.append(at)
     known = _SCHEMES.get(one.scheme)
     if known is None:
         where = f"{path}.identifiers[{at}]"
@@ -223,8 +261,6 @@ def _assertion(one: wire.IdentifierAssertion, path: str, at: int, findings: Find
             value = kind.canonical(value)
         except InvalidArgument:
             value = one.value  # the validation of the whole says what is wrong with it
-    if level in _LEVELS and not one.HasField("valid_from") and not one.HasField("valid_to"):
-        return domain.IdentifierAssertion(scheme, value, _LEVELS[level], None, None, one.source, venue)
     where = f"{path}.identifiers[{at}]"
     return domain.IdentifierAssertion(
         scheme=scheme,
@@ -279,8 +315,7 @@ def _details(message: wire.Instrument, path: str, findings: Findings) -> domain.
     which = message.WhichOneof("details")
     if which is None:
         return None
-    other_pair = {"fx_pair": int(AssetClass.SPOT_PAIR), "spot_pair": int(AssetClass.FX_PAIR)}.get(which)
-    if other_pair is not None and int(message.asset_class) == other_pair:
+    if message.asset_class == _OTHER_PAIR.get(which):
         return None  # the other kind of pair: the same fields, another class
     return _DETAILS[which](getattr(message, which), f"{path}.{which}", findings)
 

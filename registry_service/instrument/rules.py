@@ -70,8 +70,16 @@ def violations_of(
 ) -> list[FieldViolation]:
     """Everything that is wrong with an entry by itself; what `findings` met while reading it stands first."""
     found = findings.found
-    found.extend(_without(found, validate_instrument(instrument)))
-    found.extend(_derived(instrument.identifiers))
+    if broken := validate_instrument(instrument, unusual=findings.unusual):
+        found.extend(_without(found, broken))
+    found.extend(_derived(instrument.identifiers, sound=not found))
+    if listings:
+        _listings(instrument.asset_class, listings, found)
+    return found
+
+
+def _listings(kind: AssetClass | None, listings: Sequence[domain.Listing], found: list[FieldViolation]) -> None:
+    """Adds everything that is wrong with the listings of an entry."""
     if len(listings) > MAX_LISTINGS:
         found.append(_violation("listings", len(listings), "too-many", f"at most {MAX_LISTINGS} listings of an entry"))
     seen: dict[tuple[str, str], int] = {}
@@ -81,10 +89,9 @@ def violations_of(
         if earlier != at:
             rule = f"listings[{earlier}] has the same venue and symbol"
             found.append(_violation(f"listings[{at}].symbol", listing.symbol, "listing-duplicate", rule))
-    if instrument.asset_class in _PRICED_IN_MONEY:
+    if kind in _PRICED_IN_MONEY:
         malformed = {one.field for one in found}
         found.extend(one for one in _unknown_currencies(listings[:MAX_LISTINGS]) if one.field not in malformed)
-    return found
 
 
 def _unknown_currencies(listings: Sequence[domain.Listing]) -> list[FieldViolation]:
@@ -170,12 +177,15 @@ def overlap(
     )
 
 
-def _derived(identifiers: Sequence[domain.IdentifierAssertion]) -> list[FieldViolation]:
-    """A CUSIP or SEDOL that is not the one inside an ISIN of the same entry: one of the two is wrong."""
-    derived = [(at, one) for at, one in enumerate(identifiers) if one.scheme in _DERIVED and _comparable(one)]
+def _derived(identifiers: Sequence[domain.IdentifierAssertion], *, sound: bool) -> list[FieldViolation]:
+    """A CUSIP or SEDOL that is not the one inside an ISIN of the same entry: one of the two is wrong. `sound`: each identifier
+    is known to be sound by itself."""
+    derived = [
+        (at, one) for at, one in enumerate(identifiers) if one.scheme in _DERIVED and (sound or _comparable(one))
+    ]
     if not derived:
         return []
-    isins = [one for one in identifiers if one.scheme is Scheme.ISIN and _comparable(one)]
+    isins = [one for one in identifiers if one.scheme is Scheme.ISIN and (sound or _comparable(one))]
     found = []
     for at, one in derived:
         if why := derived_mismatch(isins, one):
