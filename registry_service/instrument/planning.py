@@ -106,7 +106,8 @@ class Step:
         one = self.draft.listings[at]
         key = self.draft.symbols[at]
         start = span_start(one.valid_from, self.holdings.ended(key, self.id))
-        message = self.draft.listing_messages[at]
+        message = wire.Listing()  # the entry stays as it came: it may be planned again, on other facts
+        message.CopyFrom(self.draft.listing_messages[at])
         begun = one.valid_from is None or one.valid_from < self.holdings.now
         if message.status == wire.LISTING_STATUS_DELISTED and one.valid_to is None and begun:
             message.valid_to.CopyFrom(self.holdings.stamp)  # what is delisted has an end

@@ -226,9 +226,8 @@ async def _name_listings(step: Step) -> list[wire.Listing | None]:
 
 
 def _message(draft: Draft, contested: Mapping[int, list[IdentifierRow]]) -> tuple[wire.Instrument, list[Claim]]:
-    """The message to keep and its claims: without the contested ones, the sent one as it is where there are none."""
-    if not contested:
-        return draft.message, list(draft.claims)
+    """The message to keep and its claims, without the contested ones. The entry stays as it came: a group that is planned again
+    finds nothing in it that an earlier plan, which did not come true, had filled in."""
     message = wire.Instrument()
     message.CopyFrom(draft.message)
     for at in sorted(contested, reverse=True):
