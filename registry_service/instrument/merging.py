@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Final
 
-from registry_service.instrument.convert import stamp, wire
+from registry_service.instrument.convert import moment, stamp, wire
 from registry_service.instrument.trading_rules import announced, note_rules
 
 FEATURES: Final = frozenset({"rules", "fees", "status"})
@@ -35,7 +35,7 @@ def merge_listing(held: wire.Listing, sent: wire.Listing, source: str, now: date
     """
     own = held.source == source
     changed = set()
-    if sent.HasField("rules") and _merge_rules(held, sent.rules, own, now):
+    if sent.HasField("rules") and _merge_rules(held, _by_now(held, sent, now) if own else sent.rules, own, now):
         changed.add("rules")
     if sent.upcoming_rules and (own or not held.upcoming_rules):
         coming = announced(held, sent.upcoming_rules)
@@ -58,6 +58,19 @@ def merge_listing(held: wire.Listing, sent: wire.Listing, source: str, now: date
         held.primary = True
         changed.add("primary")
     return frozenset(changed)
+
+
+def _by_now(held: wire.Listing, sent: wire.Listing, now: datetime) -> wire.TradingRules:
+    """The rules that an entry says are in force. A source that sends on the entry with which it announced a change does not
+    take the change back once its time has come."""
+    due = [one for one in sent.upcoming_rules if moment(one.effective_from) <= now]
+    if not due:
+        return sent.rules
+    rules = wire.TradingRules()
+    rules.CopyFrom(due[-1])
+    if held.rules.HasField("effective_from") and moment(held.rules.effective_from) > moment(rules.effective_from):
+        rules.ClearField("effective_from")  # others have been in force since: nothing of the past is restated
+    return rules
 
 
 def _merge_rules(held: wire.Listing, sent: wire.TradingRules, own: bool, now: datetime) -> bool:

@@ -255,6 +255,25 @@ async def test_a_source_that_registers_again_changes_completes_and_announces(reg
     assert await send(upcoming_rules=[rules(4, yesterday)]) == settled
 
 
+async def test_an_entry_sent_again_does_not_take_back_the_change_it_announced(registry, entries):
+    share, due = entries.equity(entries.isin(1)), days(-1)
+
+    async def send() -> wire.Listing:
+        coming = [rules(5, due), rules(9, due + timedelta(days=30))]
+        sent = entries.listing("XETR", "S", rules=rules(1), upcoming_rules=coming)
+        return (await registry.register(share, sent)).entry.listings[0]
+
+    await registry.register(share, entries.listing("XETR", "S", rules=rules(1)))
+    first = await send()
+    assert (first.rules, len(first.upcoming_rules)) == (rules(5, due), 1)
+    assert await send() == first
+    assert ticks(await get(registry, first)) == (5, [1, 5, 9])
+    # What a later change says of the past stays, too.
+    await update(registry, first, rules=rules(7))
+    assert (await send()).rules.effective_from.ToDatetime(UTC) > due
+    assert ticks(await get(registry, first)) == (5, [1, 5, 7, 5, 9])
+
+
 async def test_what_is_wrong_with_rules_is_told_at_once(registry, listing):
     tier = wire.TickTier(from_price=common.Decimal(mantissa=1), tick_size=common.Decimal(mantissa=1))
     fields = {
