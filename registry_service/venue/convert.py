@@ -98,7 +98,8 @@ def _declared(one: wire.SessionException) -> Declared:
     return Declared(
         exception_id=one.exception_id,
         effect=Effect(one.kind),
-        declared=moment(one.declare_time),
+        # By the clock of whoever told it, which may be ahead of ours: what is recorded is known.
+        declared=min(moment(one.declare_time), time("record_time") or moment(one.declare_time)),
         withdrawn=time("withdraw_time"),
         first=day_of(one.first_date),
         last=day_of(one.last_date),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import exchange_calendars
@@ -178,6 +178,23 @@ async def test_special_hours_and_an_interruption(venues: Stub) -> None:
     other = service.WithdrawSessionRequest(code="XNYS", exception_id=stopped.exception_id)
     other.withdraw_time.CopyFrom(at("2024-07-08T17:00:00+00:00"))
     assert [one.rule for one in (await failing(venues.WithdrawSession(other))).violations] == ["withdrawn"]
+
+
+async def test_what_is_declared_by_a_clock_ahead_of_ours_is_in_force_when_it_is_answered(venues: Stub) -> None:
+    await add(venues, "ALPHA", always_open=True)
+    now = datetime.now(UTC)
+    pause = closure(
+        kind=wire.SESSION_EXCEPTION_KIND_INTERRUPTION,
+        first_date="",
+        open_time=at((now - timedelta(minutes=1)).isoformat()),
+        close_time=at((now + timedelta(hours=1)).isoformat()),
+        declare_time=at((now + timedelta(minutes=4)).isoformat()),
+    )
+    told = await declare(venues, "ALPHA", pause)
+    assert told.exception.declare_time == pause.declare_time
+    answer = await venues.IsOpen(service.IsOpenRequest(code="ALPHA", read=LATEST))
+    assert (answer.open, answer.exception_id) == (False, told.exception.exception_id)
+    assert await declare(venues, "ALPHA", pause) == told
 
 
 async def test_maintenance_of_a_venue_that_never_closes(venues: Stub) -> None:
