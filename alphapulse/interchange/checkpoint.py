@@ -88,7 +88,9 @@ def digest_of_work(files: Sequence[Path], *settings: object) -> str:
     digest = hashlib.sha256(repr(settings).encode())
     for one in files:
         if not one.is_file():
-            raise InvalidArgument.field("file", str(one), "file-missing", "there is no such file")
+            raise InvalidArgument.field(
+                "file", str(one), "file-missing", "there is no such file" if not one.exists() else "it is no file"
+            )
         state = one.stat()
         digest.update(f"\0{one.resolve()}\0{state.st_size}\0{state.st_mtime_ns}\0".encode())
         with open(one, "rb") as source:

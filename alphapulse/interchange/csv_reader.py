@@ -108,7 +108,11 @@ class CsvReader:
                 return
             except csv.Error as error:
                 line, before = before + 1 + skipped, self._records.line_num
-                yield line, empty, FieldViolation("record", "", "csv-format", str(error))
+                last = before + skipped
+                taken = (
+                    f"; lines {line} to {last} were taken for one record: is a quote not closed?" if last > line else ""
+                )
+                yield line, empty, FieldViolation("record", "", "csv-format", f"{error}{taken}")
             except (OSError, pa.ArrowException) as error:
                 raise refused(self._path, "file", str(self._path), "file-read", str(error)) from error
 

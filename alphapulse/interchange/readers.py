@@ -71,7 +71,9 @@ def open_reader(path: Path, file_format: str = "", dialect: Dialect | None = Non
     """The reader of a file. `flat`: objects of JSON lines are rows of columns, not entries of the API."""
     kind = file_format or format_of(path)
     if not path.is_file():
-        raise InvalidArgument.field("file", str(path), "file-missing", "there is no such file")
+        raise InvalidArgument.field(
+            "file", str(path), "file-missing", "there is no such file" if not path.exists() else "it is no file"
+        )
     if kind == "parquet":
         return ParquetReader(path)
     if kind == "jsonl":

@@ -194,5 +194,6 @@ def _lookup_mic(address: str, mic: str, options: pb.LookupOptions, as_json: bool
             [(v.code, v.name, v.country, v.time_zone, v.operating_mic) for v in venues],
         )
         if answer.HasField("violation"):
-            click.echo(f"  {answer.violation.description} ({answer.violation.rule})")
+            wrong = answer.violation
+            click.echo(f"  {wrong.field} = {wrong.value!r}: {wrong.description} ({wrong.rule})")
     return int(_EXITS.get(answer.outcome, Exit.UNDECIDED))
