@@ -20,6 +20,8 @@ from registry_service.instrument.rules import overlap
 from registry_service.storage.model import ChangeKind, Entity, EntityKind, IdentifierKey, IdentifierRow
 
 MAX_SALT: Final = 64
+_made: Final = tuple.__new__
+"""Makes a named tuple in half the time."""
 _INSTRUMENT: Final = EntityKind.INSTRUMENT
 _LISTING: Final = EntityKind.LISTING
 _HOW: Final[dict[int, str]] = {
@@ -167,31 +169,16 @@ class Step:
         holdings, symbols, own_id, source = self.holdings, self.draft.symbols, self.id, self.draft.message.source
         for claim, target in zip(claims, targets, strict=True):
             one, key = claim.assertion, claim.key
-            start, end = self.start_of(claim), one.valid_to
+            scheme, value, venue = key
+            start, end = self.start_of(claim) if scheme in VENUE_SCOPED else one.valid_from, one.valid_to
             if key in symbols or holdings.bears(key, own_id, start, end):
                 continue  # the listing itself asserts its symbol; a name sent twice is one name
             if start is not None and end is not None and start >= end:
                 continue
             kind = _INSTRUMENT if target == own_id else _LISTING
-            scheme, value, venue = key
-            row = IdentifierRow(
-                *(
-                    scheme,
-                    value,
-                    venue,
-                    int(one.level),
-                    kind,
-                    target,
-                    own_id,
-                    start,
-                    end,
-                    one.source or source,
-                    revision,
-                    None,
-                    key in self.shared,
-                )
-            )
-            holdings.assert_name(row, key)
+            who = (int(one.level), kind, target, own_id)
+            known = (start, end, one.source or source, revision, None, key in self.shared)
+            holdings.assert_name(_made(IdentifierRow, (scheme, value, venue, *who, *known)), key)
 
     def put_new(self, message: wire.Instrument, claims: Sequence[Claim], targets: Sequence[str]) -> int:
         """Stages the first version of the instrument, whose identifiers are these claims; its revision."""

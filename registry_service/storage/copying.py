@@ -97,12 +97,27 @@ def change_rows(rows: Iterable[Change]) -> memoryview:
 def identifier_rows(rows: Iterable[IdentifierRow]) -> memoryview:
     """Of the table `identifier`."""
     parts = [_HEADER]
+    last: tuple[object, ...] = ()
+    bearer = b""
     for row in rows:
-        value, target_id, closed = row.value.encode(), row.target_id.encode(), row.closed_revision
+        value = row.value.encode()
+        if row[3:] != last:  # from the level on: the names of one instrument mostly differ in nothing there
+            last, bearer = row[3:], _bearer(row)
         parts += (
             _IDENTIFIER_HEAD(len(IDENTIFIER), 2, row.scheme, len(value)),
             value,
             _kept_text(row.venue),
+            bearer,
+        )
+    parts.append(_TRAILER)
+    return memoryview(b"".join(parts))
+
+
+def _bearer(row: IdentifierRow) -> bytes:
+    """The columns from the level on."""
+    target_id, closed = row.target_id.encode(), row.closed_revision
+    return b"".join(
+        (
             _TWO_SMALL(2, row.level, 2, row.target_kind, len(target_id)),
             target_id,
             _text(row.instrument_id),
@@ -113,8 +128,7 @@ def identifier_rows(rows: Iterable[IdentifierRow]) -> memoryview:
             _NULL if closed is None else _BIGINT(8, closed),
             _SHARED[row.shared],
         )
-    parts.append(_TRAILER)
-    return memoryview(b"".join(parts))
+    )
 
 
 def _text(value: str) -> bytes:
@@ -126,7 +140,11 @@ def _array(values: tuple[str, ...]) -> bytes:
     """Of type text[]; an empty one has no dimension."""
     if not values:
         return _LENGTH(12) + Struct(">iiI").pack(0, 0, _TEXT_OID)
-    body = b"".join([_text(value) for value in values])
+    parts: list[bytes] = []
+    for value in values:
+        raw = value.encode()
+        parts += (_LENGTH(len(raw)), raw)
+    body = b"".join(parts)
     return _ARRAY(20 + len(body), 1, 0, _TEXT_OID, len(values), 1) + body
 
 

@@ -193,7 +193,8 @@ class StagedSession:
 
     def assert_identifier(self, row: IdentifierRow) -> None:
         """Stages an assertion."""
-        self._check_taken(row.recorded_revision, "assertion of", row.value)
+        if not self._first <= row.recorded_revision < self._first + self._taken:
+            self._check_taken(row.recorded_revision, "assertion of", row.value)
         self._own.assert_row(row)
 
     def close_identifier(self, row: IdentifierRow, closed_revision: int) -> None:

@@ -43,8 +43,10 @@ class Staging:
     asserted: dict[RowKey, IdentifierRow] = field(default_factory=dict)
     _by_name: dict[tuple[object, object], list[RowKey]] = field(default_factory=dict)
     _by_target: dict[object, list[RowKey]] = field(default_factory=dict)
-    _unindexed: list[RowKey] = field(default_factory=list)
-    """Asserted since one of the two was asked: most operations never ask."""
+    _unnamed: list[RowKey] = field(default_factory=list)
+    """Asserted since names were asked: most operations never ask."""
+    _untargeted: list[RowKey] = field(default_factory=list)
+    """Asserted since holders were asked: that is rarer still."""
     closed: dict[RowKey, tuple[IdentifierRow, int]] = field(default_factory=dict)
     """Committed rows that end."""
 
@@ -62,27 +64,26 @@ class Staging:
         """A new assertion."""
         key = row_key(row)
         if key not in self.asserted:
-            self._unindexed.append(key)
+            self._unnamed.append(key)
+            self._untargeted.append(key)
         self.asserted[key] = row
 
     def by_name(self) -> Mapping[tuple[object, object], Sequence[RowKey]]:
         """The assertions by scheme and value, at any venue."""
-        if self._unindexed:
-            self._index()
+        if self._unnamed:
+            index = self._by_name
+            for key in self._unnamed:
+                index.setdefault((key[0], key[1]), []).append(key)
+            self._unnamed.clear()
         return self._by_name
 
     def borne_by(self, target_id: str) -> Sequence[RowKey]:
         """The assertions of a holder."""
-        if self._unindexed:
-            self._index()
+        if self._untargeted:
+            for key in self._untargeted:
+                self._by_target.setdefault(key[4], []).append(key)
+            self._untargeted.clear()
         return self._by_target.get(target_id, ())
-
-    def _index(self) -> None:
-        for key in self._unindexed:
-            scheme, value, _, _, target, *_ = key
-            self._by_name.setdefault((scheme, value), []).append(key)
-            self._by_target.setdefault(target, []).append(key)
-        self._unindexed.clear()
 
     def close_row(self, row: IdentifierRow, revision: int) -> None:
         """The end of an assertion: of one staged here, or of a committed one."""
@@ -101,7 +102,8 @@ class Staging:
             self.by_parent.setdefault(parent, {}).update(ids)
         self.by_sort_key |= other.by_sort_key
         # The revisions of an operation are its own, so none of its assertions is here yet.
-        self._unindexed += other.asserted
+        self._unnamed += other.asserted
+        self._untargeted += other.asserted
         self.asserted |= other.asserted
         for row, revision in other.closed.values():
             self.close_row(row, revision)
