@@ -124,7 +124,8 @@ class Calls:
             operation,
             actor=options.actor or "anonymous",
             request_id=options.request_id,
-            request_body=request.SerializeToString(deterministic=True),
+            # Two requests of different kinds may serialize alike.
+            request_body=request.DESCRIPTOR.full_name.encode() + b"\0" + request.SerializeToString(deterministic=True),
             validate_only=options.validate_only,
             needs=needs,
         )

@@ -45,7 +45,7 @@ def merge_listing(held: wire.Listing, sent: wire.Listing, source: str, now: date
             changed.add("upcoming_rules")
     if sent.HasField("fees") and (_take if own else _fill)(held.fees, sent.fees):
         changed.add("fees")
-    if own and sent.status and sent.status != held.status:
+    if own and sent.status and sent.status != held.status and not _left_by_event(held):
         change_status(held, sent.status, now)
         changed.add("status")
     for name in ("valid_from", "valid_to"):
@@ -123,3 +123,10 @@ def _copy(held: Any, sent: Any, wanted: Any) -> bool:
         else:
             setattr(held, field.name, value)
     return changed
+
+
+def _left_by_event(held: wire.Listing) -> bool:
+    """Whether somebody recorded that the listing left its venue: a relisting is recorded, too, and no old entry sent again
+    undoes either."""
+    moves = [one for one in held.events if one.WhichOneof("event") in ("delisting", "relisting")]
+    return held.status == wire.LISTING_STATUS_DELISTED and bool(moves) and moves[-1].HasField("delisting")

@@ -61,7 +61,7 @@ async def write(
     if requests:
         await _write_requests(connection, schema, requests, group.now)
     fail_at("counter")
-    if changes:
+    if changes or requests:
         raised = f'UPDATE "{schema}".revision SET value = $1, commit_time = $2'  # noqa: S608
         await connection.execute(raised, group.revision, group.now)
 

@@ -75,6 +75,8 @@ class Plan:
         self._replay_window = replay_window
         self._known: dict[str, RequestRow] = dict(earlier_requests or {})
         """Answers of the request log, and of the group this plan is on top of."""
+        self._supposed: datetime | None = None
+        """The time of the commit this plan is on top of, where it was made ahead."""
 
     @classmethod
     async def locked(cls, connection: AsyncConnection, reads: Reads, tables: Tables, replay_window: timedelta) -> Plan:
@@ -88,11 +90,14 @@ class Plan:
         now = max(await _clock(connection), self.group.now + _TICK)
         under = self.group.staged if self.group.staged.versions else self.group.under
         group = GroupState(connection, self.group.revision, now, under=under)
-        return Plan(group, self._reads, self._tables, self._replay_window, self.requests)
+        plan = Plan(group, self._reads, self._tables, self._replay_window, self.requests)
+        plan._supposed = self.group.now
+        return plan
 
     def holds_after(self, value: int, last: datetime) -> bool:
-        """Whether what was supposed came true: the counter and the time of the last commit, read under the lock."""
-        return self.group.base_revision == value and last < self.group.now
+        """Whether what was supposed came true: the counter and the time of the last commit, read under the lock. The time
+        tells also of a commit that changed nothing but the request log."""
+        return self.group.base_revision == value and self._supposed == last
 
     @property
     def writes(self) -> list[Write]:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 import pytest
 
-from alphapulse.domain.errors import AlreadyExists, StoreUnavailable
+from alphapulse.domain.errors import AlreadyExists, RequestIdReused, StoreUnavailable
 from registry_service.storage.model import ChangeKind, Entity, EntityKind, IdentifierKey, IdentifierRow
 from registry_service.storage.writer import WriterLimits
 
@@ -117,6 +117,32 @@ async def test_another_replica_writes_between_two_groups(make_store, migrated_ur
         await two
     assert second.times == 2
     assert (await mine.get(INSTRUMENT, ["b"]))["b"].body == b"between"
+
+
+async def test_another_replica_answers_a_request_id_between_two_groups(make_store, migrated_url) -> None:
+    """A write that changes nothing leaves its request id alone: that counts, too."""
+    mine, other = await make_store(limits=EAGER), await make_store(limits=EAGER)
+    planned = asyncio.Event()
+
+    async def nothing(session) -> bytes:
+        planned.set()
+        return b"nothing"
+
+    async with change_log_held(migrated_url) as connection:
+        one = asyncio.create_task(mine.write(Once("a"), actor="t"))
+        await waits(connection)
+        other_one = asyncio.create_task(other.write(nothing, actor="t", request_id="r", request_body=b"1"))
+        locked = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype IN ('transactionid', 'tuple')"
+        while not await connection.fetchval(locked):
+            pass
+        second = Once("b")
+        two = asyncio.create_task(mine.write(second, actor="t", request_id="r", request_body=b"2"))
+        await second.planned.wait()
+    assert (await one).revision == 1
+    assert (await other_one).response == b"nothing"
+    with pytest.raises(RequestIdReused):
+        await two
+    assert set(await mine.get(INSTRUMENT, ["a", "b"])) == {"a"}
 
 
 @pytest.mark.parametrize("seed", range(2))
