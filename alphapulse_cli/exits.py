@@ -43,8 +43,7 @@ class ServiceError(click.ClickException):
     """A domain error, shown with every violated rule."""
 
     def __init__(self, error: AlphaPulseError, where: str) -> None:
-        lines = [f"{error.message} [{error.reason}]"]
-        lines += [f"  {v.field} = {v.value!r}: {v.description} ({v.rule})" for v in error.violations]
+        lines = _told(error)
         if isinstance(error, _SILENCE):
             lines.append(
                 f"  asked at {where}; alphapulse doctor tells what is missing, alphapulse up starts the platform"
@@ -58,6 +57,18 @@ class ServiceError(click.ClickException):
     def exit_code(self) -> int:  # type: ignore[override] # click declares a class attribute, each error has its own here
         """By the kind of error."""
         return int(self._exit)
+
+
+def _told(error: AlphaPulseError) -> list[str]:
+    """The message and every violated rule, each once: a message is often made from the first of them."""
+    shown = [str(violation) for violation in error.violations]
+    at = error.message.find(shown[0]) if shown else -1
+    if at < 0:
+        return [f"{error.message} [{error.reason}]", *(f"  {one}" for one in shown)]
+    head = error.message[:at]
+    if len(shown) == 1:
+        return [f"{error.message} [{error.reason}]"]
+    return [f"{head}{len(shown)} rules are broken [{error.reason}]", *(f"  {one}" for one in shown)]
 
 
 def _exit_of(error: AlphaPulseError) -> Exit:

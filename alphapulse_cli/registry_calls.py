@@ -16,8 +16,10 @@ from alphapulse.api.common.v1 import common_pb2
 from alphapulse.api.instrument.v1 import instrument_service_pb2 as pb
 from alphapulse.api.instrument.v1 import instrument_service_pb2_grpc
 from alphapulse.client import READ_DEADLINE, open_channel
-from alphapulse.domain.errors import AmbiguousIdentifier, NotFound
+from alphapulse.domain.errors import AmbiguousIdentifier, InvalidArgument, NotFound
+from alphapulse.domain.ids import InstrumentId, ListingId
 from alphapulse_cli.context import Locator, run
+from alphapulse_cli.moment import Moment
 
 T = TypeVar("T")
 _SCHEME_NAMES: Final = frozenset(common_pb2.IdentifierScheme.keys())
@@ -95,7 +97,7 @@ async def instrument_id(stub: Stub, text: str) -> str:
     """The id of an instrument named by its id, or as `isin:US0378331005`. NotFound, AmbiguousIdentifier."""
     scheme, _, value = text.partition(":")
     if not value:
-        return text
+        return _own_id(InstrumentId, text, "an id of 32 hexadecimal digits, isin:US0378331005, or XNAS:AAPL")
     (result,) = (
         await stub.BatchLookup(pb.BatchLookupRequest(items=[_item(scheme, value)]), timeout=READ_DEADLINE)
     ).results
@@ -107,7 +109,7 @@ async def listing_id(stub: Stub, text: str) -> str:
     """The id of a listing named by its id, or as `XETR:EXM`. NotFound, AmbiguousIdentifier."""
     venue, _, symbol = text.partition(":")
     if not symbol:
-        return text
+        return _own_id(ListingId, text, "an id of 32 hexadecimal digits, or XNAS:AAPL")
     result = (await stub.LookupSymbol(pb.LookupSymbolRequest(symbol=symbol, venue=venue), timeout=READ_DEADLINE)).result
     return _only(list(result.listing_ids), text, result)
 
@@ -120,6 +122,14 @@ async def entry_id(stub: Stub, text: str) -> str:
     venue, _, symbol = text.partition(":")
     result = (await stub.LookupSymbol(pb.LookupSymbolRequest(symbol=symbol, venue=venue), timeout=READ_DEADLINE)).result
     return _only([entry.instrument.instrument_id for entry in result.entries], text, result)
+
+
+def _own_id(kind: type[InstrumentId | ListingId], text: str, forms: str) -> str:
+    """The id; where it is none, how to name what is meant."""
+    try:
+        return kind.parse(text).hex
+    except InvalidArgument as error:
+        raise click.UsageError(f"{text!r} names nothing: give {forms}") from error
 
 
 def _item(scheme: str, value: str) -> pb.LookupItem:
@@ -137,9 +147,10 @@ def _only(ids: list[str], text: str, result: pb.LookupResult) -> str:
     if len(set(ids)) == 1:
         return ids[0]
     outcome = short(common_pb2.LookupOutcome, "LOOKUP_OUTCOME_", result.outcome)
+    if result.HasField("violation"):
+        raise InvalidArgument.field("name", text, result.violation.rule, result.violation.description)
     if not ids:
-        why = result.violation.description if result.HasField("violation") else result.explanation
-        raise NotFound(f"{text}: {outcome}{': ' + why if why else ''}")
+        raise NotFound(f"{text}: {outcome}{': ' + result.explanation if result.explanation else ''}")
     raise AmbiguousIdentifier(
         f"{text} is borne by several: {outcome}",
         metadata={"candidates": " ".join(ids)},
@@ -149,4 +160,4 @@ def _only(ids: list[str], text: str, result: pb.LookupResult) -> str:
 
 def at_option(text: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """An option --at of a time in UTC."""
-    return click.option("--at", type=click.DateTime(("%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S")), help=text)
+    return click.option("--at", type=Moment(), help=text)

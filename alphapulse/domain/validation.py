@@ -48,7 +48,9 @@ MAX_DECIMALS: Final = 255
 _NO_RULES: Final = TradingRules()
 _CODE: Final = re.compile(r"[A-Z0-9]{1,20}")
 _COIN: Final = re.compile(r"\S{1,64}")
-_VENUE: Final = re.compile(r"[A-Z0-9][A-Z0-9_.:-]{0,31}")
+VENUE_CODE: Final = re.compile(r"[A-Z0-9][A-Z0-9_.:-]{0,31}")
+"""The form of a venue's code."""
+VENUE_RULE: Final = f"a MIC or a venue code: 1 to {VENUE_LENGTH} capitals, digits, _ . : -, and a letter or digit first"
 _POOL_ID: Final = re.compile(r"0[xX](?:[0-9a-fA-F]{40}|[0-9a-fA-F]{64})")
 _REQUIRED: Final[dict[AssetClass, tuple[str, ...]]] = {
     AssetClass.EQUITY: ("currency",),
@@ -132,9 +134,8 @@ class _Findings:
             self.add(field, value, "positive", "it must be above zero")
 
     def venue(self, field: str, value: str) -> None:
-        if _VENUE.fullmatch(value) is None:
-            rule = f"a MIC or a venue code: 1 to {VENUE_LENGTH} capitals, digits, _ . : -, and a letter or digit first"
-            self.add(field, value, "venue-format", rule)
+        if VENUE_CODE.fullmatch(value) is None:
+            self.add(field, value, "venue-format", VENUE_RULE)
 
 
 def validate_instrument(

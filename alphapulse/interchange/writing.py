@@ -10,6 +10,7 @@ from typing import Any, Final
 import grpc
 
 from alphapulse.api.instrument.v1 import instrument_service_pb2 as service
+from alphapulse.domain.errors import InvalidArgument
 from alphapulse.interchange.exported import Exported, OnPage
 from alphapulse.interchange.interop import INTEROP
 from alphapulse.interchange.readers import format_of
@@ -38,6 +39,7 @@ async def export(
     """Writes the file, which appears when it is complete. Raises the errors of the registry, InvalidArgument for an unknown format."""
     given = options or ExportOptions()
     kind = given.file_format or format_of(path)
+    require_folder(path)
     done = Exported()
     reader = EntryReader(channel, given.filter, given.as_of, given.known_at)
     with WholeFile(path) as file:
@@ -47,6 +49,12 @@ async def export(
             await _native(writer_for(kind, file.stream), reader, done, on_page)
     done.revision_token = reader.revision_token
     return done
+
+
+def require_folder(path: Path) -> None:
+    """Raises InvalidArgument where the folder a file is to be written to is not there."""
+    if not path.absolute().parent.is_dir():
+        raise InvalidArgument.field("file", str(path), "file-missing", f"there is no folder {path.parent}")
 
 
 async def _native(writer: Any, reader: EntryReader, done: Exported, on_page: OnPage | None) -> None:

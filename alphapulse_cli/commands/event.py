@@ -14,6 +14,7 @@ from alphapulse.api.instrument.v1 import instrument_pb2 as wire
 from alphapulse.api.instrument.v1 import instrument_service_pb2 as pb
 from alphapulse.client import WRITE_DEADLINE
 from alphapulse_cli.context import as_dict, data_dir_option, json_option, print_json, print_table
+from alphapulse_cli.moment import Moment
 from alphapulse_cli.registry_calls import (
     asked,
     at_option,
@@ -223,7 +224,7 @@ def relist(listing: str, new_symbol: str) -> Fill:
 
 @command.command()
 @click.argument("listing")
-@click.option("--until", type=click.DateTime(), help="When it is expected to go on (UTC).")
+@click.option("--until", type=Moment(), help="When it is expected to go on (UTC).")
 @_recorded
 def halt(listing: str, until: datetime | None) -> Fill:
     """Trading of a listing is interrupted."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -17,31 +17,14 @@ from alphapulse.client import open_channel, wait_ready
 from alphapulse.domain.asset_class import AssetClass
 from alphapulse.domain.identifiers import Scheme
 from alphapulse.interchange import Exported, ExportOptions, export
-from alphapulse.interchange.writing import FORMATS
+from alphapulse.interchange.writing import FORMATS, require_folder
 from alphapulse_cli.context import ANSWER_SECONDS, Locator, data_dir_option, json_option, print_json, run
 from alphapulse_cli.interrupt import INTERRUPTED
+from alphapulse_cli.moment import Moment
 
 _CLASSES = [one.name.lower() for one in AssetClass]
 _SCHEMES = [one.name.lower() for one in Scheme]
 _TOLD = 20
-
-
-class _Moment(click.ParamType):  # type: ignore[type-arg,unused-ignore] # generic in newer releases of click
-    """A day (its midnight, UTC) or a time with its zone."""
-
-    name = "time"
-
-    def convert(self, value: str | datetime, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """The aware time."""
-        if isinstance(value, datetime):
-            return value
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is not of the form 2024-12-31 or 2024-12-31T23:59:59Z", param, ctx)
-        if moment.tzinfo is None and len(value) > len("2024-12-31"):
-            self.fail(f"{value!r} needs a zone, such as Z or +01:00", param, ctx)
-        return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 @click.command()
@@ -64,8 +47,8 @@ class _Moment(click.ParamType):  # type: ignore[type-arg,unused-ignore] # generi
     multiple=True,
     help="Only what bears such an identifier; can be repeated.",
 )
-@click.option("--as-of", type=_Moment(), help="What was valid then, instead of now.")
-@click.option("--known-at", type=_Moment(), help="What was known then, instead of now.")
+@click.option("--as-of", type=Moment(), help="What was valid then, instead of now.")
+@click.option("--known-at", type=Moment(), help="What was known then, instead of now.")
 @json_option
 @data_dir_option
 def command(
@@ -110,6 +93,7 @@ def command(
 
 
 async def _export(address: str, file: Path, options: ExportOptions, *, quiet: bool) -> Exported:
+    require_folder(file)  # before a registry is asked
     await wait_ready(address, timeout=ANSWER_SECONDS)
     console = Console(stderr=True)
     with Progress(console=console, disable=quiet or not console.is_terminal) as bar:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from alphapulse.api.venue.v1 import venue_service_pb2, venue_service_pb2_grpc
 from alphapulse.client import READ_DEADLINE, open_channel
 from alphapulse_cli.context import Locator, as_dict, data_dir_option, json_option, print_json, print_table, run
 from alphapulse_cli.exits import Exit
+from alphapulse_cli.moment import Moment
 
 SCHEMES: Final = ("isin", "cusip", "sedol", "figi", "symbol", "mic", "lei", "caip19", "ticker", "id")
 _NAMED_AT_VENUES: Final = ("symbol", "ticker")
@@ -121,8 +122,8 @@ def _show_entry(entry: pb.InstrumentEntry) -> None:
     default="",
     help="Venue of a symbol or ticker, such as BINANCE or XNAS; of another scheme the listing there is preferred.",
 )
-@click.option("--as-of", type=click.DateTime(), help="Who bore it then (UTC).")
-@click.option("--known-at", type=click.DateTime(), help="What was known then (UTC).")
+@click.option("--as-of", type=Moment(), help="Who bore it then (UTC).")
+@click.option("--known-at", type=Moment(), help="What was known then (UTC).")
 @click.option("--primary-only", is_flag=True, help="Only the primary listing.")
 @json_option
 @data_dir_option
@@ -147,7 +148,7 @@ def command(
         options.preferred_venues.append(venue)
     for field, time in (("as_of", as_of), ("known_at", known_at)):
         if time is not None:
-            getattr(options, field).FromDatetime(time.replace(tzinfo=UTC))
+            getattr(options, field).FromDatetime(time)
     locator = Locator(data_dir)
     if scheme == "mic":
         sys.exit(_lookup_mic(locator.address("venue"), value, options, as_json))

@@ -72,6 +72,9 @@ def command(
     data_dir: Path,
 ) -> None:
     """Register one instrument from options, or those of FILE (standard input without one): an entry or a list of entries, in the JSON of the API."""
+    chosen = click.get_current_context().get_parameter_source("file") is not click.core.ParameterSource.DEFAULT
+    if flagged is None and not chosen and file.isatty():
+        raise click.UsageError("give --name and the options of one instrument, a FILE, or entries on standard input")
     entries = [flagged] if flagged is not None else _entries(file.read())
     address = Locator(data_dir).address("instrument")
 

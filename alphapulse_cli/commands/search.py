@@ -14,6 +14,7 @@ from alphapulse.api.instrument.v1 import instrument_service_pb2 as pb
 from alphapulse.client import READ_DEADLINE
 from alphapulse_cli.context import as_dict, data_dir_option, json_option, print_json, print_table
 from alphapulse_cli.exits import Exit
+from alphapulse_cli.moment import Moment
 from alphapulse_cli.registry_calls import asked, choices, number_of, short, stamp
 
 _CLASSES = (common_pb2.AssetClass, "ASSET_CLASS_")
@@ -23,7 +24,7 @@ _CLASSES = (common_pb2.AssetClass, "ASSET_CLASS_")
 @click.argument("query")
 @click.option("--class", "classes", type=choices(*_CLASSES), multiple=True, help="Only of this class; can be repeated.")
 @click.option("--venue", multiple=True, help="Only listed there; can be repeated.")
-@click.option("--as-of", type=click.DateTime(), help="Names as they were then (UTC).")
+@click.option("--as-of", type=Moment(), help="Names as they were then (UTC).")
 @click.option("--limit", type=click.IntRange(1, 100), default=10, show_default=True, help="How many, the best first.")
 @json_option
 @data_dir_option

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from alphapulse.domain.identifiers import Scheme
 from alphapulse.domain.identifiers.check_digits import double_add_double
+from alphapulse.domain.validation import VENUE_CODE
 from registry_service.http.exchanges import venues_of
 
 
@@ -112,9 +113,10 @@ class Job:
 
     @property
     def venue(self) -> str:
-        """The one venue it is about, empty where it is about several or any."""
+        """The one venue it is about, empty where it is about several or any, or where no venue can have the code: then no row has it."""
         venues = self.filters.venues
-        return next(iter(venues)) if venues is not None and len(venues) == 1 else ""
+        one = next(iter(venues)) if venues is not None and len(venues) == 1 else ""
+        return one if VENUE_CODE.fullmatch(one) else ""
 
 
 def read_jobs(value: Any) -> list[Job]:

@@ -15,13 +15,12 @@ from alphapulse.domain.currencies import ISO_4217, WITHDRAWN
 from alphapulse.domain.errors import FieldViolation, InvalidArgument, Unavailable
 from alphapulse.domain.identifiers import ISO_3166_ALPHA_2, Caip2
 from alphapulse.domain.ids import InstrumentId
-from alphapulse.domain.validation import TEXT_LENGTH, VENUE_LENGTH
+from alphapulse.domain.validation import TEXT_LENGTH, VENUE_CODE, VENUE_RULE
 from registry_service.instrument.convert import Findings, common, wire
 from registry_service.instrument.venues import VenueDirectory
 
 MOST_VALUES: Final = 1000
 """Alternatives of one field."""
-_VENUE: Final = re.compile(r"[A-Z0-9][A-Z0-9_.:-]{0,31}")
 _CODE: Final = re.compile(r"[A-Z0-9]{1,20}")
 ASSET_CLASSES: Final = common.AssetClass
 SCHEMES: Final = common.IdentifierScheme
@@ -46,8 +45,9 @@ class Checks:
 
     def venues(self, values: Sequence[str], field: str) -> tuple[str, ...]:
         """Codes of venues, by their form."""
-        rule = f"a MIC or a venue code: 1 to {VENUE_LENGTH} capitals, digits, _ . : -, and a letter or digit first"
-        return self._matching(values, field, lambda one: _VENUE.fullmatch(one) is not None, "venue-format", rule)
+        return self._matching(
+            values, field, lambda one: VENUE_CODE.fullmatch(one) is not None, "venue-format", VENUE_RULE
+        )
 
     def countries(self, values: Sequence[str], field: str) -> tuple[str, ...]:
         """ISO 3166 alpha-2."""

@@ -7,10 +7,18 @@ from typing import Final, NamedTuple
 from alphapulse.domain.errors import InvalidArgument
 from alphapulse.domain.identifiers import Scheme, identifier_type
 from alphapulse.domain.ids import InstrumentId, ListingId
-from alphapulse.domain.validation import VENUE_LENGTH
+from alphapulse.domain.validation import VENUE_CODE, VENUE_LENGTH, VENUE_RULE
 from registry_service.instrument.convert import common, service, violation_message
 from registry_service.instrument.framing import chunk
-from registry_service.instrument.keys import BY_INSTRUMENT, BY_LISTING, NOT_NAMES, PREFIXES, answer_key, truth_key
+from registry_service.instrument.keys import (
+    BY_INSTRUMENT,
+    BY_LISTING,
+    NOT_NAMES,
+    PREFIXES,
+    VENUE_SCOPED,
+    answer_key,
+    truth_key,
+)
 from registry_service.storage.model import IdentifierKey
 
 _INVALID: Final = common.LOOKUP_OUTCOME_INVALID
@@ -79,4 +87,6 @@ def _canonical(asked: Question) -> IdentifierKey:
     if len(venue) > VENUE_LENGTH or "/" in venue:
         rule = f"a venue's code has at most {VENUE_LENGTH} characters and no slash"
         raise InvalidArgument.field(asked.venue_field, venue, "venue-format", rule)
+    if scheme in VENUE_SCOPED and venue and VENUE_CODE.fullmatch(venue) is None:
+        raise InvalidArgument.field(asked.venue_field, venue, "venue-format", VENUE_RULE)
     return truth_key(scheme, text, venue)

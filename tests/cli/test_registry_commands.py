@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -13,9 +17,13 @@ from alphapulse.api.common.v1 import common_pb2
 from alphapulse.api.instrument.v1 import instrument_pb2 as wire
 from alphapulse.api.instrument.v1 import instrument_service_pb2 as pb
 from alphapulse.client import Reset
-from alphapulse.domain.errors import SnapshotRequired
+from alphapulse.domain.errors import InvalidArgument, SnapshotRequired
+from alphapulse.domain.violations import FieldViolation
+from alphapulse_cli import registry_calls
 from alphapulse_cli.commands import demo, register, update, watch
+from alphapulse_cli.exits import ServiceError
 from alphapulse_cli.main import cli
+from alphapulse_cli.registry_calls import stamp
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +46,11 @@ def nobody_there(monkeypatch: pytest.MonkeyPatch) -> None:
         ("lookup id abc --venue XETR", "says nothing of a look-up by id"),
         ("lookup mic XETR --primary-only", "says nothing of a look-up by mic"),
         ("event symbol XETR:A B --request-id r-1", "--request-id needs --at"),
-        ("event symbol XETR:A B --at yesterday", "does not match the format"),
+        ("event symbol XETR:A B --at yesterday", "is not of the form 2024-12-31"),
+        ("search Apple --as-of 2024-12-31T25:00:00Z", "is no time"),
+        ("history AAPL", "an id of 32 hexadecimal digits, isin:US0378331005, or XNAS:AAPL"),
+        ("event delist AAPL", "an id of 32 hexadecimal digits, or XNAS:AAPL"),
+        ("export /nowhere/at/all.csv", "there is no folder /nowhere/at [file-missing]"),
         ("event identifier isin:A --replace ISIN:A", "SCHEME:OLD:NEW"),
         ("event identifier isin:A --replace EAN:A:B", "no naming system"),
         ("event merge isin:A", "--into"),
@@ -70,6 +82,80 @@ def test_a_registry_that_does_not_answer_is_named(arguments: str) -> None:
     done = CliRunner().invoke(cli, arguments.split())
     assert done.exit_code == 6, done.output
     assert "127.0.0.1:1" in done.output
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("2024-12-31", "2024-12-31T00:00:00Z"),
+        ("2024-12-31 23:59:58", "2024-12-31T23:59:58Z"),
+        ("2024-12-31T23:59:58", "2024-12-31T23:59:58Z"),
+        ("2024-12-31T23:59:58Z", "2024-12-31T23:59:58Z"),
+        ("2024-12-31t23:59:58.25z", "2024-12-31T23:59:58.250Z"),
+        ("2024-12-31T23:59:58.123456+01:00", "2024-12-31T22:59:58.123456Z"),
+    ],
+)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "search Apple --as-of",
+        "lookup isin US0378331005 --as-of",
+        "lookup isin US0378331005 --known-at",
+        "export all.csv --as-of",
+        "event delist XETR:A --at",
+        "event halt XETR:A --until",
+        "cases resolve c-1 split --reason r --at",
+    ],
+)
+def test_times_are_taken_as_they_are_printed(arguments: str, text: str, meant: str) -> None:
+    command: Any = cli
+    names = arguments.split()
+    while isinstance(command, click.Group):
+        found = command.get_command(click.Context(command), names.pop(0))
+        assert found is not None
+        command = found
+    (option,) = (one for one in command.params if names[-1] in one.opts)
+    taken = stamp(option.type_cast_value(click.Context(command), text))
+    assert taken is not None
+    assert taken.ToJsonString() == meant
+
+
+def test_a_broken_rule_is_told_once() -> None:
+    one = FieldViolation("a", "x", "a-rule", "it is no a")
+    other = FieldViolation("b", "y", "b-rule", "it is no b")
+    told = ServiceError(InvalidArgument.of([one]), "here").format_message()
+    assert told == "a='x': it is no a [a-rule] [INVALID_ARGUMENT]"
+    told = ServiceError(InvalidArgument.of([one, other]), "here").format_message()
+    assert told.splitlines() == ["2 rules are broken [INVALID_ARGUMENT]", f"  {one}", f"  {other}"]
+    told = ServiceError(InvalidArgument("not so", violations=[one]), "here").format_message()
+    assert told.splitlines() == ["not so [INVALID_ARGUMENT]", f"  {one}"]
+
+
+def test_a_name_that_cannot_be_is_an_invalid_argument() -> None:
+    result = pb.LookupResult(outcome=common_pb2.LOOKUP_OUTCOME_INVALID)
+    result.violation.rule, result.violation.description = "isin-check-digit", "the check digit is 6"
+    with pytest.raises(InvalidArgument) as raised:
+        registry_calls._only([], "isin:US0378331006", result)
+    assert [(v.value, v.rule) for v in raised.value.violations] == [("isin:US0378331006", "isin-check-digit")]
+    assert ServiceError(raised.value, "here").exit_code == 2
+
+
+def test_register_alone_on_a_terminal_does_not_wait() -> None:
+    ours, theirs = os.openpty()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "alphapulse_cli", "register"],
+            stdin=theirs,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert done.returncode == 2, done.stderr
+    assert "a FILE, or entries on standard input" in done.stderr
 
 
 def test_an_entry_from_options(monkeypatch: pytest.MonkeyPatch) -> None:

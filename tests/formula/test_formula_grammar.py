@@ -171,3 +171,23 @@ def test_the_field_of_a_violation_is_the_callers() -> None:
 def test_the_normal_form(text: str, canonical: str) -> None:
     assert parse(text).canonical == canonical
     assert parse(canonical).canonical == canonical
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a * (b + c", "at character 5: '(' was never closed"),
+        ("((a) + (b", "at character 8: '(' was never closed"),
+        ("a\n+ (b - c\r\n* d", "at character 5: '(' was never closed"),
+        ("a * * b", "at character 5: invalid syntax"),
+        ("a +\nb * * c", "at character 9: invalid syntax"),
+        ("a +", "at character 4: the formula ends too early"),
+        ("a +\n", "at character 5: the formula ends too early"),
+        ("a +\nb - +c", "unary + at character 9"),
+        ("a,\nb", "tuple at character 1"),
+    ],
+)
+def test_a_syntax_error_points_at_its_character(text: str, told: str) -> None:
+    (violation,) = violations(text)
+    assert violation.rule == "formula-syntax"
+    assert told in violation.description

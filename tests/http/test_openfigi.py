@@ -167,6 +167,12 @@ async def test_a_ticker_of_two_companies_gives_both_and_a_venue_without_figi_giv
     }
 
 
+async def test_a_mic_that_cannot_be_is_no_fault_of_the_value(filled: Any) -> None:
+    answers = await mapped(filled, job("TICKER", "EXM", micCode="xnys"), job("TICKER", "EXM", micCode="XNYS"))
+    assert answers[0] == {"warning": "No identifier found."}
+    assert [row["figi"] for row in answers[1]["data"]] == [ON_XNYS]
+
+
 async def test_what_nobody_bears_is_a_warning_and_what_makes_no_sense_an_error_and_the_others_are_served(
     filled: Any,
 ) -> None:

@@ -87,6 +87,21 @@ async def test_invalid_is_an_answer_with_its_rule(registry, isin, rule):
     assert len(found.violation.value) <= 200
 
 
+@pytest.mark.parametrize("venue", ["nasdaq", "X NAS", "-XNAS", "X" * 33, "X/Y", "Ｘ"])
+async def test_a_venue_that_cannot_be_is_told(registry, entries, venue):
+    await registry.register(entries.equity(entries.isin(1)), entries.listing("XETR", "ONE"))
+    request = service.LookupSymbolRequest(symbol="ONE", venue=venue)
+    item = service.LookupItem(scheme=common.IDENTIFIER_SCHEME_EXCHANGE_SYMBOL, value="ONE", venue=venue)
+    sound = service.LookupItem(scheme=common.IDENTIFIER_SCHEME_EXCHANGE_SYMBOL, value="ONE", venue="XETR")
+    for _ in range(2):  # the second time with a warm cache
+        found = (await registry.stub.LookupSymbol(request)).result
+        assert (found.outcome, found.violation.field, found.violation.rule) == (INVALID, "venue", "venue-format")
+        first, second = (await registry.stub.BatchLookup(service.BatchLookupRequest(items=[sound, item]))).results
+        assert first.outcome == RESOLVED
+        assert (second.outcome, second.violation.field) == (INVALID, "items[1].venue")
+        assert second.violation.rule == "venue-format"
+
+
 async def test_a_batch_of_mixed_schemes_in_order(registry, entries):
     isin = entries.isin(1)
     await registry.register(entries.equity(isin), entries.listing("XETR", "ONE"))

@@ -69,7 +69,7 @@ def test_what_cannot_be_done_is_told_with_its_reason(tmp_path: Path, monkeypatch
     (tmp_path / "a.csv").write_text("x\n1\n")
     mapping = CliRunner().invoke(cli, ["import", "a.csv", "--mapping", "m.toml"])
     assert mapping.exit_code == Exit.USAGE
-    assert "columns.nam = 'nam': m.toml: not a column of the native layout; name is one" in mapping.output
+    assert "columns.nam='nam': m.toml: not a column of the native layout; name is one" in mapping.output
     both = CliRunner().invoke(cli, ["import", "a.csv", "--mapping", "m.toml", "--format", "cross-listings"])
     assert both.exit_code == Exit.USAGE
     time = CliRunner().invoke(cli, ["export", "a.csv", "--as-of", "2024-12-31T10:00"])

@@ -33,14 +33,12 @@ def read(text: str, findings: Findings) -> Node | None:
             warnings.simplefilter("ignore", SyntaxWarning)  # "'float' object is not callable": refused below
             tree = ast.parse(source, mode="eval")
     except SyntaxError as error:
-        column = max((error.offset or 2) - 1, 1)
-        findings.add(text, "syntax", f"not arithmetic at character {column}: {error.msg}")
+        findings.add(text, "syntax", _complaint(text, error))
         return None
     except (RecursionError, MemoryError):
         findings.add(text, "nesting", "the formula nests too deep")
         return None
-    # One character less on the first line: the parenthesis in front is ours.
-    findings.lines = (-1, *(found.end() for found in _LINE_END.finditer(text)))
+    findings.lines = _lines(text)
     node = _read(tree.body, findings, 0)
     if node is None or findings.found:
         return None
@@ -49,6 +47,30 @@ def read(text: str, findings: Findings) -> Node | None:
         findings.add(text, "variables", f"a formula has at most {MAX_VARIABLES} variables, got {len(used)}")
         return None
     return node
+
+
+def _lines(text: str) -> tuple[int, ...]:
+    """Where each line begins; one character less on the first: the parenthesis in front is ours."""
+    return (-1, *(found.end() for found in _LINE_END.finditer(text)))
+
+
+def _complaint(text: str, error: SyntaxError) -> str:
+    """What the parser says, at the character of the text it is about."""
+    unclosed: list[int] = []
+    for at, one in enumerate(text):
+        if one == "(":
+            unclosed.append(at)
+        elif one == ")":
+            unclosed.pop()  # the scan has shown that each closes one
+    if unclosed and "never closed" in error.msg:
+        # The parenthesis behind the text is ours and closed this one: the parser misses the one in front.
+        return f"not arithmetic at character {unclosed[-1] + 1}: '(' was never closed"
+    starts = _lines(text)
+    line = error.lineno or 1
+    if line > len(starts):
+        return f"not arithmetic at character {len(text) + 1}: the formula ends too early"
+    column = min(max(starts[line - 1] + (error.offset or 1), 1), len(text))
+    return f"not arithmetic at character {column}: {error.msg}"
 
 
 def _read(tree: ast.expr, findings: Findings, depth: int) -> Node | None:
@@ -72,7 +94,8 @@ def _read(tree: ast.expr, findings: Findings, depth: int) -> Node | None:
             return _call(tree, findings, depth)
         case _:
             shown = "unary +" if isinstance(tree, ast.UnaryOp) else type(tree).__name__.lower()
-            findings.add(shown, "syntax", f"{shown} at character {max(tree.col_offset, 1)} has no place in a formula")
+            column = max(_start(tree, findings) + 1, 1)
+            findings.add(shown, "syntax", f"{shown} at character {column} has no place in a formula")
             return None
 
 
@@ -115,8 +138,12 @@ def _call(tree: ast.Call, findings: Findings, depth: int) -> Node | None:
     return Call(name, tuple(checked), _span(tree, findings)) if len(checked) == len(arguments) else None
 
 
+def _start(tree: ast.expr, findings: Findings) -> int:
+    """Where a part begins in the text; -1 for the parenthesis in front of it."""
+    return findings.lines[tree.lineno - 1] + tree.col_offset
+
+
 def _span(tree: ast.expr, findings: Findings) -> tuple[int, int]:
     """Where a part stands in the text."""
     last = tree.end_lineno or tree.lineno
-    start = findings.lines[tree.lineno - 1] + tree.col_offset
-    return start, findings.lines[last - 1] + (tree.end_col_offset or 0)
+    return _start(tree, findings), findings.lines[last - 1] + (tree.end_col_offset or 0)
