@@ -67,8 +67,8 @@ buf: $(NODE_TOOLS) ## Lint the protos and hold them against the last commit of m
 	tools/node/node_modules/.bin/buf lint
 	tools/breaking.sh tools/node/node_modules/.bin/buf
 
-bench: $(INSTALLED) ## Print the figures of benchmarks/, each with its floor
-	$(BIN)/alphapulse bench --all
+bench: $(INSTALLED) ## Print the figures of benchmarks/, each with its floor; BENCH="name name" for some
+	$(if $(BENCH),$(foreach name,$(BENCH),$(BIN)/alphapulse bench $(name) &&) true,$(BIN)/alphapulse bench --all)
 
 chart: $(INSTALLED) ## Lint, render and validate the Helm chart and the compose file
 	tools/check_chart.sh

@@ -112,7 +112,7 @@ class CsvReader:
                 taken = (
                     f"; lines {line} to {last} were taken for one record: is a quote not closed?" if last > line else ""
                 )
-                yield line, empty, FieldViolation("record", "", "csv-format", f"{error}{taken}")
+                yield line, empty, FieldViolation("record", "", "csv-format", f"not a record of CSV: {error}{taken}")
             except (OSError, pa.ArrowException) as error:
                 raise refused(self._path, "file", str(self._path), "file-read", str(error)) from error
 

@@ -86,7 +86,7 @@ def platform() -> Iterator[Command]:
     with tempfile.TemporaryDirectory(prefix="alphapulse-test-") as name:
         Path(name).chmod(0o711)  # root may have to run the store as another user
         command = Command(Path(name) / "data")
-        done = command.run("up", "--detach", "--free-ports", seconds=200)
+        done = command.run("up", "--detach", "--free-ports", "--speed", "1", seconds=200)
         try:
             assert done.returncode == 0, done.stderr
             assert "seeded" in done.stderr
