@@ -7,7 +7,7 @@ import socket
 import time
 from pathlib import Path
 
-_PATIENCE = 10.0
+_PATIENCE = 60.0
 _PAUSE = 0.01
 
 
