@@ -67,14 +67,15 @@ class Forwarder:
 async def serve(path: str) -> None:
     """Until the process is ended."""
     forward = Forwarder()
-    await asyncio.get_running_loop().create_unix_server(lambda: _Ingress(forward), path)
+    # Held on to: a server nobody refers to is collected, and listens no more.
+    ingress = await asyncio.get_running_loop().create_unix_server(lambda: _Ingress(forward), path)
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0), ("grpc.max_send_message_length", 8 << 20)])
     handlers: dict[str, Any] = {"Stream": grpc.unary_stream_rpc_method_handler(forward.stream)}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("floor.Floor", handlers),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     print(f"ready address=127.0.0.1:{port}", flush=True)
-    await asyncio.Event().wait()
+    await ingress.serve_forever()
 
 
 if __name__ == "__main__":
