@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 from registry_service.calls import Calls
 from registry_service.framing import chunk, number, text
+from registry_service.instrument.collisions.resolution import resolve_case
 from registry_service.instrument.convert import service
-from registry_service.instrument.drafts import Minter
 from registry_service.instrument.framing import entry
-from registry_service.instrument.recording import record_event
-from registry_service.instrument.resolution import resolve_case
+from registry_service.instrument.lifecycle.recording import record_event
+from registry_service.instrument.registering.drafts import Minter
 from registry_service.storage.model import EntityKind, WriteSession
 
 

@@ -12,20 +12,20 @@ from alphapulse.domain.identifiers import Scheme
 from alphapulse.domain.ids import Digest, sha256
 from alphapulse.runtime.server import GrpcService
 from registry_service.calls import Calls
-from registry_service.instrument.answers import Answers
-from registry_service.instrument.case_figures import CaseFigures
+from registry_service.instrument.collisions.case_figures import CaseFigures
 from registry_service.instrument.convert import service
 from registry_service.instrument.deciding import Deciding
-from registry_service.instrument.drafts import Minter
-from registry_service.instrument.entries import Entries
-from registry_service.instrument.finding import finding
-from registry_service.instrument.history import History
-from registry_service.instrument.lookup import Lookups, parsed
-from registry_service.instrument.reading import Reading
-from registry_service.instrument.ruling import AnnouncedRules
-from registry_service.instrument.venues import AnyVenue, RegisteredVenues, VenueDirectory
+from registry_service.instrument.lifecycle.history import History
+from registry_service.instrument.lookups.answers import Answers
+from registry_service.instrument.lookups.entries import Entries
+from registry_service.instrument.lookups.lookup import Lookups, parsed
+from registry_service.instrument.lookups.reading import Reading
+from registry_service.instrument.queries.finding import finding
+from registry_service.instrument.registering.drafts import Minter
+from registry_service.instrument.registering.venues import AnyVenue, RegisteredVenues, VenueDirectory
+from registry_service.instrument.registering.writing import Writing
+from registry_service.instrument.trading.ruling import AnnouncedRules
 from registry_service.instrument.watch import Watches
-from registry_service.instrument.writing import Writing
 from registry_service.resources import RegistryResources
 from registry_service.storage.model import EntityKind
 

@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from registry_service.framing import chunk, number, text
 from registry_service.instrument.convert import service
-from registry_service.instrument.facets import filter_query, holds
 from registry_service.instrument.framing import entry
-from registry_service.instrument.lookup import parsed
+from registry_service.instrument.lookups.lookup import parsed
+from registry_service.instrument.queries.facets import filter_query, holds
 from registry_service.resources import RegistryResources
 from registry_service.storage.model import Change, Entity, EntityKind, Query, Store
 from registry_service.watch.encoding import CHANGES, SNAPSHOT, bookmark, grouped, timestamp

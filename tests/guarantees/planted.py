@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import Phase, settings
 
-from registry_service.instrument import outcomes
+from registry_service.instrument.lookups import outcomes
 from registry_service.storage import group
 from registry_service.storage.session import StagedSession
 from registry_service.storage.staging import StagedVersion, Staging

@@ -13,7 +13,7 @@ from alphapulse.api.common.v1 import common_pb2 as common
 from alphapulse.api.instrument.v1 import instrument_pb2 as wire
 from alphapulse.api.instrument.v1 import instrument_service_pb2 as service
 from alphapulse.domain.outcomes import LookupOutcome
-from registry_service.instrument.outcomes import changes_by_itself, decide
+from registry_service.instrument.lookups.outcomes import changes_by_itself, decide
 from registry_service.storage.model import EntityKind, IdentifierRow
 
 ZERO = datetime(2024, 1, 1, tzinfo=UTC)

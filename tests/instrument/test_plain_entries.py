@@ -13,7 +13,7 @@ from alphapulse.api.instrument.v1 import instrument_pb2 as wire
 from alphapulse.domain.identifiers import Scheme, identifier_type
 from alphapulse.domain.validation import TEXT_LENGTH
 from registry_service.instrument import convert
-from registry_service.instrument.drafts import Draft, Minter, prepare
+from registry_service.instrument.registering.drafts import Draft, Minter, prepare
 
 _VALUES = (
     *(

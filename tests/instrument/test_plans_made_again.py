@@ -6,9 +6,9 @@ from typing import Any
 
 from alphapulse.api.instrument.v1 import instrument_pb2 as wire
 from alphapulse.api.instrument.v1 import instrument_service_pb2 as service
-from registry_service.instrument.drafts import Draft, Minter, prepare
-from registry_service.instrument.planning import Registered
-from registry_service.instrument.registration import register
+from registry_service.instrument.registering.drafts import Draft, Minter, prepare
+from registry_service.instrument.registering.planning import Registered
+from registry_service.instrument.registering.registration import register
 from registry_service.storage.database import make_engine
 from registry_service.storage.model import EntityKind, WriteSession
 from registry_service.storage.postgres import PostgresStore

@@ -18,9 +18,9 @@ import pytest
 from alphapulse.api.common.v1 import common_pb2 as common
 from alphapulse.api.instrument.v1 import instrument_pb2 as wire
 from alphapulse.api.instrument.v1 import instrument_service_pb2 as service
-from registry_service.instrument.answers import Answers
-from registry_service.instrument.choosing import Preferences
 from registry_service.instrument.keys import truth_key
+from registry_service.instrument.lookups.answers import Answers
+from registry_service.instrument.lookups.choosing import Preferences
 from registry_service.storage.database import make_engine
 from registry_service.storage.postgres import PostgresStore
 

@@ -15,8 +15,8 @@ from alphapulse.api.instrument.v1 import instrument_pb2 as wire
 from alphapulse.api.instrument.v1 import instrument_service_pb2 as service
 from alphapulse.client.errors import from_rpc_error
 from registry_service.instrument.convert import stamp
-from registry_service.instrument.ruling import ACTOR, AnnouncedRules
-from registry_service.instrument.trading_rules import in_force, timeline
+from registry_service.instrument.trading.ruling import ACTOR, AnnouncedRules
+from registry_service.instrument.trading.trading_rules import in_force, timeline
 from registry_service.storage.database import make_engine
 from registry_service.storage.migrations.run import migrate
 from registry_service.storage.model import ChangeKind, Entity, EntityKind

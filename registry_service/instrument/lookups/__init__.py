@@ -1,0 +1,1 @@
+"""Who bears a name: outcomes, the choice between listings, answers kept serialized, entries by id."""

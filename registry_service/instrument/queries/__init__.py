@@ -1,0 +1,1 @@
+"""Instruments by what they are: facets and filters, lists in pages, search with typos, option chains and futures series."""

@@ -1,0 +1,218 @@
+"""What the registry holds of the things a batch names: read once, then kept up to date while the batch is planned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Final
+
+from alphapulse.domain.asset_class import AssetClass
+from alphapulse.domain.identifiers import Level, Scheme
+from registry_service.instrument.convert import stamp, wire
+from registry_service.instrument.keys import entry_key, entry_keys, name_keys
+from registry_service.instrument.queries.facets import expiry_of, instrument_facets, listing_facets, search_name
+from registry_service.instrument.registering.drafts import Draft, signed
+from registry_service.instrument.registering.rules import overlap
+from registry_service.instrument.trading.trading_rules import next_change
+from registry_service.storage.model import (
+    ChangeKind,
+    Entity,
+    EntityKind,
+    IdentifierKey,
+    IdentifierRow,
+    WriteSession,
+)
+
+_SYMBOL: Final = int(Scheme.EXCHANGE_SYMBOL)
+_INSTRUMENT: Final = EntityKind.INSTRUMENT
+_LISTING_LEVEL: Final = int(Level.LISTING)
+
+
+class Holdings:
+    """The session's state for the ids and names of some drafts; every put goes through here."""
+
+    def __init__(self, session: WriteSession) -> None:
+        self.session = session
+        self.now: datetime = session.now
+        self.stamp = stamp(session.now)
+        """The time of this commit."""
+        self.instruments: dict[str, Entity] = {}
+        self.listings: dict[int, Entity | None] = {}
+        """By signed key; None for a key that was read and is free."""
+        self.children: dict[str, dict[str, Entity]] = {}
+        self.names: dict[IdentifierKey, list[IdentifierRow]] = {}
+        """Who bears a name; only names that somebody bears, or bore in this batch."""
+        self.reserved: dict[int, str] = {}
+        """Listings of this batch that are named and not staged yet, by their signed key."""
+        self.writes = 0
+        """How many versions were staged through here."""
+
+    async def load(self, drafts: Sequence[Draft], listing_keys: Iterable[int]) -> None:
+        """Reads everything the drafts touch: four questions however many they are."""
+        ids = {draft.hex for draft in drafts}
+        ids.update(one.id for draft in drafts for one in draft.references)
+        self.instruments.update(await self.session.get(EntityKind.INSTRUMENT, list(ids)))
+        await self._load_listings(list(listing_keys))
+        names = {claim.key for draft in drafts for claim in draft.claims}
+        names.update(key for draft in drafts for key in draft.symbols)
+        self.names.update(
+            {key: list(rows) for key, rows in (await self.session.identifiers(list(names))).items() if rows}
+        )
+        known = [draft.hex for draft in drafts if draft.hex in self.instruments]
+        if known:
+            await self.load_children(known)
+
+    async def load_children(self, ids: Sequence[str]) -> None:
+        """Reads the listings of instruments."""
+        for parent, entities in (await self.session.children(EntityKind.LISTING, ids)).items():
+            self.children[parent] = {one.entity_id: one for one in entities}
+
+    async def instrument(self, instrument_id: str) -> Entity | None:
+        """An instrument that no draft named, such as one with a salted id."""
+        held = self.instruments.get(instrument_id)
+        if held is None:
+            found = await self.session.get(EntityKind.INSTRUMENT, [instrument_id])
+            held = found.get(instrument_id)
+            if held is not None:
+                self.instruments[instrument_id] = held
+                await self.load_children([instrument_id])
+        return held
+
+    async def listing(self, key: int) -> Entity | None:
+        """A listing by its signed key, read now where no draft named it."""
+        if key not in self.listings:
+            await self._load_listings([key])
+        return self.listings[key]
+
+    async def _load_listings(self, keys: Sequence[int]) -> None:
+        found = await self.session.by_sort_key(EntityKind.LISTING, keys)
+        self.listings.update({key: found.get(key) for key in keys})
+
+    def class_of(self, instrument_id: str) -> AssetClass | None:
+        """The class of an instrument that is loaded; None for one that is not there."""
+        held = self.instruments.get(instrument_id)
+        if held is None:
+            return None
+        return next((AssetClass(int(one[6:])) for one in held.facets if one.startswith("class:")), None)
+
+    def holders(
+        self, key: IdentifierKey, but: str, start: datetime | None, end: datetime | None
+    ) -> list[IdentifierRow]:
+        """Assertions of other instruments that overlap a span."""
+        if not self.names.get(key):
+            return []
+        return [
+            row
+            for row in self.names.get(key, ())
+            if row.instrument_id != but and overlap(row.valid_from, row.valid_to, start, end)
+        ]
+
+    def bears(self, key: IdentifierKey, who: str, start: datetime | None, end: datetime | None) -> bool:
+        """Whether this instrument is known to bear the name in that span."""
+        if key not in self.names:
+            return False
+        return any(
+            row.instrument_id == who and overlap(row.valid_from, row.valid_to, start, end)
+            for row in self.names.get(key, ())
+        )
+
+    def ended(self, key: IdentifierKey, but: str) -> list[datetime]:
+        """When others ceased to bear a name, where all of them did."""
+        if not self.names.get(key):
+            return []
+        others = [row for row in self.names.get(key, ()) if row.instrument_id != but]
+        ends = [row.valid_to for row in others if row.valid_to is not None and row.valid_to <= self.now]
+        return ends if len(ends) == len(others) else []
+
+    def put_new(self, message: wire.Instrument, keys: Iterable[str], facets: tuple[str, ...]) -> int:
+        """Stages the first version of an instrument; its revision, etag and times are filled here."""
+        message.create_time.CopyFrom(self.stamp)
+        return self._put(message, ChangeKind.CREATED, keys, facets)
+
+    def put_changed(self, message: wire.Instrument, change: ChangeKind, *, also: wire.Instrument | None = None) -> int:
+        """Stages a later version of an instrument; its revision, etag and times are filled here. `also` is the version
+        before, where it bore names that this one does not."""
+        keys = [*self._shown_with(message), *(entry_keys(also, ()) if also is not None else ())]
+        for one in message.identifiers:
+            if not one.HasField("recorded_from"):
+                one.recorded_from.CopyFrom(self.stamp)
+        return self._put(message, change, keys, instrument_facets(message))
+
+    def _put(self, message: wire.Instrument, change: ChangeKind, keys: Iterable[str], facets: tuple[str, ...]) -> int:
+        revision = self.session.next_revision()
+        message.revision = revision
+        message.etag = str(revision)
+        message.update_time.CopyFrom(self.stamp)
+        instrument_id, body = message.instrument_id, message.SerializeToString()
+        name = search_name(message) if message.events else message.name
+        entity = Entity(*(_INSTRUMENT, instrument_id, body, revision, facets, name, "", 0), expiry_of(message))
+        self.instruments[instrument_id] = entity
+        self.writes += 1
+        self.session.put(entity, change, tuple(dict.fromkeys(keys)))
+        return revision
+
+    def put_listing(self, message: wire.Listing, change: ChangeKind, owner: wire.Instrument | None) -> int:
+        """Stages a version of a listing. `owner` is given where the instrument itself is not written beside it: all
+        answers that show it are then void, too."""
+        revision = self.session.next_revision()
+        if change is ChangeKind.CREATED:
+            message.create_time.CopyFrom(self.stamp)
+        message.revision = revision
+        message.etag = str(revision)
+        message.update_time.CopyFrom(self.stamp)
+        keys = list(name_keys(_SYMBOL, message.symbol, message.venue))
+        if owner is not None:
+            keys.extend(self._shown_with(owner))
+        else:
+            keys.append(entry_key(message.instrument_id))
+        entity = Entity(
+            EntityKind.LISTING,
+            message.listing_id,
+            message.SerializeToString(),
+            revision,
+            listing_facets(message),
+            parent_id=message.instrument_id,
+            sort_key=signed(message.listing_key),
+            expires_at=next_change(message) if message.upcoming_rules else None,
+        )
+        self.listings[entity.sort_key] = entity
+        self.children.setdefault(message.instrument_id, {})[message.listing_id] = entity
+        self.writes += 1
+        self.session.put(entity, change, tuple(dict.fromkeys(keys)))
+        return revision
+
+    def assert_name(self, row: IdentifierRow, key: IdentifierKey) -> None:
+        """Stages an assertion."""
+        held = self.names.get(key)
+        if held is None:
+            self.names[key] = [row]
+        else:
+            held.append(row)
+        self.session.assert_identifier(row)
+
+    def close_name(self, row: IdentifierRow, key: IdentifierKey, revision: int) -> None:
+        """Stages the end of what was known."""
+        self.names[key] = [one for one in self.names.get(key, ()) if one != row]
+        self.session.close_identifier(row, revision)
+
+    def symbol_row(
+        self, message: wire.Listing, revision: int, start: datetime | None, end: datetime | None
+    ) -> IdentifierRow:
+        """The assertion that a listing bears its symbol."""
+        return IdentifierRow(
+            scheme=_SYMBOL,
+            value=message.symbol,
+            venue=message.venue,
+            level=_LISTING_LEVEL,
+            target_kind=EntityKind.LISTING,
+            target_id=message.listing_id,
+            instrument_id=message.instrument_id,
+            valid_from=start,
+            valid_to=end,
+            source=message.source,
+            recorded_revision=revision,
+        )
+
+    def _shown_with(self, owner: wire.Instrument) -> Iterable[str]:
+        held = self.children.get(owner.instrument_id, {})
+        return entry_keys(owner, [wire.Listing.FromString(one.body) for one in held.values()])

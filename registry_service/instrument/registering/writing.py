@@ -1,0 +1,153 @@
+"""Writes: one registration, streams of them, updates. Each answers once it is durable, with the token of its revision."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Final
+
+from alphapulse.domain.errors import AlphaPulseError
+from registry_service.calls import Calls, bounded_batch, item_error
+from registry_service.instrument.convert import common, service
+from registry_service.instrument.framing import chunk, entry, number, text
+from registry_service.instrument.lookups.lookup import parsed
+from registry_service.instrument.registering.drafts import Draft, Minter, prepare
+from registry_service.instrument.registering.planning import Registered
+from registry_service.instrument.registering.registration import needs_of, register
+from registry_service.instrument.registering.updates import update_instrument, update_listing
+from registry_service.instrument.registering.venues import VenueDirectory, check_venues
+from registry_service.storage.model import EntityKind, WriteOutcome, WriteSession
+
+_IN_FLIGHT: Final = 8
+"""Batches of one stream that are read ahead while earlier ones are written."""
+_BREATH: Final = 100
+"""Entries prepared between two chances for other calls of the process."""
+
+
+class Writing:
+    """The writes of the slice."""
+
+    def __init__(self, calls: Calls, minter: Minter, venues: VenueDirectory) -> None:
+        self._calls = calls
+        self._minter = minter
+        self._venues = venues
+
+    async def register(self, request: service.RegisterInstrumentRequest) -> bytes:
+        """RegisterInstrument."""
+        draft = prepare(request.instrument, request.listings, self._minter)
+        await self._calls.after(request.write)
+        await check_venues(self._venues, [draft])
+
+        async def operation(session: WriteSession) -> bytes:
+            result = (await register(session, [draft], self._minter))[0]
+            if result.error is not None:
+                raise result.error
+            parts = [number(2, int(result.outcome)), text(3, result.case_id)]
+            parts += [chunk(5, one.SerializeToString()) for one in result.differences]
+            if result.instrument_id:
+                held = await session.get(EntityKind.INSTRUMENT, [result.instrument_id])
+                below = await session.children(EntityKind.LISTING, [result.instrument_id])
+                now = entry(held[result.instrument_id], below.get(result.instrument_id, ()))
+                parts.insert(0, chunk(1, now))
+            return b"".join(parts)
+
+        outcome = await self._calls.write(request.write, request, operation, needs_of([draft]))
+        return outcome.response + text(4, self._calls.token(outcome.revision))
+
+    async def register_stream(self, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
+        """RegisterInstruments: batches are written in the order sent, and the next are read meanwhile."""
+        started: asyncio.Queue[asyncio.Task[bytes] | None] = asyncio.Queue(_IN_FLIGHT)
+        reader = asyncio.create_task(self._read(requests, started))
+        task: asyncio.Task[bytes] | None = None
+        try:
+            while (task := await started.get()) is not None:
+                yield await task
+            await reader
+        finally:
+            reader.cancel()
+            await asyncio.gather(reader, return_exceptions=True)
+            # A write under way is not cut off: it is durable or not, and the request_id tells which.
+            rest = [] if task is None else [task]
+            while not started.empty():
+                if (one := started.get_nowait()) is not None:
+                    rest.append(one)
+            await asyncio.gather(*rest, return_exceptions=True)
+
+    async def update_instrument(self, request: service.UpdateInstrumentRequest) -> bytes:
+        """UpdateInstrument."""
+
+        async def operation(session: WriteSession) -> bytes:
+            return chunk(1, (await update_instrument(session, request, self._minter)).SerializeToString())
+
+        outcome = await self._calls.write(request.write, request, operation)
+        return outcome.response + text(2, self._calls.token(outcome.revision))
+
+    async def update_listing(self, request: service.UpdateListingRequest) -> bytes:
+        """UpdateListing."""
+
+        async def operation(session: WriteSession) -> bytes:
+            return chunk(1, (await update_listing(session, request)).SerializeToString())
+
+        outcome = await self._calls.write(request.write, request, operation)
+        return outcome.response + text(2, self._calls.token(outcome.revision))
+
+    async def _read(self, requests: AsyncIterator[bytes], started: asyncio.Queue[asyncio.Task[bytes] | None]) -> None:
+        """Starts the batches in order. A batch that waits for a token holds up those behind it, so that none overtakes."""
+        try:
+            async for raw in requests:
+                request = parsed(service.RegisterInstrumentsRequest, raw)
+                bounded_batch(len(request.entries), "entries")
+                await self._calls.after(request.write)
+                drafts = await self._prepared(request.entries)
+                task = asyncio.create_task(self._batch(request, drafts))
+                await started.put(task)
+                if request.write.after_token:
+                    await asyncio.wait((task,))
+        finally:
+            await started.put(None)
+
+    async def _prepared(self, entries: Sequence[service.InstrumentEntry]) -> list[Draft]:
+        drafts = []
+        for at, one in enumerate(entries):
+            if at % _BREATH == _BREATH - 1:
+                await asyncio.sleep(0)
+            drafts.append(prepare(one.instrument, one.listings, self._minter))
+        await check_venues(self._venues, drafts)
+        return drafts
+
+    async def _batch(self, request: service.RegisterInstrumentsRequest, drafts: Sequence[Draft]) -> bytes:
+        async def operation(session: WriteSession) -> bytes:
+            results = await register(session, drafts, self._minter)
+            answers = [_result(one, at) for at, one in enumerate(results)]
+            return service.RegisterInstrumentsResponse(results=answers).SerializeToString()
+
+        # The batch's number is the caller's bookkeeping: a repeated batch may have another.
+        batch_id = request.batch_id
+        request.ClearField("batch_id")
+        outcome: WriteOutcome = await self._calls.write(request.write, request, operation, needs_of(drafts))
+        return _signed_number(1, batch_id) + outcome.response + text(3, self._calls.token(outcome.revision))
+
+
+def _result(one: Registered, at: int) -> service.RegistrationResult:
+    result = service.RegistrationResult(
+        outcome=one.outcome,
+        instrument_id=one.instrument_id,
+        listing_ids=one.listing_ids,
+        collision_case_id=one.case_id,
+        differences=one.differences,
+    )
+    if one.error is not None:
+        result.error.CopyFrom(_placed(one.error, at))
+    return result
+
+
+def _placed(error: AlphaPulseError, at: int) -> common.ItemError:
+    """The error of an entry, its paths as they are in the request of the batch."""
+    message = item_error(error)
+    for violation in message.violations:
+        violation.field = f"entries[{at}].{violation.field}"
+    return message
+
+
+def _signed_number(field: int, value: int) -> bytes:
+    return number(field, value & 0xFFFF_FFFF_FFFF_FFFF)
