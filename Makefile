@@ -9,7 +9,7 @@ NODE_TOOLS := tools/node/node_modules/.installed
 SECONDS ?=
 SOURCE ?= simulated
 RECORDINGS ?=
-# Test files that run at the same time; each worker has its own stores.
+# Groups of tests (a file, or a folder with one platform) that run at the same time; each worker has its own stores.
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
@@ -35,7 +35,7 @@ demo: $(INSTALLED) ## Run the whole platform: SECONDS=20, SOURCE=simulated|live,
 	@$(BIN)/alphapulse demo $(if $(SECONDS),--seconds $(SECONDS)) $(if $(RECORDINGS),--recordings $(RECORDINGS),--source $(SOURCE))
 
 test: $(INSTALLED) ## Run the tests on real stores
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 
 check: lint types generated buf ## Lint, types, generated files, protos
 

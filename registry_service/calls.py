@@ -124,8 +124,7 @@ class Calls:
             operation,
             actor=options.actor or "anonymous",
             request_id=options.request_id,
-            # Two requests of different kinds may serialize alike.
-            request_body=request.DESCRIPTOR.full_name.encode() + b"\0" + request.SerializeToString(deterministic=True),
+            request_body=_body_of(request) if options.request_id else b"",
             validate_only=options.validate_only,
             needs=needs,
         )
@@ -259,6 +258,11 @@ def violation_message(violation: FieldViolation) -> common.ItemViolation:
     return common.ItemViolation(
         field=violation.field, value=violation.value, rule=violation.rule, description=violation.description
     )
+
+
+def _body_of(request: Message) -> bytes:
+    """What a repeated request_id has to match. Two requests of different kinds may serialize alike."""
+    return request.DESCRIPTOR.full_name.encode() + b"\0" + request.SerializeToString(deterministic=True)
 
 
 def _body(entity: Entity | None) -> bytes:

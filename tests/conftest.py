@@ -38,6 +38,22 @@ PROJECT = Path(__file__).resolve().parents[1]
 TEMPORARY = LaunchOptions(durable=False, remove_with_parent=True)
 
 
+_ONE_PLATFORM = ("cli", "sdk")
+"""Folders whose files share a running platform: one worker runs them all, one after the other."""
+_LONGEST_FIRST = ("e2e", "guarantees", "benchmarks", "cli", "embedded", "deploy", "sdk", "relay", "interchange")
+"""Folders of the files that take longest: begun last they would keep one worker waiting for the other."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Groups the tests for the workers of `--dist loadgroup`: a group is a file, or a folder with one platform."""
+    for item in items:
+        folder, *rest = item.path.relative_to(PROJECT / "tests").parts
+        item.add_marker(pytest.mark.xdist_group(folder if folder in _ONE_PLATFORM else "/".join([folder, *rest])))
+    places = {name: number for number, name in enumerate(_LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(item.path.relative_to(PROJECT / "tests").parts[0], len(places)))
+
+
 class DatabaseMaker:
     """Creates and drops databases on one server. Blocking; usable inside and outside of an event loop."""
 

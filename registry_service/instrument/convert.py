@@ -59,15 +59,32 @@ _STATUSES: Final = {0: domain.InstrumentStatus.ACTIVE, **{int(one): one for one 
 _OTHER_PAIR: Final = {"fx_pair": int(AssetClass.SPOT_PAIR), "spot_pair": int(AssetClass.FX_PAIR)}
 
 
+_DetailsKey = tuple[int, str, bytes]
+_KNOWN_DETAILS: Final[dict[_DetailsKey, domain.Details]] = {}
+"""Details that were found to break no rule, by class, field and bytes: many instruments have the same ones."""
+_KNOWN_MOST: Final = 8192
+
+
 class Findings:
     """Violations met while reading a message."""
 
-    __slots__ = ("found", "unusual")
+    __slots__ = ("details_key", "found", "sound_details", "unusual")
 
     def __init__(self) -> None:
         self.found: list[FieldViolation] = []
         self.unusual: list[int] = []
         """The numbers of the identifiers whose rules are still to be looked at; the others are sound (`_plain`)."""
+        self.details_key: _DetailsKey | None = None
+        """What the details are remembered by, where they were read just now."""
+        self.sound_details = False
+        """Whether the details are known to break no rule."""
+
+    def remember(self, details: domain.Details | None) -> None:
+        """The details that were read broke no rule: those of the next instrument that has the same ones are known."""
+        if self.details_key is not None and details is not None:
+            if len(_KNOWN_DETAILS) >= _KNOWN_MOST:
+                _KNOWN_DETAILS.clear()
+            _KNOWN_DETAILS[self.details_key] = details
 
     def add(self, field: str, value: object, rule: str, description: str) -> None:
         """One broken rule."""
@@ -228,17 +245,14 @@ def _plain(one: wire.IdentifierAssertion) -> domain.IdentifierAssertion | None:
     if known is None:
         return None
     scheme, level, max_length, broken_rule = known
-    value, source, has = one.value, one.source, one.HasField
+    value, source = one.value, one.source
     if (
         len(value) > max_length
-        or one.venue
         or not source
         or len(source) > TEXT_LENGTH
         or not source.isprintable()
-        or has("valid_from")
-        or has("valid_to")
-        or has("recorded_from")
-        or has("recorded_to")
+        # Two small numbers and two short texts of ASCII take that many bytes: nothing else is said.
+        or one.ByteSize() != 8 + len(value) + len(source)
         or broken_rule(value) is not None
     ):
         return None
@@ -317,7 +331,14 @@ def _details(message: wire.Instrument, path: str, findings: Findings) -> domain.
         return None
     if message.asset_class == _OTHER_PAIR.get(which):
         return None  # the other kind of pair: the same fields, another class
-    return _DETAILS[which](getattr(message, which), f"{path}.{which}", findings)
+    held = getattr(message, which)
+    key = (message.asset_class, which, held.SerializeToString())
+    known = _KNOWN_DETAILS.get(key)
+    if known is not None:
+        findings.sound_details = True
+        return known
+    findings.details_key = key
+    return _DETAILS[which](held, f"{path}.{which}", findings)
 
 
 def _bond(m: Any, path: str, f: Findings) -> domain.Details:

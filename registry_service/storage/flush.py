@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 import asyncpg
 
@@ -15,6 +16,8 @@ from registry_service.storage.reads import Reads
 from registry_service.storage.session import GroupState
 from registry_service.storage.staging import EntityKey, StagedVersion
 
+_made: Final = tuple.__new__
+"""Makes a named tuple in half the time; its fields in the order of the class."""
 FailAt = Callable[[str], None]
 """Called with the name of each step before it is taken; a test may end the process there."""
 
@@ -167,18 +170,9 @@ def _change(version: StagedVersion, before: Entity | None, now: datetime) -> Cha
     if (version.change is ChangeKind.CREATED) != (before is None):
         state = "does not exist" if before is None else "exists"
         raise Internal(f"{version.change.name} of {entity.kind.name} {entity.entity_id!r}, which {state}")
-    return Change(
-        revision=entity.revision,
-        kind=entity.kind,
-        entity_id=entity.entity_id,
-        change=version.change,
-        after=entity.body,
-        before=before.body if before else b"",
-        # Both sides: a watcher also has to hear of what leaves its filter.
-        facets=tuple(sorted({*entity.facets, *before.facets})) if before else entity.facets,
-        parent_id=entity.parent_id,
-        cache_keys=version.cache_keys,
-        actor=version.actor,
-        request_id=version.request_id,
-        commit_time=now,
-    )
+    # Both sides: a watcher also has to hear of what leaves its filter.
+    facets = tuple(sorted({*entity.facets, *before.facets})) if before else entity.facets
+    what = (entity.revision, entity.kind, entity.entity_id, version.change, entity.body)
+    earlier = before.body if before else b""
+    who = (version.actor, version.request_id, now)
+    return _made(Change, (*what, earlier, facets, entity.parent_id, version.cache_keys, *who))

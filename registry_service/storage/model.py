@@ -167,8 +167,8 @@ class WriteSession(Protocol):
     def put(self, entity: Entity, change: ChangeKind, cache_keys: Iterable[str] = ()) -> None:
         """Stages a new version; entity.revision comes from next_revision()."""
 
-    def assert_identifier(self, row: IdentifierRow) -> None:
-        """Stages an assertion; recorded_revision has to be a revision taken in this operation."""
+    def assert_identifiers(self, rows: Sequence[IdentifierRow]) -> None:
+        """Stages assertions; recorded_revision has to be a revision taken in this operation."""
 
     def close_identifier(self, row: IdentifierRow, closed_revision: int) -> None:
         """Stages the end of what we knew; the row stays for earlier known_at."""
@@ -230,7 +230,7 @@ class Store(Protocol):
         needs: Needs | None = None,
     ) -> WriteOutcome:
         """Runs an operation in the next group commit and returns once it is durable. The same request_id with the same body within 24 hours gives the
-        earlier response; with another body raises RequestIdReused. validate_only plans and discards."""
+        earlier response; with another body raises RequestIdReused. Without a request_id the body says nothing. validate_only plans and discards."""
 
     async def revision(self) -> int:
         """The last committed revision, from Postgres."""

@@ -191,11 +191,12 @@ class StagedSession:
         self._used.add(entity.revision)
         self._own.put(StagedVersion(entity, change, tuple(cache_keys), self._actor, self._request_id))
 
-    def assert_identifier(self, row: IdentifierRow) -> None:
-        """Stages an assertion."""
-        if not self._first <= row.recorded_revision < self._first + self._taken:
-            self._check_taken(row.recorded_revision, "assertion of", row.value)
-        self._own.assert_row(row)
+    def assert_identifiers(self, rows: Sequence[IdentifierRow]) -> None:
+        """Stages assertions."""
+        for row in rows:
+            if not self._first <= row.recorded_revision < self._first + self._taken:
+                self._check_taken(row.recorded_revision, "assertion of", row.value)
+        self._own.assert_rows(rows)
 
     def close_identifier(self, row: IdentifierRow, closed_revision: int) -> None:
         """Stages the end of what we knew."""

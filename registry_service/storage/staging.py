@@ -60,13 +60,15 @@ class Staging:
         if entity.sort_key:
             self.by_sort_key[entity.kind, entity.sort_key] = entity.entity_id
 
-    def assert_row(self, row: IdentifierRow) -> None:
-        """A new assertion."""
-        key = row_key(row)
-        if key not in self.asserted:
-            self._unnamed.append(key)
-            self._untargeted.append(key)
-        self.asserted[key] = row
+    def assert_rows(self, rows: Sequence[IdentifierRow]) -> None:
+        """New assertions."""
+        asserted, unnamed, untargeted = self.asserted, self._unnamed, self._untargeted
+        for row in rows:
+            key = row_key(row)
+            if key not in asserted:
+                unnamed.append(key)
+                untargeted.append(key)
+            asserted[key] = row
 
     def by_name(self) -> Mapping[tuple[object, object], Sequence[RowKey]]:
         """The assertions by scheme and value, at any venue."""

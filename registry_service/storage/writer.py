@@ -134,7 +134,7 @@ class GroupWriter:
         if len(self._waiting) >= self._limits.waiting_operations:
             raise ResourceExhausted(f"{len(self._waiting)} writes wait already", retry_after=1.0)
         done: asyncio.Future[WriteOutcome] = asyncio.get_running_loop().create_future()
-        body_hash = hashlib.sha256(request_body).digest()
+        body_hash = hashlib.sha256(request_body).digest() if request_id else b""
         self._waiting.append(Write(operation, actor, request_id, body_hash, validate_only, needs, done))
         self._wake.set()
         return await done

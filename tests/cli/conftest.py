@@ -80,9 +80,9 @@ class Command:
         return json.loads(done.stdout)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def platform() -> Iterator[Command]:
-    """The command over a running platform with simulated sources."""
+    """The command over a running platform with simulated sources, which ends with the tests of this folder: it keeps a core busy."""
     with tempfile.TemporaryDirectory(prefix="alphapulse-test-") as name:
         Path(name).chmod(0o711)  # root may have to run the store as another user
         command = Command(Path(name) / "data")

@@ -50,8 +50,13 @@ async def until(condition: Callable[[], object], what: str) -> None:
     """Looks again and again: what is waited for happens in other processes."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
-        assert time.monotonic() < deadline, f"not within {PATIENCE} s: {what}"
+        if time.monotonic() > deadline:
+            pytest.fail(f"not within {PATIENCE} s: {what}\n" + "\n".join(report() for report in _reports))
         await asyncio.sleep(0.02)
+
+
+_reports: list[Callable[[], str]] = []
+"""What the processes of the scene said last, for a test that waits in vain."""
 
 
 class Task:
@@ -207,6 +212,13 @@ class Scene:
     reader: Reader
     relay: Any
 
+    def report(self) -> str:
+        """How its parts stand, and the end of each process's log."""
+        lines = [f"reader: {self.reader.stream.stats()}", f"written: {len(self.writer.acknowledged)}"]
+        for name, process in self.platform.processes.items():
+            lines += [f"--- {name} (pid {process.pid}, restarts {process.restarts})", process.tail(30)]
+        return "\n".join(lines)
+
     async def status(self) -> relay.GetRelayStatusResponse:
         """Of the relay."""
         answer: relay.GetRelayStatusResponse = await self.relay.GetRelayStatus(
@@ -264,6 +276,8 @@ async def scene(module_folder: Path, make_options: Any) -> AsyncIterator[Scene]:
         for task in (made.looker, made.reader, made.writer):
             await stack.enter_async_context(task)
         await until(lambda: made.watcher.created, "the watch follows the writer")
+        _reports.append(made.report)
+        stack.callback(_reports.clear)
         yield made
 
 

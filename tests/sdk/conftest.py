@@ -254,7 +254,7 @@ def _start(arguments: list[str], variables: dict[str, str], log: Path) -> tuple[
     pytest.fail(f"{' '.join(arguments)} did not start:\n{log.read_text()}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def platform(database_maker: Any, redis_url: str) -> Iterator[Platform]:
     """Three registries and a relay as processes on a database of their own."""
     database = database_maker.create()

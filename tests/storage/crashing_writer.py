@@ -27,7 +27,7 @@ def registering(number: int):
         for row in (await session.identifiers([KEY]))[KEY]:
             session.close_identifier(row, revision)
         row = IdentifierRow(13, "T", "", 2, EntityKind.INSTRUMENT, entity_id, entity_id, None, None, "t")
-        session.assert_identifier(row._replace(recorded_revision=revision))
+        session.assert_identifiers([row._replace(recorded_revision=revision)])
         return b"%d" % number
 
     return operation

@@ -47,7 +47,7 @@ def asserting(*rows: IdentifierRow, close: tuple[IdentifierRow, ...] = ()):
         for one in close:
             session.close_identifier(one, revision)
         for one in rows:
-            session.assert_identifier(one._replace(recorded_revision=revision))
+            session.assert_identifiers([one._replace(recorded_revision=revision)])
         return b""
 
     return operation

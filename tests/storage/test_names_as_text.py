@@ -29,7 +29,7 @@ async def test_every_name_is_found_whatever_stands_in_it(make_store) -> None:
         revision = session.next_revision()
         session.put(Entity(EntityKind.INSTRUMENT, "it", b"", revision), ChangeKind.CREATED)
         for one in rows:
-            session.assert_identifier(one._replace(recorded_revision=revision))
+            session.assert_identifiers([one._replace(recorded_revision=revision)])
         return b""
 
     await store.write(operation, actor="t")

@@ -58,7 +58,7 @@ class Once:
         for row in (await session.identifiers([NAME]))[NAME]:
             session.close_identifier(row, revision)
         row = IdentifierRow(13, "T", "", 2, INSTRUMENT, self.entity_id, self.entity_id, None, None, "t")
-        session.assert_identifier(row._replace(recorded_revision=revision))
+        session.assert_identifiers([row._replace(recorded_revision=revision)])
         return self.body
 
 

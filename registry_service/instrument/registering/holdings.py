@@ -188,7 +188,7 @@ class Holdings:
             self.names[key] = [row]
         else:
             held.append(row)
-        self.session.assert_identifier(row)
+        self.session.assert_identifiers((row,))
 
     def close_name(self, row: IdentifierRow, key: IdentifierKey, revision: int) -> None:
         """Stages the end of what was known."""

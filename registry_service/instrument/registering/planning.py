@@ -167,18 +167,22 @@ class Step:
     def assert_claims(self, claims: Sequence[Claim], targets: Sequence[str], revision: int) -> None:
         """Stages the assertions the instrument does not have yet."""
         holdings, symbols, own_id, source = self.holdings, self.draft.symbols, self.id, self.draft.message.source
+        names, rows = holdings.names, []
         for claim, target in zip(claims, targets, strict=True):
             one, key = claim.assertion, claim.key
             scheme, value, venue = key
             start, end = self.start_of(claim) if scheme in VENUE_SCOPED else one.valid_from, one.valid_to
-            if key in symbols or holdings.bears(key, own_id, start, end):
+            if key in symbols or (key in names and holdings.bears(key, own_id, start, end)):
                 continue  # the listing itself asserts its symbol; a name sent twice is one name
             if start is not None and end is not None and start >= end:
                 continue
             kind = _INSTRUMENT if target == own_id else _LISTING
             who = (int(one.level), kind, target, own_id)
             known = (start, end, one.source or source, revision, None, key in self.shared)
-            holdings.assert_name(_made(IdentifierRow, (scheme, value, venue, *who, *known)), key)
+            row = _made(IdentifierRow, (scheme, value, venue, *who, *known))
+            rows.append(row)
+            names.setdefault(key, []).append(row)
+        holdings.session.assert_identifiers(rows)
 
     def put_new(self, message: wire.Instrument, claims: Sequence[Claim], targets: Sequence[str]) -> int:
         """Stages the first version of the instrument, whose identifiers are these claims; its revision."""

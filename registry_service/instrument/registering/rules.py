@@ -70,8 +70,10 @@ def violations_of(
 ) -> list[FieldViolation]:
     """Everything that is wrong with an entry by itself; what `findings` met while reading it stands first."""
     found = findings.found
-    if broken := validate_instrument(instrument, unusual=findings.unusual):
+    if broken := validate_instrument(instrument, unusual=findings.unusual, sound_details=findings.sound_details):
         found.extend(_without(found, broken))
+    elif not found:
+        findings.remember(instrument.details)
     found.extend(_derived(instrument.identifiers, sound=not found))
     if listings:
         _listings(instrument.asset_class, listings, found)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 from alphapulse.domain.errors import AlphaPulseError
+from alphapulse.domain.ids import ID_BYTES
 from registry_service.calls import Calls, bounded_batch, item_error
 from registry_service.instrument.convert import common, service
 from registry_service.instrument.framing import chunk, entry, number, text
@@ -22,6 +23,9 @@ _IN_FLIGHT: Final = 8
 """Batches of one stream that are read ahead while earlier ones are written."""
 _BREATH: Final = 100
 """Entries prepared between two chances for other calls of the process."""
+_CREATED: Final = service.REGISTRATION_OUTCOME_CREATED
+_CREATED_HEAD: Final = chunk(2, number(1, _CREATED) + text(2, "0" * 2 * ID_BYTES))[: -2 * ID_BYTES]
+"""Field 2 of the answer, a result that has an outcome and an id alone, up to the id."""
 
 
 class Writing:
@@ -118,8 +122,7 @@ class Writing:
     async def _batch(self, request: service.RegisterInstrumentsRequest, drafts: Sequence[Draft]) -> bytes:
         async def operation(session: WriteSession) -> bytes:
             results = await register(session, drafts, self._minter)
-            answers = [_result(one, at) for at, one in enumerate(results)]
-            return service.RegisterInstrumentsResponse(results=answers).SerializeToString()
+            return b"".join([_result(one, at) for at, one in enumerate(results)])
 
         # The batch's number is the caller's bookkeeping: a repeated batch may have another.
         batch_id = request.batch_id
@@ -128,7 +131,10 @@ class Writing:
         return _signed_number(1, batch_id) + outcome.response + text(3, self._calls.token(outcome.revision))
 
 
-def _result(one: Registered, at: int) -> service.RegistrationResult:
+def _result(one: Registered, at: int) -> bytes:
+    """A result as it stands in the answer to a batch: its field 2."""
+    if one.outcome == _CREATED and not (one.listing_ids or one.case_id or one.differences):
+        return _CREATED_HEAD + one.instrument_id.encode()  # nothing else to say, as of most
     result = service.RegistrationResult(
         outcome=one.outcome,
         instrument_id=one.instrument_id,
@@ -138,7 +144,7 @@ def _result(one: Registered, at: int) -> service.RegistrationResult:
     )
     if one.error is not None:
         result.error.CopyFrom(_placed(one.error, at))
-    return result
+    return chunk(2, result.SerializeToString())
 
 
 def _placed(error: AlphaPulseError, at: int) -> common.ItemError:
