@@ -1,4 +1,5 @@
-"""BatchLookup of ISINs: identifiers a second from one registry process, against a bare server that gives back ready bytes and against Redis."""
+"""BatchLookup of ISINs: identifiers a second from one registry process, of ids alone and of full answers, against a bare server that gives back
+ready bytes and against Redis."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import redis
@@ -58,54 +60,84 @@ def _each(answers: Sequence[bytes]) -> list[bytes]:
     return [service.BatchLookupResponse(results=[one]).SerializeToString() for one in results]
 
 
-async def _size(options: Options, registry: Registry, size: int, isins: list[str], each: list[bytes]) -> list[Metric]:
-    """The figures of one size of batch."""
-    rounds, seconds, in_flight = options.pick(12, 2), options.seconds(0.4), IN_FLIGHT[size]
-    requests = batch_requests(isins, size)
-    async with AsyncExitStack() as stack:
-        fixed = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "answer"
-        fixed.write_bytes(b"".join(each[:size]))
-        echo = await start(stack, "child_echo", fixed)
-        channels = [open_bytes_channel(address) for address in (registry.address, echo.facts["address"])]
-        for channel in channels:
-            stack.push_async_callback(channel.close)
-        ours, bare = unary(channels[0], f"{SERVICE}/BatchLookup"), unary(channels[1], "/floor.Floor/Fixed")
-        peer = _Peer(registry.stores.redis_url)
-        stack.callback(peer.close)
-        peer.fill(isins, each, size)
-        spent = [0.0, 0.0]
+@dataclass(frozen=True, slots=True)
+class _View:
+    """How much of each holder is asked for."""
 
-        async def ours_round() -> float:
-            before = registry.child.cpu_seconds()
-            load = await run_load(ours, requests, in_flight, seconds)
-            spent[0] += registry.child.cpu_seconds() - before
-            spent[1] += size * load.calls
-            return size * load.rate
+    ids: bool
+    name: str
+    """In the names of its figures."""
+    holds: str
+    """What an answer holds."""
 
-        async def bare_round() -> float:
-            return size * (await run_load(bare, requests, in_flight, seconds)).rate
 
-        async def peer_round() -> float:
-            return await peer.round(seconds)
+VIEWS = (
+    _View(True, "_ids", "outcome, instrument_id, asset class and status (LOOKUP_VIEW_IDS)"),
+    _View(False, "", "the outcome and the whole instrument (LOOKUP_VIEW_FULL)"),
+)
 
-        await ours_round()
-        await bare_round()
-        rate, floor, ratio = await alternate(rounds, ours_round, bare_round)
-        beside, mget, times = await alternate(rounds, ours_round, peer_round)
-    name = "" if size == 500 else f"_{size}"
-    timed = (
-        f"BatchLookup of {size} ISINs a call out of {len(isins)} held in the process's cache, {in_flight} in flight, {len(each[0])} bytes an "
-        f"answer, client does not parse; median of {rounds} rounds of {seconds:g} s"
-    )
-    floors = "; floor: bare grpc.aio server that gives ready bytes of the same size"
-    redis_timed = f"{timed}; floor: redis-py (hiredis) MGET of the same bytes, {size} keys a call, one connection"
-    cpu = spent[0] / spent[1] * 1e6
+
+@dataclass(frozen=True, slots=True)
+class _Bench:
+    """A registry that holds the answers of these ISINs."""
+
+    options: Options
+    registry: Registry
+    isins: list[str]
+
+    async def measure(self, view: _View, each: list[bytes], size: int) -> list[Metric]:
+        """The figures of one view and one size of batch; `each` are the answers."""
+        rounds, seconds, in_flight = self.options.pick(12, 2), self.options.seconds(0.4), IN_FLIGHT[size]
+        child, requests = self.registry.child, batch_requests(self.isins, size, ids=view.ids)
+        async with AsyncExitStack() as stack:
+            fixed = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "answer"
+            fixed.write_bytes(b"".join(each[:size]))
+            echo = await start(stack, "child_echo", fixed)
+            channels = [open_bytes_channel(address) for address in (self.registry.address, echo.facts["address"])]
+            for channel in channels:
+                stack.push_async_callback(channel.close)
+            ours, bare = unary(channels[0], f"{SERVICE}/BatchLookup"), unary(channels[1], "/floor.Floor/Fixed")
+            peer = _Peer(self.registry.stores.redis_url)
+            stack.callback(peer.close)
+            peer.fill(self.isins, each, size)
+            spent = [0.0, 0.0]
+
+            async def ours_round() -> float:
+                before = child.cpu_seconds()
+                load = await run_load(ours, requests, in_flight, seconds)
+                spent[0] += child.cpu_seconds() - before
+                spent[1] += size * load.calls
+                return size * load.rate
+
+            async def bare_round() -> float:
+                return size * (await run_load(bare, requests, in_flight, seconds)).rate
+
+            async def peer_round() -> float:
+                return await peer.round(seconds)
+
+            await ours_round()
+            await bare_round()
+            floor = await alternate(rounds, ours_round, bare_round)
+            mget = await alternate(rounds, ours_round, peer_round)
+        timed = (
+            f"BatchLookup of {size} ISINs a call out of {len(self.isins)} held in the process's cache, {in_flight} in flight; an answer is "
+            f"{view.holds}, {len(each[0])} bytes; client does not parse; median of {rounds} rounds of {seconds:g} s"
+        )
+        return _figures(view.name + ("" if size == 500 else f"_{size}"), timed, floor, mget, spent[0] / spent[1])
+
+
+def _figures(
+    name: str, timed: str, floor: tuple[float, float, float], mget: tuple[float, float, float], cpu: float
+) -> list[Metric]:
+    """Of rounds beside the bare server, of rounds beside Redis, and the processor seconds an identifier cost."""
+    floors = f"{timed}; floor: bare grpc.aio server that gives ready bytes of the same size"
+    redis_timed = f"{timed}; floor: redis-py (hiredis) MGET of the same bytes, as many keys a call, one connection"
+    cpu_timed = "processor time of the registry's process an identifier, all threads"
+    rate, bare, ratio = floor
     return [
-        Metric(f"identifiers{name}", rate, "identifiers/s", timed + floors, floor, ratio, {"redis_mget": mget}),
-        Metric(f"beside_mget{name}", beside, "identifiers/s", redis_timed, mget, times),
-        Metric(
-            f"identifier{name}_cpu", cpu, "us", "processor time of the registry's process an identifier, all threads"
-        ),
+        Metric(f"identifiers{name}", rate, "identifiers/s", floors, bare, ratio, {"redis_mget": mget[1]}),
+        Metric(f"beside_mget{name}", mget[0], "identifiers/s", redis_timed, mget[1], mget[2]),
+        Metric(f"identifier{name}_cpu", cpu * 1e6, "us", cpu_timed),
     ]
 
 
@@ -118,8 +150,12 @@ async def measure(options: Options) -> Sequence[Metric]:
         await register(registry.address, (equity(n) for n in range(count)))
         channel = open_bytes_channel(registry.address)
         stack.push_async_callback(channel.close)
-        each = _each(await warm(channel, isins))
-        return [metric for size in IN_FLIGHT for metric in await _size(options, registry, size, isins, each)]
+        bench, figures = _Bench(options, registry, isins), []
+        for view in VIEWS:
+            each = _each(await warm(channel, isins, ids=view.ids))
+            for size in IN_FLIGHT:
+                figures += await bench.measure(view, each, size)
+        return figures
 
 
 if __name__ == "__main__":

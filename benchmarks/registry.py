@@ -137,22 +137,23 @@ def require_created(results: Sequence[service.RegistrationResult]) -> None:
             raise RuntimeError(f"not registered: {result}")
 
 
-def batch_requests(isins: Sequence[str], size: int = BATCH) -> list[bytes]:
-    """Serialized BatchLookupRequests of at most `size` ISINs."""
+def batch_requests(isins: Sequence[str], size: int = BATCH, *, ids: bool = False) -> list[bytes]:
+    """Serialized BatchLookupRequests of at most `size` ISINs; `ids` asks for ids alone."""
     scheme = common.IDENTIFIER_SCHEME_ISIN
+    options = service.LookupOptions(view=service.LOOKUP_VIEW_IDS) if ids else None
     return [
-        service.BatchLookupRequest(scheme=scheme, values=isins[at : at + size]).SerializeToString()
+        service.BatchLookupRequest(scheme=scheme, values=isins[at : at + size], options=options).SerializeToString()
         for at in range(0, len(isins), size)
     ]
 
 
-async def warm(channel: grpc.aio.Channel, isins: Sequence[str]) -> list[bytes]:
+async def warm(channel: grpc.aio.Channel, isins: Sequence[str], *, ids: bool = False) -> list[bytes]:
     """Has every one answered, so that the process holds the answers from now on; the answers of batches of 500, as they come.
 
     RuntimeError for one that is not found."""
     call: Any = channel.unary_unary(f"{SERVICE}/BatchLookup")
     answers = []
-    for request in batch_requests(isins):
+    for request in batch_requests(isins, ids=ids):
         raw = await call(request)
         for result in service.BatchLookupResponse.FromString(raw).results:
             if result.outcome != common.LOOKUP_OUTCOME_RESOLVED:

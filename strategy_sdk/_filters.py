@@ -35,6 +35,9 @@ class LookupOptions:
     """A revision token the answer has to be at least as fresh as."""
     latest: bool = False
     """Read the truth, not a cache."""
+    ids_only: bool = False
+    """Of each holder only its id, asset class and status, of each listing its id, venue and symbol; every other field has its default.
+    The rest of the answer is the same, and many of them come several times as fast."""
 
     def to_message(self) -> instruments.LookupOptions:
         """As the API's message."""
@@ -44,6 +47,7 @@ class LookupOptions:
             primary_only=self.primary_only,
             preferred_venues=self.preferred_venues,
             read=read_options(self.read_after, self.latest),
+            view=instruments.LOOKUP_VIEW_IDS if self.ids_only else instruments.LOOKUP_VIEW_UNSPECIFIED,
         )
 
 

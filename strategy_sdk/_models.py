@@ -136,7 +136,7 @@ class LookupResult:
 
     outcome: LookupOutcome
     entries: tuple[InstrumentEntry, ...] = ()
-    """The holder or holders, with their listings."""
+    """The holder or holders, with their listings; bare ones where ids alone were asked for."""
     listing_ids: tuple[ListingId, ...] = ()
     """Where the identifier names listings: which of the entries' listings."""
     spans: tuple[IdentifierSpan, ...] = ()

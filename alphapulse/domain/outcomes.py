@@ -1,4 +1,4 @@
-"""How a look-up can end (promise G1: it never picks one of several in silence). Numbers equal the API's enum."""
+"""How a look-up can end (promise G1: it never picks one of several in silence), and how much its answer tells. Numbers equal the API's enums."""
 
 from __future__ import annotations
 
@@ -20,3 +20,12 @@ class LookupOutcome(IntEnum):
     """Nothing bears it; it is well formed."""
     INVALID = 6
     """It is no identifier of its scheme; the answer says which rule it breaks."""
+
+
+class LookupView(IntEnum):
+    """How much of each holder an answer gives."""
+
+    FULL = 1
+    """Instruments and listings with every field."""
+    IDS = 2
+    """Their ids and what tells them apart; all else of the answer is as in FULL."""

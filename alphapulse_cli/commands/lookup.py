@@ -64,14 +64,17 @@ async def _lookup(
     ).results[0]
 
 
-def _show(result: pb.LookupResult) -> None:
+def _show(result: pb.LookupResult, ids: bool) -> None:
     outcome = common_pb2.LookupOutcome.Name(result.outcome).removeprefix("LOOKUP_OUTCOME_")
     click.echo(f"{outcome}{': ' + result.explanation if result.explanation else ''}")
     if result.HasField("violation"):
         v = result.violation
         click.echo(f"  {v.field} = {v.value!r}: {v.description} ({v.rule})")
-    for entry in result.entries:
-        _show_entry(entry)
+    if ids:
+        _show_ids(result)
+    else:
+        for entry in result.entries:
+            _show_entry(entry)
     if result.spans:
         print_table(
             ("holder", "from", "to"),
@@ -84,6 +87,13 @@ def _show(result: pb.LookupResult) -> None:
                 for s in result.spans
             ],
         )
+
+
+def _show_ids(result: pb.LookupResult) -> None:
+    for entry in result.entries:
+        click.echo(entry.instrument.instrument_id)
+        for one in entry.listings:
+            click.echo(f"  {one.listing_id}  {one.venue}:{one.symbol}")
 
 
 def _day(time: Timestamp) -> str:
@@ -125,6 +135,7 @@ def _show_entry(entry: pb.InstrumentEntry) -> None:
 @click.option("--as-of", type=Moment(), help="Who bore it then (UTC).")
 @click.option("--known-at", type=Moment(), help="What was known then (UTC).")
 @click.option("--primary-only", is_flag=True, help="Only the primary listing.")
+@click.option("--ids", is_flag=True, help="Only the ids of who bears it and of its listings.")
 @json_option
 @data_dir_option
 def command(
@@ -134,6 +145,7 @@ def command(
     as_of: datetime | None,
     known_at: datetime | None,
     primary_only: bool,
+    ids: bool,
     as_json: bool,
     data_dir: Path,
 ) -> None:
@@ -142,8 +154,9 @@ def command(
         value.encode()
     except UnicodeEncodeError as error:
         raise click.BadParameter("not a text: it holds bytes that are no UTF-8", param_hint="VALUE") from error
-    _check_options(scheme, venue, primary_only)
-    options = pb.LookupOptions(primary_only=primary_only)
+    _check_options(scheme, venue, primary_only, ids)
+    view = pb.LOOKUP_VIEW_IDS if ids else pb.LOOKUP_VIEW_UNSPECIFIED
+    options = pb.LookupOptions(primary_only=primary_only, view=view)
     if venue and scheme not in _NAMED_AT_VENUES:
         options.preferred_venues.append(venue)
     for field, time in (("as_of", as_of), ("known_at", known_at)):
@@ -162,15 +175,17 @@ def command(
     if as_json:
         print_json(as_dict(result))
     else:
-        _show(result)
+        _show(result, ids)
     sys.exit(_EXITS.get(result.outcome, Exit.UNDECIDED))
 
 
-def _check_options(scheme: str, venue: str, primary_only: bool) -> None:
+def _check_options(scheme: str, venue: str, primary_only: bool, ids: bool) -> None:
     """What a question cannot heed is refused, not passed over."""
     for name, given in (("--venue", bool(venue)), ("--primary-only", primary_only)):
         if given and scheme in ("id", "mic"):
             raise click.UsageError(f"{name} chooses between listings: it says nothing of a look-up by {scheme}")
+    if ids and scheme in ("id", "mic"):
+        raise click.UsageError(f"--ids asks whose name it is: it says nothing of a look-up by {scheme}")
 
 
 def _lookup_mic(address: str, mic: str, options: pb.LookupOptions, as_json: bool) -> int:

@@ -19,6 +19,7 @@ from alphapulse.domain.decimal import ExactDecimal
 from alphapulse.domain.errors import FieldViolation, InvalidArgument
 from alphapulse.domain.identifiers import Level, Scheme, identifier_type
 from alphapulse.domain.ids import InstrumentId
+from alphapulse.domain.outcomes import LookupView
 from alphapulse.domain.validation import MAX_IDENTIFIERS, TEXT_LENGTH
 
 __all__ = [
@@ -45,7 +46,7 @@ _MEMBERS: Final[dict[type[IntEnum], dict[int, IntEnum]]] = {
     kind: {int(member): member for member in kind}
     for kind in (
         *(AssetClass, Level, domain.CurrencyKind, domain.ExerciseStyle, domain.InstrumentStatus),
-        *(domain.ListingStatus, domain.OptionRight),
+        *(domain.ListingStatus, domain.OptionRight, LookupView),
     )
 }
 _SCHEMES: Final = {int(scheme): (scheme, identifier_type(scheme)) for scheme in Scheme}

@@ -3,6 +3,8 @@
 Why an answer can be trusted: it carries the revision it was read at, and is void below its floor. A key's floor is the last
 revision that changed it, as the change feed told; the global floor is Postgres's revision when this process began to
 follow the feed. What lies in Redis from before, from a restored dump or from another replica is measured by the same floors.
+
+An answer may have a brief: bytes made of it that say less. The process alone holds it, beside the answer it was made of and never longer.
 """
 
 from __future__ import annotations
@@ -15,9 +17,10 @@ from typing import Final, Protocol, Self
 
 from registry_service.storage.loads import Load, Loads
 from registry_service.storage.model import CachedAnswer, Loader
+from registry_service.storage.shelves import Shelves
 
 _ENTRY_BYTES: Final = 300
-"""What a cached answer costs beside its bytes and its key."""
+"""What a cached answer, or a brief, costs beside its bytes and its key."""
 _LOAD_TRIES: Final = 3
 
 
@@ -52,13 +55,15 @@ class TieredCache:
     def __init__(self, second: SecondLevel | None = None, limits: CacheLimits | None = None) -> None:
         self._second = second
         self._limits = limits or CacheLimits()
-        self._bodies: dict[str, bytes] = {}
+        self._held, self._briefs = Shelves(), Shelves()
+        """Every key of the briefs is one of the answers."""
         self._revisions: dict[str, int] = {}
-        """The same keys as _bodies, apart from them so that `peek` is one look into one dictionary."""
-        self.peek: Callable[[str], bytes | None] = self._bodies.get
+        """Of the answers held, apart from them so that `peek` is one look into one dictionary."""
+        self.peek: Callable[[str], bytes | None] = self._held.bodies.get
         """The answer if this process has it: the dictionary's own method, since a look-up costs little more. It does not count
         as a use: what is only ever peeked at leaves first when the level is full, and comes back with the next `get`."""
-        self._shelves: dict[str, tuple[int, dict[bytes, bytes]]] = {}
+        self.peek_brief: Callable[[str], bytes | None] = self._briefs.bodies.get
+        """As `peek`, of briefs."""
         self._bytes = 0
         self._floors: dict[str, int] = {}
         self._global_floor = 0
@@ -94,21 +99,30 @@ class TieredCache:
     @property
     def entries(self) -> int:
         """Answers held by this process."""
-        return len(self._bodies)
+        return len(self._held.bodies)
 
     @property
     def size_bytes(self) -> int:
         """Their bytes, with what each costs beside."""
         return self._bytes
 
-    def shelf(self, prefix: str, length: int) -> Mapping[bytes, bytes]:
-        """The answers whose keys are this prefix and `length` bytes more, by those bytes: what a request's own bytes are
-        looked up in. The prefix ends with the key's first slash. Answers of no bytes are left out."""
-        if prefix not in self._shelves:
-            self._shelves[prefix] = (length, {})
-            for key, body in self._bodies.items():
-                self._shelve(key, body)
-        return self._shelves[prefix][1]
+    def shelf(self, prefix: str, length: int, *, briefs: bool = False) -> Mapping[bytes, bytes]:
+        """The answers, or their briefs, whose keys are this prefix and `length` bytes more, by those bytes. The prefix ends with
+        the key's first slash. Answers of no bytes are left out."""
+        return (self._briefs if briefs else self._held).shelf(prefix, length)
+
+    def brief(self, key: str, body: bytes, make: Callable[[bytes], bytes]) -> bytes:
+        """What `make` makes of an answer; made once and kept, if the process holds that very answer, until it drops it."""
+        # The same object, not merely the same key: one that was changed since this was read must not get the brief of what it was.
+        held = self._held.bodies.get(key) is body
+        if held and (known := self._briefs.bodies.get(key)) is not None:
+            return known
+        made = make(body)
+        if held:
+            self._briefs.put(key, made)
+            self._bytes += _cost(key, made)
+            self._trim()
+        return made
 
     async def get(self, key: str, load: Loader, *, min_revision: int = 0) -> bytes:
         """The answer, read at min_revision or later."""
@@ -119,7 +133,7 @@ class TieredCache:
         found: dict[str, bytes] = {}
         missing: list[str] = []
         for key in dict.fromkeys(keys):
-            body = self._held(key, min_revision)
+            body = self._fresh(key, min_revision)
             if body is None:
                 missing.append(key)
             else:
@@ -161,12 +175,11 @@ class TieredCache:
     def _good(self, key: str, answer: CachedAnswer, min_revision: int) -> bool:
         return answer.revision >= self._floor(key) and min_revision <= max(answer.revision, self._followed)
 
-    def _held(self, key: str, min_revision: int) -> bytes | None:
-        body = self._bodies.get(key)
+    def _fresh(self, key: str, min_revision: int) -> bytes | None:
+        body = self._held.bodies.get(key)
         if body is None or min_revision > max(self._revisions[key], self._followed):
             return None
-        # To the end of both: what is used last leaves last.
-        self._bodies[key] = self._bodies.pop(key)
+        self._held.used(key)
         return body
 
     async def _load_all(self, keys: Sequence[str], load: Loader, min_revision: int) -> dict[str, bytes]:
@@ -246,26 +259,25 @@ class TieredCache:
         if answer.revision < self._floor(key) or answer.revision < self._revisions.get(key, 0):
             return
         self._drop(key)
-        self._bodies[key] = answer.body
-        self._shelve(key, answer.body)
+        self._held.put(key, answer.body)
         self._revisions[key] = answer.revision
-        self._bytes += len(answer.body) + len(key) + _ENTRY_BYTES
-        while self._bytes > self._limits.total_bytes or len(self._bodies) > self._limits.entries:
-            self._drop(next(iter(self._bodies)))
+        self._bytes += _cost(key, answer.body)
+        self._trim()
+
+    def _trim(self) -> None:
+        bodies = self._held.bodies
+        while self._bytes > self._limits.total_bytes or len(bodies) > self._limits.entries:
+            self._drop(next(iter(bodies)))
 
     def _drop(self, key: str) -> None:
-        body = self._bodies.pop(key, None)
+        body = self._held.take(key)
         if body is not None:
             del self._revisions[key]
-            self._bytes -= len(body) + len(key) + _ENTRY_BYTES
-            shelf = self._shelves.get(key[: key.find("/") + 1])
-            if shelf is not None:
-                shelf[1].pop(key[key.find("/") + 1 :].encode(), None)
+            self._bytes -= _cost(key, body)
+            brief = self._briefs.take(key)
+            if brief is not None:
+                self._bytes -= _cost(key, brief)
 
-    def _shelve(self, key: str, body: bytes) -> None:
-        prefix, slash, rest = key.partition("/")
-        shelf = self._shelves.get(prefix + slash)
-        if shelf is not None and body:
-            name = rest.encode()
-            if len(name) == shelf[0]:
-                shelf[1][name] = body
+
+def _cost(key: str, body: bytes) -> int:
+    return len(body) + len(key) + _ENTRY_BYTES

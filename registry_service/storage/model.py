@@ -318,11 +318,18 @@ class AnswerCache(Protocol):
     def peek(self) -> Callable[[str], bytes | None]:
         """Gives the answer of a key if this process has it: the hot path, no await."""
 
-    def shelf(self, prefix: str, length: int) -> Mapping[bytes, bytes]:
-        """The answers whose keys are this prefix, up to the first slash, and `length` bytes more, by those bytes."""
+    @property
+    def peek_brief(self) -> Callable[[str], bytes | None]:
+        """As `peek`, of what `brief` made."""
+
+    def shelf(self, prefix: str, length: int, *, briefs: bool = False) -> Mapping[bytes, bytes]:
+        """The answers, or their briefs, whose keys are this prefix, up to the first slash, and `length` bytes more, by those bytes."""
+
+    def brief(self, key: str, body: bytes, make: Callable[[bytes], bytes]) -> bytes:
+        """What `make` makes of an answer; made once and kept, if the process holds that very answer, until it drops it."""
 
     peeked: int
-    """Answers given by `peek` or from a shelf: whoever gives them counts them here, for the hit rate."""
+    """Answers given by `peek`, `peek_brief` or from a shelf: whoever gives them counts them here, for the hit rate."""
 
     async def get(self, key: str, load: Loader, *, min_revision: int = 0) -> bytes:
         """The answer, read at min_revision or later."""

@@ -72,6 +72,17 @@ def test_lookup_shows_the_one_holder(platform: Any) -> None:
     assert by_id["entries"][0]["instrument"] == found["entries"][0]["instrument"]
 
 
+def test_lookup_of_ids_shows_nothing_else(platform: Any) -> None:
+    (entry,) = platform.json("lookup", "isin", "US0378331005")["entries"]
+    done = platform.run("lookup", "isin", "US0378331005", "--ids")
+    assert done.returncode == 0, done.stderr
+    shown = [f"  {one['listing_id']}  {one['venue']}:{one['symbol']}" for one in entry["listings"]]
+    assert done.stdout.splitlines() == ["RESOLVED", entry["instrument"]["instrument_id"], *shown]
+    (brief,) = platform.json("lookup", "isin", "US0378331005", "--ids")["entries"]
+    assert set(brief["instrument"]) == {"instrument_id", "asset_class", "status"}
+    assert platform.run("lookup", "isin", "US0000000010", "--ids").returncode == 1
+
+
 @pytest.mark.parametrize(
     ("scheme", "value", "code", "told"),
     [

@@ -45,6 +45,7 @@ def nobody_there(monkeypatch: pytest.MonkeyPatch) -> None:
         ("register --name A --class index --country DE", "--country says nothing of a index"),
         ("lookup id abc --venue XETR", "says nothing of a look-up by id"),
         ("lookup mic XETR --primary-only", "says nothing of a look-up by mic"),
+        ("lookup id abc --ids", "says nothing of a look-up by id"),
         ("event symbol XETR:A B --request-id r-1", "--request-id needs --at"),
         ("event symbol XETR:A B --at yesterday", "is not of the form 2024-12-31"),
         ("search Apple --as-of 2024-12-31T25:00:00Z", "is no time"),

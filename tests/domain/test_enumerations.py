@@ -12,11 +12,12 @@ from alphapulse.domain.asset_class import AssetClass
 from alphapulse.domain.currencies import ISO_4217, METALS, WITHDRAWN, minor_units
 from alphapulse.domain.identifiers import Level, Scheme
 from alphapulse.domain.instruments import CurrencyKind, ExerciseStyle, InstrumentStatus, ListingStatus, OptionRight
-from alphapulse.domain.outcomes import LookupOutcome
+from alphapulse.domain.outcomes import LookupOutcome, LookupView
 from alphapulse.domain.provenance import Provenance, RecordFlag, flags_of, marks_of, provenance_of
 
 COMMON = "alphapulse.api.common.v1.common_pb2"
 INSTRUMENT = "alphapulse.api.instrument.v1.instrument_pb2"
+LOOKUPS = "alphapulse.api.instrument.v1.instrument_service_pb2"
 
 
 @pytest.mark.parametrize(
@@ -26,6 +27,7 @@ INSTRUMENT = "alphapulse.api.instrument.v1.instrument_pb2"
         (COMMON, "IdentifierScheme", "IDENTIFIER_SCHEME_", Scheme),
         (COMMON, "IdentifierLevel", "IDENTIFIER_LEVEL_", Level),
         (COMMON, "LookupOutcome", "LOOKUP_OUTCOME_", LookupOutcome),
+        (LOOKUPS, "LookupView", "LOOKUP_VIEW_", LookupView),
         (COMMON, "Provenance", "PROVENANCE_", Provenance),
         (INSTRUMENT, "InstrumentStatus", "INSTRUMENT_STATUS_", InstrumentStatus),
         (INSTRUMENT, "ListingStatus", "LISTING_STATUS_", ListingStatus),

@@ -176,6 +176,27 @@ async def test_the_names_of_the_proto_are_taken_as_well(registries: Any) -> None
     assert camel.json == snake.json
 
 
+async def test_a_view_is_asked_for_by_its_name(registries: Any) -> None:
+    coin = {"code": "XYZ", "kind": "CURRENCY_KIND_CRYPTO"}
+    named = {"scheme": "IDENTIFIER_SCHEME_OWN", "value": "coin-1"}
+    instrument = {"assetClass": "ASSET_CLASS_CURRENCY", "name": "A coin", "currency": coin, "identifiers": [named]}
+    made = (await registries.rpc("instrument", "RegisterInstrument", {"instrument": instrument})).json
+    shown = {"assetClass": "ASSET_CLASS_CURRENCY", "status": "INSTRUMENT_STATUS_ACTIVE"}
+    shown["instrumentId"] = made["entry"]["instrument"]["instrumentId"]
+    expected = {"outcome": "LOOKUP_OUTCOME_RESOLVED", "entries": [{"instrument": shown}]}
+    for view in ("LOOKUP_VIEW_IDS", 2):
+        one = {"item": named, "options": {"view": view}}
+        many = {"scheme": named["scheme"], "values": [named["value"]], "options": {"view": view}}
+        assert (await registries.rpc("instrument", "Lookup", one)).json == {"result": expected}
+        assert (await registries.rpc("instrument", "BatchLookup", many)).json == {"results": [expected]}
+    path = "/InstrumentService/Lookup?item.scheme=IDENTIFIER_SCHEME_OWN&item.value=coin-1&options.view="
+    assert (await registries.get("instrument", path + "LOOKUP_VIEW_IDS")).json == {"result": expected}
+    for view, field in (("LOOKUP_VIEW_NONE", ""), ("3", "options.view")):
+        wrong = await registries.get("instrument", path + view)
+        assert (wrong.status, wrong.json["code"]) == (400, "invalid_argument")
+        assert field in detail(wrong.json, "BadRequest")["fieldViolations"][0]["field"]
+
+
 async def test_a_look_up_as_of_another_time_by_query(registries: Any) -> None:
     path = "/InstrumentService/LookupISIN?isin=DE000EXMPL17&options.as_of=2024-01-31T00:00:00Z&options.primaryOnly=true"
     assert (

@@ -123,6 +123,29 @@ async def test_look_ups_end_as_they_end(registry: RegistryClient) -> None:
         await registry.lookup_isin(isin, LookupOptions(as_of=datetime(2026, 1, 1)))
 
 
+async def test_ids_alone_are_those_of_the_full_answer(registry: RegistryClient) -> None:
+    isin, unknown, wrong = fresh_isin(), fresh_isin(), "US0378331006"
+    made = await registry.register_instrument(equity(isin), [listing(isin)])
+    options = LookupOptions(read_after=made.revision_token, ids_only=True)
+    for found in (
+        await registry.lookup_isin(isin, options),
+        await registry.lookup_isin(isin, LookupOptions(ids_only=True)),
+        await registry.lookup_symbol(isin, "XETR", options),
+        *(await registry.batch_lookup([isin, isin], Scheme.ISIN, LookupOptions(ids_only=True))),
+        *(await registry.batch_lookup([LookupItem(Scheme.ISIN, isin)], None, options)),
+    ):
+        assert found.resolved
+        assert found.instrument == Instrument(
+            AssetClass.EQUITY, "", None, id=made.entry.instrument.id, status=made.entry.instrument.status
+        )
+        (place,) = found.listings
+        held = made.entry.listings[0]
+        assert (place.id, place.venue, place.symbol, place.currency) == (held.id, "XETR", isin, "")
+    results = await registry.batch_lookup([unknown, wrong], Scheme.ISIN, options)
+    assert [one.outcome for one in results] == [LookupOutcome.NOT_FOUND, LookupOutcome.INVALID]
+    assert results[1].violation is not None
+
+
 async def test_errors_are_those_of_the_services(registry: RegistryClient) -> None:
     with pytest.raises(InvalidArgument) as caught:
         await registry.register_instrument(replace(equity("US0378331006"), details=EquityDetails(currency="EURO")))

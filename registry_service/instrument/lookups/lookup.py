@@ -1,17 +1,19 @@
 """Look-ups by name and by id. The hot path joins bytes: a cached answer is kept as `tag, length, LookupResult` of field 1, which is the
-whole response of a single look-up and one item of a batch alike.
+whole response of a single look-up and one item of a batch alike; so is its brief, which gives ids alone (`views.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 
 from alphapulse.domain.errors import InvalidArgument
 from alphapulse.domain.identifiers import Scheme
+from alphapulse.domain.outcomes import LookupView
 from registry_service.calls import MAX_BATCH, Calls, bounded_batch
 from registry_service.instrument.convert import Findings, service
 from registry_service.instrument.framing import chunk
@@ -27,6 +29,7 @@ from registry_service.instrument.lookups.answers import Answers
 from registry_service.instrument.lookups.choosing import Preferences
 from registry_service.instrument.lookups.entries import Entries
 from registry_service.instrument.lookups.questions import Question, canonical, question
+from registry_service.instrument.lookups.views import IDS_ALONE, brief, view_alone
 from registry_service.instrument.queries.facets import require
 from registry_service.resources import RegistryResources
 from registry_service.storage.model import CachedAnswer, IdentifierKey
@@ -37,6 +40,8 @@ _AT_ONCE: Final = 250
 _FIRST_FIELD: Final = 0x0A
 _SCHEME_FIELD: Final = 0x10
 _VALUE_FIELD: Final = 0x1A
+_BATCH_OF_IDS: Final = service.BatchLookupRequest(options=IDS_ALONE).SerializeToString()
+"""What a BatchLookupRequest that asks for ids ends with."""
 
 BytesHandler = Callable[[bytes, Any], bytes | Awaitable[bytes]]
 
@@ -50,20 +55,31 @@ class Lookups:
         self._answers = answers
         self._entries = entries
         self._cache = resources.cache
-        self._peek = resources.cache.peek
-        self._shelves = {
-            number: resources.cache.shelf(PREFIXES[number], length) for number, length in FIXED_LENGTHS.items()
-        }
+        self._peeks = {LookupView.FULL: resources.cache.peek, LookupView.IDS: resources.cache.peek_brief}
+        self._shelves, self._brief_shelves = (
+            {
+                number: resources.cache.shelf(PREFIXES[number], length, briefs=briefs)
+                for number, length in FIXED_LENGTHS.items()
+            }
+            for briefs in (False, True)
+        )
         self._separators = {number: bytes((_VALUE_FIELD, length)) for number, length in FIXED_LENGTHS.items()}
 
     def single(self, scheme: Scheme, request_type: type[Any], name: str) -> BytesHandler:
         """The handler of LookupISIN and its kin; `name` is the field that holds the identifier, the request's first."""
-        number, shelf, length, cache = int(scheme), self._shelves[scheme], FIXED_LENGTHS[scheme], self._cache
+        number, length, cache = int(scheme), FIXED_LENGTHS[scheme], self._cache
+        shelf, briefs = self._shelves[scheme], self._brief_shelves[scheme]
+        ids, end = request_type(options=IDS_ALONE).SerializeToString(), length + 2
 
         def handle(raw: bytes, context: Any) -> bytes | Awaitable[bytes]:
-            # `tag, length, name` is a whole request without options: its name is looked up as it stands on the wire.
-            if len(raw) == length + 2 and raw[0] == _FIRST_FIELD and raw[1] == length:
-                answer = shelf.get(raw[2:])
+            # `tag, length, name` is a whole request, with the options that ask for ids or without: its name is looked up as it
+            # stands on the wire.
+            if len(raw) >= end and raw[0] == _FIRST_FIELD and raw[1] == length:
+                answer = None
+                if len(raw) == end:
+                    answer = shelf.get(raw[2:])
+                elif raw[end:] == ids:
+                    answer = briefs.get(raw[2:end])
                 if answer is not None:
                     cache.peeked += 1
                     return answer
@@ -98,18 +114,22 @@ class Lookups:
         return self._answered(asked, request)
 
     def _at_hand(self, raw: bytes) -> bytes | None:
-        """The answer to a batch of one scheme without options whose every value is on the shelf. Such a request is
+        """The answer to a batch of one scheme, without options or for ids, whose every value is on the shelf. Such a request is
         `scheme, (tag, length, value)...`; where each piece between the tags is a name of that very length, nothing else can be in it."""
         if len(raw) < 2 or raw[0] != _SCHEME_FIELD:
             return None
-        shelf = self._shelves.get(raw[1])
+        scheme, shelves = raw[1], self._shelves
+        if raw.endswith(_BATCH_OF_IDS):
+            shelves, raw = self._brief_shelves, raw[: -len(_BATCH_OF_IDS)]
+        shelf = shelves.get(scheme)
         if shelf is None:
             return None
-        head, *values = raw.split(self._separators[raw[1]])
-        if len(head) != 2 or not 0 < len(values) <= MAX_BATCH:
+        values = raw.split(self._separators[scheme])
+        if len(values.pop(0)) != 2 or not 0 < len(values) <= MAX_BATCH:
             return None
         try:
-            answer = b"".join([shelf[value] for value in values])
+            # One call that looks all of them up; of one alone it would give no tuple.
+            answer = b"".join(itemgetter(*values)(shelf)) if len(values) > 1 else shelf[values[0]]
         except KeyError:
             return None
         self._cache.peeked += len(values)
@@ -117,8 +137,9 @@ class Lookups:
 
     def _answered(self, asked: Sequence[Question], request: Any) -> bytes | Awaitable[bytes]:
         """At once where every answer is in the process, else soon."""
-        if not (request.HasField("options") and request.options.ByteSize()):
-            peek = self._peek
+        view = view_alone(request)
+        if view is not None:
+            peek = self._peeks[view]
             found = [peek(one.cache_key) for one in asked]
             if all(found):
                 self._cache.peeked += len(found)
@@ -132,6 +153,7 @@ class Lookups:
         if (count := len(options.preferred_venues)) > _PREFERRED_MOST:
             rule = f"at most {_PREFERRED_MOST} venues, got {count}"
             findings.add("options.preferred_venues", count, "too-many", rule)
+        view = findings.enum(LookupView, options.view, "options.view", LookupView.FULL)
         require(findings)
         # Before anything is answered: also where no question is well formed, the caller asked not to be answered by a replica that is behind.
         minimum = await self._calls.fresh(options.read)
@@ -154,6 +176,8 @@ class Lookups:
             answers = await self._at(keys, revision, preferences)
         else:
             answers = await self._current(keys, minimum)
+        if view is LookupView.IDS:
+            answers = await self._briefs(answers)
         for key, places in wanted.items():
             for at in places:
                 chunks[at] = answers[key]
@@ -186,6 +210,17 @@ class Lookups:
         # Names whose answer changes with time alone are kept as empty answers, and read each time.
         rest = [key for key in keys if not found.get(key)]
         return found | await self._at(rest, self._now(minimum), Preferences())
+
+    async def _briefs(self, answers: Mapping[IdentifierKey, bytes]) -> dict[IdentifierKey, bytes]:
+        """The briefs of answers; those of answers that the process holds are kept with them."""
+        found = {}
+        for at, (key, body) in enumerate(answers.items()):
+            if at % _AT_ONCE == _AT_ONCE - 1:
+                await asyncio.sleep(0)
+            # Answers by id and those of other times are under no such key, so theirs are made each time.
+            name = answer_key(key.scheme, key.value, key.venue) if key.scheme > 0 else ""
+            found[key] = self._cache.brief(name, body, brief)
+        return found
 
     async def _load(self, names: Sequence[str]) -> Mapping[str, CachedAnswer]:
         # What a caller needs at least is applied here before it asks.
