@@ -35,7 +35,7 @@ demo: $(INSTALLED) ## Run the whole platform: SECONDS=20, SOURCE=simulated|live,
 	@$(BIN)/alphapulse demo $(if $(SECONDS),--seconds $(SECONDS)) $(if $(RECORDINGS),--recordings $(RECORDINGS),--source $(SOURCE))
 
 test: $(INSTALLED) ## Run the tests on real stores
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest -n $(JOBS)
 
 check: lint types generated buf ## Lint, types, generated files, protos
 

@@ -192,6 +192,8 @@ class RelayLink:
             return False
         if port.lost or port.refused or port.gaps or port.slot not in self._introduced:
             return False
+        if writer.transport.is_closing():
+            return False  # the relay is gone, and the reader has yet to find that out: the rows wait for the next one
         writer.writelines(port.cut())
         if writer.transport.get_write_buffer_size():
             self._writing = True

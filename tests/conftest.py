@@ -18,6 +18,7 @@ import asyncpg
 import pytest
 import redis
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadScopeScheduling
 
 from alphapulse.embedded import (
     LaunchOptions,
@@ -44,12 +45,23 @@ _LONGEST_FIRST = ("e2e", "guarantees", "benchmarks", "cli", "embedded", "deploy"
 """Folders of the files that take longest: begun last they would keep one worker waiting for the other."""
 
 
-@pytest.hookimpl(tryfirst=True)
+class _Groups(LoadScopeScheduling):
+    """What one worker runs without a break: a file, or a folder with one platform."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        folder = file.removeprefix("tests/").partition("/")[0]
+        return folder if folder in _ONE_PLATFORM else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Takes the place of the schedulers of xdist."""
+    config.option.loadscopereorder = False  # the order is that of `pytest_collection_modifyitems`
+    return _Groups(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Groups the tests for the workers of `--dist loadgroup`: a group is a file, or a folder with one platform."""
-    for item in items:
-        folder, *rest = item.path.relative_to(PROJECT / "tests").parts
-        item.add_marker(pytest.mark.xdist_group(folder if folder in _ONE_PLATFORM else "/".join([folder, *rest])))
+    """Puts the longest first."""
     places = {name: number for number, name in enumerate(_LONGEST_FIRST)}
     items.sort(key=lambda item: places.get(item.path.relative_to(PROJECT / "tests").parts[0], len(places)))
 

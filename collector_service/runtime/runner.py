@@ -130,7 +130,8 @@ class SourceRunner:
         return now
 
     async def run(self) -> None:
-        """The whole life. A venue that cannot be reached is tried again for ever."""
+        """The whole life. A venue that cannot be reached is tried again for ever, and so is one whose source failed: a fault of ours
+        must not end its data for good. A recording is not begun anew."""
         try:
             while True:
                 try:
@@ -141,13 +142,19 @@ class SourceRunner:
                     wait = max(error.retry_after or 0.0, self._backoff.next())
                     self._enter(SourceState.BACKING_OFF, str(error))
                     _log.warning("source backs off", source=self.spec.name, error=str(error), retry_in=round(wait, 1))
-                    await asyncio.sleep(wait)
+                except Exception as error:
+                    told = f"{type(error).__name__}: {error}"
+                    if self.provenance in (None, Provenance.REPLAY):
+                        _log.exception("source failed", source=self.spec.name)
+                        self._enter(SourceState.FAILED, told)
+                        return
+                    wait = self._backoff.next()
+                    self._enter(SourceState.BACKING_OFF, told)
+                    _log.exception("source failed, again in a while", source=self.spec.name, retry_in=round(wait, 1))
+                await asyncio.sleep(wait)
         except asyncio.CancelledError:
             self._enter(SourceState.STOPPED)
             raise
-        except Exception as error:
-            _log.exception("source failed", source=self.spec.name)
-            self._enter(SourceState.FAILED, f"{type(error).__name__}: {error}")
 
     async def _live(self) -> None:
         async with AsyncExitStack() as stack:

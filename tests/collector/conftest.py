@@ -109,6 +109,12 @@ class SmallRelay:
 
 
 @pytest.fixture
+def relay_at() -> Callable[[Path], SmallRelay]:
+    """Makes one that has not started."""
+    return SmallRelay
+
+
+@pytest.fixture
 async def small_relay(tmp_path: Path) -> AsyncIterator[SmallRelay]:
     relay_socket = SmallRelay(tmp_path / "in.sock")
     await relay_socket.start()

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from alphapulse.api.relay.v1 import relay_service_pb2 as relay
 from alphapulse.client import Backoff
 from alphapulse.domain.ids import source_id
 from alphapulse.domain.provenance import Provenance
-from alphapulse.records import FrameType, row_sizes
+from alphapulse.records import Frame, FrameDecoder, FrameType, encode_control, row_sizes
 from collector_service import link as link_module
 from collector_service.link import Port, RelayLink
 from collector_service.rows import RowSink
@@ -258,3 +262,61 @@ async def test_rows_sent_at_once_and_rows_that_waited_are_numbered_in_their_orde
         prices = [int(price) for rows in small_relay.rows_of(port.slot, 1) for price in rows["price"]]
         assert prices == list(range(30_000))
         assert not small_relay.gaps
+
+
+class DyingRelay:
+    """Welcomes one collector from a thread of its own, and dies when it is told to: between two turns of the collector's loop."""
+
+    def __init__(self, path: Path) -> None:
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(path))
+        self._listener.listen()
+        self._path = path
+        self._dies = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        peer, _ = self._listener.accept()
+        decoder = FrameDecoder()
+        with peer:
+            frames: list[Any] = []
+            while not frames:
+                frames += decoder.feed(peer.recv(1 << 16))
+            hello = frames[0]
+            assert isinstance(hello, Frame)
+            slot = relay.SourceHello.FromString(bytes(hello.payload)).slot
+            welcome = relay.SourceWelcome(slot=slot, accepted=True, next_sequence=1)
+            peer.sendall(encode_control(FrameType.WELCOME, welcome, slot=slot))
+            self._dies.wait(20)
+
+    def die(self) -> None:
+        """Returns when nobody listens any more. The collector's loop is held up meanwhile."""
+        self._dies.set()
+        self._thread.join()
+        self._listener.close()
+        self._path.unlink()
+
+
+def test_a_relay_that_dies_between_two_rows_costs_no_source(tmp_path: Path, relay_at: Any) -> None:
+    async def scenario() -> None:
+        first = DyingRelay(tmp_path / "relay.sock")
+        async with quick(tmp_path / "relay.sock") as link, asyncio.timeout(20):
+            port = new_port(link)
+            while not link.connected:
+                await asyncio.sleep(0.001)
+            await asyncio.sleep(0.01)  # the sender has nothing left to do
+            first.die()
+            for number in range(5):  # in one turn: nothing has been heard of the relay's death
+                port.sink.trade(7, 0, 3, number, 1, 0, 0, 0, 1)
+                port.flush(at_once=True)
+            second = relay_at(tmp_path / "relay.sock")
+            await second.start()
+            await second.until(lambda: second.count() > 0)
+            missing = sum(gap.count for gap in second.gaps)
+            assert second.sequences(port.slot) == list(range(1, second.count() + 1))
+            assert second.count() == 4 or missing == 5 - second.count()
+            assert second.count() >= 4  # the first found the socket closed under it, the others waited
+            await second.stop()
+
+    uvloop.run(scenario())  # the loop of the service: it raises where that of asyncio warns
