@@ -114,7 +114,7 @@ async def test_changed_rules_a_delisting_and_a_return_reach_the_registry(registr
 
         task = asyncio.create_task(runner.run())
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 first = await registrar.done.get()
                 before = await held("BTC-USD")
                 ChangingList.listed = [product("BTC", "0.05"), solana]
