@@ -303,7 +303,7 @@ def test_a_relay_that_dies_between_two_rows_costs_no_source(tmp_path: Path, rela
         first = DyingRelay(tmp_path / "relay.sock")
         async with quick(tmp_path / "relay.sock") as link, asyncio.timeout(20):
             port = new_port(link)
-            while not link.connected:
+            while not link.connected:  # noqa: ASYNC110 - the link has no event for it
                 await asyncio.sleep(0.001)
             await asyncio.sleep(0.01)  # the sender has nothing left to do
             first.die()
