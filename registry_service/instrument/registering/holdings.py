@@ -10,10 +10,10 @@ from alphapulse.domain.asset_class import AssetClass
 from alphapulse.domain.identifiers import Level, Scheme
 from registry_service.instrument.convert import stamp, wire
 from registry_service.instrument.keys import entry_key, entry_keys, name_keys
+from registry_service.instrument.lifecycle.events import due_of
 from registry_service.instrument.queries.facets import expiry_of, instrument_facets, listing_facets, search_name
 from registry_service.instrument.registering.drafts import Draft, signed
 from registry_service.instrument.registering.rules import overlap
-from registry_service.instrument.trading.trading_rules import next_change
 from registry_service.storage.model import (
     ChangeKind,
     Entity,
@@ -173,7 +173,7 @@ class Holdings:
             listing_facets(message),
             parent_id=message.instrument_id,
             sort_key=signed(message.listing_key),
-            expires_at=next_change(message) if message.upcoming_rules else None,
+            expires_at=due_of(message),
         )
         self.listings[entity.sort_key] = entity
         self.children.setdefault(message.instrument_id, {})[message.listing_id] = entity

@@ -120,6 +120,8 @@ class Step:
             return None
         message.listing_id, message.listing_key, message.instrument_id = listing_id.hex, listing_id.key, self.id
         message.status = one.status.value  # type: ignore[assignment]
+        if end is not None and end <= self.holdings.now:
+            message.status = wire.LISTING_STATUS_DELISTED  # it had ended before it was registered
         message.definition_version = 1
         message.ClearField("events")  # what happened is recorded, not registered
         message.source = one.source or self.draft.message.source
