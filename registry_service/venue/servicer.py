@@ -12,7 +12,7 @@ from typing import Any, Final
 import grpc
 
 from alphapulse.api.venue.v1 import venue_service_pb2_grpc as rpc
-from alphapulse.domain.errors import FailedPrecondition, InvalidArgument, NotFound, Unavailable
+from alphapulse.domain.errors import FailedPrecondition, FieldViolation, InvalidArgument, NotFound, Unavailable
 from alphapulse.domain.identifiers import Mic
 from alphapulse.runtime.server import GrpcService
 from registry_service.calls import Calls, bounded_batch, search_limit, violation_message
@@ -21,6 +21,7 @@ from registry_service.resources import RegistryResources
 from registry_service.storage.model import CachedAnswer, EntityKind, WriteSession
 from registry_service.venue import changes, convert, links, mics, registration
 from registry_service.venue.best_calls import Best
+from registry_service.venue.calendar_names import names_at_hand
 from registry_service.venue.calendar_store import CalendarStore
 from registry_service.venue.convert import common, service, wire
 from registry_service.venue.fees import holds
@@ -65,9 +66,12 @@ class VenueServicer(rpc.VenueServiceServicer):
         broken = venue_violations(request.venue)
         if broken:
             raise InvalidArgument.of(broken)
+        await names_at_hand([request.venue])
 
         async def operation(session: WriteSession) -> bytes:
             result = (await registration.Registration([request.venue], "venue").plan(session))[0]
+            if result.HasField("error"):
+                raise InvalidArgument.of([_violation(one) for one in result.error.violations])
             held = await session.get(EntityKind.VENUE, [request.venue.code])
             venue = wire.Venue.FromString(held[request.venue.code].body)
             return service.RegisterVenueResponse(venue=venue, outcome=result.outcome).SerializeToString()
@@ -85,6 +89,7 @@ class VenueServicer(rpc.VenueServiceServicer):
 
     async def _register(self, request: service.RegisterVenuesRequest) -> service.RegisterVenuesResponse:
         bounded_batch(len(request.venues), "venues")
+        await names_at_hand(request.venues)
 
         async def operation(session: WriteSession) -> bytes:
             results = await registration.Registration(request.venues).plan(session)
@@ -99,6 +104,8 @@ class VenueServicer(rpc.VenueServiceServicer):
         return response
 
     async def UpdateVenue(self, request: service.UpdateVenueRequest, context: Any) -> service.UpdateVenueResponse:
+        await names_at_hand([request.venue])
+
         async def operation(session: WriteSession) -> bytes:
             venue = await registration.update(session, request)
             return service.UpdateVenueResponse(venue=venue).SerializeToString()
@@ -370,6 +377,10 @@ class VenueServicer(rpc.VenueServiceServicer):
         keys = {convert.venue_key(code): code for code in codes}
         bodies = await self._calls.answers(keys, minimum)
         return {code: wire.Venue.FromString(body) for code, body in zip(keys.values(), bodies, strict=True) if body}
+
+
+def _violation(one: common.ItemViolation) -> FieldViolation:
+    return FieldViolation(one.field, one.value, one.rule, one.description)
 
 
 def _result(body: bytes | None) -> service.VenueResult:
