@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Final
 
-from alphapulse.domain.identifiers import Scheme
+from alphapulse.domain.identifiers import Isin, Scheme
+from alphapulse.domain.identifiers.check_digits import luhn_expanded
+from alphapulse.domain.identifiers.isin import CINS_COUNTRIES, CUSIP_COUNTRIES, SEDOL_COUNTRIES
 from registry_service.instrument.convert import wire
 from registry_service.storage.model import IdentifierKey
 
@@ -71,10 +74,31 @@ def entry_key(instrument_id: str) -> str:
 
 
 def name_keys(scheme: int, value: str, venue: str) -> tuple[str, ...]:
-    """Every cached answer that one assertion takes part in."""
+    """Every cached answer that one assertion takes part in: those to its own name, and those to ISINs around it."""
     if scheme in VENUE_SCOPED and venue:
         return answer_key(scheme, value, venue), answer_key(scheme, value)
-    return (answer_key(scheme, value),)
+    return (answer_key(scheme, value), *_around(scheme, value))
+
+
+def inside(name: IdentifierKey) -> IdentifierKey | None:
+    """The CUSIP or SEDOL that an ISIN holds; None for other names, and for ISINs that hold none."""
+    if name.scheme != Scheme.ISIN:
+        return None
+    isin = Isin.parse(name.value)
+    held = isin.cusip() or isin.sedol()
+    return truth_key(held.scheme, held.value) if held is not None else None
+
+
+@lru_cache(maxsize=65_536)
+def _around(scheme: int, value: str) -> tuple[str, ...]:
+    """The cached answers to the ISINs that hold a CUSIP or SEDOL: whoever bears it alone is their answer."""
+    if scheme == Scheme.CUSIP and value.isalnum():
+        prefixes = CUSIP_COUNTRIES if value[0].isdigit() else CUSIP_COUNTRIES | CINS_COUNTRIES
+    elif scheme == Scheme.SEDOL:
+        prefixes, value = SEDOL_COUNTRIES, f"00{value}"
+    else:
+        return ()
+    return tuple([answer_key(Scheme.ISIN, f"{one}{value}{luhn_expanded(one + value)}") for one in sorted(prefixes)])
 
 
 def entry_keys(instrument: wire.Instrument, listings: Iterable[wire.Listing]) -> Iterator[str]:

@@ -14,10 +14,10 @@ from alphapulse.domain.identifiers.scheme import Scheme
 from alphapulse.domain.identifiers.sedol import Sedol
 
 _FORMAT: Final = re.compile(r"[A-Z]{2}[0-9A-Z]{9}[0-9]")
-_CUSIP_COUNTRIES: Final = frozenset({"US", "CA", "AN"})
-_CINS_COUNTRIES: Final = frozenset({"BM", "BS", "KY", "MH", "PA", "VG"})
+CUSIP_COUNTRIES: Final = frozenset({"US", "CA", "AN"})
+CINS_COUNTRIES: Final = frozenset({"BM", "BS", "KY", "MH", "PA", "VG"})
 """Where CUSIP Global Services gives the ISINs, around a CINS number. Not LR, whose ISINs hold other numbers, too."""
-_SEDOL_COUNTRIES: Final = frozenset({"GB", "GG", "IE", "IM", "JE"})
+SEDOL_COUNTRIES: Final = frozenset({"GB", "GG", "IE", "IM", "JE"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +60,12 @@ class Isin(Identifier):
     def cusip(self) -> Cusip | None:
         """The CUSIP inside a US, CA or AN ISIN, the CINS number inside a BM, BS, KY, MH, PA or VG one; None for other
         prefixes, or where the nine characters are not one."""
-        holds = self.country in _CUSIP_COUNTRIES or (self.country in _CINS_COUNTRIES and self.nsin[0].isalpha())
+        holds = self.country in CUSIP_COUNTRIES or (self.country in CINS_COUNTRIES and self.nsin[0].isalpha())
         return Cusip(self.nsin) if holds and Cusip.is_valid(self.nsin) else None
 
     def sedol(self) -> Sedol | None:
         """The SEDOL inside a GB00 ISIN (also IE, GG, IM, JE); None where there is none."""
-        if self.country not in _SEDOL_COUNTRIES or not self.nsin.startswith("00") or not Sedol.is_valid(self.nsin[2:]):
+        if self.country not in SEDOL_COUNTRIES or not self.nsin.startswith("00") or not Sedol.is_valid(self.nsin[2:]):
             return None
         return Sedol(self.nsin[2:])
 
