@@ -19,10 +19,11 @@ from registry_service.calls import Calls, bounded_batch, search_limit, violation
 from registry_service.neighbours import Neighbour
 from registry_service.resources import RegistryResources
 from registry_service.storage.model import CachedAnswer, EntityKind, WriteSession
-from registry_service.venue import changes, convert, links, mics, registration
+from registry_service.venue import calendar_packages, changes, convert, links, mics, registration
 from registry_service.venue.best_calls import Best
 from registry_service.venue.calendar_names import names_at_hand
-from registry_service.venue.calendar_store import CalendarStore
+from registry_service.venue.calendar_store import Build, CalendarStore
+from registry_service.venue.calendars_ahead import SETTLE_SECONDS, CalendarsAhead
 from registry_service.venue.convert import common, service, wire
 from registry_service.venue.fees import holds
 from registry_service.venue.findings import Findings
@@ -37,30 +38,33 @@ UNSERVED: Final[tuple[str, ...]] = ()
 FULL_NAME: Final = "alphapulse.api.venue.v1.VenueService"
 
 
-def build(resources: RegistryResources) -> GrpcService:
-    """The service over a registry's resources."""
-    servicer = VenueServicer(resources)
+def build(
+    resources: RegistryResources, *, builder: Build = calendar_packages.build, settle_seconds: float = SETTLE_SECONDS
+) -> GrpcService:
+    """The service over a registry's resources. `builder` and `settle_seconds` are others in tests of calendars built ahead."""
+    if resources.engine is None:
+        raise ValueError("the venue registry keeps calendars in Postgres: it needs the engine")
+    calendars = CalendarStore(resources.engine, builder)
+    servicer = VenueServicer(resources, calendars)
 
     def add(server: grpc.aio.Server) -> None:
         watch = watch_route(FULL_NAME, "WatchVenues", servicer.WatchVenues, service.WatchVenuesRequest)
         server.add_generic_rpc_handlers((watch,))
         rpc.add_VenueServiceServicer_to_server(servicer, server)
 
-    return GrpcService(FULL_NAME, add)
+    return GrpcService(FULL_NAME, add, beside=(CalendarsAhead(resources, calendars, settle_seconds),))
 
 
 class VenueServicer(rpc.VenueServiceServicer):
     """Serves every RPC."""
 
-    def __init__(self, resources: RegistryResources) -> None:
+    def __init__(self, resources: RegistryResources, calendars: CalendarStore) -> None:
         self._resources = resources
         self._listings = Listings(resources.instruments)
         neighbours = [Neighbour("instrument", self._listings.probe)] if self._listings.known else []
         self._calls = Calls(resources, EntityKind.VENUE, neighbours)
         self._best = Best(self._listings, self._venues)
-        if resources.engine is None:
-            raise ValueError("the venue registry keeps calendars in Postgres: it needs the engine")
-        self._hours = Hours(CalendarStore(resources.engine))
+        self._hours = Hours(calendars)
 
     async def RegisterVenue(self, request: service.RegisterVenueRequest, context: Any) -> service.RegisterVenueResponse:
         broken = venue_violations(request.venue)
