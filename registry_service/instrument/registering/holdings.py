@@ -55,6 +55,7 @@ class Holdings:
         await self._load_listings(list(listing_keys))
         names = {claim.key for draft in drafts for claim in draft.claims}
         names.update(key for draft in drafts for key in draft.symbols)
+        names.update(key for draft in drafts for keys in draft.implied().values() for key in keys)
         self.names.update(
             {key: list(rows) for key, rows in (await self.session.identifiers(list(names))).items() if rows}
         )
