@@ -56,7 +56,8 @@ generated: $(INSTALLED)
 proto: $(INSTALLED) ## Regenerate alphapulse/api from proto/
 	$(BIN)/python tools/generate_protos.py
 
-docs: $(INSTALLED) ## Regenerate the configuration reference and the chart's README
+docs: $(INSTALLED) ## Regenerate the references of the docs, the chart's README, the names of calendars
+	$(BIN)/python tools/generate_calendar_names.py
 	$(BIN)/python tools/generate_docs.py
 
 # Not `npm ci`: buf's packages for other systems are optional, and it refuses a lock without those a registry does not have.

@@ -99,6 +99,8 @@ def show(report: Report, rows: int) -> None:
     ]
     title = "would be" if report.dry_run else ("imported" if report.complete else "imported so far")
     print_table(("outcome", "entries", ""), counts or [("nothing", "0", "no rows")], title=title)
+    if report.passed_over:
+        click.echo(f"rows passed over, as the mapping's `where` says: {report.passed_over:,}")
     told = report.rows[:rows]
     if told:
         print_table(

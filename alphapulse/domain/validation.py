@@ -34,6 +34,7 @@ from alphapulse.domain.instruments import (
     TokenDetails,
     TradingRules,
 )
+from alphapulse.domain.invisible import broken_sight
 from alphapulse.domain.trading_rules import rules_violations, schedule_violations
 
 NAME_LENGTH: Final = 512
@@ -110,10 +111,12 @@ class _Findings:
             self.add(field, value, "text-length", f"at most {limit} characters, got {len(value)}")
         elif not value.isprintable() and any(unicodedata.category(char) in ("Cc", "Cs") for char in value):
             self.add(field, value, "text-characters", "control characters and lone surrogates are not text")
+        elif (hidden := broken_sight(value)) is not None:
+            self.add(field, value, "text-invisible", hidden)
 
     def name(self, field: str, value: str) -> None:
         """A text that shows something: what bears no name cannot be told apart by a person, nor be searched for."""
-        if len(value) <= NAME_LENGTH and value.isprintable() and not value.isspace() and value:
+        if value.isascii() and len(value) <= NAME_LENGTH and value.isprintable() and not value.isspace() and value:
             return
         shown = value[:NAME_LENGTH].strip()
         if not shown or not (shown.isprintable() or any(one.isprintable() and one != " " for one in shown)):
@@ -225,7 +228,7 @@ def _details(findings: _Findings, path: str, details: Details) -> None:
         if value is None or value == "":
             continue
         if name in _TEXT_BOUNDS:
-            if len(value) > _TEXT_BOUNDS[name] or not value.isprintable():
+            if len(value) > _TEXT_BOUNDS[name] or not (value.isascii() and value.isprintable()):
                 findings.text(f"{path}.{name}", value, _TEXT_BOUNDS[name])
             continue
         if name in _CODES and value in _CODES[name]:
@@ -272,6 +275,8 @@ def _currency(findings: _Findings, path: str, details: CurrencyDetails) -> None:
         findings.add(f"{path}.code", code, "currency-unknown", "it is no currency of ISO 4217")
     elif details.kind is CurrencyKind.METAL and code and code not in METALS:
         findings.add(f"{path}.code", code, "currency-unknown", f"a metal is one of {', '.join(sorted(METALS))}")
+    elif (hidden := broken_sight(code)) is not None:
+        findings.add(f"{path}.code", code, "text-invisible", hidden)
     elif code and (_COIN.fullmatch(code) is None or not code.isprintable()):
         findings.add(f"{path}.code", code, "currency-code", "1 to 64 printable characters without spaces")
     if details.minor_units is not None and not 0 <= details.minor_units <= MAX_DECIMALS:

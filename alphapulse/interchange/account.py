@@ -70,6 +70,8 @@ class Report:
     counts: Counts = field(default_factory=Counts)
     rows: list[Row] = field(default_factory=list)
     """At most SHOWN_ROWS: conflicts, refused and differing ones, and in a dry run all that changes something."""
+    passed_over: int = 0
+    """Rows of files that a mapping's `where` left out."""
     notes: list[str] = field(default_factory=list)
     """What concerns whole files, such as columns that were ignored."""
     rejects: str = ""

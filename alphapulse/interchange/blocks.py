@@ -25,6 +25,8 @@ class Block:
     """Rows (by their place in the block) that could not be read, or not be mapped; nothing of them is sent."""
     entries: list[bytes] | None = None
     """Of files that hold entries instead of columns: the serialized InstrumentEntry of each row, empty for a broken one."""
+    passed_over: Sequence[int] = ()
+    """Numbers of the file's rows that a mapping left out of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +41,10 @@ class Entry:
     body: bytes
     """The serialized InstrumentEntry; empty where `violations` say why there is none."""
     violations: Sequence[FieldViolation] = ()
+    passed_over: int = 0
+    """Rows up to `next_row` that a mapping left out, since the entry before."""
+
+    @property
+    def is_rest(self) -> bool:
+        """Whether it is no entry at all, but the rows left out at the end of a file."""
+        return self.line == 0

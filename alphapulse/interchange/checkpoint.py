@@ -55,6 +55,7 @@ class Checkpoint:
     format: int = FORMAT
     position: Position = field(default_factory=Position)
     counts: dict[str, int] = field(default_factory=dict)
+    passed_over: int = 0
     rows: list[Any] = field(default_factory=list)
     token: str = ""
 

@@ -109,7 +109,7 @@ class ImportJob:
         for source in self._sources:
             if isinstance(source, Prepared):
                 await source.prepare(self._channel)
-        report = Report(options.dry_run, counts=Counts.of(checkpoint.counts))
+        report = Report(options.dry_run, counts=Counts.of(checkpoint.counts), passed_over=checkpoint.passed_over)
         report.rows += [msgspec.convert(row, Row) for row in checkpoint.rows]
         async with EncodedStream(self._channel, max_in_flight=options.in_flight) as stream:
             with Rejects(options.rejects, checkpoint.position.rejects) as rejects:
@@ -280,5 +280,6 @@ class _Run:
         if self.options.state is None or self.options.dry_run:
             return
         checkpoint.counts = asdict(settler.report.counts)
+        checkpoint.passed_over = settler.report.passed_over
         checkpoint.rows = [asdict(row) for row in settler.report.rows]
         save(self.options.state, checkpoint)

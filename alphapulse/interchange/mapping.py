@@ -52,7 +52,7 @@ class Mapping:
     group_by: Sequence[str] = ()
     """Foreign columns: rows that follow one another and agree in all of them are one entry."""
     where: Sequence[tuple[str, frozenset[str]]] = ()
-    """Foreign columns and the values that count; other rows are passed over."""
+    """Foreign columns and the values that count; other rows are passed over, and counted."""
     ignore: frozenset[str] = frozenset()
     strict: bool = False
     """Whether a foreign column that is neither mapped nor ignored is refused."""
@@ -94,7 +94,10 @@ class Mapping:
     def apply(self, block: Block) -> Block:
         """The block in the native layout."""
         kept = self._kept(block)
-        if kept is not None:
+        left_out: Sequence[int] = ()
+        if kept is not None and len(kept) < block.count:
+            counted = set(kept)
+            left_out = [number for at, number in enumerate(block.rows) if at not in counted]
             block = _only(block, kept)
         broken: Broken = {row: list(found) for row, found in block.broken.items()}
         columns: dict[str, Cells] = {
@@ -104,7 +107,7 @@ class Mapping:
             empty: Cells = [None] * block.count
             keys = zip(*(block.columns.get(name, empty) for name in self.group_by), strict=True)
             columns[ENTRY_KEY] = ["\x1f".join([one or "" for one in key]) if any(key) else "" for key in keys]
-        return Block(columns, block.count, block.rows, block.lines, broken)
+        return Block(columns, block.count, block.rows, block.lines, broken, passed_over=left_out)
 
     def foreign(self, native: str) -> str:
         """What the foreign file calls a native column."""

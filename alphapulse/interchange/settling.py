@@ -41,9 +41,7 @@ class Batch:
         """Adds an entry; one larger than a whole batch may be is refused."""
         if len(entry.body) > limit:
             rule = f"an entry has at most {limit} bytes, this one {len(entry.body)}"
-            entry = Entry(
-                entry.row, entry.next_row, entry.line, b"", [FieldViolation("record", "", "entry-size", rule)]
-            )
+            entry = replace(entry, body=b"", violations=[FieldViolation("record", "", "entry-size", rule)])
         self.entries.append(entry)
         self.size += len(entry.body)
 
@@ -82,6 +80,9 @@ class Settler:
         answers = iter(results)
         known: list[tuple[Entry, service.RegistrationResult]] = []
         for entry in batch.entries:
+            self.report.passed_over += entry.passed_over
+            if entry.is_rest:
+                continue
             if not entry.body:
                 found = [replace(one, field=batch.source.column(one.field)) for one in entry.violations]
                 self._refuse(batch, entry, found, "")

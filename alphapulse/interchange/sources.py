@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Protocol, Self, runtime_checkable
@@ -150,9 +151,14 @@ class OpenFile:
         mapping = self.of.mapping
         columns = tuple(self.reader.columns) if mapping is None else mapping.produces
         encoder = EntryEncoder(columns, self.of.stated(columns))
+        left_out: deque[int] = deque()
         for block in self.reader.blocks(skip):
-            yield from encoder.entries(block if mapping is None else mapping.apply(block))
-        yield from encoder.rest()
+            native = block if mapping is None else mapping.apply(block)
+            left_out += native.passed_over
+            yield from (_counted(one, left_out) for one in encoder.entries(native))
+        yield from (_counted(one, left_out) for one in encoder.rest())
+        if left_out:
+            yield Entry(left_out[0], left_out[-1] + 1, 0, b"", passed_over=len(left_out))
 
     def fraction(self) -> float:
         """Of the file."""
@@ -161,6 +167,15 @@ class OpenFile:
     def column(self, name: str) -> str:
         """By the mapping."""
         return name if self.of.mapping is None else self.of.mapping.foreign(name)
+
+
+def _counted(entry: Entry, left_out: deque[int]) -> Entry:
+    """The entry with the rows that were left out before its end, which are taken from `left_out`."""
+    count = 0
+    while left_out and left_out[0] < entry.next_row:
+        left_out.popleft()
+        count += 1
+    return replace(entry, passed_over=count) if count else entry
 
 
 def _check_native(columns: Sequence[str], rounded: frozenset[str], path: Path) -> None:

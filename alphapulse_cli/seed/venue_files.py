@@ -21,7 +21,7 @@ from google.protobuf.message import Message
 from alphapulse.api.venue.v1 import venue_pb2 as wire
 from alphapulse.domain.decimal import ExactDecimal
 from alphapulse.domain.errors import FieldViolation, InvalidArgument
-from registry_service.venue.rules import venue_violations
+from registry_service.venue.rules import registered_violations
 
 SUFFIXES: Final = (".toml", ".json")
 LARGEST: Final = 1 << 20
@@ -73,7 +73,7 @@ def read_file(path: Path) -> VenueFile:
     if not broken:
         broken = [
             FieldViolation(f"{path.name}: {one.field}", one.value, one.rule, one.description)
-            for one in venue_violations(venue, "")
+            for one in registered_violations(venue, "")
         ]
     if not broken and path.stem != venue.code.lower():
         rule = f"the file of {venue.code} is named {venue.code.lower()}{path.suffix}"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Final
 
 from alphapulse.domain.identifiers import Scheme
+from alphapulse.domain.identifiers.check_digits import luhn_expanded
+from alphapulse.domain.identifiers.isin import CINS_COUNTRIES, CUSIP_COUNTRIES, SEDOL_COUNTRIES, number_inside
 from registry_service.instrument.convert import wire
 from registry_service.storage.model import IdentifierKey
 
@@ -31,6 +34,11 @@ FIXED_LENGTHS: Final[dict[int, int]] = {
     int(Scheme.DTI): 9,
 }
 """Characters, and bytes, of every name of a scheme."""
+
+_INSIDE: Final = frozenset({int(Scheme.CUSIP), int(Scheme.SEDOL)})
+"""The schemes whose names an ISIN can hold."""
+IMPLYING: Final = _INSIDE | {int(Scheme.ISIN)}
+"""The schemes whose names make a claim to names of others (`implied`)."""
 
 BY_INSTRUMENT: Final = -1
 BY_LISTING: Final = -2
@@ -71,10 +79,38 @@ def entry_key(instrument_id: str) -> str:
 
 
 def name_keys(scheme: int, value: str, venue: str) -> tuple[str, ...]:
-    """Every cached answer that one assertion takes part in."""
+    """Every cached answer that one assertion takes part in: those to its own name, and those to ISINs around it."""
     if scheme in VENUE_SCOPED and venue:
         return answer_key(scheme, value, venue), answer_key(scheme, value)
-    return (answer_key(scheme, value),)
+    around = _isins(scheme, value) if scheme in _INSIDE else ()
+    return (answer_key(scheme, value), *[PREFIXES[Scheme.ISIN] + one.value for one in around])
+
+
+def inside(name: IdentifierKey) -> IdentifierKey | None:
+    """The CUSIP or SEDOL that an ISIN holds; None for other names, and for ISINs that hold none."""
+    held = number_inside(name.value) if name.scheme == Scheme.ISIN else None
+    return IdentifierKey(int(held[0]), held[1]) if held is not None else None
+
+
+def implied(scheme: int, value: str) -> tuple[IdentifierKey, ...]:
+    """The names that one name makes a claim to: of an ISIN the CUSIP or SEDOL inside it, of those the ISINs around them."""
+    if scheme != Scheme.ISIN:
+        return _isins(scheme, value)
+    held = inside(IdentifierKey(scheme, value))
+    return (held,) if held is not None else ()
+
+
+@lru_cache(maxsize=65_536)
+def _isins(scheme: int, value: str) -> tuple[IdentifierKey, ...]:
+    """The ISINs that hold a CUSIP or SEDOL."""
+    if scheme == Scheme.CUSIP and value.isalnum():
+        prefixes = CUSIP_COUNTRIES if value[0].isdigit() else CUSIP_COUNTRIES | CINS_COUNTRIES
+    elif scheme == Scheme.SEDOL:
+        prefixes, value = SEDOL_COUNTRIES, f"00{value}"
+    else:
+        return ()
+    found = [f"{one}{value}{luhn_expanded(one + value)}" for one in sorted(prefixes)]
+    return tuple([truth_key(Scheme.ISIN, one) for one in found])
 
 
 def entry_keys(instrument: wire.Instrument, listings: Iterable[wire.Listing]) -> Iterator[str]:

@@ -15,6 +15,7 @@ from registry_service.calls import Calls
 from registry_service.instrument.collisions.case_figures import CaseFigures
 from registry_service.instrument.convert import service
 from registry_service.instrument.deciding import Deciding
+from registry_service.instrument.lifecycle.announced import Announced
 from registry_service.instrument.lifecycle.history import History
 from registry_service.instrument.lookups.answers import Answers
 from registry_service.instrument.lookups.entries import Entries
@@ -24,7 +25,6 @@ from registry_service.instrument.queries.finding import finding
 from registry_service.instrument.registering.drafts import Minter
 from registry_service.instrument.registering.venues import AnyVenue, RegisteredVenues, VenueDirectory
 from registry_service.instrument.registering.writing import Writing
-from registry_service.instrument.trading.ruling import AnnouncedRules
 from registry_service.instrument.watch import Watches
 from registry_service.resources import RegistryResources
 from registry_service.storage.model import EntityKind
@@ -44,7 +44,7 @@ def build(resources: RegistryResources, *, digest: Digest = sha256) -> GrpcServi
         rest = rpc.InstrumentServiceServicer()  # type: ignore[abstract]
         rpc.add_InstrumentServiceServicer_to_server(rest, server)
 
-    return GrpcService(FULL_NAME, add, beside=(AnnouncedRules(resources.store), CaseFigures(resources)))
+    return GrpcService(FULL_NAME, add, beside=(Announced(resources.store), CaseFigures(resources)))
 
 
 def _handlers(resources: RegistryResources, minter: Minter) -> dict[str, grpc.RpcMethodHandler[Any, Any]]:

@@ -48,7 +48,7 @@ class Entity(NamedTuple):
     sort_key: int = 0
     """A number entries can be found by: the listing_key of a listing, as a signed 64-bit integer; 0 otherwise."""
     expires_at: datetime | None = None
-    """When an instrument expires; when announced rules of a listing take effect."""
+    """When an instrument expires; when something announced of a listing (other rules, its end) is due."""
 
 
 class IdentifierRow(NamedTuple):

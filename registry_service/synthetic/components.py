@@ -1,14 +1,16 @@
 """What the components of a synthetic are: asked of the instrument registry.
 
-A listing's instrument, class and currency never change, so what is known of a listing is remembered. An instrument may get further listings, and what
-does not exist may come to: both are asked for each time, of the truth, so what was registered a moment ago is known at once. A write whose
-`after_token` names a revision of the instrument registry waits for that revision first (`neighbours.py`).
+They are asked for each time, of the truth: an instrument may get further listings, what does not exist may come to, a listing's instrument may
+be merged into another one or get other terms. So what was registered or changed a moment ago is known at once, and a write whose `after_token` names
+a revision of the instrument registry waits for that revision first (`neighbours.py`). What a listing was within the last hour is remembered for one
+thing alone: to stand in while the instrument registry does not answer.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
@@ -29,6 +31,8 @@ from registry_service.neighbours import Neighbour
 _DEADLINE: Final = 5.0
 _AT_ONCE: Final = 32
 _REMEMBERED: Final = 65_536
+_STANDS_IN: Final = 3600.0
+"""Seconds for which what was known of a listing stands in for a registry that does not answer."""
 _NOBODY: Final = "1" * 32
 """An id to ask for where the answer does not matter."""
 
@@ -83,9 +87,11 @@ class AnyComponent:
 class RegisteredComponents:
     """The listings and instruments of the instrument registry behind this channel."""
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
+    def __init__(self, channel: grpc.aio.Channel, clock: Callable[[], float] = time.monotonic) -> None:
         self._stub = InstrumentServiceStub(channel)
-        self._listings: dict[str, Facts] = {}
+        self._clock = clock
+        self._listings: dict[str, tuple[float, Facts]] = {}
+        """When it was asked for, and what it was."""
         self._codes: dict[str, str] = {}
         self._at_once = asyncio.Semaphore(_AT_ONCE)
         self.neighbours: Sequence[Neighbour] = (Neighbour("instrument", self._probe),)
@@ -98,17 +104,20 @@ class RegisteredComponents:
         return dict(zip(asked, found, strict=True))
 
     async def _listing(self, id_: str) -> Facts | None:
-        known = self._listings.get(id_)
-        if known is not None:
-            return known
         request = service.GetListingRequest(listing_id=id_, read=common.ReadOptions(latest=True))
-        answer = await self._asked(self._stub.GetListing, request, f"the listing {id_}")
-        if answer is None:
-            return None
-        facts = await self._facts(answer.instrument, [answer.listing])
-        if len(self._listings) >= _REMEMBERED:
-            self._listings.clear()
-        self._listings[id_] = facts
+        try:
+            answer = await self._asked(self._stub.GetListing, request, f"the listing {id_}")
+            facts = await self._facts(answer.instrument, [answer.listing]) if answer is not None else None
+        except Unavailable:
+            asked, known = self._listings.get(id_, (-_STANDS_IN, None))
+            if known is None or self._clock() - asked > _STANDS_IN:
+                raise
+            return known
+        self._listings.pop(id_, None)
+        if facts is not None:
+            if len(self._listings) >= _REMEMBERED:
+                del self._listings[next(iter(self._listings))]
+            self._listings[id_] = (self._clock(), facts)
         return facts
 
     async def _instrument(self, id_: str) -> Facts | None:
@@ -132,7 +141,8 @@ class RegisteredComponents:
         return Facts(kind, tuple(sorted(currencies)), frozenset(readings) or None, **_terms(instrument))
 
     async def _code(self, id_: str) -> str:
-        """The code of a currency; of anything else that is traded against another its id, which is a symbol like any other."""
+        """The code of a currency, which is its identity and never changes; of anything else that is traded against another its id, which is a
+        symbol like any other."""
         known = self._codes.get(id_)
         if known is None:
             request = service.GetInstrumentRequest(instrument_id=id_)

@@ -12,6 +12,7 @@ from alphapulse.domain import formula
 from alphapulse.domain.errors import FieldViolation, InvalidArgument
 from alphapulse.domain.formula.units import UNIT_RULE, Unit
 from alphapulse.domain.ids import InstrumentId, ListingId
+from alphapulse.domain.invisible import broken_sight
 from registry_service.synthetic.convert import Timestamp, moment, wire
 
 NAME: Final = re.compile(r"[A-Z0-9_/-]{1,64}")
@@ -125,6 +126,8 @@ def _text(field: str, value: str, limit: int) -> list[FieldViolation]:
         return [FieldViolation(field, value, "text-length", f"at most {limit} characters, got {len(value)}")]
     if any(unicodedata.category(char) == "Cc" and char not in "\n\t" for char in value):
         return [FieldViolation(field, value, "text-characters", "control characters are not text")]
+    if (hidden := broken_sight(value)) is not None:
+        return [FieldViolation(field, value, "text-invisible", hidden)]
     return []
 
 

@@ -79,6 +79,16 @@ def names() -> tuple[str, ...]:
     return tuple(sorted({*exchange, *market}))
 
 
+def every_name() -> frozenset[str]:
+    """Every name `build` finds a calendar under, aliases among them; imports the packages."""
+    return frozenset({*_exchange().get_calendar_names(include_aliases=True), *_market().get_calendar_names()})
+
+
+def versions() -> dict[str, str]:
+    """The packages that are installed; imports none of them."""
+    return {name: version(name) for name in ("exchange-calendars", "pandas-market-calendars")}
+
+
 @cache
 def _exchange() -> Any:
     with warnings.catch_warnings():

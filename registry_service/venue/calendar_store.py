@@ -25,7 +25,8 @@ from registry_service.venue.calendar_packages import build, is_stale
 from registry_service.venue.calendars import Built, Header, Recorded, TradingCalendar, TradingDay, difference, horizon
 
 _log = logging.getLogger(__name__)
-_KEPT: Final = 64
+KEPT: Final = 64
+"""Calendars that a process holds."""
 _LOOK_AGAIN: Final = timedelta(minutes=10)
 """How long a calendar is served before its header is read again: another replica may have built a newer one."""
 _COLUMNS: Final = (
@@ -67,13 +68,20 @@ class CalendarStore:
         # A caller that goes away must not cancel the load the others wait for.
         return await asyncio.shield(task)
 
+    async def aclose(self) -> None:
+        """Waits for nothing that is being loaded: whoever still asks is told that it was cancelled."""
+        loading = list(self._loading.values())
+        for task in loading:
+            task.cancel()
+        await asyncio.gather(*loading, return_exceptions=True)
+
     def _done(self, name: str, task: asyncio.Task[TradingCalendar]) -> None:
         del self._loading[name]
         if task.cancelled() or task.exception() is not None:
             return
         self._kept.pop(name, None)
         self._kept[name] = (self._clock(), task.result())
-        while len(self._kept) > _KEPT:
+        while len(self._kept) > KEPT:
             self._kept.popitem(last=False)
 
     async def _load(self, name: str, held: TradingCalendar | None) -> TradingCalendar:

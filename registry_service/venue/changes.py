@@ -104,7 +104,7 @@ def check_declaration(request: service.DeclareSessionRequest) -> None:
 async def declare(
     session: WriteSession, request: service.DeclareSessionRequest
 ) -> tuple[wire.Venue, wire.SessionException]:
-    """Stages an exception; one told before is answered as it is."""
+    """Stages an exception; one told before is answered as it is, one that was taken back since is declared anew."""
     before = await registration.current(session, request.code, request.write.etag)
     findings = Findings("")
     check_exception(findings, "exception", request.exception, always_open=before.always_open)
@@ -115,12 +115,29 @@ async def declare(
     exception.ClearField("record_time")
     exception.exception_id = convert.exception_id(exception)
     known = _find(before, exception.exception_id)
+    if known is not None and known.HasField("withdraw_time"):
+        known = _declared_anew(before, exception, known, session.now)
     if known is not None:
         return before, known
     after = convert.content(before)
     after.session_exceptions.append(exception)
     venue = registration.changed(session, before, after)
     return venue, _find(venue, exception.exception_id) or exception
+
+
+def _declared_anew(
+    venue: wire.Venue, exception: wire.SessionException, withdrawn: wire.SessionException, now: datetime
+) -> wire.SessionException | None:
+    """What stands of an exception that was taken back and declared again since; None, where it is declared again only now. Then it counts
+    from now on: in between it was not in force, and what was known at those times stays."""
+    ended = convert.moment(withdrawn.withdraw_time)
+    for one in venue.session_exceptions:
+        later = not one.HasField("withdraw_time") and convert.moment(one.declare_time) >= ended
+        if later and convert.same_exception(one, exception):
+            return one
+    exception.declare_time.CopyFrom(convert.stamp(max(now, ended)))
+    exception.exception_id = convert.exception_id(exception)
+    return None
 
 
 def check_withdrawal(request: service.WithdrawSessionRequest) -> None:

@@ -79,11 +79,23 @@ def same(one: wire.Venue, other: wire.Venue) -> bool:
 
 def exception_id(message: wire.SessionException) -> str:
     """Names an exception by what was declared, so that one told twice is one."""
+    return sha256(_told(message).SerializeToString(deterministic=True)).hexdigest()[:16]
+
+
+def same_exception(one: wire.SessionException, other: wire.SessionException) -> bool:
+    """Whether two declarations are of the same days or hours, whenever they were made."""
+    first, second = _told(one), _told(other)
+    first.ClearField("declare_time")
+    second.ClearField("declare_time")
+    return first == second
+
+
+def _told(message: wire.SessionException) -> wire.SessionException:
     told = wire.SessionException()
     told.CopyFrom(message)
     for name in ("exception_id", "withdraw_time", "reason", "source", "record_time"):
         told.ClearField(name)
-    return sha256(told.SerializeToString(deterministic=True)).hexdigest()[:16]
+    return told
 
 
 def declared(venue: wire.Venue) -> tuple[Declared, ...]:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from alphapulse.domain.decimal import ExactDecimal, violation_of
 from alphapulse.domain.errors import FieldViolation, InvalidArgument
 from alphapulse.domain.identifiers import Identifier
+from alphapulse.domain.invisible import broken_sight
 from registry_service.venue.convert import day_of, moment
 
 MAX_REPEATED: Final = 64
@@ -38,6 +39,8 @@ class Findings:
             self.add(field, value, "text-length", f"at most {limit} characters, got {len(value)}")
         elif any(unicodedata.category(char) == "Cc" for char in value):
             self.add(field, value, "text-characters", "control characters are not text")
+        elif (hidden := broken_sight(value)) is not None:
+            self.add(field, value, "text-invisible", hidden)
 
     def identifier(self, field: str, value: str, kind: type[Identifier]) -> bool:
         broken = kind.broken_rule(value) if value else None

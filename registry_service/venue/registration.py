@@ -10,7 +10,7 @@ from registry_service.calls import apply_mask, check_etag, item_error, mask_viol
 from registry_service.storage.model import EntityKind, WriteSession
 from registry_service.venue import convert
 from registry_service.venue.convert import service, wire
-from registry_service.venue.rules import code_violation, venue_violations
+from registry_service.venue.rules import code_violation, registered_violations, venue_violations
 
 CHANGEABLE: Final = frozenset(
     field.name
@@ -37,10 +37,11 @@ class Registration:
     def _one(
         self, session: WriteSession, at: int, venue: wire.Venue, known: dict[str, wire.Venue]
     ) -> service.VenueRegistrationResult:
-        broken = venue_violations(venue, self._prefix.format(at=at))
+        current = known.get(venue.code)
+        # A calendar that is the venue's already is no news: a package may have given it up since.
+        broken = registered_violations(venue, self._prefix.format(at=at), current.calendar if current else "")
         if broken:
             return refused(venue.code, InvalidArgument.of(broken))
-        current = known.get(venue.code)
         if current is not None:
             outcome = (
                 service.VENUE_REGISTRATION_OUTCOME_UNCHANGED
@@ -100,6 +101,10 @@ async def update(session: WriteSession, request: service.UpdateVenueRequest) -> 
     if after.status != before.status:
         # The reason was that of the status before.
         after.status_reason = ""
+    if after.calendar != before.calendar:
+        broken = registered_violations(after, "venue", before.calendar)
+        if broken:
+            raise InvalidArgument.of(broken)
     return changed(session, before, after)
 
 

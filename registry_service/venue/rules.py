@@ -11,6 +11,7 @@ from zoneinfo import available_timezones
 
 from alphapulse.domain.errors import FieldViolation, InvalidArgument
 from alphapulse.domain.identifiers import ISO_3166_ALPHA_2, Caip2, Lei, Mic
+from registry_service.venue.calendar_names import calendar_violation
 from registry_service.venue.convert import wire
 from registry_service.venue.exception_rules import exception_findings
 from registry_service.venue.fee_rules import CURRENCY, PRODUCTS, fee_findings
@@ -62,6 +63,17 @@ def venue_violations(venue: wire.Venue, prefix: str = "venue") -> tuple[FieldVio
         _record(findings, venue)
     exception_findings(findings, venue)
     return tuple(findings.found)
+
+
+def registered_violations(venue: wire.Venue, prefix: str = "venue", known_calendar: str = "") -> list[FieldViolation]:
+    """Every rule a venue that is sent breaks, with that of its calendar's name. Reads the names of calendars: call `known_names` in a thread
+    before."""
+    broken = list(venue_violations(venue, prefix))
+    field = f"{prefix}.calendar" if prefix else "calendar"
+    if venue.calendar != known_calendar and not any(one.field == field for one in broken):
+        unknown = calendar_violation(venue.calendar, field)
+        broken += [unknown] if unknown is not None else []
+    return broken
 
 
 def code_violation(code: str, field: str = "code") -> FieldViolation | None:

@@ -12,16 +12,18 @@ from typing import Any, Final
 import grpc
 
 from alphapulse.api.venue.v1 import venue_service_pb2_grpc as rpc
-from alphapulse.domain.errors import FailedPrecondition, InvalidArgument, NotFound, Unavailable
+from alphapulse.domain.errors import FailedPrecondition, FieldViolation, InvalidArgument, NotFound, Unavailable
 from alphapulse.domain.identifiers import Mic
 from alphapulse.runtime.server import GrpcService
 from registry_service.calls import Calls, bounded_batch, search_limit, violation_message
 from registry_service.neighbours import Neighbour
 from registry_service.resources import RegistryResources
 from registry_service.storage.model import CachedAnswer, EntityKind, WriteSession
-from registry_service.venue import changes, convert, links, mics, registration
+from registry_service.venue import calendar_packages, changes, convert, links, mics, registration
 from registry_service.venue.best_calls import Best
-from registry_service.venue.calendar_store import CalendarStore
+from registry_service.venue.calendar_names import names_at_hand
+from registry_service.venue.calendar_store import Build, CalendarStore
+from registry_service.venue.calendars_ahead import SETTLE_SECONDS, CalendarsAhead
 from registry_service.venue.convert import common, service, wire
 from registry_service.venue.fees import holds
 from registry_service.venue.findings import Findings
@@ -36,38 +38,44 @@ UNSERVED: Final[tuple[str, ...]] = ()
 FULL_NAME: Final = "alphapulse.api.venue.v1.VenueService"
 
 
-def build(resources: RegistryResources) -> GrpcService:
-    """The service over a registry's resources."""
-    servicer = VenueServicer(resources)
+def build(
+    resources: RegistryResources, *, builder: Build = calendar_packages.build, settle_seconds: float = SETTLE_SECONDS
+) -> GrpcService:
+    """The service over a registry's resources. `builder` and `settle_seconds` are others in tests of calendars built ahead."""
+    if resources.engine is None:
+        raise ValueError("the venue registry keeps calendars in Postgres: it needs the engine")
+    calendars = CalendarStore(resources.engine, builder)
+    servicer = VenueServicer(resources, calendars)
 
     def add(server: grpc.aio.Server) -> None:
         watch = watch_route(FULL_NAME, "WatchVenues", servicer.WatchVenues, service.WatchVenuesRequest)
         server.add_generic_rpc_handlers((watch,))
         rpc.add_VenueServiceServicer_to_server(servicer, server)
 
-    return GrpcService(FULL_NAME, add)
+    return GrpcService(FULL_NAME, add, beside=(CalendarsAhead(resources, calendars, settle_seconds),))
 
 
 class VenueServicer(rpc.VenueServiceServicer):
     """Serves every RPC."""
 
-    def __init__(self, resources: RegistryResources) -> None:
+    def __init__(self, resources: RegistryResources, calendars: CalendarStore) -> None:
         self._resources = resources
         self._listings = Listings(resources.instruments)
         neighbours = [Neighbour("instrument", self._listings.probe)] if self._listings.known else []
         self._calls = Calls(resources, EntityKind.VENUE, neighbours)
         self._best = Best(self._listings, self._venues)
-        if resources.engine is None:
-            raise ValueError("the venue registry keeps calendars in Postgres: it needs the engine")
-        self._hours = Hours(CalendarStore(resources.engine))
+        self._hours = Hours(calendars)
 
     async def RegisterVenue(self, request: service.RegisterVenueRequest, context: Any) -> service.RegisterVenueResponse:
         broken = venue_violations(request.venue)
         if broken:
             raise InvalidArgument.of(broken)
+        await names_at_hand([request.venue])
 
         async def operation(session: WriteSession) -> bytes:
             result = (await registration.Registration([request.venue], "venue").plan(session))[0]
+            if result.HasField("error"):
+                raise InvalidArgument.of([_violation(one) for one in result.error.violations])
             held = await session.get(EntityKind.VENUE, [request.venue.code])
             venue = wire.Venue.FromString(held[request.venue.code].body)
             return service.RegisterVenueResponse(venue=venue, outcome=result.outcome).SerializeToString()
@@ -85,6 +93,7 @@ class VenueServicer(rpc.VenueServiceServicer):
 
     async def _register(self, request: service.RegisterVenuesRequest) -> service.RegisterVenuesResponse:
         bounded_batch(len(request.venues), "venues")
+        await names_at_hand(request.venues)
 
         async def operation(session: WriteSession) -> bytes:
             results = await registration.Registration(request.venues).plan(session)
@@ -99,6 +108,8 @@ class VenueServicer(rpc.VenueServiceServicer):
         return response
 
     async def UpdateVenue(self, request: service.UpdateVenueRequest, context: Any) -> service.UpdateVenueResponse:
+        await names_at_hand([request.venue])
+
         async def operation(session: WriteSession) -> bytes:
             venue = await registration.update(session, request)
             return service.UpdateVenueResponse(venue=venue).SerializeToString()
@@ -370,6 +381,10 @@ class VenueServicer(rpc.VenueServiceServicer):
         keys = {convert.venue_key(code): code for code in codes}
         bodies = await self._calls.answers(keys, minimum)
         return {code: wire.Venue.FromString(body) for code, body in zip(keys.values(), bodies, strict=True) if body}
+
+
+def _violation(one: common.ItemViolation) -> FieldViolation:
+    return FieldViolation(one.field, one.value, one.rule, one.description)
 
 
 def _result(body: bytes | None) -> service.VenueResult:

@@ -200,6 +200,6 @@ def test_a_name_shows_something(asset_class: AssetClass, name: str) -> None:
     assert faults(Instrument(asset_class, name, DETAILS_OF[asset_class]()))["instrument.name"] == "required"
 
 
-@pytest.mark.parametrize("name", ["A", " Apple ", "币安人生", "a\u200bb", "🚀"])
+@pytest.mark.parametrize("name", ["A", " Apple ", "币安人生", "🚀"])
 def test_any_text_that_shows_something_is_a_name(name: str) -> None:
     assert faults(replace(APPLE, name=name)) == {}

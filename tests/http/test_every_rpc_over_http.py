@@ -210,3 +210,29 @@ async def test_a_look_up_as_of_another_time_by_query(registries: Any) -> None:
     )
     assert worse.status == 400
     assert json.dumps(worse.json).count("options") > 0
+
+
+async def test_what_is_asked_stands_in_one_place(registries: Any) -> None:
+    """A query beside a body, and a body beside a query, would count for nothing."""
+    path = "/InstrumentService/LookupISIN?isin=DE000EXMPL17&options.primary_only=true"
+    json_type = {"content-type": "application/json"}
+    for body in ('{"isin": "US0378331005"}', ""):
+        posted = await registries.ask("instrument", "POST", path, data=body, headers=json_type)
+        told = {v["field"]: v["description"] for v in detail(posted.json, "BadRequest")["fieldViolations"]}
+        assert posted.status == 400
+        assert sorted(told) == ["isin", "options.primary_only"]
+        assert "put it there, or ask by GET" in told["isin"]
+    write = await registries.ask(
+        "instrument",
+        "POST",
+        "/InstrumentService/RegisterInstrument?write.validate_only=true",
+        data="{}",
+        headers=json_type,
+    )
+    told = {v["field"]: v["description"] for v in detail(write.json, "BadRequest")["fieldViolations"]}
+    assert write.status == 400
+    assert list(told) == ["write.validate_only"]
+    assert "GET" not in told["write.validate_only"]
+    asked = await registries.ask("instrument", "GET", path, data='{"isin": "US0378331005"}', headers=json_type)
+    told = {v["field"]: v["description"] for v in detail(asked.json, "BadRequest")["fieldViolations"]}
+    assert (asked.status, list(told)) == (400, ["body"])

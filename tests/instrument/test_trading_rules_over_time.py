@@ -15,7 +15,7 @@ from alphapulse.api.instrument.v1 import instrument_pb2 as wire
 from alphapulse.api.instrument.v1 import instrument_service_pb2 as service
 from alphapulse.client.errors import from_rpc_error
 from registry_service.instrument.convert import stamp
-from registry_service.instrument.trading.ruling import ACTOR, AnnouncedRules
+from registry_service.instrument.lifecycle.announced import ACTOR, Announced
 from registry_service.instrument.trading.trading_rules import in_force, timeline
 from registry_service.storage.database import make_engine
 from registry_service.storage.migrations.run import migrate
@@ -218,10 +218,10 @@ async def test_changes_that_came_due_while_nobody_ran_are_made_up_for_in_order(d
 
     async with PostgresStore(engine, "instrument") as store, PostgresStore(engine, "instrument") as other:
         await store.write(register, actor="test")
-        early = AnnouncedRules(store, now=lambda: start)
-        assert await early.put_into_force() == 0
-        both = [AnnouncedRules(one, now=lambda: start + timedelta(days=10)) for one in (store, other)]
-        assert sum(await asyncio.gather(*[one.put_into_force() for one in both])) == 3
+        early = Announced(store, now=lambda: start)
+        assert await early.bring_about() == 0
+        both = [Announced(one, now=lambda: start + timedelta(days=10)) for one in (store, other)]
+        assert sum(await asyncio.gather(*[one.bring_about() for one in both])) == 3
         versions = (await store.versions(EntityKind.LISTING, ["l" * 32], 99))["l" * 32]
         read = [wire.Listing.FromString(one.body) for one in versions]
         assert [one.rules.tick_size.mantissa for one in read] == [0, 1, 2, 3]

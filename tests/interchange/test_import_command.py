@@ -55,6 +55,16 @@ async def test_the_codes_and_words_of_an_import_and_an_export(registry: Any, tmp
     assert (
         (tmp_path / "shares.csv.rejects.csv").read_text().splitlines()[1].startswith("shares.csv,2,isin,DE000BASF112")
     )
+    (tmp_path / "m.toml").write_text(
+        'source = "a"\nwhere.own = "1"\n[columns]\nname = "name"\nasset_class = "asset_class"\n'
+    )
+    (tmp_path / "some.csv").write_text("asset_class,name,own\nEQUITY,Left out,2\n")
+    some = ("import", "some.csv", "--mapping", "m.toml")
+    assert (
+        "rows passed over, as the mapping's `where` says: 1\n"
+        in (await alphapulse(registry.address, tmp_path, *some)).stdout
+    )
+    assert json.loads((await alphapulse(registry.address, tmp_path, *some, "--json")).stdout)["passed_over"] == 1
     export = await alphapulse(registry.address, tmp_path, "export", "all.parquet", "--class", "equity")
     assert export.returncode == Exit.OK, export.stderr
     assert export.stdout == f"{len(await registry.everything())} instruments with 2 listings in all.parquet\n"

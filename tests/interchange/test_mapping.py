@@ -11,9 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from alphapulse.domain.errors import InvalidArgument
+from alphapulse.domain.identifiers import Isin
 from alphapulse.domain.identity import currency_text
 from alphapulse.domain.ids import InstrumentId
-from alphapulse.interchange import FileSource, read_mapping
+from alphapulse.interchange import FileSource, ImportJob, ImportOptions, read_mapping
 
 FOREIGN = """# Kurszettel
 WKN;Bezeichnung;Art;Kurs-Schritt;Erster Tag;Börse;Kürzel;Intern
@@ -54,7 +55,7 @@ async def test_a_foreign_file_is_read_through_its_mapping(registry: Any, tmp_pat
     path.write_bytes(FOREIGN.encode("latin-1"))
     document = MAPPING.replace('isin: {template: "DE000{WKN}X"}', "ticker: Kürzel")
     report = await registry.load(FileSource(path, mapped(tmp_path, document)))
-    assert (report.counts.created, report.counts.refused) == (2, 1)
+    assert (report.counts.created, report.counts.refused, report.passed_over) == (2, 1, 1)
     (refused,) = report.rows
     assert refused.line == 5
     assert "Art='Fonds'" in refused.details[0]
@@ -195,3 +196,48 @@ columns:
     held = {one.instrument.name: one.instrument for one in (await registry.everything()).values()}
     assert held["BTC/USD"].spot_pair.base_id == InstrumentId.of(currency_text("crypto", "BTC")).hex
     assert held["BTC/USD"].spot_pair.quote_id == held["Dollar"].instrument_id
+
+
+KEPT = """
+where: {keep: ["yes"]}
+group_by: [company]
+constants: {asset_class: EQUITY, currency: EUR, listing_currency: EUR, source: test}
+columns: {name: company, isin: isin, listing_venue: venue, listing_symbol: company}
+"""
+
+
+def kept_and_left_out(folder: Path, companies: int) -> tuple[FileSource, int]:
+    """Companies of two listings; rows to pass over before, within, between and after them, more and more."""
+    lines, count = ["company,venue,keep,isin"], 0
+    for number in range(companies):
+        for venue in ("XETR", "XNYS"):
+            lines += [f"X{number},{venue},no,"] * (number % 4)
+            count += number % 4
+            lines.append(f"C{number},{venue},yes,{Isin.from_nsin('DE', f'{number:09d}').value}")
+    path = folder / "companies.csv"
+    path.write_text("\n".join([*lines, *["X,XETR,no,"] * 7]) + "\n")
+    return FileSource(path, mapped(folder, KEPT)), count + 7
+
+
+async def test_rows_passed_over_are_counted_once_whatever_interrupts_the_import(registry: Any, tmp_path: Path) -> None:
+    source, left_out = kept_and_left_out(tmp_path, 30)
+    nothing = tmp_path / "nothing.csv"
+    nothing.write_text("company,venue,keep,isin\nX,XETR,no,\nX,XETR,,\n")
+    sources = [source, FileSource(nothing, source.mapping), source]
+    options = ImportOptions(state=tmp_path / "state", rejects=tmp_path / "rejects.csv", batch=4, in_flight=3)
+    runs = 0
+    while True:
+        job = ImportJob(registry.channel, sources, options, on_progress=lambda _: job.stop())  # noqa: B023
+        report = await job.run()
+        runs += 1
+        if report.complete:
+            break
+    assert runs > 3
+    assert report.passed_over == 2 * left_out + 2
+    assert (report.counts.created, report.counts.unchanged, report.counts.total) == (30, 30, 60)
+
+
+async def test_a_dry_run_tells_what_would_be_passed_over(registry: Any, tmp_path: Path) -> None:
+    source, left_out = kept_and_left_out(tmp_path, 5)
+    report = await registry.load(source, dry_run=True)
+    assert (report.passed_over, report.counts.created) == (left_out, 5)

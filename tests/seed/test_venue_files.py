@@ -122,6 +122,7 @@ def test_json_is_read_too(tmp_path: Path) -> None:
         (('"SPOT"', '"BARTER"'), "fee_schedules[0].product", "BARTER", "product-unknown"),
         (('min_volume = "0"', 'min_volume = "5"'), "fee_schedules[0].tiers[0].min_volume", "5", "tier-first"),
         (("always_open = true", 'etag = "1"'), "etag", "1", "field-unknown"),
+        (("always_open = true", 'calendar = "XNYSE"'), "calendar", "XNYSE", "calendar-unknown"),
         (("always_open = true", "endpoints = 5"), "endpoints", "5", "list"),
         (("always_open = true", "capabilities = 5"), "capabilities", "5", "table"),
         (('"MYVENUE"', '"OTHER"'), "code", "OTHER", "file-name"),

@@ -121,6 +121,7 @@ async def test_what_is_known_needs_no_instrument_registry_and_what_is_not_says_s
     apple = await two.share(0, ("XNAS", "AAPL", "USD"))
     await register(two, "A", "a", "USD", part("a", apple))
     await two.instrument_life.aclose()
+    # What a listing was a moment ago stands in while nobody can be asked.
     assert (await register(two, "B", "2 * a", "USD", part("a", apple))).outcome == 1
     with pytest.raises(grpc.RpcError) as caught:
         await register(two, "C", "a", "USD", part("a", NOBODY))

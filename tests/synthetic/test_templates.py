@@ -14,6 +14,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from alphapulse.api.common.v1 import common_pb2 as common
 from alphapulse.api.instrument.v1 import instrument_pb2 as instruments
+from alphapulse.api.instrument.v1 import instrument_service_pb2 as instrument_service
 from alphapulse.api.synthetic.v1 import synthetic_pb2 as wire
 from alphapulse.api.synthetic.v1 import synthetic_service_pb2 as service
 from alphapulse.client.errors import from_rpc_error
@@ -289,7 +290,7 @@ async def test_a_wrong_plan_is_refused_with_everything_that_is_wrong(synthetics:
 
 
 async def option(
-    two: Any, usd: str, underlying: str, right: str, strike: int, expiry: datetime, style: str = "EUROPEAN"
+    two: Any, usd: str, underlying: str, right: str, strike: int, expiry: datetime, style: str = "EUROPEAN", *names: Any
 ) -> Any:
     details = instruments.OptionDetails(
         underlying_id=underlying,
@@ -302,7 +303,7 @@ async def option(
         venue="DERIBIT",
     )
     name = f"{right}-{strike}-{expiry:%y%m%d}-{style}"
-    made = instruments.Instrument(asset_class=common.ASSET_CLASS_OPTION, name=name, option=details)
+    made = instruments.Instrument(asset_class=common.ASSET_CLASS_OPTION, name=name, option=details, identifiers=names)
     return await two.add(made, instruments.Listing(venue="DERIBIT", symbol=name, currency="USD"))
 
 
@@ -336,6 +337,41 @@ async def test_options_are_held_to_what_parity_is_about_and_bring_strike_and_day
     assert await refused(call, await option(two, usd, btc, "PUT", 64_000, july), spot) == ["option-expiry"]
     american = await option(two, usd, btc, "PUT", 64_000, june, "AMERICAN")
     assert await refused(call, american, spot) == ["option-style"]
+
+
+async def test_a_listing_is_what_the_instrument_registry_says_it_is_now(two: Any) -> None:
+    """Also one that was asked about before: the option it lists turns out to be another one, registered with another style."""
+    usd, btc = await two.currency("USD"), await two.coin("BTC")
+    spot, june = await two.pair(btc, usd, "COINBASE", "BTC-USD", "USD"), AT + timedelta(days=100)
+    call = await option(two, usd, btc, "CALL", 64_000, june)
+    figi = instruments.IdentifierAssertion(scheme=common.IDENTIFIER_SCHEME_FIGI, value="BBG000B9XRY4")
+    wrong = await option(two, usd, btc, "PUT", 64_000, june, "AMERICAN", figi)
+
+    async def planned() -> wire.Synthetic:
+        chosen = {"call": call, "put": wrong, "spot": spot}
+        parts = [wire.Component(variable=k, listing_id=one.listings[0].listing_id) for k, one in chosen.items()]
+        request = service.PlanSyntheticRequest(
+            template="put-call-parity", name="PARITY", components=parts, at=stamp(AT)
+        )
+        return (await two.synthetics.PlanSynthetic(request)).synthetic
+
+    assert [one.rule for one in (await failing(planned())).violations] == ["option-style"]
+    right = instruments.Instrument(
+        asset_class=common.ASSET_CLASS_OPTION, name="the same", option=wrong.instrument.option
+    )
+    right.option.style = instruments.EXERCISE_STYLE_EUROPEAN
+    right.identifiers.append(figi)
+    sent = await two.instruments.RegisterInstrument(instrument_service.RegisterInstrumentRequest(instrument=right))
+    decision = instrument_service.ResolveCollisionCaseRequest(
+        case_id=sent.collision_case_id,
+        resolution=instruments.COLLISION_RESOLUTION_MERGE,
+        reason="the exchange says so",
+        write=common.WriteOptions(actor="ann"),
+    )
+    asked = instrument_service.GetCollisionCaseRequest(case_id=sent.collision_case_id)
+    decision.winner_id = (await two.instruments.GetCollisionCase(asked)).collision_case.challenger_id
+    await two.instruments.ResolveCollisionCase(decision)
+    assert (await planned()).formula == "call - put - 1 * spot + 64000"
 
 
 async def future(two: Any, usd: str, underlying: str, expiry: datetime) -> Any:

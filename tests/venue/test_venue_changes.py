@@ -180,6 +180,41 @@ async def test_special_hours_and_an_interruption(venues: Stub) -> None:
     assert [one.rule for one in (await failing(venues.WithdrawSession(other))).violations] == ["withdrawn"]
 
 
+async def test_what_was_taken_back_and_is_declared_again_is_in_force_anew(venues: Stub) -> None:
+    """Even word for word as the first time. What was known between the two stays known of that time."""
+    await add(venues, "XNYS", mic="XNYS", always_open=True)
+    day = closure(first_date="2025-03-03")
+    first = (await declare(venues, "XNYS", day)).exception
+
+    async def is_open(known_at: Timestamp | None = None) -> bool:
+        noon = at("2025-03-03T12:00:00+00:00")
+        request = service.IsOpenRequest(code="XNYS", at=noon, known_at=known_at, read=LATEST)
+        return (await venues.IsOpen(request)).open
+
+    withdrawal = service.WithdrawSessionRequest(code="XNYS", exception_id=first.exception_id)
+    withdrawn = (await venues.WithdrawSession(withdrawal)).exception.withdraw_time
+    assert await is_open()
+    answer = await declare(venues, "XNYS", day)
+    again = answer.exception
+    assert not await is_open()
+    assert again.exception_id != first.exception_id
+    assert not again.HasField("withdraw_time")
+    assert again.declare_time.ToNanoseconds() >= withdrawn.ToNanoseconds()
+    held = answer.venue.session_exceptions
+    assert [one.exception_id for one in held] == [first.exception_id, again.exception_id]
+    assert held[0].withdraw_time == withdrawn
+    assert not await is_open(day.declare_time)
+    assert await is_open(withdrawn)
+    # Told once more it is the one that stands; taken back once more it can be declared once more.
+    assert await declare(venues, "XNYS", day) == answer
+    withdrawal.exception_id = again.exception_id
+    await venues.WithdrawSession(withdrawal)
+    assert await is_open()
+    third = (await declare(venues, "XNYS", day)).venue.session_exceptions
+    assert len({one.exception_id for one in third}) == 3
+    assert not await is_open()
+
+
 async def test_what_is_declared_by_a_clock_ahead_of_ours_is_in_force_when_it_is_answered(venues: Stub) -> None:
     await add(venues, "ALPHA", always_open=True)
     now = datetime.now(UTC)

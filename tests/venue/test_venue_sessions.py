@@ -33,7 +33,6 @@ async def open_hours(venues: Stub) -> Stub:
         {"code": "KRAKEN", "always_open": True},
         {"code": "HALTED", "always_open": True, "status": wire.VENUE_STATUS_HALTED},
         {"code": "UNKNOWN"},
-        {"code": "WRONG", "calendar": "NO_SUCH"},
     ]
     for fields in kinds:
         venue = wire.Venue(name="a venue", type=wire.VENUE_TYPE_EXCHANGE, **fields)
@@ -72,7 +71,6 @@ async def test_open_without_a_calendar(open_hours: Stub) -> None:
     ("code", "at", "kind"),
     [
         ("UNKNOWN", None, errors.FailedPrecondition),
-        ("WRONG", None, errors.FailedPrecondition),
         ("NOBODY", None, errors.NotFound),
         ("?", None, errors.InvalidArgument),
         ("XNYS", "1901-01-01T00:00:00+00:00", errors.OutOfRange),

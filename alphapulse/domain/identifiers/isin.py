@@ -14,10 +14,10 @@ from alphapulse.domain.identifiers.scheme import Scheme
 from alphapulse.domain.identifiers.sedol import Sedol
 
 _FORMAT: Final = re.compile(r"[A-Z]{2}[0-9A-Z]{9}[0-9]")
-_CUSIP_COUNTRIES: Final = frozenset({"US", "CA", "AN"})
-_CINS_COUNTRIES: Final = frozenset({"BM", "BS", "KY", "MH", "PA", "VG"})
+CUSIP_COUNTRIES: Final = frozenset({"US", "CA", "AN"})
+CINS_COUNTRIES: Final = frozenset({"BM", "BS", "KY", "MH", "PA", "VG"})
 """Where CUSIP Global Services gives the ISINs, around a CINS number. Not LR, whose ISINs hold other numbers, too."""
-_SEDOL_COUNTRIES: Final = frozenset({"GB", "GG", "IE", "IM", "JE"})
+SEDOL_COUNTRIES: Final = frozenset({"GB", "GG", "IE", "IM", "JE"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +60,13 @@ class Isin(Identifier):
     def cusip(self) -> Cusip | None:
         """The CUSIP inside a US, CA or AN ISIN, the CINS number inside a BM, BS, KY, MH, PA or VG one; None for other
         prefixes, or where the nine characters are not one."""
-        holds = self.country in _CUSIP_COUNTRIES or (self.country in _CINS_COUNTRIES and self.nsin[0].isalpha())
-        return Cusip(self.nsin) if holds and Cusip.is_valid(self.nsin) else None
+        found = number_inside(self.value)
+        return Cusip(found[1]) if found is not None and found[0] is Scheme.CUSIP else None
 
     def sedol(self) -> Sedol | None:
         """The SEDOL inside a GB00 ISIN (also IE, GG, IM, JE); None where there is none."""
-        if self.country not in _SEDOL_COUNTRIES or not self.nsin.startswith("00") or not Sedol.is_valid(self.nsin[2:]):
-            return None
-        return Sedol(self.nsin[2:])
+        found = number_inside(self.value)
+        return Sedol(found[1]) if found is not None and found[0] is Scheme.SEDOL else None
 
     def wkn(self) -> str | None:
         """The Wertpapierkennnummer (six characters) inside a DE000 ISIN; None where there is none."""
@@ -79,3 +78,13 @@ class Isin(Identifier):
         body = country + nsin
         valid = len(body) == 11 and _FORMAT.fullmatch(body + "0") is not None
         return cls(f"{body}{luhn_expanded(body)}" if valid else body)
+
+
+def number_inside(isin: str) -> tuple[Scheme, str] | None:
+    """The CUSIP, CINS number or SEDOL inside a sound ISIN; None where there is none."""
+    country, nsin = isin[:2], isin[2:11]
+    if country in CUSIP_COUNTRIES or (country in CINS_COUNTRIES and nsin[0].isalpha()):
+        return (Scheme.CUSIP, nsin) if Cusip.broken_rule(nsin) is None else None
+    if country in SEDOL_COUNTRIES and nsin.startswith("00") and Sedol.broken_rule(nsin[2:]) is None:
+        return Scheme.SEDOL, nsin[2:]
+    return None

@@ -8,6 +8,7 @@ from typing import ClassVar, Final
 
 from alphapulse.domain.identifiers.base import BrokenRule, Identifier
 from alphapulse.domain.identifiers.scheme import Scheme
+from alphapulse.domain.invisible import broken_sight
 
 _GRAPHIC_ASCII: Final = re.compile(r"[!-~]+")
 
@@ -27,6 +28,8 @@ class _Symbol(Identifier):
             return BrokenRule(f"{name}-length", f"it has 1 to {cls.max_length} characters, this has {len(text)}")
         if cls.ascii_without_spaces and _GRAPHIC_ASCII.fullmatch(text) is None:
             return BrokenRule(f"{name}-format", "it has visible ASCII characters alone, no spaces")
+        if (hidden := broken_sight(text)) is not None:
+            return BrokenRule("text-invisible", hidden)
         if not text.isprintable() or text[0] == " " or text[-1] == " ":
             return BrokenRule(f"{name}-format", "it has printable characters alone, and no space at either end")
         return None

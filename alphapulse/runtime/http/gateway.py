@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry, Counter
 from alphapulse.domain.errors import (
     AlphaPulseError,
     Draining,
+    FieldViolation,
     Internal,
     InvalidArgument,
     NotFound,
@@ -138,9 +139,13 @@ class Gateway:
     async def _request_of(self, request: web.Request, method: Method) -> bytes:
         """The request of an RPC, serialized."""
         if request.method in ("GET", "HEAD") and method.reads:
+            if request.can_read_body:
+                rule = "what a GET asks stands in its query: send no body, or ask by POST"
+                raise InvalidArgument.field("body", "", "http-body", rule)
             value = json_value(request.query.items(), method.request)
             return message_from(value, method.request).SerializeToString()
         _only(request, *_allowed(method))
+        _no_query(request, method)
         version = request.headers.get("Connect-Protocol-Version", "1")
         if version != "1":
             raise InvalidArgument.field("connect-protocol-version", version, "http-version", "must be 1")
@@ -219,6 +224,14 @@ def _only(request: web.Request, *methods: str) -> None:
 
 def _allowed(method: Method) -> tuple[str, ...]:
     return ("GET", "HEAD", "POST", "OPTIONS") if method.reads else ("POST", "OPTIONS")
+
+
+def _no_query(request: web.Request, method: Method) -> None:
+    """InvalidArgument with every parameter of a request whose body says what is asked: it would count for nothing."""
+    rule = "what a POST asks stands in its body: put it there" + (", or ask by GET" if method.reads else "")
+    found = [FieldViolation(name, text, "http-query", rule) for name, text in request.query.items()]
+    if found:
+        raise InvalidArgument.of(found)
 
 
 def _body_kind(request: web.Request, kinds: tuple[str, ...]) -> str:

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Final
 
 from registry_service.instrument.convert import stamp, wire
-from registry_service.instrument.keys import entry_key, name_keys
+from registry_service.instrument.keys import answer_key, entry_key, name_keys, truth_key
 from registry_service.storage.model import (
     ChangeKind,
     Entity,
@@ -58,7 +58,8 @@ def case_facets(case: wire.CollisionCase) -> tuple[str, ...]:
     facets.update(f"instrument:{one}" for one in case.incumbent_ids)
     if case.HasField("identifier"):
         one = case.identifier
-        facets.update(f"name:{key}" for key in name_keys(one.scheme, one.value, one.venue))
+        own = truth_key(one.scheme, one.value, one.venue)
+        facets.update({f"name:{answer_key(*own)}", f"name:{answer_key(own.scheme, own.value)}"})
     return tuple(sorted(facets))
 
 

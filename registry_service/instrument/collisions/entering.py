@@ -195,7 +195,7 @@ class Entering:
     def _step(self, draft: Draft, instrument_id: str) -> Step:
         assert draft.id is not None
         result = Registered(service.REGISTRATION_OUTCOME_UNCHANGED)
-        step = Step(self.holdings, self.minter, draft, draft.id, result, frozenset(self.shared))
+        step = Step(self.holdings, self.minter, draft, draft.id, result, frozenset(self.shared), decided=True)
         if instrument_id:
             step.become(instrument_id)
         return step

@@ -22,12 +22,12 @@ from registry_service.calls import check_etag
 from registry_service.instrument.collisions.cases import put_case, read_case
 from registry_service.instrument.collisions.entering import Entering
 from registry_service.instrument.convert import Findings, service, wire
-from registry_service.instrument.keys import truth_key
+from registry_service.instrument.keys import implied, truth_key
 from registry_service.instrument.lifecycle.moves import Changes
 from registry_service.instrument.registering.drafts import Minter
 from registry_service.instrument.registering.holdings import Holdings
 from registry_service.instrument.registering.linking import instrument, survivor
-from registry_service.storage.model import ChangeKind, IdentifierKey, WriteSession
+from registry_service.storage.model import ChangeKind, IdentifierKey, IdentifierRow, WriteSession
 
 REASON_LENGTH: Final = 2000
 CHALLENGER: Final = "challenger"
@@ -210,11 +210,19 @@ class _Decision:
 
     async def _take_from_incumbents(self, key: IdentifierKey) -> None:
         """The holders bear the name until the time given, or never did."""
-        await self.changes.load_names([key])
+        rows = await self._held(key)
+        for one in () if rows else implied(key.scheme, key.value):
+            rows += await self._held(
+                one
+            )  # an ISIN that is contested by way of the number inside it, or the other way round
         end = None if self.request.retroactive else self.effective
-        for row in list(self.changes.holdings.names.get(key, ())):
-            if row.instrument_id in self.incumbents and (row.valid_to is None or end is None or row.valid_to > end):
+        for row in rows:
+            if row.valid_to is None or end is None or row.valid_to > end:
                 await self.changes.take_away(row, end)
+
+    async def _held(self, key: IdentifierKey) -> list[IdentifierRow]:
+        await self.changes.load_names([key])
+        return [row for row in self.changes.holdings.names.get(key, ()) if row.instrument_id in self.incumbents]
 
     async def _enter_bearing(self, key: IdentifierKey) -> str:
         """The newcomer bears the name from the time given on."""

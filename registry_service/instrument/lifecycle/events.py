@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from registry_service.instrument.convert import moment, stamp, wire
+from registry_service.instrument.trading.trading_rules import next_change
 
 MAX_EVENTS: Final = 500
 """Events kept on one entry's current version. Of more, the oldest halts and resumptions are left to earlier versions."""
@@ -118,6 +119,19 @@ def status_after(
     return status
 
 
+def end_of(listing: wire.Listing) -> datetime | None:
+    """When a listing that has not left its venue yet is to leave it; None where no end is announced."""
+    if listing.status == wire.LISTING_STATUS_DELISTED or not listing.HasField("valid_to"):
+        return None
+    return moment(listing.valid_to)
+
+
+def due_of(listing: wire.Listing) -> datetime | None:
+    """When something that was announced of a listing is due next: other rules, or its end."""
+    found = [one for one in (next_change(listing), end_of(listing)) if one is not None]
+    return min(found, default=None)
+
+
 def listed_at(listing: wire.Listing, at: datetime) -> bool:
     """Whether a listing was on its venue at a time: between its start and its end, and not between a delisting and the
     relisting that followed."""
@@ -139,7 +153,10 @@ def status_at(listing: wire.Listing, at: datetime) -> wire.ListingStatus.ValueTy
     past = [one for one in told if moment(one.effective_time) <= at]
     if past:
         return status_after(past, listing.status)
-    return _STATUS_BEFORE[told[0].WhichOneof("event") or ""] if told else listing.status
+    if told:
+        return _STATUS_BEFORE[told[0].WhichOneof("event") or ""]
+    ended = listing.status == wire.LISTING_STATUS_DELISTED and listing.HasField("valid_to")
+    return wire.LISTING_STATUS_TRADING if ended and at < moment(listing.valid_to) else listing.status
 
 
 def instrument_then(held: wire.Instrument, at: datetime) -> None:

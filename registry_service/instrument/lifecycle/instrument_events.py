@@ -9,6 +9,7 @@ from typing import Final
 from alphapulse.domain.errors import Collision, FailedPrecondition, FieldViolation, InvalidArgument
 from alphapulse.domain.identifiers import Scheme, identifier_type
 from alphapulse.domain.ids import InstrumentId
+from alphapulse.domain.invisible import broken_sight
 from alphapulse.domain.validation import MAX_IDENTIFIERS, NAME_LENGTH
 from registry_service.instrument.convert import moment, stamp, usual_level, wire
 from registry_service.instrument.keys import SHARED, VENUE_SCOPED, truth_key
@@ -39,6 +40,8 @@ class InstrumentEvents:
         if not part.new_name.strip() or len(part.new_name) > NAME_LENGTH:
             rule = f"1 to {NAME_LENGTH} characters"
             raise InvalidArgument.field(field, part.new_name, "text-length", rule)
+        if (hidden := broken_sight(part.new_name)) is not None:
+            raise InvalidArgument.field(field, part.new_name, "text-invisible", hidden)
         part.old_name = name_at(held, self.at)
         if part.new_name == part.old_name:
             raise InvalidArgument.field(field, part.new_name, "no-change", "it had this name at that time already")

@@ -52,7 +52,7 @@ def listings_then(listings: Sequence[Entity], as_of: datetime) -> list[Entity]:
         message = wire.Listing.FromString(one.body)
         if not held_then(message, as_of):
             continue
-        if message.events:
+        if message.events or message.status == wire.LISTING_STATUS_DELISTED:
             if not listed_at(message, as_of):
                 continue
             listing_then(message, as_of)

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
+from alphapulse.domain.identifiers import Level, Scheme
 from alphapulse.domain.outcomes import LookupOutcome
 from registry_service.instrument.convert import moment, service, stamp, wire
 from registry_service.instrument.framing import chunk, entry
-from registry_service.instrument.keys import BY_INSTRUMENT, BY_LISTING, answer_key
+from registry_service.instrument.keys import BY_INSTRUMENT, BY_LISTING, answer_key, inside
 from registry_service.instrument.lifecycle.validity import GONE, held_then, retirements, valid_at
 from registry_service.instrument.lookups.choosing import Choice, Preferences, choose, prefer
 from registry_service.instrument.lookups.outcomes import Decision, changes_by_itself, decide
@@ -21,6 +22,7 @@ MOST_HOLDERS: Final = 1000
 """Holders of one name that an answer gives; an LEI of a bank names hundreds of thousands of instruments."""
 _MOST_ROWS: Final = 2000
 _CASES_AT_ONCE: Final = 1000
+_HAS_ISIN: Final = f"scheme:{int(Scheme.ISIN)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,8 @@ class Evidence:
     """Everything the answers of a batch rest on, of one revision."""
 
     rows: Mapping[IdentifierKey, Sequence[IdentifierRow]]
+    inside: Mapping[IdentifierKey, IdentifierKey]
+    """The CUSIP or SEDOL inside the ISINs that nobody bears."""
     instruments: Mapping[str, Entity]
     listings: Mapping[str, Sequence[Entity]]
     contested: Mapping[str, str]
@@ -45,6 +49,19 @@ class Evidence:
     as_of: datetime | None
     now: datetime
     parsed: dict[str, wire.Listing] = field(default_factory=dict)
+
+    def borne(self, key: IdentifierKey) -> Sequence[IdentifierRow]:
+        """The assertions of a name whose bearers are known."""
+        return [row for row in self.rows.get(key, ()) if row.instrument_id in self.instruments]
+
+    def derived(self, key: IdentifierKey) -> Sequence[IdentifierRow]:
+        """Of an ISIN that nobody bears: who bears the number inside it, and no ISIN of its own, which would be another one."""
+        found = self.borne(self.inside[key]) if key in self.inside else ()
+        return [
+            row
+            for row in found
+            if row.level == int(Level.INSTRUMENT) and _HAS_ISIN not in self.instruments[row.instrument_id].facets
+        ]
 
     def listing(self, listing_id: str, owner: str) -> wire.Listing:
         """A listing of an instrument, parsed once."""
@@ -105,20 +122,23 @@ class Answers:
             rows = dict(await reader.identifiers(names, revision, most=_MOST_ROWS)) if names else {}
             if len(names) < len(keys):
                 rows.update(await _of_ids(reader, [key for key in keys if key.scheme < 0], revision))
+            within = {key: number for key in names if not rows.get(key) and (number := inside(key)) is not None}
+            if within:
+                rows |= await reader.identifiers(list(dict.fromkeys(within.values())), revision, most=_MOST_ROWS)
             holders = dict.fromkeys(row.instrument_id for found in rows.values() for row in found)
             instruments, listings = await reader.families(
                 EntityKind.INSTRUMENT, list(holders), EntityKind.LISTING, revision
             )
-            contested = await _contested(reader, names, revision) if names else {}
+            contested = await _contested(reader, [*names, *within.values()], revision) if names else {}
         gone = [one.entity_id for one in instruments.values() if not GONE.isdisjoint(one.facets)]
         retired = await retirements(self._store, gone, revision) if gone else {}
         if as_of is not None:
             listings = await ruled_families(self._store, listings, as_of, revision)
-        return Evidence(rows, instruments, listings, contested, retired, as_of, now)
+        return Evidence(rows, within, instruments, listings, contested, retired, as_of, now)
 
     def answer(self, key: IdentifierKey, evidence: Evidence, wanted: Preferences) -> Answer:
         """The answer to one question."""
-        rows = [row for row in evidence.rows.get(key, ()) if row.instrument_id in evidence.instruments]
+        rows = evidence.borne(key) or evidence.derived(key)
         decision = decide(rows, wanted.as_of, evidence.now, evidence.gone)
         choices: list[Choice] = []
         if wanted.choose:
@@ -141,6 +161,10 @@ class _Result:
         self._key, self._decision, self._evidence, self._wanted = key, decision, evidence, wanted
         self._choices = choices
         self._explanations = [decision.explanation] if decision.explanation else []
+        number = evidence.inside.get(key)
+        if number is not None and (decision.rows or decision.spans):
+            scheme = Scheme(number.scheme).name
+            self._explanations.insert(0, f"nobody bears this ISIN; by the {scheme} {number.value} inside it")
 
     def serialized(self) -> bytes:
         """The message's bytes."""
@@ -210,10 +234,12 @@ class _Result:
             self._explanations.append(f"the first {MOST_HOLDERS} are given")
         if len(self._evidence.rows.get(self._key, ())) >= _MOST_ROWS:
             self._explanations.append(f"only the {_MOST_ROWS} assertions recorded first were looked at: list by filter")
-        name = answer_key(self._key.scheme, self._key.value, self._key.venue) if self._key.scheme > 0 else ""
-        case_id = self._evidence.contested.get(f"name:{name}")
-        if case_id is not None:
-            self._explanations.append(f"another entry contests it: collision case {case_id} is open")
+        number = self._evidence.inside.get(self._key)
+        for one in [self._key, *([number] if number is not None else [])]:
+            name = answer_key(one.scheme, one.value, one.venue) if one.scheme > 0 else ""
+            case_id = self._evidence.contested.get(f"name:{name}")
+            if case_id is not None:
+                self._explanations.append(f"another entry contests it: collision case {case_id} is open")
 
 
 async def _of_ids(

@@ -13,7 +13,7 @@ from alphapulse.domain.identifiers import Level, Scheme
 from alphapulse.domain.identity import instrument_text, listing_text
 from alphapulse.domain.ids import Digest, InstrumentId, ListingId, sha256
 from registry_service.instrument.convert import Findings, instrument_of, listing_of, wire
-from registry_service.instrument.keys import SHARED, VENUE_SCOPED, truth_key
+from registry_service.instrument.keys import IMPLYING, SHARED, VENUE_SCOPED, implied, truth_key
 from registry_service.instrument.registering.rules import MAX_LISTINGS, Reference, references_of, violations_of
 from registry_service.storage.model import IdentifierKey
 
@@ -57,6 +57,21 @@ class Draft:
     """Under which the listings' own symbols are asserted."""
     plain: bool = False
     """Whether every identifier of the message was sent as it is to be kept (`convert`)."""
+
+    _implied: dict[int, tuple[IdentifierKey, ...]] | None = None
+
+    def implied(self) -> dict[int, tuple[IdentifierKey, ...]]:
+        """The names that claims, by their number, make a claim to without naming them: of an ISIN the CUSIP or SEDOL inside it, of those
+        at the instrument's level the ISINs around them, but where the entry has both."""
+        if self._implied is None:
+            found = {}
+            for at, claim in enumerate(self.claims):
+                if claim.key.scheme in IMPLYING and claim.assertion.level is Level.INSTRUMENT:
+                    keys = implied(claim.key.scheme, claim.key.value)
+                    if keys and not any(other.key in keys for other in self.claims):
+                        found[at] = keys
+            self._implied = found
+        return self._implied
 
 
 class Minter:

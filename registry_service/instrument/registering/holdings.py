@@ -10,10 +10,10 @@ from alphapulse.domain.asset_class import AssetClass
 from alphapulse.domain.identifiers import Level, Scheme
 from registry_service.instrument.convert import stamp, wire
 from registry_service.instrument.keys import entry_key, entry_keys, name_keys
+from registry_service.instrument.lifecycle.events import due_of
 from registry_service.instrument.queries.facets import expiry_of, instrument_facets, listing_facets, search_name
 from registry_service.instrument.registering.drafts import Draft, signed
 from registry_service.instrument.registering.rules import overlap
-from registry_service.instrument.trading.trading_rules import next_change
 from registry_service.storage.model import (
     ChangeKind,
     Entity,
@@ -55,6 +55,7 @@ class Holdings:
         await self._load_listings(list(listing_keys))
         names = {claim.key for draft in drafts for claim in draft.claims}
         names.update(key for draft in drafts for key in draft.symbols)
+        names.update(key for draft in drafts for keys in draft.implied().values() for key in keys)
         self.names.update(
             {key: list(rows) for key, rows in (await self.session.identifiers(list(names))).items() if rows}
         )
@@ -173,7 +174,7 @@ class Holdings:
             listing_facets(message),
             parent_id=message.instrument_id,
             sort_key=signed(message.listing_key),
-            expires_at=next_change(message) if message.upcoming_rules else None,
+            expires_at=due_of(message),
         )
         self.listings[entity.sort_key] = entity
         self.children.setdefault(message.instrument_id, {})[message.listing_id] = entity

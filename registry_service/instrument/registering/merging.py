@@ -45,7 +45,8 @@ def merge_listing(held: wire.Listing, sent: wire.Listing, source: str, now: date
             changed.add("upcoming_rules")
     if sent.HasField("fees") and (_take if own else _fill)(held.fees, sent.fees):
         changed.add("fees")
-    if own and sent.status and sent.status != held.status and not _left_by_event(held):
+    stays = _left_by_event(held) or _ended(sent, now)
+    if own and sent.status and sent.status != held.status and not stays:
         change_status(held, sent.status, now)
         changed.add("status")
     for name in ("valid_from", "valid_to"):
@@ -130,3 +131,8 @@ def _left_by_event(held: wire.Listing) -> bool:
     undoes either."""
     moves = [one for one in held.events if one.WhichOneof("event") in ("delisting", "relisting")]
     return held.status == wire.LISTING_STATUS_DELISTED and bool(moves) and moves[-1].HasField("delisting")
+
+
+def _ended(sent: wire.Listing, now: datetime) -> bool:
+    """Whether an entry says itself that the listing ended: its status follows from that, whatever it was when that was written."""
+    return sent.HasField("valid_to") and moment(sent.valid_to) <= now and sent.status != wire.LISTING_STATUS_DELISTED

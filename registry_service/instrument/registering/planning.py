@@ -14,7 +14,14 @@ from registry_service.instrument.collisions import cases
 from registry_service.instrument.convert import moment, service, wire
 from registry_service.instrument.keys import VENUE_SCOPED, entry_key, name_keys
 from registry_service.instrument.queries.facets import instrument_facets
-from registry_service.instrument.registering.drafts import Claim, Draft, Minter, listing_key_of, signed, span_start
+from registry_service.instrument.registering.drafts import (
+    Claim,
+    Draft,
+    Minter,
+    listing_key_of,
+    signed,
+    span_start,
+)
 from registry_service.instrument.registering.holdings import Holdings
 from registry_service.instrument.registering.rules import overlap
 from registry_service.storage.model import ChangeKind, Entity, EntityKind, IdentifierKey, IdentifierRow
@@ -24,6 +31,7 @@ _made: Final = tuple.__new__
 """Makes a named tuple in half the time."""
 _INSTRUMENT: Final = EntityKind.INSTRUMENT
 _LISTING: Final = EntityKind.LISTING
+_INSTRUMENT_LEVEL: Final = int(Level.INSTRUMENT)
 _HOW: Final[dict[int, str]] = {
     int(wire.COLLISION_KIND_LEVEL_CONFUSION): "claims it at another level",
     int(wire.COLLISION_KIND_ALIAS_SHADOWING): "claims it as one more name of its own",
@@ -55,6 +63,8 @@ class Step:
     result: Registered
     shared: frozenset[IdentifierKey] = frozenset()
     """Names that a person decided several instruments bear."""
+    decided: bool = False
+    """Whether a person decided about the entry: what its names only imply is not contested once more."""
     id: str = field(init=False)
     """The id the entry has, salted or not, as text."""
 
@@ -120,6 +130,8 @@ class Step:
             return None
         message.listing_id, message.listing_key, message.instrument_id = listing_id.hex, listing_id.key, self.id
         message.status = one.status.value  # type: ignore[assignment]
+        if end is not None and end <= self.holdings.now:
+            message.status = wire.LISTING_STATUS_DELISTED  # it had ended before it was registered
         message.definition_version = 1
         message.ClearField("events")  # what happened is recorded, not registered
         message.source = one.source or self.draft.message.source
@@ -151,7 +163,23 @@ class Step:
                 rows = self.holdings.holders(claim.key, self.id, start, end)
                 if rows and claim.key not in self.shared and not self.shares(claim.key, start, end):
                     found[at] = rows
+        if not self.decided:
+            for at, keys in self.draft.implied().items():
+                if at not in found and (rows := self._implied(self.draft.claims[at], keys)):
+                    found[at] = rows
         return found
+
+    def _implied(self, claim: Claim, keys: Sequence[IdentifierKey]) -> list[IdentifierRow]:
+        """Who bears a number inside an ISIN that is claimed, or an ISIN around the number that is: it is the same claim."""
+        names, span = self.holdings.names, (claim.assertion.valid_from, claim.assertion.valid_to)
+        rows = [
+            row
+            for key in keys
+            if key in names
+            for row in self.holdings.holders(key, self.id, *span)
+            if row.level == _INSTRUMENT_LEVEL and not row.shared
+        ]
+        return rows if rows and not self.shares(claim.key, *span) else []
 
     def shares(self, key: IdentifierKey, start: datetime | None, end: datetime | None) -> bool:
         """Whether the instrument bears a name together with others, as a person decided."""
@@ -219,6 +247,8 @@ class Step:
         incumbents = sorted({row.instrument_id for row in rows})
         where = f" at {one.venue}" if claim.key.venue else ""
         how = _HOW.get(kind, "claims it, too")
+        if rows[0].value != one.value:  # of an ISIN and the number inside it
+            where = f" is the same claim as {Scheme(rows[0].scheme).name} {rows[0].value}, which"
         why = f"{one.scheme.name} {one.value}{where} is borne by {', '.join(incumbents)}; {self.id} {how}"
         listings = self.draft.listing_messages
         return await self.claim(kind, self.draft.message.identifiers[at], incumbents, listings, why, rows)

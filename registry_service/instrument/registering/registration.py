@@ -49,6 +49,7 @@ def needs_of(drafts: Sequence[Draft]) -> Needs:
     sound = [draft for draft in drafts if not draft.violations]
     names = {claim.key: None for draft in sound for claim in draft.claims}
     names.update((key, None) for draft in sound for key in draft.symbols)
+    names.update((key, None) for draft in sound for keys in draft.implied().values() for key in keys)
     keys = [signed(listing_id.key) for draft in sound for listing_id in draft.listing_ids]
     return Needs(EntityKind.INSTRUMENT, list(ids), EntityKind.LISTING, keys, list(names))
 
