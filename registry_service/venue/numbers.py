@@ -6,7 +6,7 @@ import math
 from fractions import Fraction
 from typing import Final
 
-from alphapulse.domain.decimal import EXPONENT_MAX, EXPONENT_MIN, INT64_MAX, ExactDecimal
+from alphapulse.domain.decimal import EXPONENT_MAX, EXPONENT_MIN, INT64_MAX, INT64_MIN, ExactDecimal
 
 DIGITS: Final = 9
 """Digits after the point where a fraction is no decimal number."""
@@ -25,7 +25,7 @@ def decimal(value: Fraction, digits: int = DIGITS) -> ExactDecimal:
         return exact
     for places in range(digits, -1, -1):
         mantissa = math.ceil(value * 10**places)
-        if abs(mantissa) <= INT64_MAX:
+        if INT64_MIN <= mantissa <= INT64_MAX:
             return ExactDecimal(mantissa, -places).normalised()
     raise OverflowError(f"{float(value)} needs more than 64 bits")
 
@@ -43,4 +43,4 @@ def _exact(value: Fraction) -> ExactDecimal | None:
     mantissa, exponent = value.numerator * 10**places // value.denominator, -places
     while mantissa and mantissa % 10 == 0 and exponent < EXPONENT_MAX:
         mantissa, exponent = mantissa // 10, exponent + 1
-    return ExactDecimal(mantissa, exponent) if abs(mantissa) <= INT64_MAX else None
+    return ExactDecimal(mantissa, exponent) if INT64_MIN <= mantissa <= INT64_MAX else None

@@ -272,6 +272,26 @@ async def test_delisted_and_relisted_with_a_gap(registry, entries):
     assert (await registry.symbol("AAB", "XETR", as_of=day(2019), read=LATEST)).outcome == RESOLVED
 
 
+async def test_an_entry_sent_again_does_not_undo_a_recorded_delisting_but_that_of_a_status(registry, entries):
+    sent = entries.equity(entries.isin(39)), entries.listing("XETR", "AAA", status=wire.LISTING_STATUS_TRADING)
+    (listing,) = (await registry.register(*sent)).entry.listings
+    gone = wire.Listing(listing_id=listing.listing_id, status=wire.LISTING_STATUS_DELISTED)
+    await registry.stub.UpdateListing(service.UpdateListingRequest(listing=gone, update_mask={"paths": ["status"]}))
+    (again,) = (await registry.register(*sent)).entry.listings
+    assert (again.status, again.events[0].recorded_as_event) == (wire.LISTING_STATUS_TRADING, False)
+    status = wire.LISTING_STATUS_TRADING
+    sent = entries.equity(entries.isin(40)), entries.listing("XETR", "BBB", status=status, valid_from=day(2010))
+    (listing,) = (await registry.register(*sent)).entry.listings
+    await record(registry, day(2015), listing_id=listing.listing_id, delisting={})
+    answer = await registry.register(*sent)
+    (still,) = answer.entry.listings
+    assert (still.status, still.events[0].recorded_as_event) == (wire.LISTING_STATUS_DELISTED, True)
+    assert [one.field for one in answer.differences] == ["listings[0].status"]
+    await record(registry, day(2018), listing_id=listing.listing_id, relisting={})
+    (back,) = (await registry.register(*sent)).entry.listings
+    assert back.status == wire.LISTING_STATUS_TRADING
+
+
 async def test_halts_have_reasons_and_late_ones_leave_today_alone(registry, entries):
     entry = await listed(registry, entries, 31, entries.listing("XNYS", "AAA"))
     listing_id, who = entry.listings[0].listing_id, entry.instrument.instrument_id

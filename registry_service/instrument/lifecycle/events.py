@@ -37,7 +37,7 @@ def event_id_of(event: wire.LifecycleEvent) -> str:
     """The same for the same thing happening at the same time to the same entry, whoever says so and why."""
     plain = wire.LifecycleEvent()
     plain.CopyFrom(event)
-    for name in ("event_id", "reason", "source", "recorded_time", "actor"):
+    for name in ("event_id", "reason", "source", "recorded_time", "actor", "recorded_as_event"):
         plain.ClearField(name)
     plain.name_change.ClearField("old_name") if plain.HasField("name_change") else None
     plain.symbol_change.ClearField("old_symbol") if plain.HasField("symbol_change") else None

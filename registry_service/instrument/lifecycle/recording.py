@@ -26,7 +26,7 @@ from registry_service.storage.model import EntityKind, WriteSession
 
 REASON_LENGTH: Final = 512
 _OF_LISTINGS: Final = frozenset({"symbol_change", "delisting", "relisting", "halt", "resumption"})
-_FILLED: Final = ("event_id", "recorded_time", "actor")
+_FILLED: Final = ("event_id", "recorded_time", "actor", "recorded_as_event")
 
 
 async def record_event(
@@ -59,7 +59,7 @@ async def record_event(
             f"{held.instrument_id} was merged into {held.merged_into}", hint=f"record it of {held.merged_into}"
         )
     event.recorded_time.CopyFrom(holdings.stamp)
-    event.actor = changes.actor
+    event.actor, event.recorded_as_event = changes.actor, True
     await _apply(changes, held, listing, event, at)
     changes.touched.setdefault(held.instrument_id)
     return event, list(changes.touched), False

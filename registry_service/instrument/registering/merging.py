@@ -127,10 +127,11 @@ def _copy(held: Any, sent: Any, wanted: Any) -> bool:
 
 
 def _left_by_event(held: wire.Listing) -> bool:
-    """Whether somebody recorded that the listing left its venue: a relisting is recorded, too, and no old entry sent again
-    undoes either."""
+    """Whether somebody recorded, as an event, that the listing left its venue: a relisting is recorded, too, and no old entry
+    sent again undoes either. A delisting that came with a status ends with the status."""
     moves = [one for one in held.events if one.WhichOneof("event") in ("delisting", "relisting")]
-    return held.status == wire.LISTING_STATUS_DELISTED and bool(moves) and moves[-1].HasField("delisting")
+    left = held.status == wire.LISTING_STATUS_DELISTED and bool(moves) and moves[-1].HasField("delisting")
+    return left and moves[-1].recorded_as_event
 
 
 def _ended(sent: wire.Listing, now: datetime) -> bool:

@@ -1777,6 +1777,7 @@ class LifecycleEvent(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     RECORDED_TIME_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
+    RECORDED_AS_EVENT_FIELD_NUMBER: _builtins.int
     NAME_CHANGE_FIELD_NUMBER: _builtins.int
     SYMBOL_CHANGE_FIELD_NUMBER: _builtins.int
     IDENTIFIER_CHANGE_FIELD_NUMBER: _builtins.int
@@ -1798,6 +1799,10 @@ class LifecycleEvent(_message.Message):
     """Who says so."""
     actor: _builtins.str
     """Who recorded it. Filled by the registry."""
+    recorded_as_event: _builtins.bool
+    """Recorded by RecordLifecycleEvent: a registration that still says otherwise does not undo it. False for an event that
+    was noted with a change of status. Filled by the registry.
+    """
     @_builtins.property
     def effective_time(self) -> _timestamp_pb2.Timestamp:
         """From when on it holds."""
@@ -1853,6 +1858,7 @@ class LifecycleEvent(_message.Message):
         source: _builtins.str = ...,
         recorded_time: _timestamp_pb2.Timestamp | None = ...,
         actor: _builtins.str = ...,
+        recorded_as_event: _builtins.bool = ...,
         name_change: Global___NameChange | None = ...,
         symbol_change: Global___SymbolChange | None = ...,
         identifier_change: Global___IdentifierChange | None = ...,
@@ -1865,7 +1871,7 @@ class LifecycleEvent(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["delisting", b"delisting", "effective_time", b"effective_time", "event", b"event", "halt", b"halt", "identifier_change", b"identifier_change", "merger", b"merger", "name_change", b"name_change", "recorded_time", b"recorded_time", "relisting", b"relisting", "resumption", b"resumption", "spin_off", b"spin_off", "symbol_change", b"symbol_change"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "delisting", b"delisting", "effective_time", b"effective_time", "event", b"event", "event_id", b"event_id", "halt", b"halt", "identifier_change", b"identifier_change", "instrument_id", b"instrument_id", "listing_id", b"listing_id", "merger", b"merger", "name_change", b"name_change", "reason", b"reason", "recorded_time", b"recorded_time", "relisting", b"relisting", "resumption", b"resumption", "source", b"source", "spin_off", b"spin_off", "symbol_change", b"symbol_change"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "delisting", b"delisting", "effective_time", b"effective_time", "event", b"event", "event_id", b"event_id", "halt", b"halt", "identifier_change", b"identifier_change", "instrument_id", b"instrument_id", "listing_id", b"listing_id", "merger", b"merger", "name_change", b"name_change", "reason", b"reason", "recorded_as_event", b"recorded_as_event", "recorded_time", b"recorded_time", "relisting", b"relisting", "resumption", b"resumption", "source", b"source", "spin_off", b"spin_off", "symbol_change", b"symbol_change"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["name_change", "symbol_change", "identifier_change", "merger", "spin_off", "delisting", "relisting", "halt", "resumption"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
