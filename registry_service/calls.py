@@ -10,7 +10,7 @@ Not here: what an entry is and which rules it keeps; that is each slice's own.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 from google.protobuf.message import Message
@@ -54,10 +54,14 @@ class Calls:
         self._resources = resources
         self._kind = kind
         self._neighbours = neighbours
+        self._last_token = -1, ""
 
     def token(self, revision: int) -> str:
         """The revision token that names a revision of this registry."""
-        return replace(RevisionToken(), **{self._resources.service: revision}).encode()
+        if revision != self._last_token[0]:  # the writes of one commit all name the same
+            token = RevisionToken(**{self._resources.service: revision})
+            self._last_token = revision, token.encode()
+        return self._last_token[1]
 
     async def fresh(self, read: common.ReadOptions) -> int:
         """The revision an answer has to be read at, or later; this process has applied it when this returns.

@@ -81,8 +81,8 @@ class Plan:
     @classmethod
     async def locked(cls, connection: AsyncConnection, reads: Reads, tables: Tables, replay_window: timedelta) -> Plan:
         """An empty plan on what is committed. The connection's transaction holds the counter's lock from here on."""
-        value, last = await lock(connection, tables)
-        now = max(await _clock(connection), last + _TICK)
+        value, last, clock = await lock(connection, tables)
+        now = max(clock, last + _TICK)
         return cls(GroupState(connection, value, now), reads, tables, replay_window)
 
     async def ahead(self, connection: AsyncConnection) -> Plan:
@@ -178,11 +178,13 @@ class Plan:
         return WriteOutcome(response, group.revision, replayed=False)
 
 
-async def lock(connection: AsyncConnection, tables: Tables) -> tuple[int, datetime]:
-    """Locks the counter: its value, and the time of the last commit."""
+async def lock(connection: AsyncConnection, tables: Tables) -> tuple[int, datetime, datetime]:
+    """Locks the counter: its value, the time of the last commit, and what time it is now."""
     counter = tables.revision
-    row = (await connection.execute(select(counter.c.value, counter.c.commit_time).with_for_update())).one()
-    return row.value, row.commit_time
+    # Where somebody else committed while this waited, Postgres reads the row again, and with it the clock.
+    wanted = select(counter.c.value, counter.c.commit_time, func.clock_timestamp()).with_for_update()
+    row = (await connection.execute(wanted)).one()
+    return row[0], row[1], row[2]
 
 
 async def _clock(connection: AsyncConnection) -> datetime:

@@ -275,7 +275,8 @@ class GroupWriter:
     async def _locked(self, connection: AsyncConnection, writes: list[Write], plan: Plan | None) -> Plan:
         """The plan, under the counter's lock: the one made ahead where it holds, a new one where it does not."""
         if plan is not None:
-            if plan.holds_after(*await lock(connection, self._tables)):
+            value, last, _ = await lock(connection, self._tables)
+            if plan.holds_after(value, last):
                 plan.group.connection = connection
                 return plan
             self.planned_again += 1

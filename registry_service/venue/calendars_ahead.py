@@ -16,7 +16,7 @@ from registry_service.storage.model import Change, EntityKind, Query
 from registry_service.venue.calendar_store import KEPT, CalendarStore
 from registry_service.venue.convert import wire
 
-SETTLE_SECONDS: Final = 2.0
+SETTLE_SECONDS: Final = 30.0
 """How long after the start, or after news of venues, building waits: the start and a seed under way come first."""
 _RETRY_SECONDS: Final = 30.0
 _CHUNK: Final = 200
