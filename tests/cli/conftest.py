@@ -38,7 +38,8 @@ class Command:
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir
         kept = {name: value for name, value in os.environ.items() if name not in _FOREIGN}
-        self._environment = {**kept, "ALPHAPULSE_HOME": str(data_dir)}
+        # What the commands show needs some events, not the load of a whole market beside the other tests.
+        self._environment = {**kept, "ALPHAPULSE_HOME": str(data_dir), "SIMULATION_RATE": "50"}
 
     def start(
         self, *arguments: str, environment: Mapping[str, str] | None = None, cwd: Path | None = None

@@ -109,7 +109,9 @@ def make_options() -> MakeOptions:
     """Options of a platform in this process, on free ports."""
 
     def make(folder: Path, **more: object) -> PlatformOptions:
-        environment = {**clean_environment(), **dict(more.pop("environment", {}))}  # type: ignore[call-overload]
+        # Enough events to miss some of them, if any were lost, and not the load of a whole market beside the other tests.
+        wanted = {"SIMULATION_RATE": "100", **dict(more.pop("environment", {}))}  # type: ignore[call-overload]
+        environment = {**clean_environment(), **wanted}
         return PlatformOptions(data_dir=folder / "data", free_ports=True, environment=environment, **more)  # type: ignore[arg-type]
 
     return make

@@ -116,23 +116,26 @@ def overlap(one, other) -> bool:
     return max(starts) < min(ends)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(RANGES, min_size=1, max_size=5))
-async def test_no_two_ranges_of_one_holder_overlap(make_store, migrated_url, ranges) -> None:
+SPELLED = st.tuples(st.sampled_from([1, INSTRUMENT_LEVEL, 3, LISTING_LEVEL]), st.booleans())
+"""(level, shared) of an assertion: with the scheme they decide which index covers it."""
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from([ISIN, TICKER]), st.lists(st.tuples(RANGES, SPELLED), min_size=1, max_size=5))
+async def test_no_two_ranges_of_one_holder_overlap(make_store, migrated_url, scheme, assertions) -> None:
     """Straight to Postgres, without the code above it: each insert is refused exactly when it overlaps an earlier one."""
     connection = await asyncpg.connect(migrated_url)
     transaction = connection.transaction()
     await transaction.start()
     kept = []
-    for start, end in ranges:
+    for (start, end), (level, shared) in assertions:
         try:
             async with connection.transaction():
                 await connection.execute(
                     "INSERT INTO instrument.identifier (scheme, value, venue, level, target_kind, target_id, "
                     "instrument_id, valid_from, valid_to, source, recorded_revision, shared) "
-                    "VALUES (13, 'ABC', '', 4, 1, 'a', 'a', $1, $2, 't', 1, false)",
-                    year(start),
-                    year(end),
+                    "VALUES ($3, 'ABC', '', $4, 1, 'a', 'a', $1, $2, 't', 1, $5)",
+                    *(year(start), year(end), scheme, level, shared),
                 )
             refused = False
         except asyncpg.IntegrityConstraintViolationError:
