@@ -1,0 +1,1 @@
+"""The command `alphapulse`. A package, so that its platform (`conftest`) ends with its last test and not with the whole run."""
