@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
 from typing import Final
 
 from alphapulse.domain.identifiers import Scheme
-from alphapulse.domain.identifiers.check_digits import luhn_expanded
+from alphapulse.domain.identifiers.check_digits import isins_around
 from alphapulse.domain.identifiers.isin import CINS_COUNTRIES, CUSIP_COUNTRIES, SEDOL_COUNTRIES, number_inside
 from registry_service.instrument.convert import wire
 from registry_service.storage.model import IdentifierKey
@@ -48,6 +47,10 @@ PREFIXES: Final[dict[int, str]] = {int(scheme): f"{scheme.name.lower()}/" for sc
 """What a cached answer's key begins with; the value follows, after the venue and a slash for venue-scoped schemes."""
 
 
+_ISIN: Final = int(Scheme.ISIN)
+_AROUND_CUSIP: Final = tuple(sorted(CUSIP_COUNTRIES))
+_AROUND_CINS: Final = tuple(sorted(CUSIP_COUNTRIES | CINS_COUNTRIES))
+_AROUND_SEDOL: Final = tuple(sorted(SEDOL_COUNTRIES))
 _BY_PREFIX: Final = {prefix: scheme for scheme, prefix in PREFIXES.items()}
 
 
@@ -82,8 +85,9 @@ def name_keys(scheme: int, value: str, venue: str) -> tuple[str, ...]:
     """Every cached answer that one assertion takes part in: those to its own name, and those to ISINs around it."""
     if scheme in VENUE_SCOPED and venue:
         return answer_key(scheme, value, venue), answer_key(scheme, value)
-    around = _isins(scheme, value) if scheme in _INSIDE else ()
-    return (answer_key(scheme, value), *[PREFIXES[Scheme.ISIN] + one.value for one in around])
+    if scheme not in _INSIDE:
+        return (answer_key(scheme, value),)
+    return (answer_key(scheme, value), *[answer_key(*key[:2]) for key in _isins(scheme, value)])
 
 
 def inside(name: IdentifierKey) -> IdentifierKey | None:
@@ -100,17 +104,15 @@ def implied(scheme: int, value: str) -> tuple[IdentifierKey, ...]:
     return (held,) if held is not None else ()
 
 
-@lru_cache(maxsize=65_536)
 def _isins(scheme: int, value: str) -> tuple[IdentifierKey, ...]:
     """The ISINs that hold a CUSIP or SEDOL."""
     if scheme == Scheme.CUSIP and value.isalnum():
-        prefixes = CUSIP_COUNTRIES if value[0].isdigit() else CUSIP_COUNTRIES | CINS_COUNTRIES
+        prefixes = _AROUND_CUSIP if value[0].isdigit() else _AROUND_CINS
     elif scheme == Scheme.SEDOL:
-        prefixes, value = SEDOL_COUNTRIES, f"00{value}"
+        prefixes, value = _AROUND_SEDOL, f"00{value}"
     else:
         return ()
-    found = [f"{one}{value}{luhn_expanded(one + value)}" for one in sorted(prefixes)]
-    return tuple([truth_key(Scheme.ISIN, one) for one in found])
+    return tuple([IdentifierKey(_ISIN, one, "") for one in isins_around(value, prefixes)])
 
 
 def entry_keys(instrument: wire.Instrument, listings: Iterable[wire.Listing]) -> Iterator[str]:

@@ -37,7 +37,7 @@ from alphapulse.domain.identifiers import (
     is_valid,
     parse,
 )
-from alphapulse.domain.identifiers.check_digits import double_add_double, luhn_expanded, sedol_weighted
+from alphapulse.domain.identifiers.check_digits import double_add_double, isins_around, luhn_expanded, sedol_weighted
 from alphapulse.domain.identifiers.evm import broken_checksum, checksum_address
 from alphapulse.domain.identifiers.figi import EXCLUDED_PREFIXES
 
@@ -166,6 +166,11 @@ def test_whatever_the_text_the_answer_is_a_value_or_one_violation(scheme: Scheme
 def test_countries_are_those_of_iso_3166() -> None:
     assert {country.alpha_2 for country in pycountry.countries} == ISO_3166_ALPHA_2
     assert len(ISO_3166_ALPHA_2) == 249
+
+
+@given(st.lists(st.sampled_from(sorted(ISIN_PREFIXES))), st.text(ALNUM, min_size=9, max_size=9))
+def test_the_isins_around_a_number_are_those_of_the_slow_form(prefixes: list[str], nsin: str) -> None:
+    assert isins_around(nsin, prefixes) == [f"{one}{nsin}{luhn_expanded(one + nsin)}" for one in prefixes]
 
 
 @given(st.sampled_from(sorted(ISIN_PREFIXES)), st.text(ALNUM, min_size=9, max_size=9), st.sampled_from(string.digits))

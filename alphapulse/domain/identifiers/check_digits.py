@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 _VALUE: Final = {char: value for value, char in enumerate("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ*@#")}
@@ -69,6 +69,26 @@ def isin_sum_is_right(text: str) -> bool:
     except KeyError:
         return False
     return total % 10 == 0
+
+
+_SINGLES: Final = tuple({char: _chunk_entry(char, doubled) for char in _ALPHANUMERIC} for doubled in (False, True))
+
+
+def isins_around(nsin: str, prefixes: Iterable[str]) -> list[str]:
+    """The ISINs of these prefixes around the nine capitals and digits of an NSIN: the fast form of `luhn_expanded` for each."""
+    plain, doubled = _CHUNKS
+    single, single_doubled = _SINGLES
+    total = entry = doubled[nsin[7:]]
+    total += (entry := (doubled if entry >= _NEXT_DOUBLED else plain)[nsin[5:7]])
+    total += (entry := (doubled if entry >= _NEXT_DOUBLED else plain)[nsin[3:5]])
+    total += (entry := (doubled if entry >= _NEXT_DOUBLED else plain)[nsin[1:3]])
+    chunks, first = (doubled if entry >= _NEXT_DOUBLED else plain), nsin[0]
+    found = []
+    for prefix in prefixes:
+        last = chunks[prefix[1] + first]
+        whole = total + last + (single_doubled if last >= _NEXT_DOUBLED else single)[prefix[0]]
+        found.append(f"{prefix}{nsin}{-whole % 10}")
+    return found
 
 
 def double_add_double(payload: str) -> int:

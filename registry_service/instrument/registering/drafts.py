@@ -13,7 +13,7 @@ from alphapulse.domain.identifiers import Level, Scheme
 from alphapulse.domain.identity import instrument_text, listing_text
 from alphapulse.domain.ids import Digest, InstrumentId, ListingId, sha256
 from registry_service.instrument.convert import Findings, instrument_of, listing_of, wire
-from registry_service.instrument.keys import IMPLYING, SHARED, VENUE_SCOPED, implied, truth_key
+from registry_service.instrument.keys import IMPLYING, SHARED, VENUE_SCOPED, implied, inside, truth_key
 from registry_service.instrument.registering.rules import MAX_LISTINGS, Reference, references_of, violations_of
 from registry_service.storage.model import IdentifierKey
 
@@ -64,14 +64,31 @@ class Draft:
         """The names that claims, by their number, make a claim to without naming them: of an ISIN the CUSIP or SEDOL inside it, of those
         at the instrument's level the ISINs around them, but where the entry has both."""
         if self._implied is None:
-            found = {}
-            for at, claim in enumerate(self.claims):
-                if claim.key.scheme in IMPLYING and claim.assertion.level is Level.INSTRUMENT:
-                    keys = implied(claim.key.scheme, claim.key.value)
-                    if keys and not any(other.key in keys for other in self.claims):
-                        found[at] = keys
-            self._implied = found
+            self._implied = _implied_by(self.claims)
         return self._implied
+
+
+def _implied_by(claims: Sequence[Claim]) -> dict[int, tuple[IdentifierKey, ...]]:
+    found: dict[int, tuple[IdentifierKey, ...]] = {}
+    named = {claim.key for claim in claims}
+    held = set()
+    implying = [
+        (at, claim.key)
+        for at, claim in enumerate(claims)
+        if claim.key.scheme in IMPLYING and claim.assertion.level is Level.INSTRUMENT
+    ]
+    for at, key in implying:
+        if (number := inside(key)) is not None:
+            held.add(number)
+            if number not in named:
+                found[at] = (number,)
+    for at, key in implying:
+        # The ISINs around a number take nine check digits to name: not where the entry's own is among them.
+        if key.scheme != Scheme.ISIN and key not in held:
+            around = implied(*key[:2])
+            if around and named.isdisjoint(around):
+                found[at] = around
+    return found
 
 
 class Minter:
