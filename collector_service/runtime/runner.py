@@ -28,6 +28,8 @@ from collector_service.transport.base import Arrival, ArrivalKind, Transport, Tr
 
 _BARRIER_SECONDS: Final = 6.0
 _DRAIN_SECONDS: Final = 10.0
+_SOUND_SECONDS: Final = 60.0
+"""A source that ran for so long before a fault is started again as soon as after its first."""
 _log = structlog.stdlib.get_logger(__name__)
 
 
@@ -84,6 +86,7 @@ class SourceRunner:
         registrar: Registrar | None = None,
         options: RunnerOptions | None = None,
         backoff: Backoff | None = None,
+        faults: Backoff | None = None,
     ) -> None:
         self.spec = spec
         self.listings = ListingIndex(spec.venue)
@@ -93,6 +96,8 @@ class SourceRunner:
         self._registrar = registrar
         self._options = options or RunnerOptions()
         self._backoff = backoff or Backoff(first=0.5, cap=30.0)
+        # Apart from that of the venue, which the first frame resets: a fault that comes back with it must not ask the venue all the time.
+        self._faults = faults or Backoff(first=0.5, cap=60.0)
         self._session: Session | None = None
         self._port: Port | None = None
         self._known: dict[str, VenueSymbol] = {}
@@ -134,6 +139,7 @@ class SourceRunner:
         must not end its data for good. A recording is not begun anew."""
         try:
             while True:
+                begun = time.monotonic()
                 try:
                     await self._live()
                     self._enter(SourceState.FINISHED)
@@ -148,7 +154,9 @@ class SourceRunner:
                         _log.exception("source failed", source=self.spec.name)
                         self._enter(SourceState.FAILED, told)
                         return
-                    wait = self._backoff.next()
+                    if time.monotonic() - begun > _SOUND_SECONDS:
+                        self._faults.reset()
+                    wait = self._faults.next()
                     self._enter(SourceState.BACKING_OFF, told)
                     _log.exception("source failed, again in a while", source=self.spec.name, retry_in=round(wait, 1))
                 await asyncio.sleep(wait)

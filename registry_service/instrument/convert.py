@@ -64,6 +64,8 @@ _DetailsKey = tuple[int, str, bytes]
 _KNOWN_DETAILS: Final[dict[_DetailsKey, domain.Details]] = {}
 """Details that were found to break no rule, by class, field and bytes: many instruments have the same ones."""
 _KNOWN_MOST: Final = 8192
+_KNOWN_SIZE: Final = 1024
+"""Bytes of the details that are remembered at most."""
 
 
 class Findings:
@@ -82,7 +84,7 @@ class Findings:
 
     def remember(self, details: domain.Details | None) -> None:
         """The details that were read broke no rule: those of the next instrument that has the same ones are known."""
-        if self.details_key is not None and details is not None:
+        if self.details_key is not None and details is not None and len(self.details_key[2]) <= _KNOWN_SIZE:
             if len(_KNOWN_DETAILS) >= _KNOWN_MOST:
                 _KNOWN_DETAILS.clear()
             _KNOWN_DETAILS[self.details_key] = details

@@ -22,7 +22,7 @@ from alphapulse.domain.errors import ConfigurationError
 from registry_service.storage.model import CachedAnswer
 
 _log = logging.getLogger(__name__)
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Of what answers look like: raised when it changes, so that two versions of the program never read each other's."""
 _REVISION_DIGITS: Final = 20
 # Decimal digits of one length compare as numbers do, whatever the server's locale.

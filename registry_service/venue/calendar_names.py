@@ -36,8 +36,7 @@ async def names_at_hand(venues: Iterable[wire.Venue]) -> None:
 
 def calendar_violation(name: str, field: str) -> FieldViolation | None:
     """What is wrong with the name of a calendar: that no package knows it. Well formed it is already."""
-    known = known_names()
-    if not name or name in known:
+    if not name or name in known_names():
         return None
     return FieldViolation(field, name, "calendar-unknown", f"no package has a calendar of this name{_near(name)}")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections import Counter
 from collections.abc import Sequence
@@ -48,8 +47,7 @@ class CalendarsAhead:
     ) -> None:
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait((self._task,))
         await self._calendars.aclose()
 
     def _heard(self, changes: Sequence[Change]) -> None:
@@ -67,7 +65,9 @@ class CalendarsAhead:
                 break
             except AlphaPulseError as error:
                 _log.warning("the venues' calendars cannot be read now: %s", error)
-                await asyncio.sleep(_RETRY_SECONDS)
+            except Exception:  # the next reading may do better; ending here would end the building in silence
+                _log.exception("the venues' calendars cannot be read now")
+            await asyncio.sleep(_RETRY_SECONDS)
         while True:
             self._told.clear()
             while self._wanted:

@@ -37,7 +37,7 @@ async def test_a_source_that_fails_is_started_again_under_a_later_epoch(small_re
             SOURCES["COINBASE"],
             lambda: FaultyOnce(simulated_venue("COINBASE", market, 500.0)),
             link=link,
-            backoff=Backoff(first=0.01, cap=0.02),
+            faults=Backoff(first=0.01, cap=0.02),
         )
         task = asyncio.create_task(runner.run())
         try:
