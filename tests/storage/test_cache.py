@@ -12,7 +12,7 @@ import redis
 from alphapulse.embedded import LaunchOptions, ValkeyStore
 from registry_service.storage.cache import CacheLimits, TieredCache
 from registry_service.storage.model import CachedAnswer
-from registry_service.storage.redis_level import Breaker, RedisLevel
+from registry_service.storage.redis_level import FORMAT, Breaker, RedisLevel
 
 
 class Truth:
@@ -141,8 +141,8 @@ async def test_redis_keeps_the_newer_and_foreign_values_are_misses(truth, fresh_
     await level.flushed()
     assert await level.get_many(["k"]) == {"k": CachedAnswer(b"newer", 12)}
     client = redis.Redis.from_url(fresh_redis_url)
-    client.set("t:2:k", b"garbage")
-    client.lpush("t:2:list", b"x")
+    client.set(f"t:{FORMAT}:k", b"garbage")
+    client.lpush(f"t:{FORMAT}:list", b"x")
     client.close()
     assert await level.get_many(["k", "list"]) == {}
     assert level.errors == 0
