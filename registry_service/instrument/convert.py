@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, date, datetime
-from enum import IntEnum
-from typing import Any, Final, TypeVar, cast
+from datetime import UTC, datetime
+from typing import Any, Final, cast
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -15,12 +14,10 @@ from alphapulse.api.instrument.v1 import instrument_pb2 as wire
 from alphapulse.api.instrument.v1 import instrument_service_pb2 as service
 from alphapulse.domain import instruments as domain
 from alphapulse.domain.asset_class import AssetClass
-from alphapulse.domain.decimal import ExactDecimal
 from alphapulse.domain.errors import FieldViolation, InvalidArgument
 from alphapulse.domain.identifiers import Level, Scheme, identifier_type
-from alphapulse.domain.ids import InstrumentId
-from alphapulse.domain.outcomes import LookupView
 from alphapulse.domain.validation import MAX_IDENTIFIERS, TEXT_LENGTH
+from registry_service.instrument.findings import KNOWN_DETAILS, MEMBERS, Findings, moment
 
 __all__ = [
     "Findings",
@@ -37,18 +34,10 @@ __all__ = [
     "wire",
 ]
 
-_E = TypeVar("_E", bound=IntEnum)
 _PLACEHOLDER: Final = domain.IdentifierAssertion(Scheme.OWN, "-")
 """Stands where an assertion cannot be read, so that the others keep their numbers; its violation refuses the whole."""
 
 
-_MEMBERS: Final[dict[type[IntEnum], dict[int, IntEnum]]] = {
-    kind: {int(member): member for member in kind}
-    for kind in (
-        *(AssetClass, Level, domain.CurrencyKind, domain.ExerciseStyle, domain.InstrumentStatus),
-        *(domain.ListingStatus, domain.OptionRight, LookupView),
-    )
-}
 _SCHEMES: Final = {int(scheme): (scheme, identifier_type(scheme)) for scheme in Scheme}
 _PLAIN: Final = {
     (int(scheme), int(level)): (scheme, level, identifier_type(scheme).max_length, identifier_type(scheme).broken_rule)
@@ -58,113 +47,6 @@ _PLAIN: Final = {
 _CLASSES: Final = {int(one): one for one in AssetClass}
 _STATUSES: Final = {0: domain.InstrumentStatus.ACTIVE, **{int(one): one for one in domain.InstrumentStatus}}
 _OTHER_PAIR: Final = {"fx_pair": int(AssetClass.SPOT_PAIR), "spot_pair": int(AssetClass.FX_PAIR)}
-
-
-_DetailsKey = tuple[int, str, bytes]
-_KNOWN_DETAILS: Final[dict[_DetailsKey, domain.Details]] = {}
-"""Details that were found to break no rule, by class, field and bytes: many instruments have the same ones."""
-_KNOWN_MOST: Final = 8192
-_KNOWN_SIZE: Final = 1024
-"""Bytes of the details that are remembered at most."""
-
-
-class Findings:
-    """Violations met while reading a message."""
-
-    __slots__ = ("details_key", "found", "sound_details", "unusual")
-
-    def __init__(self) -> None:
-        self.found: list[FieldViolation] = []
-        self.unusual: list[int] = []
-        """The numbers of the identifiers whose rules are still to be looked at; the others are sound (`_plain`)."""
-        self.details_key: _DetailsKey | None = None
-        """What the details are remembered by, where they were read just now."""
-        self.sound_details = False
-        """Whether the details are known to break no rule."""
-
-    def remember(self, details: domain.Details | None) -> None:
-        """The details that were read broke no rule: those of the next instrument that has the same ones are known."""
-        if self.details_key is not None and details is not None and len(self.details_key[2]) <= _KNOWN_SIZE:
-            if len(_KNOWN_DETAILS) >= _KNOWN_MOST:
-                _KNOWN_DETAILS.clear()
-            _KNOWN_DETAILS[self.details_key] = details
-
-    def add(self, field: str, value: object, rule: str, description: str) -> None:
-        """One broken rule."""
-        self.found.append(FieldViolation(field, str(value), rule, description))
-
-    def enum(self, kind: type[_E], number: int, field: str, absent: _E | None = None) -> _E | None:
-        """The member; `absent` for 0, a violation for a number without a member."""
-        if number == 0:
-            return absent
-        known: Any = _MEMBERS[kind].get(number)
-        if known is None:
-            self.add(field, number, "enum-unknown", f"{number} is no {kind.__name__} this registry knows")
-            return absent
-        return cast(_E, known)
-
-    def id(self, text: str, field: str) -> InstrumentId | None:
-        """An instrument id; None where it is absent or wrong."""
-        if not text:
-            return None
-        try:
-            return InstrumentId.parse(text, field)
-        except InvalidArgument as error:
-            self.found.extend(error.violations)
-            return None
-
-    def ids(self, texts: Sequence[str], field: str) -> tuple[InstrumentId, ...]:
-        """Instrument ids. In the place of one that cannot be read stands an id that nobody has, so that the others keep
-        their numbers; its violation refuses the whole."""
-        found = []
-        for at, text in enumerate(texts):
-            if not text:
-                self.add(f"{field}[{at}]", text, "id-format", "an id is 32 hexadecimal digits")
-            read = self.id(text, f"{field}[{at}]")
-            found.append(read or InstrumentId(b"\xff" * 12 + at.to_bytes(4, "big")))
-        return tuple(found)
-
-    def decimal(self, message: Any, name: str, path: str) -> ExactDecimal | None:
-        """An optional Decimal field."""
-        if not message.HasField(name):
-            return None
-        value = getattr(message, name)
-        try:
-            return ExactDecimal(value.mantissa, value.exponent)
-        except InvalidArgument as error:
-            broken = error.violations[0]
-            self.add(f"{path}.{name}".lstrip("."), broken.value, broken.rule, broken.description)
-            return None
-
-    def time(self, message: Any, name: str, path: str) -> datetime | None:
-        """An optional Timestamp field."""
-        if not message.HasField(name):
-            return None
-        value = getattr(message, name)
-        try:
-            return moment(value)
-        except (ValueError, OverflowError):
-            self.add(
-                f"{path}.{name}".lstrip("."), f"{value.seconds}s", "timestamp", "a time between the years 1 and 9999"
-            )
-            return None
-
-    def date(self, text: str, field: str) -> date | None:
-        """A YYYY-MM-DD text."""
-        if not text:
-            return None
-        try:
-            if len(text) == 10:
-                return date.fromisoformat(text)
-        except ValueError:
-            pass
-        self.add(field, text, "date-format", "a date is YYYY-MM-DD")
-        return None
-
-
-def moment(value: Timestamp) -> datetime:
-    """The aware datetime, to the microsecond."""
-    return value.ToDatetime(tzinfo=UTC)
 
 
 def stamp(value: datetime) -> Timestamp:
@@ -230,7 +112,7 @@ def listing_of(message: wire.Listing, path: str, findings: Findings) -> domain.L
 
 def currency_kind_of(body: bytes) -> domain.CurrencyKind | None:
     """The kind of a registered currency; None for one without, and for other classes."""
-    kind: Any = _MEMBERS[domain.CurrencyKind].get(wire.Instrument.FromString(body).currency.kind)
+    kind: Any = MEMBERS[domain.CurrencyKind].get(wire.Instrument.FromString(body).currency.kind)
     return cast(domain.CurrencyKind | None, kind)
 
 
@@ -336,7 +218,7 @@ def _details(message: wire.Instrument, path: str, findings: Findings) -> domain.
         return None  # the other kind of pair: the same fields, another class
     held = getattr(message, which)
     key = (message.asset_class, which, held.SerializeToString())
-    known = _KNOWN_DETAILS.get(key)
+    known = KNOWN_DETAILS.get(key)
     if known is not None:
         findings.sound_details = True
         return known

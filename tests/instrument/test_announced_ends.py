@@ -71,6 +71,10 @@ async def test_a_listing_is_delisted_when_its_announced_end_comes(registry, entr
     again = await registry.register(entries.equity(entries.isin(1)), listed)
     assert again.entry.listings[0] == change.listing
     assert registered.entry.listings[0].listing_id == change.listing.listing_id
+    # Nor does an entry that knows nothing of the end: a relisting has to be recorded.
+    listed.ClearField("valid_to")
+    told = await registry.register(entries.equity(entries.isin(1)), listed)
+    assert (told.entry.listings[0], [one.field for one in told.differences]) == (change.listing, ["listings[0].status"])
 
 
 async def test_what_had_ended_before_it_was_registered_is_delisted_from_the_start(registry, entries):

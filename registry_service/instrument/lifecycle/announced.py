@@ -111,7 +111,9 @@ async def _bring_about(session: WriteSession, held: Entity) -> bool:
     end, rules = end_of(message), next_change(message)
     if end is not None and end <= session.now and (rules is None or end <= rules):
         status, message.status = message.status, wire.LISTING_STATUS_DELISTED
-        note_status(message, status, session.now, reason="its announced end has come", actor=ACTOR)
+        # As good as recorded: an entry that still says TRADING was mostly written before the end, or knows nothing of it.
+        why = "its announced end has come"
+        note_status(message, status, session.now, reason=why, actor=ACTOR, recorded=True)
         changed = "status"
     elif take_effect(message, session.now):
         changed = "rules"

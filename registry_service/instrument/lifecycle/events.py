@@ -70,6 +70,7 @@ def note_status(
     source: str = "",
     reason: str = "",
     actor: str = "",
+    recorded: bool = False,
 ) -> None:
     """Notes the event that a change of a listing's status is: it takes effect now, a delisting at the listing's end."""
     event = wire.LifecycleEvent(
@@ -80,6 +81,7 @@ def note_status(
         source=source,
         reason=reason,
         actor=actor,
+        recorded_as_event=recorded,
     )
     match listing.status:
         case wire.LISTING_STATUS_DELISTED:

@@ -1800,8 +1800,8 @@ class LifecycleEvent(_message.Message):
     actor: _builtins.str
     """Who recorded it. Filled by the registry."""
     recorded_as_event: _builtins.bool
-    """Recorded by RecordLifecycleEvent: a registration that still says otherwise does not undo it. False for an event that
-    was noted with a change of status. Filled by the registry.
+    """Recorded by RecordLifecycleEvent, or an announced end that came: a registration that still says otherwise does not undo it.
+    False for an event that was noted with a change of status. Filled by the registry.
     """
     @_builtins.property
     def effective_time(self) -> _timestamp_pb2.Timestamp:
