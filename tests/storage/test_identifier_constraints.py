@@ -165,3 +165,22 @@ async def test_two_sessions_that_know_nothing_of_each_other_cannot_overlap(migra
         await second
     await one.close()
     await two.close()
+
+
+async def test_a_row_is_looked_up_by_its_name_whatever_postgres_supposes(migrated_url) -> None:
+    """Statistics of a table of ISINs say that there is no ticker; rows of both kinds are then added at once. Each is to be
+    compared with those of its name, not with all that were added."""
+    insert = (
+        "INSERT INTO instrument.identifier (scheme, value, venue, level, target_kind, target_id, instrument_id, source, "
+        "recorded_revision, shared) SELECT scheme, 'V' || n, '', 2, 1, 'i' || n, 'i' || n, 't', 1, false "
+        "FROM generate_series($1::int, $2::int) n, unnest($3::smallint[]) scheme"
+    )
+    read = "SELECT sum(idx_tup_read)::bigint FROM pg_stat_user_indexes WHERE relname = 'identifier'"
+    connection = await asyncpg.connect(migrated_url)
+    await connection.execute(insert, 1, 300, [ISIN])
+    await connection.execute("ANALYZE instrument.identifier")
+    rows = await connection.execute(insert, 301, 1300, [ISIN, TICKER])
+    assert rows == "INSERT 0 2000"
+    await connection.execute("SELECT pg_stat_force_next_flush()")
+    assert await connection.fetchval(read) < 20 * 2000
+    await connection.close()
