@@ -7,6 +7,7 @@ from typing import Any
 from alphapulse.api.instrument.v1 import instrument_pb2 as wire
 from alphapulse.api.instrument.v1 import instrument_service_pb2 as service
 from registry_service.instrument.registering.drafts import Draft, Minter, prepare
+from registry_service.instrument.registering.needs import needs_of
 from registry_service.instrument.registering.planning import Registered
 from registry_service.instrument.registering.registration import register
 from registry_service.storage.database import make_engine
@@ -24,7 +25,7 @@ async def test_an_entry_planned_before_is_extended_under_the_id_it_was_registere
     found: list[Registered] = []
 
     async def planned(session: WriteSession, one: Draft) -> bytes:
-        found.extend(await register(session, [one], minter))
+        found.extend(await register(session, [one], needs_of([one]), minter))
         return b""
 
     figi = entries.identifier("FIGI", FIGI)

@@ -14,6 +14,7 @@ from registry_service.instrument.registering.drafts import Draft, Minter, listin
 from registry_service.instrument.registering.extension import extend
 from registry_service.instrument.registering.holdings import Holdings
 from registry_service.instrument.registering.linking import instrument, survivor
+from registry_service.instrument.registering.needs import needs_of
 from registry_service.instrument.registering.planning import MAX_SALT, Registered, Step
 from registry_service.instrument.registering.registration import create
 from registry_service.instrument.registering.rules import broken_references, refusal
@@ -180,7 +181,7 @@ class Entering:
         draft = prepare(message, sent, self.minter)
         violations = [*draft.violations]
         if not violations:
-            await self.holdings.load([draft], [signed(one.key) for one in draft.listing_ids])
+            await self.holdings.load(needs_of([draft]))
             violations = broken_references(draft.references, self.holdings)
         if violations or draft.id is None:
             raise refusal(violations)

@@ -11,7 +11,7 @@ from alphapulse.domain import instruments as domain
 from alphapulse.domain.errors import FieldViolation, InvalidArgument
 from alphapulse.domain.identifiers import Level, Scheme
 from alphapulse.domain.identity import instrument_text, listing_text
-from alphapulse.domain.ids import Digest, InstrumentId, ListingId, sha256
+from alphapulse.domain.ids import Digest, InstrumentId, ListingId, mint, sha256
 from registry_service.instrument.convert import Findings, instrument_of, listing_of, wire
 from registry_service.instrument.keys import IMPLYING, SHARED, VENUE_SCOPED, implied, inside, truth_key
 from registry_service.instrument.registering.rules import MAX_LISTINGS, Reference, references_of, violations_of
@@ -100,6 +100,10 @@ class Minter:
     def instrument(self, text: str, salt: int = 0) -> InstrumentId:
         """The id for an instrument's identity text."""
         return InstrumentId.of(text, salt, digest=self._digest)
+
+    def hex(self, text: str) -> str:
+        """The text of that id, where nothing else is wanted of it."""
+        return mint(text, digest=self._digest).hex()
 
     def listing(self, venue: str, symbol: str, instrument_id: InstrumentId, salt: int = 0) -> ListingId:
         """The id of a listing."""

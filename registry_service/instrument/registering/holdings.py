@@ -12,7 +12,7 @@ from registry_service.instrument.convert import stamp, wire
 from registry_service.instrument.keys import entry_key, entry_keys, name_keys
 from registry_service.instrument.lifecycle.events import due_of
 from registry_service.instrument.queries.facets import expiry_of, instrument_facets, listing_facets, search_name
-from registry_service.instrument.registering.drafts import Draft, signed
+from registry_service.instrument.registering.drafts import signed
 from registry_service.instrument.registering.rules import overlap
 from registry_service.storage.model import (
     ChangeKind,
@@ -20,6 +20,7 @@ from registry_service.storage.model import (
     EntityKind,
     IdentifierKey,
     IdentifierRow,
+    Needs,
     WriteSession,
 )
 
@@ -36,6 +37,7 @@ class Holdings:
         self.now: datetime = session.now
         self.stamp = stamp(session.now)
         """The time of this commit."""
+        self.raw_stamp = self.stamp.SerializeToString()
         self.instruments: dict[str, Entity] = {}
         self.listings: dict[int, Entity | None] = {}
         """By signed key; None for a key that was read and is free."""
@@ -47,20 +49,14 @@ class Holdings:
         self.writes = 0
         """How many versions were staged through here."""
 
-    async def load(self, drafts: Sequence[Draft], listing_keys: Iterable[int]) -> None:
-        """Reads everything the drafts touch: four questions however many they are."""
-        ids = {draft.hex for draft in drafts}
-        ids.update(one.id for draft in drafts for one in draft.references)
-        self.instruments.update(await self.session.get(EntityKind.INSTRUMENT, list(ids)))
-        await self._load_listings(list(listing_keys))
-        names = {claim.key for draft in drafts for claim in draft.claims}
-        names.update(key for draft in drafts for key in draft.symbols)
-        names.update(key for draft in drafts for keys in draft.implied().values() for key in keys)
-        self.names.update(
-            {key: list(rows) for key, rows in (await self.session.identifiers(list(names))).items() if rows}
-        )
-        known = [draft.hex for draft in drafts if draft.hex in self.instruments]
-        if known:
+    async def load(self, needs: Needs) -> None:
+        """Reads everything that entries touch: four questions however many they are."""
+        session = self.session
+        self.instruments.update(await session.get(_INSTRUMENT, needs.ids))
+        await self._load_listings(needs.sort_keys)
+        borne = await session.identifiers(needs.names)
+        self.names.update({key: list(rows) for key, rows in borne.items() if rows})
+        if known := [one for one in needs.ids if one in self.instruments]:
             await self.load_children(known)
 
     async def load_children(self, ids: Sequence[str]) -> None:
@@ -138,6 +134,12 @@ class Holdings:
             if not one.HasField("recorded_from"):
                 one.recorded_from.CopyFrom(self.stamp)
         return self._put(message, change, keys, instrument_facets(message))
+
+    def put_whole(self, entity: Entity, keys: tuple[str, ...]) -> None:
+        """Stages the first version of an instrument, as it is."""
+        self.instruments[entity.entity_id] = entity
+        self.writes += 1
+        self.session.put(entity, ChangeKind.CREATED, keys)
 
     def _put(self, message: wire.Instrument, change: ChangeKind, keys: Iterable[str], facets: tuple[str, ...]) -> int:
         revision = self.session.next_revision()

@@ -23,7 +23,7 @@ from registry_service.instrument.collisions import cases
 from registry_service.instrument.convert import service, wire
 from registry_service.instrument.keys import VENUE_SCOPED
 from registry_service.instrument.registering.differences import MOST, differences
-from registry_service.instrument.registering.drafts import Claim, Draft, Minter, signed
+from registry_service.instrument.registering.drafts import Claim, Draft, Minter
 from registry_service.instrument.registering.extension import extend
 from registry_service.instrument.registering.holdings import Holdings
 from registry_service.instrument.registering.linking import (
@@ -36,44 +36,30 @@ from registry_service.instrument.registering.linking import (
 )
 from registry_service.instrument.registering.planning import MAX_SALT, Registered, Step
 from registry_service.instrument.registering.rules import broken_references, refusal
-from registry_service.storage.model import EntityKind, IdentifierRow, Needs, WriteSession
+from registry_service.instrument.registering.usual import Usual, create_usual
+from registry_service.storage.model import IdentifierRow, Needs, WriteSession
 
 _BREATH = 100
 """Entries planned between two chances for other calls of the process."""
 
 
-def needs_of(drafts: Sequence[Draft]) -> Needs:
-    """What `register` is going to read for these drafts."""
-    ids = {draft.hex: None for draft in drafts if draft.hex}
-    ids.update((one.id, None) for draft in drafts for one in draft.references)
-    sound = [draft for draft in drafts if not draft.violations]
-    names = {claim.key: None for draft in sound for claim in draft.claims}
-    names.update((key, None) for draft in sound for key in draft.symbols)
-    names.update((key, None) for draft in sound for keys in draft.implied().values() for key in keys)
-    keys = [signed(listing_id.key) for draft in sound for listing_id in draft.listing_ids]
-    return Needs(EntityKind.INSTRUMENT, list(ids), EntityKind.LISTING, keys, list(names))
-
-
-async def register(session: WriteSession, drafts: Sequence[Draft], minter: Minter) -> list[Registered]:
-    """Plans the drafts in order; a refused one stages nothing, and the others go on."""
-    sound = [draft for draft in drafts if not draft.violations]
+async def register(
+    session: WriteSession, entries: Sequence[Draft | Usual], needs: Needs, minter: Minter
+) -> list[Registered]:
+    """Plans the entries in order; a refused one stages nothing, and the others go on."""
     holdings = Holdings(session)
-    keys = [signed(listing_id.key) for draft in sound for listing_id in draft.listing_ids]
-    await holdings.load(sound, keys)
-    await _load_named(holdings, [draft for draft in drafts if draft.violations])
+    await holdings.load(needs)
     results = []
-    for at, draft in enumerate(drafts):
+    for at, entry in enumerate(entries):
         if at % _BREATH == _BREATH - 1:
             await asyncio.sleep(0)
-        results.append(await _plan(holdings, minter, draft))
+        if not isinstance(entry, Usual):
+            results.append(await _plan(holdings, minter, entry))
+        elif create_usual(holdings, entry):
+            results.append(Registered(service.REGISTRATION_OUTCOME_CREATED, entry.hex))
+        else:
+            results.append(await _plan(holdings, minter, entry.whole(minter)))
     return results
-
-
-async def _load_named(holdings: Holdings, broken: Sequence[Draft]) -> None:
-    """Reads what refused entries name: whether that exists is told with all else that is wrong."""
-    ids = {one.id for draft in broken for one in draft.references} | {draft.hex for draft in broken if draft.hex}
-    if missing := ids - holdings.instruments.keys():
-        holdings.instruments.update(await holdings.session.get(EntityKind.INSTRUMENT, list(missing)))
 
 
 async def _plan(holdings: Holdings, minter: Minter, draft: Draft) -> Registered:

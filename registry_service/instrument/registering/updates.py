@@ -20,6 +20,7 @@ from registry_service.instrument.registering.drafts import Draft, Minter, listin
 from registry_service.instrument.registering.extension import put_changed_listing, rivals
 from registry_service.instrument.registering.holdings import Holdings
 from registry_service.instrument.registering.merging import change_status
+from registry_service.instrument.registering.needs import needs_of
 from registry_service.instrument.registering.planning import Registered, Step
 from registry_service.instrument.registering.rules import broken_references, refusal
 from registry_service.instrument.trading.trading_rules import note_rules
@@ -87,8 +88,9 @@ async def _checked(
 ) -> Draft:
     """The draft of the changed instrument: all its rules, and its identity as it was."""
     draft = prepare(message, listings, minter)
-    violations = [one for one in draft.violations if one.rule != "listing-instrument"]
-    await holdings.load([draft], ())
+    draft.violations = [one for one in draft.violations if one.rule != "listing-instrument"]
+    await holdings.load(needs_of([draft]))
+    violations = list(draft.violations)
     violations += broken_references(draft.references, holdings)
     if draft.text and AssetClass(before.asset_class) not in SECURITIES and draft.text != before.identity_text:
         rule = f"the identity is {before.identity_text}; another one is another instrument"

@@ -12,10 +12,12 @@ from registry_service.calls import Calls, bounded_batch, item_error
 from registry_service.instrument.convert import common, service
 from registry_service.instrument.framing import chunk, entry, number, text
 from registry_service.instrument.lookups.lookup import parsed
-from registry_service.instrument.registering.drafts import Draft, Minter, prepare
+from registry_service.instrument.registering.drafts import Draft, Minter
+from registry_service.instrument.registering.needs import needs_of
 from registry_service.instrument.registering.planning import Registered
-from registry_service.instrument.registering.registration import needs_of, register
+from registry_service.instrument.registering.registration import register
 from registry_service.instrument.registering.updates import update_instrument, update_listing
+from registry_service.instrument.registering.usual import Usual, read
 from registry_service.instrument.registering.venues import VenueDirectory, check_venues
 from registry_service.storage.model import EntityKind, WriteOutcome, WriteSession
 
@@ -38,12 +40,13 @@ class Writing:
 
     async def register(self, request: service.RegisterInstrumentRequest) -> bytes:
         """RegisterInstrument."""
-        draft = prepare(request.instrument, request.listings, self._minter)
+        one = read(request.instrument, request.listings, self._minter)
         await self._calls.after(request.write)
-        await check_venues(self._venues, [draft])
+        await self._check_venues([one])
+        needs = needs_of([one])
 
         async def operation(session: WriteSession) -> bytes:
-            result = (await register(session, [draft], self._minter))[0]
+            result = (await register(session, [one], needs, self._minter))[0]
             if result.error is not None:
                 raise result.error
             parts = [number(2, int(result.outcome)), text(3, result.case_id)]
@@ -55,7 +58,7 @@ class Writing:
                 parts.insert(0, chunk(1, now))
             return b"".join(parts)
 
-        outcome = await self._calls.write(request.write, request, operation, needs_of([draft]))
+        outcome = await self._calls.write(request.write, request, operation, needs)
         return outcome.response + text(4, self._calls.token(outcome.revision))
 
     async def register_stream(self, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
@@ -102,32 +105,38 @@ class Writing:
                 request = parsed(service.RegisterInstrumentsRequest, raw)
                 bounded_batch(len(request.entries), "entries")
                 await self._calls.after(request.write)
-                drafts = await self._prepared(request.entries)
-                task = asyncio.create_task(self._batch(request, drafts))
+                entries = await self._read_entries(request.entries)
+                task = asyncio.create_task(self._batch(request, entries))
                 await started.put(task)
                 if request.write.after_token:
                     await asyncio.wait((task,))
         finally:
             await started.put(None)
 
-    async def _prepared(self, entries: Sequence[service.InstrumentEntry]) -> list[Draft]:
-        drafts = []
+    async def _read_entries(self, entries: Sequence[service.InstrumentEntry]) -> list[Draft | Usual]:
+        found = []
         for at, one in enumerate(entries):
             if at % _BREATH == _BREATH - 1:
                 await asyncio.sleep(0)
-            drafts.append(prepare(one.instrument, one.listings, self._minter))
-        await check_venues(self._venues, drafts)
-        return drafts
+            found.append(read(one.instrument, one.listings, self._minter))
+        await self._check_venues(found)
+        return found
 
-    async def _batch(self, request: service.RegisterInstrumentsRequest, drafts: Sequence[Draft]) -> bytes:
+    async def _check_venues(self, entries: Sequence[Draft | Usual]) -> None:
+        if drafts := [one for one in entries if isinstance(one, Draft)]:  # the others have no listings
+            await check_venues(self._venues, drafts)
+
+    async def _batch(self, request: service.RegisterInstrumentsRequest, entries: Sequence[Draft | Usual]) -> bytes:
+        needs = needs_of(entries)
+
         async def operation(session: WriteSession) -> bytes:
-            results = await register(session, drafts, self._minter)
+            results = await register(session, entries, needs, self._minter)
             return b"".join([_result(one, at) for at, one in enumerate(results)])
 
         # The batch's number is the caller's bookkeeping: a repeated batch may have another.
         batch_id = request.batch_id
         request.ClearField("batch_id")
-        outcome: WriteOutcome = await self._calls.write(request.write, request, operation, needs_of(drafts))
+        outcome: WriteOutcome = await self._calls.write(request.write, request, operation, needs)
         return _signed_number(1, batch_id) + outcome.response + text(3, self._calls.token(outcome.revision))
 
 

@@ -1,0 +1,252 @@
+"""Entries of a usual shape: securities that differ from one met before in nothing but their name and their identifiers' values.
+
+Most of a registration's cost is finding out, field by field, that an entry says what the one before it said. So what was found of
+the first is kept as a `Shape`: that its rules hold, its facets, the bytes around its values. Of the next, `usual` looks at the name
+and the values alone, and `create_usual` stages it where nobody bears its id or its names. Every other entry, and every doubt, goes
+the whole way (`drafts.prepare`, `registration.register`), which says what is wrong; both ways stage the same
+(`tests/instrument/test_usual_entries.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
+
+from alphapulse.domain.asset_class import SECURITIES
+from alphapulse.domain.identifiers import Level, Scheme, identifier_type
+from alphapulse.domain.identifiers.isin import CUSIP_COUNTRIES, SEDOL_COUNTRIES
+from alphapulse.domain.ids import ID_BYTES
+from alphapulse.domain.validation import NAME_LENGTH
+from registry_service.instrument.convert import wire
+from registry_service.instrument.framing import chunk, number, text, varint
+from registry_service.instrument.keys import FIXED_LENGTHS, PREFIXES, SHARED, entry_key, implied, name_keys
+from registry_service.instrument.queries.facets import instrument_facets
+from registry_service.instrument.registering.drafts import Draft, Minter, prepare
+from registry_service.instrument.registering.holdings import Holdings
+from registry_service.storage.model import Entity, EntityKind, IdentifierKey, IdentifierRow
+
+_made: Final = tuple.__new__
+"""Makes a named tuple in half the time."""
+_ISIN, _CUSIP, _SEDOL = int(Scheme.ISIN), int(Scheme.CUSIP), int(Scheme.SEDOL)
+_INSIDE: Final = {_CUSIP: 2, _SEDOL: 4}
+"""Where in an ISIN the name of another scheme begins, by that scheme."""
+_HOLDING: Final = {_CUSIP: CUSIP_COUNTRIES, _SEDOL: frozenset([f"{one}00" for one in SEDOL_COUNTRIES])}
+"""What stands before it in the ISINs that hold a name of that scheme, whatever it is."""
+_HEX: Final = 2 * ID_BYTES
+_INSTRUMENT: Final = EntityKind.INSTRUMENT
+_MOST: Final = 4096
+"""Shapes that are kept; one more and they are learned anew."""
+_LARGEST: Final = 1024
+"""Bytes of the details of a shape that is kept at most."""
+
+ShapeKey = tuple[object, ...]
+
+
+class Usual(NamedTuple):
+    """An entry of a known shape, which breaks no rule."""
+
+    message: wire.Instrument
+    shape: Shape
+    hex: str
+    """The minted id's text."""
+    values: Sequence[str]
+    """Of the identifiers, in order."""
+    names: Sequence[IdentifierKey]
+    """Under which the identifiers are found, in order."""
+    implied: Sequence[IdentifierKey]
+    """The names that they make a claim to without naming them."""
+
+    def whole(self, minter: Minter) -> Draft:
+        """The draft of the entry, for everything but its first registration."""
+        return prepare(self.message, (), minter)
+
+
+class _Bearing(NamedTuple):
+    """What a shape says of one of its identifiers."""
+
+    scheme: int
+    level: int
+    source: str
+    length: int
+    broken_rule: Callable[[str], object]
+    exclusive: bool
+    """Whether two instruments cannot bear it."""
+    prefix: str
+    """Of the cached answer's key; empty where one assertion takes part in several answers."""
+
+
+class Shape:
+    """What entries have in common that differ in their name and the values of their identifiers."""
+
+    __slots__ = (
+        *("_bound", "_details", "_stamp", "_status", "asset_class", "bearings"),
+        *("best", "facets", "head", "inside", "isin", "size", "source"),
+    )
+
+    def __init__(self, draft: Draft, status: int) -> None:
+        """Of a draft that breaks no rule, whose message was sent with this status."""
+        message, kinds = draft.message, [int(one.scheme) for one in draft.message.identifiers]
+        self.asset_class, self._status, self.source = message.asset_class, message.status, message.source
+        which = message.WhichOneof("details") or ""
+        held: Any = getattr(message, which)
+        self._details = chunk(message.DESCRIPTOR.fields_by_name[which].number, held.SerializeToString())
+        self.facets = instrument_facets(message, tuple(kinds))
+        self.bearings = tuple([_bearing(one) for one in message.identifiers])
+        self.isin = kinds.index(_ISIN) if _ISIN in kinds else None
+        """Which identifier is an ISIN."""
+        self.inside = next((at for at, scheme in enumerate(kinds) if scheme in _INSIDE), None)
+        """Which one may stand inside an ISIN."""
+        self.best = next(at for at, one in enumerate(message.identifiers) if draft.text.endswith(f"|{one.value}"))
+        """Which one the identity text is made of."""
+        self.head = draft.text[: -self.bearings[self.best].length]
+        """The identity text up to that."""
+        sent = [
+            chunk(5, number(1, one.scheme) + chunk(2, bytes(one.length)) + number(3, one.level) + text(10, one.source))
+            for one in self.bearings
+        ]
+        sent += [number(2, self.asset_class), number(4, status), text(7, self.source), self._details]
+        self.size = sum(map(len, sent))
+        """Bytes of a message without its name: where it has as many, it says nothing else."""
+        self._stamp, self._bound = b"", b""
+
+    def body(self, entry: Usual, stamp: bytes, revision: int) -> bytes:
+        """The message as it is kept: what `Step.put_new` makes of it. `stamp`: the time of the commit, serialized."""
+        if stamp != self._stamp:
+            self._stamp, self._bound = stamp, self._bind(stamp)
+        own, values = entry.hex.encode(), [value.encode() for value in entry.values]
+        parts = [own, chunk(3, entry.message.name.encode())]
+        for value in values:
+            parts += (value, own)
+        parts += (values[self.best], chunk(9, b"%d" % revision), varint(revision))
+        return self._bound % tuple(parts)
+
+    def _bind(self, stamp: bytes) -> bytes:
+        """The bytes around what differs from entry to entry, for one time of commit; the fields in their order."""
+        own = _chunk_head(4, _HEX)
+        parts = [_chunk_head(1, _HEX), None, number(2, self.asset_class), None, number(4, self._status)]
+        for one in self.bearings:
+            before, between = number(1, one.scheme) + _chunk_head(2, one.length), number(3, one.level) + own
+            after = chunk(8, stamp) + text(10, one.source)
+            length = len(before) + one.length + len(between) + _HEX + len(after)
+            parts += (_chunk_head(5, length) + before, None, between, None, after)
+        head = self.head.encode()
+        parts += (_chunk_head(6, len(head) + self.bearings[self.best].length), head, None, text(7, self.source), None)
+        parts += (varint(10 << 3), None, chunk(11, stamp), chunk(12, stamp), self._details)
+        return b"".join([b"%b" if part is None else part.replace(b"%", b"%%") for part in parts])
+
+
+def _chunk_head(field: int, length: int) -> bytes:
+    """What stands before the bytes of a length-delimited field."""
+    return varint(field << 3 | 2) + varint(length)
+
+
+def _bearing(one: wire.IdentifierAssertion) -> _Bearing:
+    broken_rule = identifier_type(Scheme(one.scheme)).broken_rule
+    prefix = "" if one.scheme in _INSIDE else PREFIXES[one.scheme]
+    rules = (FIXED_LENGTHS[one.scheme], broken_rule, one.scheme not in SHARED)
+    return _Bearing(one.scheme, one.level, one.source, *rules, prefix)
+
+
+_SHAPES: Final[dict[ShapeKey, Shape]] = {}
+
+
+def read(message: wire.Instrument, listings: Sequence[wire.Listing], minter: Minter) -> Draft | Usual:
+    """An entry made ready to be planned, in the way that is open to it."""
+    if listings or not message.identifiers:
+        return prepare(message, listings, minter)
+    kinds, values = [], []
+    for one in message.identifiers:
+        kinds.append((one.scheme, one.level, one.source))
+        values.append(one.value)
+    which, status = message.WhichOneof("details"), message.status
+    details = getattr(message, which).SerializeToString() if which is not None else b""
+    key = (message.asset_class, status, message.source, which, details, *kinds)
+    shape = _SHAPES.get(key)
+    if shape is not None and (entry := _usual(message, shape, values, minter)) is not None:
+        return entry
+    size = message.ByteSize()
+    draft = prepare(message, (), minter)
+    if shape is None and len(details) <= _LARGEST and _may_have_shape(draft):
+        shape = Shape(draft, status)
+        if shape.size + len(text(3, message.name)) == size:
+            if len(_SHAPES) >= _MOST:
+                _SHAPES.clear()
+            _SHAPES[key] = shape
+    return draft
+
+
+def _may_have_shape(draft: Draft) -> bool:
+    """Whether the entry breaks no rule, and its identifiers and their lengths are all that tells it from others."""
+    kinds = {one.scheme for one in draft.message.identifiers}
+    return (
+        draft.plain
+        and not draft.violations
+        and not draft.references
+        and draft.instrument.asset_class in SECURITIES
+        and len(kinds) == len(draft.message.identifiers)
+        and kinds <= FIXED_LENGTHS.keys()
+        and not kinds >= _INSIDE.keys()
+        and all(int(one.level) == Level.INSTRUMENT for one in draft.message.identifiers if one.scheme in _INSIDE)
+    )
+
+
+def _usual(message: wire.Instrument, shape: Shape, values: Sequence[str], minter: Minter) -> Usual | None:
+    """The entry, where its name and values break no rule and it says nothing else."""
+    name = message.name
+    if not (name.isascii() and name.isprintable() and name and not name.isspace() and len(name) <= NAME_LENGTH):
+        return None
+    size = len(name)
+    if message.ByteSize() != shape.size + size + (2 if size < 0x80 else 3):
+        return None
+    names = []
+    for value, one in zip(values, shape.bearings, strict=True):
+        if len(value) != one.length or one.broken_rule(value) is not None:
+            return None
+        names.append(_made(IdentifierKey, (one.scheme, value, "")))
+    claimed = _implied(shape, values)
+    if claimed is None:
+        return None
+    return _made(Usual, (message, shape, minter.hex(shape.head + values[shape.best]), values, names, claimed))
+
+
+def _implied(shape: Shape, values: Sequence[str]) -> Sequence[IdentifierKey] | None:
+    """See `Draft.implied`; None where an ISIN and the other number do not belong together."""
+    if shape.isin is None:
+        return implied(shape.bearings[shape.inside].scheme, values[shape.inside]) if shape.inside is not None else ()
+    isin = values[shape.isin]
+    if shape.inside is None:
+        return implied(_ISIN, isin)
+    scheme, value = shape.bearings[shape.inside].scheme, values[shape.inside]
+    begin = _INSIDE[scheme]
+    return () if isin[begin:11] == value and isin[:begin] in _HOLDING[scheme] else None
+
+
+def create_usual(holdings: Holdings, entry: Usual) -> bool:
+    """Stages the entry as a new instrument, where it is one and nobody bears its names: see `registration.create`."""
+    own, names = entry.hex, holdings.names
+    if own in holdings.instruments:
+        return False
+    shape, session = entry.shape, holdings.session
+    for key, one in zip(entry.names, shape.bearings, strict=True):
+        if one.exclusive and key in names:
+            return False
+    for key in entry.implied:
+        if key in names:
+            return False
+    revision = session.next_revision()
+    keys, rows = [entry_key(own)], []
+    for key, one in zip(entry.names, shape.bearings, strict=True):
+        scheme, value, _ = key
+        if one.prefix:
+            keys.append(one.prefix + value)
+        else:
+            keys.extend(name_keys(scheme, value, ""))
+        bearer = (one.level, _INSTRUMENT, own, own, None, None, one.source, revision, None, False)
+        row = _made(IdentifierRow, (scheme, value, "", *bearer))
+        rows.append(row)
+        names.setdefault(key, []).append(row)
+    body = shape.body(entry, holdings.raw_stamp, revision)
+    entity = _made(Entity, (_INSTRUMENT, own, body, revision, shape.facets, entry.message.name, "", 0, None))
+    holdings.put_whole(entity, tuple(dict.fromkeys(keys)))
+    session.assert_identifiers(rows)
+    return True

@@ -1,0 +1,234 @@
+"""Entries of a shape met before are read and staged in one pass: it must come to what the whole way comes to."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from alphapulse.api.instrument.v1 import instrument_pb2 as wire
+from alphapulse.api.instrument.v1 import instrument_service_pb2 as service
+from alphapulse.domain.identifiers import Isin
+from alphapulse.domain.identifiers.check_digits import double_add_double, sedol_weighted
+from registry_service.instrument.registering import usual
+from registry_service.instrument.registering.drafts import Draft, Minter, prepare
+from registry_service.instrument.registering.needs import needs_of
+from registry_service.instrument.registering.planning import Registered
+from registry_service.instrument.registering.registration import register
+from registry_service.instrument.registering.usual import Usual, read
+from registry_service.storage.database import make_engine
+from registry_service.storage.model import Change, EntityKind, IdentifierKey, IdentifierRow, Query, WriteSession
+from registry_service.storage.postgres import PostgresStore
+
+Entry = tuple[wire.Instrument, list[wire.Listing]]
+Way = Callable[[wire.Instrument, Sequence[wire.Listing], Minter], "Draft | Usual"]
+ISIN, CUSIP, SEDOL, FIGI, LEI, OWN = 1, 2, 3, 4, 5, 15
+LEIS = ("549300MLUDYVRQOOXS22", "7LTWFZYICNSX8D621K86")
+
+
+def cusip(number: int) -> str:
+    body = f"{number:08d}"
+    return body + str(double_add_double(body))
+
+
+def sedol(number: int) -> str:
+    body = f"{number:06d}"
+    return body + str(sedol_weighted(body))
+
+
+def figi(number: int) -> str:
+    body = f"BBG0000000{number}"
+    return body + str(double_add_double(body))
+
+
+NUMBERS = st.integers(1, 4)
+"""Few, so that entries of one batch and of several claim each other's names."""
+
+
+@st.composite
+def identifiers(draw: st.DrawFn) -> list[wire.IdentifierAssertion]:
+    number, other = draw(NUMBERS), draw(st.sampled_from([0, 0, 0, 1]))
+    us, gb = Isin.from_nsin("US", cusip(number)).value, Isin.from_nsin("GB", f"00{sedol(number)}").value
+    de, kinds = Isin.from_nsin("DE", f"{number:09d}").value, st.sampled_from([FIGI, LEI, OWN])
+    inside = draw(
+        st.sampled_from(
+            [
+                *([(ISIN, us), (CUSIP, cusip(number + other))], [(CUSIP, cusip(number))], [(ISIN, us)]),
+                *([(SEDOL, sedol(number + other)), (ISIN, gb)], [(SEDOL, sedol(number))], [(ISIN, de)]),
+                *([(ISIN, Isin.from_nsin("CA", cusip(number)).value)], [(ISIN, de), (CUSIP, cusip(number))], []),
+            ]
+        )
+    )
+    value_of = {FIGI: figi(number), LEI: LEIS[number % 2], OWN: f"own-{number}"}
+    more = [(kind, value_of[kind]) for kind in draw(st.lists(kinds, max_size=2, unique=True))]
+    level_of = {LEI: 1, FIGI: draw(st.sampled_from([2, 2, 3]))}
+    return [
+        wire.IdentifierAssertion(
+            scheme=scheme,  # type: ignore[arg-type]
+            value=value,
+            level=level_of.get(scheme, 2),  # type: ignore[arg-type]
+            source="feed",
+        )
+        for scheme, value in [*inside, *more]
+    ]
+
+
+@st.composite
+def entry(draw: st.DrawFn) -> Entry:
+    names = ["Nordwind Shipping", "100% Nordwind = x|y", "Møller", "", " ", "n" * 127, "n" * 128, "n" * 513, "a\tb"]
+    name = st.sampled_from([names[0]] * 6 + names)
+    made = wire.Instrument(
+        asset_class=draw(st.sampled_from([1, 1, 1, 2])),  # type: ignore[arg-type]
+        name=draw(name),
+        source="feed",
+        status=draw(st.sampled_from([0, 0, 1, 2])),  # type: ignore[arg-type]
+        identifiers=draw(identifiers()),
+    )
+    details = made.equity if made.asset_class == 1 else made.etf
+    details.currency = draw(st.sampled_from(["USD", "USD", "EUR", "eur"]))
+    if draw(st.integers(0, 9)) == 0:
+        made.etag = "7"
+    if made.identifiers and draw(st.integers(0, 9)) == 0:
+        made.identifiers[0].recorded_from.seconds = 5
+    venues = st.sampled_from(["XNAS", "BATS"])
+    below = draw(st.lists(venues, max_size=2)) if draw(st.integers(0, 4)) == 0 else []
+    return made, [wire.Listing(venue=one, symbol="NWD", currency="USD") for one in below]
+
+
+class Replica:
+    """A store of its own, written in one of the two ways."""
+
+    def __init__(self, engine: AsyncEngine, store: PostgresStore, way: Way) -> None:
+        self._engine = engine
+        self._store = store
+        self._way = way
+        self._minter = Minter()
+        self.usual = 0
+
+    async def clear(self) -> None:
+        """Forgets all, as a new database would: that takes a third of a second."""
+        async with self._engine.begin() as connection:
+            tables = ", ".join(f"instrument.{one}" for one in ("entity", "change_log", "identifier", "request_log"))
+            await connection.exec_driver_sql(f"TRUNCATE {tables}")
+            await connection.exec_driver_sql("UPDATE instrument.revision SET value = 0")
+
+    async def register(self, batch: Sequence[Entry]) -> tuple[object, ...]:
+        """What is answered and what is kept after it, apart from times."""
+        copies = [(wire.Instrument.FromString(one.SerializeToString()), below) for one, below in batch]
+        made = [self._way(one, below, self._minter) for one, below in copies]
+        self.usual += sum(isinstance(one, Usual) for one in made)
+        needs, answers = needs_of(made), []
+
+        async def operation(session: WriteSession) -> bytes:
+            answers.append(await register(session, made, needs, self._minter))
+            return b""
+
+        before = await self._store.revision()
+        await self._store.write(operation, actor="test", needs=needs)
+        changes = await self._store.changes(before, 1000)
+        keys = list({IdentifierKey(one.scheme, one.value) for sent, _ in batch for one in sent.identifiers})
+        rows = await self._store.identifiers(keys)
+        kept = await self._store.page(Query(EntityKind.INSTRUMENT), after_id="", limit=1000, at_revision=1 << 40)
+        last = {one.entity_id: one.after for one in changes if one.kind == EntityKind.INSTRUMENT}
+        assert {one.entity_id: one.body for one in kept if one.revision > before} == last
+        entities = [one._replace(body=b"") for one in kept]
+        return [_told(one) for one in answers[-1]], [_of(one) for one in changes], _sorted(rows), entities
+
+
+def _told(one: Registered) -> tuple[object, ...]:
+    error = (type(one.error), str(one.error), one.error.violations) if one.error is not None else None
+    return one.outcome, one.instrument_id, one.listing_ids, one.case_id, error, list(one.differences)
+
+
+def _of(one: Change) -> tuple[object, ...]:
+    kinds = {EntityKind.INSTRUMENT: wire.Instrument, EntityKind.LISTING: wire.Listing}
+    kind: Any = kinds.get(one.kind, wire.CollisionCase)
+    bodies = [_timeless(kind.FromString(body)) for body in (one.after, one.before)]
+    return (*bodies, one._replace(after=b"", before=b"", commit_time=datetime.min))
+
+
+def _timeless(message: Any) -> Any:
+    """The message without times of commits, which no two stores share; that they are there, and in their places, counts."""
+    for field, value in message.ListFields():
+        if field.message_type is None:
+            continue
+        if field.message_type.name == "Timestamp":
+            value.seconds, value.nanos = 1, 0
+        else:
+            for one in value if field.is_repeated else [value]:
+                _timeless(one)
+    return message
+
+
+def _sorted(rows: Any) -> dict[IdentifierKey, list[IdentifierRow]]:
+    return {key: list(rows[key]) for key in sorted(rows)}
+
+
+@asynccontextmanager
+async def replica(database_maker: Any, template: str, way: Way) -> AsyncIterator[Replica]:
+    url = database_maker.create(template=template)
+    engine = make_engine(url, "instrument", pool_size=2)
+    async with PostgresStore(engine, "instrument") as store:
+        yield Replica(engine, store, way)
+    await engine.dispose()
+    database_maker.drop(url)
+
+
+@pytest.fixture
+async def replicas(database_maker: Any, instrument_template: str) -> AsyncIterator[tuple[Replica, Replica]]:
+    """One that goes the short way where it can, one that always goes the whole way."""
+    quick = replica(database_maker, instrument_template, read)
+    whole = replica(database_maker, instrument_template, prepare)
+    async with quick as one, whole as other:
+        yield one, other
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.lists(entry(), min_size=1, max_size=6), min_size=1, max_size=4))
+async def test_one_pass_comes_to_what_the_whole_way_comes_to(
+    replicas: tuple[Replica, Replica], batches: list[list[Entry]]
+) -> None:
+    """Two stores take the same batches, one entry by entry the whole way: answers, versions, names, voided answers are equal."""
+    one, other = replicas
+    await one.clear()
+    await other.clear()
+    for batch in batches:
+        assert await one.register(batch) == await other.register(batch)
+
+
+async def test_entries_of_a_shape_met_before_are_usual(database_maker: Any, instrument_template: str) -> None:
+    """The comparison above is about something: of these entries all but the first go the short way, and their bytes are
+    those of the message the whole way makes."""
+    usual._SHAPES.clear()
+    batch: list[Entry] = []
+    for number in range(1, 6):
+        named = [
+            (ISIN, Isin.from_nsin("US", cusip(number)).value),
+            (CUSIP, cusip(number)),
+            (FIGI, figi(number)),
+            (LEI, LEIS[0]),
+        ]
+        said = [
+            wire.IdentifierAssertion(scheme=scheme, value=value, level=1 if scheme == LEI else 2, source="%s|%b")  # type: ignore[arg-type]
+            for scheme, value in named
+        ]
+        details = wire.EquityDetails(currency="USD", country="US", sector="100% energy")
+        made = wire.Instrument(name=f"Company {number}", source="a%b", equity=details, identifiers=said)
+        made.asset_class = 1  # type: ignore[assignment]
+        batch.append((made, []))
+    async with replica(database_maker, instrument_template, read) as one:
+        answers, changes, rows, _ = await one.register(batch)
+    assert one.usual == len(batch) - 1
+    assert {outcome for outcome, *_ in answers} == {service.REGISTRATION_OUTCOME_CREATED}  # type: ignore[attr-defined]
+    first, *others = [after for after, *_ in changes]  # type: ignore[attr-defined]
+    for (sent, _), after in zip(batch[1:], others, strict=True):
+        assert after.SerializeToString(deterministic=True)
+        assert (after.name, after.identity_text) == (sent.name, f"ap1|equity|isin|{sent.identifiers[0].value}")
+        assert [field.name for field, _ in after.ListFields()] == [field.name for field, _ in first.ListFields()]
+    assert all(len(held) == (len(batch) if key.scheme == LEI else 1) for key, held in rows.items())  # type: ignore[attr-defined]
