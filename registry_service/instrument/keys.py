@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from alphapulse.domain.identifiers import Scheme
@@ -47,7 +47,8 @@ PREFIXES: Final[dict[int, str]] = {int(scheme): f"{scheme.name.lower()}/" for sc
 """What a cached answer's key begins with; the value follows, after the venue and a slash for venue-scoped schemes."""
 
 
-_ISIN: Final = int(Scheme.ISIN)
+_ISIN, _CUSIP, _SEDOL = int(Scheme.ISIN), int(Scheme.CUSIP), int(Scheme.SEDOL)
+_ISIN_PREFIX: Final = PREFIXES[_ISIN]
 _AROUND_CUSIP: Final = tuple(sorted(CUSIP_COUNTRIES))
 _AROUND_CINS: Final = tuple(sorted(CUSIP_COUNTRIES | CINS_COUNTRIES))
 _AROUND_SEDOL: Final = tuple(sorted(SEDOL_COUNTRIES))
@@ -87,7 +88,7 @@ def name_keys(scheme: int, value: str, venue: str) -> tuple[str, ...]:
         return answer_key(scheme, value, venue), answer_key(scheme, value)
     if scheme not in _INSIDE:
         return (answer_key(scheme, value),)
-    return (answer_key(scheme, value), *[answer_key(*key[:2]) for key in _isins(scheme, value)])
+    return (answer_key(scheme, value), *[_ISIN_PREFIX + one for one in _around(scheme, value)])
 
 
 def inside(name: IdentifierKey) -> IdentifierKey | None:
@@ -98,21 +99,17 @@ def inside(name: IdentifierKey) -> IdentifierKey | None:
 
 def implied(scheme: int, value: str) -> tuple[IdentifierKey, ...]:
     """The names that one name makes a claim to: of an ISIN the CUSIP or SEDOL inside it, of those the ISINs around them."""
-    if scheme != Scheme.ISIN:
-        return _isins(scheme, value)
+    if scheme != _ISIN:
+        return tuple([IdentifierKey(_ISIN, one, "") for one in _around(scheme, value)])
     held = inside(IdentifierKey(scheme, value))
     return (held,) if held is not None else ()
 
 
-def _isins(scheme: int, value: str) -> tuple[IdentifierKey, ...]:
+def _around(scheme: int, value: str) -> Sequence[str]:
     """The ISINs that hold a CUSIP or SEDOL."""
-    if scheme == Scheme.CUSIP and value.isalnum():
-        prefixes = _AROUND_CUSIP if value[0].isdigit() else _AROUND_CINS
-    elif scheme == Scheme.SEDOL:
-        prefixes, value = _AROUND_SEDOL, f"00{value}"
-    else:
-        return ()
-    return tuple([IdentifierKey(_ISIN, one, "") for one in isins_around(value, prefixes)])
+    if scheme == _CUSIP:
+        return isins_around(value, _AROUND_CUSIP if value[0].isdigit() else _AROUND_CINS) if value.isalnum() else ()
+    return isins_around(f"00{value}", _AROUND_SEDOL) if scheme == _SEDOL else ()
 
 
 def entry_keys(instrument: wire.Instrument, listings: Iterable[wire.Listing]) -> Iterator[str]:

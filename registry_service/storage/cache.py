@@ -148,7 +148,8 @@ class TieredCache:
         floors, revisions, loading = self._floors, self._revisions, self._loading
         for key in keys:
             # To the end: the floor raised last is the last to become a part of the global one.
-            floors[key] = max(floors.pop(key, 0), revision)
+            before = floors.pop(key, 0)
+            floors[key] = revision if revision > before else before
             if key in revisions and revisions[key] < revision:
                 self._drop(key)
             # Who asks from now on must not be given a load that began before the change.

@@ -36,6 +36,8 @@ _EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 _LENGTH: Final = Struct(">i").pack
+_SHORT: Final = tuple([_LENGTH(length) for length in range(256)])
+"""The lengths that most texts have."""
 _BIGINT: Final = Struct(">iq").pack
 _ARRAY: Final = Struct(">iiiIii").pack
 """Length of the field, dimensions, whether it holds nulls, type of the elements, how many, the first's number."""
@@ -133,18 +135,15 @@ def _bearer(row: IdentifierRow) -> bytes:
 
 def _text(value: str) -> bytes:
     raw = value.encode()
-    return _LENGTH(len(raw)) + raw
+    size = len(raw)
+    return (_SHORT[size] if size < 256 else _LENGTH(size)) + raw
 
 
 def _array(values: tuple[str, ...]) -> bytes:
     """Of type text[]; an empty one has no dimension."""
     if not values:
         return _LENGTH(12) + Struct(">iiI").pack(0, 0, _TEXT_OID)
-    parts: list[bytes] = []
-    for value in values:
-        raw = value.encode()
-        parts += (_LENGTH(len(raw)), raw)
-    body = b"".join(parts)
+    body = b"".join([_text(value) for value in values])
     return _ARRAY(20 + len(body), 1, 0, _TEXT_OID, len(values), 1) + body
 
 

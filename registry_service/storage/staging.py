@@ -147,16 +147,14 @@ class Overlay:
         self, committed: Mapping[IdentifierKey, Sequence[IdentifierRow]]
     ) -> dict[IdentifierKey, Sequence[IdentifierRow]]:
         """The open assertions of names."""
-        found: dict[IdentifierKey, Sequence[IdentifierRow]] = {}
+        found: dict[IdentifierKey, Sequence[IdentifierRow]] = dict.fromkeys(committed, ())
         indexes = [index for layer in self._layers if (index := layer.by_name())]
         for key, rows in committed.items():
-            scheme, value, venue = key
-            staged = [row for index in indexes for row in index.get((scheme, value), ())]
+            name = key[:2]
+            staged = [row for index in indexes if name in index for row in index[name]] if indexes else ()
             if rows or staged:
-                rows = self._open(rows, staged)
+                rows, venue = self._open(rows, staged), key[2]
                 found[key] = [row for row in rows if row.venue == venue] if venue else rows
-            else:
-                found[key] = ()
         return found
 
     def identifiers_of(self, target_id: str, committed: Sequence[IdentifierRow]) -> Sequence[IdentifierRow]:

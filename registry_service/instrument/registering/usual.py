@@ -228,7 +228,7 @@ def create_usual(holdings: Holdings, entry: Usual) -> bool:
         return False
     shape, session = entry.shape, holdings.session
     for key, one in zip(entry.names, shape.bearings, strict=True):
-        if one.exclusive and key in names:
+        if key in names and one.exclusive:
             return False
     for key in entry.implied:
         if key in names:
