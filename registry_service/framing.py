@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+_ONE_BYTE: Final = tuple([bytes((number,)) for number in range(0x80)])
+
 
 def varint(number: int) -> bytes:
     """An unsigned number, seven bits a byte, the lowest first."""
+    if number < 0x80:
+        return _ONE_BYTE[number]
+    if number < 0x4000:
+        return bytes((number & 0x7F | 0x80, number >> 7))
     out = bytearray()
     while number > 0x7F:
         out.append(number & 0x7F | 0x80)

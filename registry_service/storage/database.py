@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError
+from sqlalchemy import URL, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
-from alphapulse.domain.errors import ConfigurationError, InvalidArgument, StoreUnavailable
+from alphapulse.domain.errors import ConfigurationError, Internal, InvalidArgument, StoreUnavailable
 
 _RETRY_SECONDS: Final = 0.5
+_IDLE_SECONDS: Final = 5.0
 _DRIVERS: Final = frozenset({"postgres", "postgresql", "postgresql+asyncpg"})
 
 
@@ -41,21 +44,43 @@ def make_engine(database_url: str, service: str, *, pool_size: int = 8, connect_
         "jit": "off",
         "timezone": "UTC",
     }
-    return create_async_engine(
+    engine = create_async_engine(
         parse_url(database_url),
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_timeout=10.0,
-        pool_pre_ping=True,
         isolation_level="READ COMMITTED",
         connect_args={"timeout": connect_seconds, "command_timeout": 60.0, "server_settings": settings},
     )
+    event.listen(engine.sync_engine, "checkout", _require_alive)
+    event.listen(engine.sync_engine, "checkin", _note_use)
+    return engine
 
 
-async def driver(connection: AsyncConnection) -> asyncpg.Connection:
-    """asyncpg's own connection below SQLAlchemy's, for COPY. The transaction has to have begun: a first statement did it."""
-    raw = await connection.get_raw_connection()
-    return raw.driver_connection
+def _note_use(_: object, record: ConnectionPoolEntry) -> None:
+    record.info["used"] = time.monotonic()
+
+
+def _require_alive(raw: Any, record: ConnectionPoolEntry, _: object) -> None:
+    """A connection that has died is replaced before it is given out. One that Postgres ended is seen at once; one that was cut off on the way is
+    asked, where it has not been used for a while: to ask each time is a third of a short read."""
+    idle = time.monotonic() - record.info.get("used", time.monotonic())
+    if raw.driver_connection.is_closed():
+        raise DisconnectionError("Postgres ended the connection")
+    if idle > _IDLE_SECONDS:
+        try:
+            raw.ping()
+        except Exception as error:
+            raise DisconnectionError("the connection does not answer") from error
+
+
+def driver(connection: AsyncConnection) -> asyncpg.Connection:
+    """asyncpg's own connection below SQLAlchemy's, for COPY and for what is asked most. What has to be in a transaction comes after
+    a statement of SQLAlchemy's, which begins it."""
+    below = connection.sync_connection
+    if below is None:
+        raise Internal("the connection is not open")
+    return below.connection.driver_connection
 
 
 _AWAY: Final = (

@@ -15,8 +15,9 @@ from registry_service.storage.model import CachedAnswer, Loader
 
 LOAD_KEYS: Final = 250
 """Keys of one load at most."""
-LOADS_AT_ONCE: Final = 4
-"""Loads of one loader under way at most: the next keys gather meanwhile."""
+LOADS_AT_ONCE: Final = 2
+"""Loads of one loader under way at most: the next keys gather meanwhile. Two, so that one that takes long holds nobody up; with more
+each has fewer keys, and a process that is busy answers fewer."""
 
 
 class Load:

@@ -209,8 +209,10 @@ class Reader(Protocol):
     ) -> Mapping[IdentifierKey, Sequence[IdentifierRow]]:
         """See Store.identifiers. `most` bounds the assertions of one scheme and value: those recorded first are read."""
 
-    async def page(self, query: Query, *, after_id: str, limit: int, at_revision: int) -> Sequence[Entity]:
-        """See Store.page."""
+    async def with_facets(
+        self, kind: EntityKind, every: str, one_of: Sequence[str], at_revision: int
+    ) -> Sequence[Entity]:
+        """Versions that have one facet and another of some, in order of id."""
 
 
 class Store(Protocol):

@@ -126,7 +126,7 @@ class PostgresStore:
         """Several reads on one connection. Each names its revision, so that no transaction has to begin and end around them."""
         with translated():
             async with self._plain.connect() as connection:
-                yield ConnectedReader(connection, self._reads, self._queries)
+                yield ConnectedReader(connection, self._reads)
 
     async def get(self, kind: EntityKind, ids: Sequence[str], at_revision: int | None = None) -> Mapping[str, Entity]:
         """Versions current now, or at a revision."""

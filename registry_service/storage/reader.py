@@ -6,18 +6,16 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from registry_service.storage.model import Entity, EntityKind, IdentifierKey, IdentifierRow, Query
-from registry_service.storage.queries import Queries
+from registry_service.storage.model import Entity, EntityKind, IdentifierKey, IdentifierRow
 from registry_service.storage.reads import Reads
 
 
 class ConnectedReader:
     """Implements Reader: the reads of a store, bound to a connection."""
 
-    def __init__(self, connection: AsyncConnection, reads: Reads, queries: Queries) -> None:
+    def __init__(self, connection: AsyncConnection, reads: Reads) -> None:
         self._connection = connection
         self._reads = reads
-        self._queries = queries
 
     async def get(self, kind: EntityKind, ids: Sequence[str], at_revision: int | None = None) -> Mapping[str, Entity]:
         """See Store.get."""
@@ -35,6 +33,8 @@ class ConnectedReader:
         """See Store.identifiers; `most` bounds the assertions of one scheme and value."""
         return await self._reads.identifiers(self._connection, keys, at_revision, most)
 
-    async def page(self, query: Query, *, after_id: str, limit: int, at_revision: int) -> Sequence[Entity]:
-        """See Store.page."""
-        return await self._queries.page(self._connection, query, after_id, limit, at_revision)
+    async def with_facets(
+        self, kind: EntityKind, every: str, one_of: Sequence[str], at_revision: int
+    ) -> Sequence[Entity]:
+        """Versions that have one facet and another of some, in order of id."""
+        return await self._reads.with_facets(self._connection, kind, every, one_of, at_revision)

@@ -1,54 +1,44 @@
-"""Point reads: by id, parent, sort key and identifier. Used by the store, and by the write session inside its transaction."""
+"""Point reads: by id, parent, sort key and identifier. Used by the store, and by the write session inside its transaction.
+
+They are what every cold look-up and every write waits for, so they are written as SQL and go to the driver: building and
+wrapping a statement cost more than answering it. Names are looked up one by one below what is asked for (LATERAL, OFFSET 0),
+so that no statistics of the table lead to a plan that reads all of it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import (
-    ARRAY,
-    BigInteger,
-    ColumnElement,
-    Select,
-    SmallInteger,
-    Table,
-    Text,
-    bindparam,
-    cast,
-    func,
-    literal,
-    or_,
-    select,
-    union_all,
-)
+import asyncpg
+from sqlalchemy import ARRAY, ColumnElement, Table, Text, bindparam, func, or_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alphapulse.domain.errors import Internal
 from registry_service.storage import rows
+from registry_service.storage.database import driver
 from registry_service.storage.model import Entity, EntityKind, IdentifierKey, IdentifierRow
 from registry_service.storage.schema import Tables
 
 _SEPARATOR: Final = "\x1f"
 """The unit separator of ASCII, which hardly stands in a name."""
+_ENTITY: Final = "kind, entity_id, revision_from, body, facets, name, parent_id, sort_key, expires_at"
+_ASSERTION: Final = ", ".join(
+    f"i.{name}"
+    for name in (
+        *("scheme", "value", "venue", "level", "target_kind", "target_id", "instrument_id"),
+        *("valid_from", "valid_to", "source", "recorded_revision", "closed_revision", "shared", "seq"),
+    )
+)
 
 
 class Reads:
     """The statements of one schema; each method runs one on the connection it is given."""
 
     def __init__(self, tables: Tables) -> None:
-        self._tables = tables
-        entity = tables.entity
-        self.entity_columns = [
-            entity.c.kind,
-            entity.c.entity_id,
-            entity.c.revision_from,
-            entity.c.body,
-            entity.c.facets,
-            entity.c.name,
-            entity.c.parent_id,
-            entity.c.sort_key,
-            entity.c.expires_at,
-        ]
+        self.entity_columns = [tables.entity.c[name] for name in _ENTITY.split(", ")]
+        self._schema = tables.schema
+        self._keeps_identifiers = tables.identifier is not None
 
     async def get(
         self, connection: AsyncConnection, kind: EntityKind, ids: Sequence[str], at_revision: int | None
@@ -56,9 +46,10 @@ class Reads:
         """Versions by id."""
         if not ids:
             return {}
-        entity = self._tables.entity
-        query = self._entities(kind, at_revision).where(entity.c.entity_id == func.any(texts_of(ids)))
-        return {row[1]: rows.entity(row) for row in await connection.execute(query)}
+        texts, value = _texts(2, ids)
+        query, more = self._entities(at_revision)
+        found = await _fetch(connection, f"{query} AND entity_id = ANY({texts})", int(kind), value, *more)
+        return {row[1]: rows.entity(row) for row in found}
 
     async def children(
         self, connection: AsyncConnection, kind: EntityKind, parent_ids: Sequence[str], at_revision: int | None
@@ -67,13 +58,10 @@ class Reads:
         found: dict[str, list[Entity]] = {parent: [] for parent in parent_ids}
         if not found:
             return found
-        entity = self._tables.entity
-        query = (
-            self._entities(kind, at_revision)
-            .where(entity.c.parent_id == func.any(array_of(list(found), Text())), entity.c.parent_id != "")
-            .order_by(entity.c.entity_id)
-        )
-        for row in await connection.execute(query):
+        texts, value = _texts(2, list(found))
+        query, more = self._entities(at_revision)
+        below = f"{query} AND parent_id = ANY({texts}) AND parent_id <> '' ORDER BY entity_id"
+        for row in await _fetch(connection, below, int(kind), value, *more):
             found[row[6]].append(rows.entity(row))
         return found
 
@@ -90,12 +78,14 @@ class Reads:
         below: dict[str, list[Entity]] = {one: [] for one in ids}
         if not ids:
             return found, below
-        entity, wanted = self._tables.entity, list(below)
-        parents = self._entities(kind, at_revision).where(entity.c.entity_id == func.any(array_of(wanted, Text())))
-        children = self._entities(child_kind, at_revision).where(
-            entity.c.parent_id == func.any(array_of(wanted, Text())), entity.c.parent_id != ""
+        texts, value = _texts(2, list(below))
+        parents, more = self._entities(at_revision)
+        children = parents.replace("$1", f"${3 + len(more)}")
+        both = (
+            f"{parents} AND entity_id = ANY({texts}) "
+            f"UNION ALL {children} AND parent_id = ANY({texts}) AND parent_id <> ''"
         )
-        for row in await connection.execute(union_all(parents, children)):
+        for row in await _fetch(connection, both, int(kind), value, *more, int(child_kind)):
             one = rows.entity(row)
             if one.kind == kind:
                 found[one.entity_id] = one
@@ -112,11 +102,22 @@ class Reads:
         """Current versions by sort key."""
         if not keys:
             return {}
-        entity = self._tables.entity
-        query = self._entities(kind, None).where(
-            entity.c.sort_key == func.any(array_of(keys, BigInteger())), entity.c.sort_key != 0
+        query = f"{self._entities(None)[0]} AND sort_key = ANY($2::bigint[]) AND sort_key <> 0"
+        return {row[7]: rows.entity(row) for row in await _fetch(connection, query, int(kind), list(keys))}
+
+    async def with_facets(
+        self, connection: AsyncConnection, kind: EntityKind, every: str, one_of: Sequence[str], at_revision: int
+    ) -> list[Entity]:
+        """Versions that have one facet and another of some, in order of id. Current ones and those replaced since are asked for
+        apart: each has its indexes."""
+        texts, value = _texts(2, one_of)
+        query = (
+            f'SELECT {_ENTITY} FROM "{self._schema}".entity WHERE kind = $1 AND facets @> ARRAY[$4::text] '  # noqa: S608
+            f"AND facets && {texts} AND revision_from <= $3 AND"
         )
-        return {row[7]: rows.entity(row) for row in await connection.execute(query)}
+        both = f"{query} revision_to IS NULL UNION ALL {query} revision_to > $3"
+        found = [rows.entity(row) for row in await _fetch(connection, both, int(kind), value, at_revision, every)]
+        return sorted(found, key=lambda one: one.entity_id)
 
     async def identifiers(
         self,
@@ -130,26 +131,21 @@ class Reads:
         found: dict[IdentifierKey, Sequence[IdentifierRow]] = dict.fromkeys(keys, ())
         if not found:
             return found
-        table = self._identifier_table()
-        wanted = (
-            func.unnest(
-                cast(texts_of([str(key[0]) for key in found]), ARRAY(SmallInteger())),
-                texts_of([key[1] for key in found]),
-            )
-            .table_valued("scheme", "value", name="wanted")
-            .render_derived()
+        texts, value = _texts(2, [key[1] for key in found])
+        schemes = "string_to_array($1, ',')::smallint[]"
+        condition, more = _known(at_revision)
+        bounded = f"ORDER BY i.seq LIMIT {int(most)}" if most is not None else "OFFSET 0"
+        below = (
+            f"SELECT * FROM {self._identifier()} i WHERE i.scheme = wanted.scheme "  # noqa: S608
+            f'AND i.value = wanted.value COLLATE "C" AND {condition} {bounded}'
         )
-        named = (table.c.scheme == wanted.c.scheme) & (table.c.value == wanted.c.value.collate("C"))
-        query = select(*_identifier_columns(table)).where(known(table, at_revision))
-        if most is None:
-            query = query.select_from(wanted.join(table, named)).order_by(table.c.seq)
-        else:
-            first = query.where(named).order_by(table.c.seq).limit(most).correlate(wanted).lateral("first")
-            query = select(first).select_from(wanted.join(first, literal(True)))
-        by_name: dict[tuple[int, str], dict[int, IdentifierRow]] = {}
-        for row in await connection.execute(query):
-            by_name.setdefault((row[0], row[1]), {})[row[13]] = rows.identifier(row)
-        if by_name:
+        wanted = f"unnest({schemes}, {texts}) AS wanted(scheme, value)"
+        query = f"SELECT {_ASSERTION} FROM {wanted} CROSS JOIN LATERAL ({below}) i"  # noqa: S608
+        read = await _fetch(connection, query, ",".join([str(key[0]) for key in found]), value, *more)
+        if read:
+            by_name: dict[tuple[int, str], dict[int, IdentifierRow]] = {}
+            for row in sorted(read, key=lambda row: row[13]):
+                by_name.setdefault((row[0], row[1]), {})[row[13]] = rows.identifier(row)
             for key in found:
                 bearers = by_name.get((key.scheme, key.value), {}).values()
                 found[key] = [bearer for bearer in bearers if not key.venue or bearer.venue == key.venue]
@@ -162,35 +158,48 @@ class Reads:
         found: dict[str, list[IdentifierRow]] = {target: [] for target in target_ids}
         if not found:
             return found
-        table = self._identifier_table()
-        query = (
-            select(*_identifier_columns(table))
-            .where(table.c.target_id == func.any(array_of(list(found), Text())), known(table, None))
-            .order_by(table.c.seq)
-        )
-        for row in await connection.execute(query):
+        texts, value = _texts(1, list(found))
+        condition, _ = _known(None)
+        query = f"SELECT {_ASSERTION} FROM {self._identifier()} i WHERE i.target_id = ANY({texts})"  # noqa: S608
+        query = f"{query} AND {condition} ORDER BY i.seq"
+        for row in await _fetch(connection, query, value):
             found[row[5]].append(rows.identifier(row))
         return found
 
-    def _entities(self, kind: EntityKind, at_revision: int | None) -> Select[Any]:
-        entity = self._tables.entity
-        query = select(*self.entity_columns).where(entity.c.kind == int(kind))
+    def _entities(self, at_revision: int | None) -> tuple[str, tuple[int, ...]]:
+        """The versions of the kind $1 at a revision, which is $3 where it is one, and not what is current."""
+        query = f'SELECT {_ENTITY} FROM "{self._schema}".entity WHERE kind = $1'  # noqa: S608
         if at_revision is None:
-            return query.where(entity.c.revision_to.is_(None))
-        return query.where(
-            entity.c.revision_from <= at_revision,
-            or_(entity.c.revision_to.is_(None), entity.c.revision_to > at_revision),
-        )
+            return f"{query} AND revision_to IS NULL", ()
+        return f"{query} AND revision_from <= $3 AND (revision_to IS NULL OR revision_to > $3)", (at_revision,)
 
-    def _identifier_table(self) -> Table:
-        if self._tables.identifier is None:
-            raise Internal(f"the {self._tables.schema} registry keeps no identifiers")
-        return self._tables.identifier
+    def _identifier(self) -> str:
+        if not self._keeps_identifiers:
+            raise Internal(f"the {self._schema} registry keeps no identifiers")
+        return f'"{self._schema}".identifier'
 
 
-def _identifier_columns(table: Table) -> list[ColumnElement[Any]]:
-    columns = [column for column in table.c if column.name != "seq"]
-    return [*columns, table.c.seq]
+async def _fetch(connection: AsyncConnection, query: str, *values: object) -> list[asyncpg.Record]:
+    found: list[asyncpg.Record] = await driver(connection).fetch(query, *values)
+    return found
+
+
+def _known(at_revision: int | None) -> tuple[str, tuple[int, ...]]:
+    """Whether an assertion is what is known now, or was at the revision $3."""
+    if at_revision is None:
+        return "i.closed_revision IS NULL", ()
+    condition = "i.recorded_revision <= $3 AND (i.closed_revision IS NULL OR i.closed_revision > $3)"
+    return condition, (at_revision,)
+
+
+def _texts(place: int, values: Sequence[str]) -> tuple[str, Any]:
+    """A text[] at a place of the parameters, and its value. It is sent as one text that Postgres takes apart: the driver looks at every
+    element of an array, which costs it more than all else about a name. As an array after all where a value holds the separator, or
+    nothing does."""
+    joined = _SEPARATOR.join(values)
+    if not joined or joined.count(_SEPARATOR) != len(values) - 1:
+        return f"${place}::text[]", list(values)
+    return f"string_to_array(${place}, chr({ord(_SEPARATOR)}))", joined
 
 
 def known(table: Table, at_revision: int | None) -> ColumnElement[bool]:
@@ -205,15 +214,6 @@ def known(table: Table, at_revision: int | None) -> ColumnElement[bool]:
 def array_of(values: Sequence[Any], of: Any) -> Any:
     """One parameter however many values: one statement for the plan cache."""
     return bindparam(None, list(values), type_=ARRAY(of), unique=True)
-
-
-def texts_of(values: Sequence[str]) -> Any:
-    """A text[] sent as one text that Postgres takes apart: the driver looks at every element of an array, which costs it more
-    than all else about a name. An array after all where a value holds the separator, or nothing does."""
-    joined = _SEPARATOR.join(values)
-    if not joined or joined.count(_SEPARATOR) != len(values) - 1:
-        return array_of(values, Text())
-    return func.string_to_array(bindparam(None, joined, type_=Text(), unique=True), func.chr(ord(_SEPARATOR)))
 
 
 def one_of(column: ColumnElement[Any], values: Sequence[str]) -> ColumnElement[bool]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
+import asyncpg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -218,7 +219,7 @@ class StagedSession:
     async def _read(self, reading: Awaitable[_T]) -> _T:
         try:
             return await reading
-        except DBAPIError as error:
+        except (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
             # Postgres aborts a transaction at its first error: nothing of the group can go on.
             self._group.lost = error
             raise TransactionLost from error

@@ -256,7 +256,7 @@ class GroupWriter:
             if plan.changes_anything:
                 changes = await flush.changes_of(plan.group, self._reads)
                 flight.planned.set_result(plan)
-                raw = await driver(connection)
+                raw = driver(connection)
                 requests = list(plan.requests.values())
                 await flush.write(raw, self._tables.schema, plan.group, changes, requests, self._fail_at)
                 self._fail_at("commit")

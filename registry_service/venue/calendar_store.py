@@ -163,7 +163,7 @@ class CalendarStore:
     async def _insert(
         self, connection: AsyncConnection, built: Built, days: Sequence[tuple[TradingDay, bool]], now: datetime
     ) -> None:
-        raw: asyncpg.Connection = await driver(connection)
+        raw: asyncpg.Connection = driver(connection)
         try:
             await raw.copy_records_to_table(
                 "calendar_session",

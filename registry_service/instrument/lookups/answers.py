@@ -16,12 +16,11 @@ from registry_service.instrument.lifecycle.validity import GONE, held_then, reti
 from registry_service.instrument.lookups.choosing import Choice, Preferences, choose, prefer
 from registry_service.instrument.lookups.outcomes import Decision, changes_by_itself, decide
 from registry_service.instrument.trading.trading_rules import ruled_families
-from registry_service.storage.model import Entity, EntityKind, IdentifierKey, IdentifierRow, Query, Reader, Store
+from registry_service.storage.model import Entity, EntityKind, IdentifierKey, IdentifierRow, Reader, Store
 
 MOST_HOLDERS: Final = 1000
 """Holders of one name that an answer gives; an LEI of a bank names hundreds of thousands of instruments."""
 _MOST_ROWS: Final = 2000
-_CASES_AT_ONCE: Final = 1000
 _HAS_ISIN: Final = f"scheme:{int(Scheme.ISIN)}"
 
 
@@ -268,19 +267,14 @@ def _bears(
 
 async def _contested(reader: Reader, keys: Sequence[IdentifierKey], revision: int) -> dict[str, str]:
     """The open collision case of each name that has one; the first by id where there are several."""
-    names = tuple({f"name:{answer_key(key.scheme, key.value, key.venue)}" for key in keys})
-    query = Query(EntityKind.COLLISION_CASE, ((f"state:{wire.COLLISION_STATE_OPEN}",), names))
+    names = list({f"name:{answer_key(key.scheme, key.value, key.venue)}": None for key in keys})
+    is_open = f"state:{wire.COLLISION_STATE_OPEN}"
     found: dict[str, str] = {}
-    after = ""
-    while True:
-        cases = await reader.page(query, after_id=after, limit=_CASES_AT_ONCE, at_revision=revision)
-        for case in cases:
-            for facet in case.facets:
-                if facet.startswith("name:"):
-                    found.setdefault(facet, case.entity_id)
-        if len(cases) < _CASES_AT_ONCE:
-            return found
-        after = cases[-1].entity_id
+    for case in await reader.with_facets(EntityKind.COLLISION_CASE, is_open, names, revision):
+        for facet in case.facets:
+            if facet.startswith("name:"):
+                found.setdefault(facet, case.entity_id)
+    return found
 
 
 def _span(row: IdentifierRow) -> service.IdentifierSpan:

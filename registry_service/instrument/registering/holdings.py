@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 from alphapulse.domain.asset_class import AssetClass
 from alphapulse.domain.identifiers import Level, Scheme
-from registry_service.instrument.convert import stamp, wire
+from registry_service.instrument.convert import Timestamp, stamp, wire
 from registry_service.instrument.keys import entry_key, entry_keys, name_keys
 from registry_service.instrument.lifecycle.events import due_of
 from registry_service.instrument.queries.facets import expiry_of, instrument_facets, listing_facets, search_name
@@ -29,15 +30,21 @@ _INSTRUMENT: Final = EntityKind.INSTRUMENT
 _LISTING_LEVEL: Final = int(Level.LISTING)
 
 
+@lru_cache(4)
+def _stamps(now: datetime) -> tuple[Timestamp, bytes]:
+    """All operations of one commit have the same; nobody changes it."""
+    message = stamp(now)
+    return message, message.SerializeToString()
+
+
 class Holdings:
     """The session's state for the ids and names of some drafts; every put goes through here."""
 
     def __init__(self, session: WriteSession) -> None:
         self.session = session
         self.now: datetime = session.now
-        self.stamp = stamp(session.now)
-        """The time of this commit."""
-        self.raw_stamp = self.stamp.SerializeToString()
+        self.stamp, self.raw_stamp = _stamps(session.now)
+        """The time of this commit, and its bytes."""
         self.instruments: dict[str, Entity] = {}
         self.listings: dict[int, Entity | None] = {}
         """By signed key; None for a key that was read and is free."""
@@ -53,7 +60,8 @@ class Holdings:
         """Reads everything that entries touch: four questions however many they are."""
         session = self.session
         self.instruments.update(await session.get(_INSTRUMENT, needs.ids))
-        await self._load_listings(needs.sort_keys)
+        if needs.sort_keys:
+            await self._load_listings(needs.sort_keys)
         borne = await session.identifiers(needs.names)
         self.names.update({key: list(rows) for key, rows in borne.items() if rows})
         if known := [one for one in needs.ids if one in self.instruments]:

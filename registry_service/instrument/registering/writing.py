@@ -19,7 +19,7 @@ from registry_service.instrument.registering.registration import register
 from registry_service.instrument.registering.updates import update_instrument, update_listing
 from registry_service.instrument.registering.usual import Usual, read
 from registry_service.instrument.registering.venues import VenueDirectory, check_venues
-from registry_service.storage.model import EntityKind, WriteOutcome, WriteSession
+from registry_service.storage.model import Entity, EntityKind, WriteOutcome, WriteSession
 
 _IN_FLIGHT: Final = 8
 """Batches of one stream that are read ahead while earlier ones are written."""
@@ -53,8 +53,11 @@ class Writing:
             parts += [chunk(5, one.SerializeToString()) for one in result.differences]
             if result.instrument_id:
                 held = await session.get(EntityKind.INSTRUMENT, [result.instrument_id])
-                below = await session.children(EntityKind.LISTING, [result.instrument_id])
-                now = entry(held[result.instrument_id], below.get(result.instrument_id, ()))
+                below: Sequence[Entity] = ()
+                if request.listings or result.outcome != _CREATED:
+                    read_below = await session.children(EntityKind.LISTING, [result.instrument_id])
+                    below = read_below.get(result.instrument_id, ())
+                now = entry(held[result.instrument_id], below)
                 parts.insert(0, chunk(1, now))
             return b"".join(parts)
 
