@@ -183,13 +183,16 @@ def _unread(
         return
     if site.function.name in ("__init__", "field", "__new__"):
         return
+    # Functions are known by their bare names: one that hands on something else has but the name of one that names rules.
+    assert isinstance(rule, ast.Name)
+    if rule.id != "rule":
+        return
     told = (
         next((n for n in ast.walk(sentence) if _parameter(site.function, n) is not None), None)
         if sentence is not None
         else None
     )
     told_at = _parameter(site.function, told) if told is not None else None
-    assert isinstance(rule, ast.Name)
     told_name = told.id if isinstance(told, ast.Name) else ""
     more[site.function.name] = _Wrapper(at, rule.id, prefix, _STARRED if told_at is None else told_at, told_name)
 

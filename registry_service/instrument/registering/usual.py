@@ -244,7 +244,10 @@ def create_usual(holdings: Holdings, entry: Usual) -> bool:
         bearer = (one.level, _INSTRUMENT, own, own, None, None, one.source, revision, None, False)
         row = _made(IdentifierRow, (scheme, value, "", *bearer))
         rows.append(row)
-        names.setdefault(key, []).append(row)
+        if key in names:
+            names[key].append(row)  # one that several share
+        else:
+            names[key] = [row]
     body = shape.body(entry, holdings.raw_stamp, revision)
     entity = _made(Entity, (_INSTRUMENT, own, body, revision, shape.facets, entry.message.name, "", 0, None))
     holdings.put_whole(entity, tuple(dict.fromkeys(keys)))
