@@ -186,6 +186,8 @@ class Needs:
     sort_keys: Sequence[int] = ()
     """Of `child_kind`."""
     names: Sequence[IdentifierKey] = ()
+    bearers: Sequence[str] = ()
+    """Those of `ids` whose own names are needed, and those of their children: names that very many bear are not asked for by name."""
 
 
 Operation = Callable[[WriteSession], Awaitable[bytes]]

@@ -38,6 +38,8 @@ class GroupState:
     """Committed entries below a parent; the key is of the children's kind and the parent's id."""
     sort_keys: dict[tuple[EntityKind, int], Entity | None] = field(default_factory=dict)
     names: dict[IdentifierKey, Sequence[IdentifierRow]] = field(default_factory=dict)
+    borne: dict[str, Sequence[IdentifierRow]] = field(default_factory=dict)
+    """Committed assertions of a holder."""
     lost: Exception | None = None
 
     @property
@@ -68,6 +70,13 @@ class GroupState:
         for kind, ids in parents.items():
             await self.read_children(reads, kind, list(ids))
         await self.read_names(reads, list({name: None for one in needs for name in one.names}))
+        holders: dict[str, None] = {}
+        for one in needs:
+            for each in one.bearers:
+                if self.committed.get((one.kind, each)) is not None:
+                    below = self.children.get((one.child_kind, each), ()) if one.child_kind is not None else ()
+                    holders.update(dict.fromkeys([each, *[child.entity_id for child in below]]))
+        await self.read_borne(reads, list(holders))
 
     async def read_entities(self, reads: Reads, kind: EntityKind, ids: Sequence[str]) -> None:
         """Fills `committed` with what is not there yet."""
@@ -101,6 +110,12 @@ class GroupState:
         missing = [key for key in keys if key not in self.names]
         if missing:
             self.names.update(await reads.identifiers(self.connection, missing, None))
+
+    async def read_borne(self, reads: Reads, target_ids: Sequence[str]) -> None:
+        """Fills `borne` with what is not there yet."""
+        missing = [one for one in target_ids if one not in self.borne]
+        if missing:
+            self.borne.update(await reads.identifiers_of(self.connection, missing))
 
     def before(self, key: EntityKey) -> Entity | None:
         """The current version of an entry when this group began; it has to have been read, or staged by the group before."""
@@ -176,8 +191,9 @@ class StagedSession:
 
     async def identifiers_of(self, target_ids: Sequence[str]) -> Mapping[str, Sequence[IdentifierRow]]:
         """What we know now of these holders."""
-        read = await self._read(self._reads.identifiers_of(self._group.connection, target_ids))
-        return {target: self._overlay.identifiers_of(target, rows) for target, rows in read.items()}
+        borne = self._group.borne
+        await self._read(self._group.read_borne(self._reads, target_ids))
+        return {target: self._overlay.identifiers_of(target, borne[target]) for target in target_ids}
 
     def next_revision(self) -> int:
         """Takes the next revision."""

@@ -107,6 +107,7 @@ class Entering:
             added.CopyFrom(one)
             added.target_id = instrument_id
             added.ClearField("recorded_from")
+        await self.holdings.load_shared(step.id)
         revision = self.holdings.put_changed(held, ChangeKind.UPDATED)
         step.assert_claims(draft.claims, [instrument_id] * len(draft.claims), revision)
 

@@ -60,6 +60,11 @@ class Draft:
 
     _implied: dict[int, tuple[IdentifierKey, ...]] | None = None
 
+    @property
+    def sharing(self) -> bool:
+        """Whether it bears a name of a scheme whose names very many bear."""
+        return any(claim.key.scheme in SHARED for claim in self.claims)
+
     def implied(self) -> dict[int, tuple[IdentifierKey, ...]]:
         """The names that claims, by their number, make a claim to without naming them: of an ISIN the CUSIP or SEDOL inside it, of those
         at the instrument's level the ISINs around them, but where the entry has both."""

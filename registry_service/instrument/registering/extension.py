@@ -23,6 +23,8 @@ async def extend(step: Step, held: wire.Instrument) -> None:
     """Stages what the entry adds to the registered instrument; the outcome says whether it was anything, and the differences
     what of it contradicts what stays."""
     before = step.holdings.writes
+    if step.draft.sharing:
+        await step.holdings.load_shared(step.id)
     if _too_many(step, held):
         return
     told: list[wire.FieldDifference] = []

@@ -10,7 +10,7 @@ from typing import Final
 from alphapulse.domain.asset_class import AssetClass
 from alphapulse.domain.identifiers import Level, Scheme
 from registry_service.instrument.convert import Timestamp, stamp, wire
-from registry_service.instrument.keys import entry_key, entry_keys, name_keys
+from registry_service.instrument.keys import SHARED, entry_key, entry_keys, name_keys, truth_key
 from registry_service.instrument.lifecycle.events import due_of
 from registry_service.instrument.queries.facets import expiry_of, instrument_facets, listing_facets, search_name
 from registry_service.instrument.registering.drafts import signed
@@ -50,7 +50,12 @@ class Holdings:
         """By signed key; None for a key that was read and is free."""
         self.children: dict[str, dict[str, Entity]] = {}
         self.names: dict[IdentifierKey, list[IdentifierRow]] = {}
-        """Who bears a name; only names that somebody bears, or bore in this batch."""
+        """Who bears a name; only names that somebody bears, or bore in this batch. Not those of schemes whose names very many
+        instruments bear (`SHARED`): of these each instrument's own alone matter."""
+        self._shared: dict[tuple[IdentifierKey, str], list[IdentifierRow]] = {}
+        """What an instrument bears of a name of these schemes."""
+        self._sharers: set[str] = set()
+        """The instruments of which that was read."""
         self.reserved: dict[int, str] = {}
         """Listings of this batch that are named and not staged yet, by their signed key."""
         self.writes = 0
@@ -71,6 +76,17 @@ class Holdings:
         """Reads the listings of instruments."""
         for parent, entities in (await self.session.children(EntityKind.LISTING, ids)).items():
             self.children[parent] = {one.entity_id: one for one in entities}
+
+    async def load_shared(self, instrument_id: str) -> None:
+        """Reads what an instrument and its listings bear of names that very many bear: whoever adds to its names needs it."""
+        if instrument_id in self._sharers:
+            return
+        self._sharers.add(instrument_id)
+        targets = [instrument_id, *self.children.get(instrument_id, {})]
+        for rows in (await self.session.identifiers_of(targets)).values():
+            for row in rows:
+                if row.scheme in SHARED:
+                    self._shared.setdefault((truth_key(*row[:3]), instrument_id), []).append(row)
 
     async def instrument(self, instrument_id: str) -> Entity | None:
         """An instrument that no draft named, such as one with a salted id."""
@@ -114,12 +130,13 @@ class Holdings:
 
     def bears(self, key: IdentifierKey, who: str, start: datetime | None, end: datetime | None) -> bool:
         """Whether this instrument is known to bear the name in that span."""
-        if key not in self.names:
-            return False
-        return any(
-            row.instrument_id == who and overlap(row.valid_from, row.valid_to, start, end)
-            for row in self.names.get(key, ())
-        )
+        rows = self._shared.get((key, who), ()) if key.scheme in SHARED else self.names.get(key, ())
+        return any(row.instrument_id == who and overlap(row.valid_from, row.valid_to, start, end) for row in rows)
+
+    def shared(self, key: IdentifierKey, who: str) -> Sequence[IdentifierRow]:
+        """What an instrument bears of a name that very many bear, as far as it was read (`load_shared`)."""
+        rows = self._shared.get((truth_key(*key), who), ())
+        return [row for row in rows if not key.venue or row.venue == key.venue]
 
     def ended(self, key: IdentifierKey, but: str) -> list[datetime]:
         """When others ceased to bear a name, where all of them did."""
@@ -194,17 +211,28 @@ class Holdings:
 
     def assert_name(self, row: IdentifierRow, key: IdentifierKey) -> None:
         """Stages an assertion."""
-        held = self.names.get(key)
-        if held is None:
-            self.names[key] = [row]
-        else:
-            held.append(row)
+        self.note(row, key)
         self.session.assert_identifiers((row,))
+
+    def note(self, row: IdentifierRow, key: IdentifierKey) -> None:
+        """Knows of an assertion that is staged."""
+        if key.scheme in SHARED:
+            self._shared.setdefault((key, row.instrument_id), []).append(row)
+        else:
+            self.names.setdefault(key, []).append(row)
 
     def close_name(self, row: IdentifierRow, key: IdentifierKey, revision: int) -> None:
         """Stages the end of what was known."""
-        self.names[key] = [one for one in self.names.get(key, ()) if one != row]
+        self.forget(row, key)
         self.session.close_identifier(row, revision)
+
+    def forget(self, row: IdentifierRow, key: IdentifierKey) -> None:
+        """Knows of an assertion no more."""
+        if key.scheme in SHARED:
+            place = truth_key(*key), row.instrument_id
+            self._shared[place] = [one for one in self._shared.get(place, ()) if one != row]
+        else:
+            self.names[key] = [one for one in self.names.get(key, ()) if one != row]
 
     def symbol_row(
         self, message: wire.Listing, revision: int, start: datetime | None, end: datetime | None

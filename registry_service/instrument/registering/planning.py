@@ -12,7 +12,7 @@ from alphapulse.domain.identifiers import Level, Scheme
 from alphapulse.domain.ids import InstrumentId, ListingId
 from registry_service.instrument.collisions import cases
 from registry_service.instrument.convert import moment, service, wire
-from registry_service.instrument.keys import VENUE_SCOPED, entry_key, name_keys
+from registry_service.instrument.keys import SHARED, VENUE_SCOPED, entry_key, name_keys
 from registry_service.instrument.queries.facets import instrument_facets
 from registry_service.instrument.registering.drafts import (
     Claim,
@@ -193,14 +193,14 @@ class Step:
         return claim.assertion.valid_from
 
     def assert_claims(self, claims: Sequence[Claim], targets: Sequence[str], revision: int) -> None:
-        """Stages the assertions the instrument does not have yet."""
+        """Stages the assertions the instrument does not have yet; of one that is registered `Holdings.load_shared` was called."""
         holdings, symbols, own_id, source = self.holdings, self.draft.symbols, self.id, self.draft.message.source
         names, rows = holdings.names, []
         for claim, target in zip(claims, targets, strict=True):
             one, key = claim.assertion, claim.key
             scheme, value, venue = key
             start, end = self.start_of(claim) if scheme in VENUE_SCOPED else one.valid_from, one.valid_to
-            if key in symbols or (key in names and holdings.bears(key, own_id, start, end)):
+            if key in symbols or ((key in names or scheme in SHARED) and holdings.bears(key, own_id, start, end)):
                 continue  # the listing itself asserts its symbol; a name sent twice is one name
             if start is not None and end is not None and start >= end:
                 continue
@@ -209,7 +209,7 @@ class Step:
             known = (start, end, one.source or source, revision, None, key in self.shared)
             row = _made(IdentifierRow, (scheme, value, venue, *who, *known))
             rows.append(row)
-            names.setdefault(key, []).append(row)
+            holdings.note(row, key)
         holdings.session.assert_identifiers(rows)
 
     def put_new(self, message: wire.Instrument, claims: Sequence[Claim], targets: Sequence[str]) -> int:

@@ -13,7 +13,7 @@ from alphapulse.domain.ids import InstrumentId, ListingId
 from alphapulse.domain.validation import validate_listing
 from registry_service.calls import check_etag
 from registry_service.instrument.convert import Findings, listing_of, service, wire
-from registry_service.instrument.keys import truth_key
+from registry_service.instrument.keys import SHARED, truth_key
 from registry_service.instrument.lifecycle.events import move_end, note_status
 from registry_service.instrument.queries.facets import require
 from registry_service.instrument.registering.drafts import Draft, Minter, listing_key_of, prepare
@@ -106,12 +106,13 @@ async def _replace_identifiers(
     """Closes what is no longer claimed, asserts what is new, and leaves alone what is the same."""
     step = Step(holdings, minter, draft, instrument_id, Registered(service.REGISTRATION_OUTCOME_UNCHANGED))
     message = draft.message
+    await holdings.load_shared(step.id)
     old = {_name(one): one for one in before.identifiers}
     symbols = set(draft.symbols)
     gone = [one for name, one in old.items() if name not in {_name(new) for new in message.identifiers}]
     closing = [] if not gone else await _rows_of(holdings, gone, step.id, symbols)
     for key, row in closing:
-        holdings.names[key] = [one for one in holdings.names.get(key, ()) if one != row]
+        holdings.forget(row, key)
     if contested := step.contested():
         at, rows = next(iter(contested.items()))
         claim = message.identifiers[at]
@@ -144,8 +145,11 @@ async def _rows_of(
     """The assertions behind identifiers that are claimed no longer; a listing's own symbol is the listing's to end."""
     keys = {IdentifierKey(*_name(one)[:3]): one for one in gone}
     found: list[tuple[IdentifierKey, IdentifierRow]] = []
-    for key, rows in (await holdings.session.identifiers(list(keys))).items():
+    read = dict(await holdings.session.identifiers([key for key in keys if key.scheme not in SHARED]))
+    for key, rows in read.items():
         holdings.names.setdefault(key, list(rows))
+    read |= {key: holdings.shared(key, who) for key in keys if key.scheme in SHARED}
+    for key, rows in read.items():
         own = [row for row in rows if row.instrument_id == who and key not in symbols]
         for one in gone:
             if IdentifierKey(*_name(one)[:3]) == key:

@@ -56,6 +56,11 @@ class Usual(NamedTuple):
     implied: Sequence[IdentifierKey]
     """The names that they make a claim to without naming them."""
 
+    @property
+    def sharing(self) -> bool:
+        """See `Draft.sharing`."""
+        return self.shape.sharing
+
     def whole(self, minter: Minter) -> Draft:
         """The draft of the entry, for everything but its first registration."""
         return prepare(self.message, (), minter)
@@ -80,7 +85,7 @@ class Shape:
 
     __slots__ = (
         *("_bound", "_details", "_stamp", "_status", "asset_class", "bearings"),
-        *("best", "facets", "head", "inside", "isin", "size", "source"),
+        *("best", "facets", "head", "inside", "isin", "sharing", "size", "source"),
     )
 
     def __init__(self, draft: Draft, status: int) -> None:
@@ -92,6 +97,7 @@ class Shape:
         self._details = chunk(message.DESCRIPTOR.fields_by_name[which].number, held.SerializeToString())
         self.facets = instrument_facets(message, tuple(kinds))
         self.bearings = tuple([_bearing(one) for one in message.identifiers])
+        self.sharing = draft.sharing
         self.isin = kinds.index(_ISIN) if _ISIN in kinds else None
         """Which identifier is an ISIN."""
         self.inside = next((at for at, scheme in enumerate(kinds) if scheme in _INSIDE), None)
@@ -108,6 +114,12 @@ class Shape:
         self.size = sum(map(len, sent))
         """Bytes of a message without its name: where it has as many, it says nothing else."""
         self._stamp, self._bound = b"", b""
+
+    def told_apart(self, names: Sequence[IdentifierKey]) -> Sequence[IdentifierKey]:
+        """Those names of an entry that two instruments cannot bear."""
+        if not self.sharing:
+            return names
+        return [key for key, one in zip(names, self.bearings, strict=True) if one.exclusive]
 
     def body(self, entry: Usual, stamp: bytes, revision: int) -> bytes:
         """The message as it is kept: what `Step.put_new` makes of it. `stamp`: the time of the commit, serialized."""
@@ -227,10 +239,7 @@ def create_usual(holdings: Holdings, entry: Usual) -> bool:
     if own in holdings.instruments:
         return False
     shape, session = entry.shape, holdings.session
-    for key, one in zip(entry.names, shape.bearings, strict=True):
-        if key in names and one.exclusive:
-            return False
-    for key in entry.implied:
+    for key in (*entry.names, *entry.implied):
         if key in names:
             return False
     revision = session.next_revision()
@@ -244,10 +253,10 @@ def create_usual(holdings: Holdings, entry: Usual) -> bool:
         bearer = (one.level, _INSTRUMENT, own, own, None, None, one.source, revision, None, False)
         row = _made(IdentifierRow, (scheme, value, "", *bearer))
         rows.append(row)
-        if key in names:
-            names[key].append(row)  # one that several share
-        else:
+        if one.exclusive:
             names[key] = [row]
+        else:
+            holdings.note(row, key)
     body = shape.body(entry, holdings.raw_stamp, revision)
     entity = _made(Entity, (_INSTRUMENT, own, body, revision, shape.facets, entry.message.name, "", 0, None))
     holdings.put_whole(entity, tuple(dict.fromkeys(keys)))
