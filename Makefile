@@ -13,7 +13,7 @@ RECORDINGS ?=
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench soak proto docs lint types format buf generated chart clients clean
+.PHONY: help install demo test check bench bench-check soak proto docs lint types format buf generated chart clients clean
 
 help: ## What there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,7 +35,7 @@ demo: $(INSTALLED) ## Run the whole platform: SECONDS=20, SOURCE=simulated|live,
 	@$(BIN)/alphapulse demo $(if $(SECONDS),--seconds $(SECONDS)) $(if $(RECORDINGS),--recordings $(RECORDINGS),--source $(SOURCE))
 
 test: $(INSTALLED) ## Run the tests on real stores
-	$(BIN)/python -m pytest -n $(JOBS)
+	$(BIN)/python -m pytest -n $(JOBS) --ignore=tests/benchmarks
 
 check: lint types generated buf ## Lint, types, generated files, protos
 
@@ -70,6 +70,9 @@ buf: $(NODE_TOOLS) ## Lint the protos and hold them against the last commit of m
 
 bench: $(INSTALLED) ## Print the figures of benchmarks/, each with its floor; BENCH="name name" for some
 	$(if $(BENCH),$(foreach name,$(BENCH),$(BIN)/alphapulse bench $(name) &&) true,$(BIN)/alphapulse bench --all)
+
+bench-check: $(INSTALLED) ## Run every benchmark for a moment, to see that it works
+	$(BIN)/python -m pytest -n $(JOBS) tests/benchmarks
 
 chart: $(INSTALLED) ## Lint, render and validate the Helm chart and the compose file
 	tools/check_chart.sh
