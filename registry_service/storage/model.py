@@ -209,7 +209,7 @@ class Reader(Protocol):
     async def identifiers(
         self, keys: Sequence[IdentifierKey], at_revision: int | None = None, *, most: int | None = None
     ) -> Mapping[IdentifierKey, Sequence[IdentifierRow]]:
-        """See Store.identifiers. `most` bounds the assertions of one scheme and value: those recorded first are read."""
+        """See Store.identifiers."""
 
     async def with_facets(
         self, kind: EntityKind, every: str, one_of: Sequence[str], at_revision: int
@@ -251,9 +251,10 @@ class Store(Protocol):
         """Current versions with these sort keys."""
 
     async def identifiers(
-        self, keys: Sequence[IdentifierKey], at_revision: int | None = None
+        self, keys: Sequence[IdentifierKey], at_revision: int | None = None, *, most: int | None = None
     ) -> Mapping[IdentifierKey, Sequence[IdentifierRow]]:
-        """Assertions of these names as known now, or at a revision."""
+        """Assertions of these names as known now, or at a revision. `most` bounds those of one scheme and value: those recorded first
+        are read."""
 
     async def identifiers_of(self, target_ids: Sequence[str]) -> Mapping[str, Sequence[IdentifierRow]]:
         """What we know now of these holders."""

@@ -146,11 +146,11 @@ class PostgresStore:
             return await self._reads.by_sort_key(connection, kind, keys)
 
     async def identifiers(
-        self, keys: Sequence[IdentifierKey], at_revision: int | None = None
+        self, keys: Sequence[IdentifierKey], at_revision: int | None = None, *, most: int | None = None
     ) -> Mapping[IdentifierKey, Sequence[IdentifierRow]]:
-        """Assertions of these names as known now, or at a revision."""
+        """See Store.identifiers."""
         async with self._connect() as connection:
-            return await self._reads.identifiers(connection, keys, at_revision)
+            return await self._reads.identifiers(connection, keys, at_revision, most)
 
     async def identifiers_of(self, target_ids: Sequence[str]) -> Mapping[str, Sequence[IdentifierRow]]:
         """What we know now of these holders."""

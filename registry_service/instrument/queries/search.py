@@ -38,6 +38,8 @@ from registry_service.storage.model import Entity, EntityKind, IdentifierRow, Qu
 FORMER: Final = 0.92
 """What a reason counts that does not hold any more."""
 _MOST_CANDIDATES: Final = 2000
+_MOST_BEARERS: Final = 2000
+"""Assertions of one name that are looked at: an LEI or a CFI may have hundreds of thousands."""
 _RULES: Final = {
     Likeness.EXACT: service.SEARCH_RULE_EXACT,
     Likeness.PREFIX: service.SEARCH_RULE_PREFIX,
@@ -147,8 +149,9 @@ class Searches:
             self._note(asked, row, 0.6 + 0.35 * share, service.SEARCH_RULE_PREFIX)
 
     async def _bearing(self, asked: Asked, terms: Mapping[Term, float]) -> None:
-        rows = await self._store.identifiers(list(terms), asked.revision) if terms else {}
+        rows = await self._store.identifiers(list(terms), asked.revision, most=_MOST_BEARERS) if terms else {}
         for key, borne in rows.items():
+            asked.truncated |= len(borne) >= _MOST_BEARERS
             for row in borne:
                 rule = service.SEARCH_RULE_EXACT if terms[key] > 0.9 else service.SEARCH_RULE_SIMILAR
                 self._note(asked, row, terms[key], rule)
