@@ -37,9 +37,10 @@ _ESCAPED: Final = frozenset(b"%|=")
 _PLAIN: Final = re.compile(r"[!-$&-<>-{}~]*")
 """Nothing but visible ASCII without the three: what nearly every part is."""
 _CAPITALS: Final = str.maketrans(ascii_lowercase, ascii_uppercase)
-_STRENGTH: Final = (Scheme.ISIN, Scheme.FIGI, Scheme.CUSIP, Scheme.SEDOL)
+STRENGTH: Final = (Scheme.ISIN, Scheme.FIGI, Scheme.CUSIP, Scheme.SEDOL)
+"""The schemes that identify a security, the strongest first."""
 _CLASS_NAMES: Final = {one: one.name.lower() for one in AssetClass}
-_SCHEME_NAMES: Final = {one: one.name.lower() for one in _STRENGTH}
+_SCHEME_NAMES: Final = {one: one.name.lower() for one in STRENGTH}
 _SYMBOL_SCHEMES: Final = (Scheme.TICKER, Scheme.EXCHANGE_SYMBOL)
 
 
@@ -93,7 +94,7 @@ def security_text(
     together with the day it was first borne where that is known: venues give tickers to one company after another."""
     kind = _CLASS_NAMES[asset_class]
     held = {assertion.scheme for assertion in identifiers}
-    for scheme in _STRENGTH:
+    for scheme in STRENGTH:
         if scheme in held:
             same = [one for one in identifiers if one.scheme is scheme]
             best = min([(one.level, one.value if canonical else one.identifier().value) for one in same])

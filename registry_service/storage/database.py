@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections.abc import Iterator
@@ -9,15 +10,18 @@ from typing import Any, Final
 
 import asyncpg
 from sqlalchemy import URL, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, InterfaceError
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, InterfaceError, InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.util import await_only
 
 from alphapulse.domain.errors import ConfigurationError, Internal, InvalidArgument, StoreUnavailable
 
 _RETRY_SECONDS: Final = 0.5
-_IDLE_SECONDS: Final = 5.0
+_IDLE_SECONDS: Final = 1.0
+_PING_SECONDS: Final = 2.0
+_DOUBTED: Final = "doubted"
 _DRIVERS: Final = frozenset({"postgres", "postgresql", "postgresql+asyncpg"})
 
 
@@ -62,16 +66,16 @@ def _note_use(_: object, record: ConnectionPoolEntry) -> None:
 
 
 def _require_alive(raw: Any, record: ConnectionPoolEntry, _: object) -> None:
-    """A connection that has died is replaced before it is given out. One that Postgres ended is seen at once; one that was cut off on the way is
-    asked, where it has not been used for a while: to ask each time is a third of a short read."""
+    """A connection that has died is replaced before it is given out. One that Postgres ended is seen as soon as the loop has heard of it; one
+    that was cut off on the way is asked, where it has not been used for a while: to ask each time is a third of a short read."""
     idle = time.monotonic() - record.info.get("used", time.monotonic())
     if raw.driver_connection.is_closed():
         raise DisconnectionError("Postgres ended the connection")
-    if idle > _IDLE_SECONDS:
+    if record.info.pop(_DOUBTED, False) or idle > _IDLE_SECONDS:
         try:
-            raw.ping()
-        except Exception as error:
-            raise DisconnectionError("the connection does not answer") from error
+            await_only(asyncio.wait_for(raw.driver_connection.fetchrow(";"), _PING_SECONDS))
+        except _AWAY as error:
+            raise InvalidatePoolError("the connection does not answer: the others will hardly do") from error
 
 
 def driver(connection: AsyncConnection) -> asyncpg.Connection:
@@ -95,6 +99,17 @@ _AWAY: Final = (
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.InternalClientError,
 )
+
+
+def doubt(connection: AsyncConnection) -> None:
+    """What went over the connection was cut short, so that nobody knows whether it still leads anywhere: it is asked before it is given
+    out again."""
+    if connection.sync_connection is not None:
+        connection.sync_connection.info[_DOUBTED] = True
+
+
+FAILURES: Final = (DBAPIError, asyncpg.PostgresError, *_AWAY)
+"""What a statement can end with when it is not answered, through SQLAlchemy or straight from the driver."""
 
 
 def is_away(error: BaseException) -> bool:

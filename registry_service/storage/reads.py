@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alphapulse.domain.errors import Internal
 from registry_service.storage import rows
-from registry_service.storage.database import driver
+from registry_service.storage.database import doubt, driver
 from registry_service.storage.model import Entity, EntityKind, IdentifierKey, IdentifierRow
 from registry_service.storage.schema import Tables
 
@@ -180,7 +180,13 @@ class Reads:
 
 
 async def _fetch(connection: AsyncConnection, query: str, *values: object) -> list[asyncpg.Record]:
-    found: list[asyncpg.Record] = await driver(connection).fetch(query, *values)
+    try:
+        found: list[asyncpg.Record] = await driver(connection).fetch(query, *values)
+    except asyncpg.PostgresError:
+        raise
+    except BaseException:
+        doubt(connection)
+        raise
     return found
 
 

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
-import asyncpg
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alphapulse.domain.errors import Internal
+from registry_service.storage.database import FAILURES
 from registry_service.storage.model import ChangeKind, Entity, EntityKind, IdentifierKey, IdentifierRow, Needs
 from registry_service.storage.reads import Reads
 from registry_service.storage.staging import EntityKey, Overlay, StagedVersion, Staging
@@ -235,7 +234,7 @@ class StagedSession:
     async def _read(self, reading: Awaitable[_T]) -> _T:
         try:
             return await reading
-        except (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        except FAILURES as error:
             # Postgres aborts a transaction at its first error: nothing of the group can go on.
             self._group.lost = error
             raise TransactionLost from error

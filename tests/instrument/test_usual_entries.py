@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -16,11 +16,13 @@ from alphapulse.api.instrument.v1 import instrument_pb2 as wire
 from alphapulse.api.instrument.v1 import instrument_service_pb2 as service
 from alphapulse.domain.identifiers import Isin
 from alphapulse.domain.identifiers.check_digits import double_add_double, sedol_weighted
+from alphapulse.domain.ids import sha256
 from registry_service.instrument.registering import usual
 from registry_service.instrument.registering.drafts import Draft, Minter, prepare
+from registry_service.instrument.registering.holdings import Holdings
 from registry_service.instrument.registering.needs import needs_of
 from registry_service.instrument.registering.planning import Registered
-from registry_service.instrument.registering.registration import register
+from registry_service.instrument.registering.registration import _plan, register
 from registry_service.instrument.registering.usual import Usual, read
 from registry_service.storage.database import make_engine
 from registry_service.storage.model import Change, EntityKind, IdentifierKey, IdentifierRow, Query, WriteSession
@@ -28,7 +30,8 @@ from registry_service.storage.postgres import PostgresStore
 
 Entry = tuple[wire.Instrument, list[wire.Listing]]
 Way = Callable[[wire.Instrument, Sequence[wire.Listing], Minter], "Draft | Usual"]
-ISIN, CUSIP, SEDOL, FIGI, LEI, OWN = 1, 2, 3, 4, 5, 15
+Named = tuple[tuple[int, str], ...]
+ISIN, CUSIP, SEDOL, FIGI, LEI, DTI, OWN = 1, 2, 3, 4, 5, 11, 15
 LEIS = ("549300MLUDYVRQOOXS22", "7LTWFZYICNSX8D621K86")
 
 
@@ -45,6 +48,11 @@ def sedol(number: int) -> str:
 def figi(number: int) -> str:
     body = f"BBG0000000{number}"
     return body + str(double_add_double(body))
+
+
+def cut(data: bytes) -> bytes:
+    """Of 16 different beginnings: ids collide."""
+    return bytes([(sha256(data)[0] & 0xF) << 4 | 1, *bytes(15)])
 
 
 NUMBERS = st.integers(1, 4)
@@ -108,8 +116,7 @@ class Replica:
         self._engine = engine
         self._store = store
         self._way = way
-        self._minter = Minter()
-        self.usual = 0
+        self._minter = Minter(cut)
 
     async def clear(self) -> None:
         """Forgets all, as a new database would: that takes a third of a second."""
@@ -122,7 +129,6 @@ class Replica:
         """What is answered and what is kept after it, apart from times."""
         copies = [(wire.Instrument.FromString(one.SerializeToString()), below) for one, below in batch]
         made = [self._way(one, below, self._minter) for one, below in copies]
-        self.usual += sum(isinstance(one, Usual) for one in made)
         needs, answers = needs_of(made), []
 
         async def operation(session: WriteSession) -> bytes:
@@ -202,33 +208,90 @@ async def test_one_pass_comes_to_what_the_whole_way_comes_to(
         assert await one.register(batch) == await other.register(batch)
 
 
-async def test_entries_of_a_shape_met_before_are_usual(database_maker: Any, instrument_template: str) -> None:
-    """The comparison above is about something: of these entries all but the first go the short way, and their bytes are
-    those of the message the whole way makes."""
+class Recorder:
+    """In place of a session: what is staged, as it was."""
+
+    def __init__(self, revision: int) -> None:
+        self.now = datetime(2026, 11, 30, 1, 2, 3, 456789, tzinfo=UTC)
+        self.staged: list[object] = []
+        self._revision = revision
+
+    def next_revision(self) -> int:
+        self._revision += 1
+        return self._revision
+
+    def put(self, *version: object) -> None:
+        self.staged.append(version)
+
+    def assert_identifiers(self, rows: Sequence[IdentifierRow]) -> None:
+        self.staged.append(list(rows))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(entry(), min_size=1, max_size=12), st.sampled_from([0, 126, 127, 16_382, 16_383, 1 << 40]))
+async def test_what_is_staged_is_the_same_to_the_byte(batch: list[Entry], revision: int) -> None:
+    minter = Minter()
+    for sent, below in batch:
+        copies = [wire.Instrument.FromString(sent.SerializeToString()) for _ in range(2)]
+        one = read(copies[0], below, minter)
+        if not isinstance(one, Usual):
+            continue
+        whole = prepare(copies[1], below, minter)
+        quick, slow = Recorder(revision), Recorder(revision)
+        assert usual.create_usual(Holdings(quick), one)  # type: ignore[arg-type]
+        assert (await _plan(Holdings(slow), minter, whole)).outcome == service.REGISTRATION_OUTCOME_CREATED  # type: ignore[arg-type]
+        assert quick.staged == slow.staged
+        assert needs_of([one]) == needs_of([whole])
+        assert copies[0] == copies[1]  # a request_id is compared with what was made of the request
+
+
+def identified(*named: tuple[int, str], name: str = "Nordwind Shipping", status: int = 0) -> wire.Instrument:
+    """A share with identifiers of the usual kind."""
+    made = wire.Instrument(name=name, source="a%b", equity=wire.EquityDetails(currency="USD", sector="100% energy"))
+    made.asset_class, made.status = 1, status  # type: ignore[assignment]
+    for scheme, value in named:
+        level = 1 if scheme == LEI else 2
+        made.identifiers.add(scheme=scheme, value=value, level=level, source="%s|%b")
+    return made
+
+
+def test_entries_of_a_shape_met_before_are_usual() -> None:
+    """The comparisons above are about something: of these entries all but the first go the short way."""
     usual._SHAPES.clear()
-    batch: list[Entry] = []
+    made = []
     for number in range(1, 6):
-        named = [
-            (ISIN, Isin.from_nsin("US", cusip(number)).value),
-            (CUSIP, cusip(number)),
-            (FIGI, figi(number)),
-            (LEI, LEIS[0]),
-        ]
-        said = [
-            wire.IdentifierAssertion(scheme=scheme, value=value, level=1 if scheme == LEI else 2, source="%s|%b")  # type: ignore[arg-type]
-            for scheme, value in named
-        ]
-        details = wire.EquityDetails(currency="USD", country="US", sector="100% energy")
-        made = wire.Instrument(name=f"Company {number}", source="a%b", equity=details, identifiers=said)
-        made.asset_class = 1  # type: ignore[assignment]
-        batch.append((made, []))
-    async with replica(database_maker, instrument_template, read) as one:
-        answers, changes, rows, _ = await one.register(batch)
-    assert one.usual == len(batch) - 1
-    assert {outcome for outcome, *_ in answers} == {service.REGISTRATION_OUTCOME_CREATED}  # type: ignore[attr-defined]
-    first, *others = [after for after, *_ in changes]  # type: ignore[attr-defined]
-    for (sent, _), after in zip(batch[1:], others, strict=True):
-        assert after.SerializeToString(deterministic=True)
-        assert (after.name, after.identity_text) == (sent.name, f"ap1|equity|isin|{sent.identifiers[0].value}")
-        assert [field.name for field, _ in after.ListFields()] == [field.name for field, _ in first.ListFields()]
-    assert all(len(held) == (len(batch) if key.scheme == LEI else 1) for key, held in rows.items())  # type: ignore[attr-defined]
+        us = Isin.from_nsin("US", cusip(number)).value
+        share = identified(
+            (ISIN, us), (CUSIP, cusip(number)), (FIGI, figi(number)), (LEI, LEIS[0]), name=f"No {number}"
+        )
+        made.append(read(share, (), Minter()))
+    assert [type(one) for one in made] == [Draft, *[Usual] * 4]
+
+
+@pytest.mark.parametrize(
+    ("twice", "later"),
+    [
+        (((FIGI, "NRG6JCMZ7HG8"), (ISIN, "NRG6JCMZ7HG8")), ((FIGI, "BBG000B9XRY4"), (ISIN, "US0378331005"))),
+        (((DTI, "4H95J0R2X"), (FIGI, "BBG000B9XRY4")), ((DTI, "X9J9K872S"), (FIGI, "BBG000BPH459"))),
+    ],
+)
+def test_what_identifies_is_told_by_the_scheme(twice: Named, later: Named) -> None:
+    """A text can be sound in two schemes: it says nothing of which of them an identity is made of."""
+    usual._SHAPES.clear()
+    first = read(identified(*twice), (), Minter())
+    assert isinstance(first, Draft)
+    assert first.violations == []
+    assert read(identified(*later), (), Minter()).hex == prepare(identified(*later), (), Minter()).hex
+
+
+@pytest.mark.parametrize("status", [0, 1])
+async def test_a_request_is_known_again_by_whichever_way_it_went(registry: Any, status: int) -> None:
+    """Sent once more when the shape is known, and by a process that has learned nothing yet."""
+    usual._SHAPES.clear()
+    us = Isin.from_nsin("US", cusip(1)).value
+    first = await registry.register(identified((ISIN, us), status=status), request_id="one")
+    assert await registry.register(identified((ISIN, us), status=status), request_id="one") == first
+    de = Isin.from_nsin("DE", "000000002").value
+    second = await registry.register(identified((ISIN, de), name="Two", status=status), request_id="two")
+    usual._SHAPES.clear()
+    assert await registry.register(identified((ISIN, de), name="Two", status=status), request_id="two") == second

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 from alphapulse.domain.asset_class import SECURITIES
 from alphapulse.domain.identifiers import Level, Scheme, identifier_type
 from alphapulse.domain.identifiers.isin import CUSIP_COUNTRIES, SEDOL_COUNTRIES
+from alphapulse.domain.identity import STRENGTH
 from alphapulse.domain.ids import ID_BYTES
 from alphapulse.domain.validation import NAME_LENGTH
 from registry_service.instrument.convert import wire
@@ -84,14 +85,14 @@ class Shape:
     """What entries have in common that differ in their name and the values of their identifiers."""
 
     __slots__ = (
-        *("_bound", "_details", "_stamp", "_status", "asset_class", "bearings"),
-        *("best", "facets", "head", "inside", "isin", "sharing", "size", "source"),
+        *("_bound", "_details", "_stamp", "asset_class", "bearings"),
+        *("best", "facets", "head", "inside", "isin", "sharing", "size", "source", "status"),
     )
 
     def __init__(self, draft: Draft, status: int) -> None:
         """Of a draft that breaks no rule, whose message was sent with this status."""
         message, kinds = draft.message, [int(one.scheme) for one in draft.message.identifiers]
-        self.asset_class, self._status, self.source = message.asset_class, message.status, message.source
+        self.asset_class, self.status, self.source = message.asset_class, message.status, message.source
         which = message.WhichOneof("details") or ""
         held: Any = getattr(message, which)
         self._details = chunk(message.DESCRIPTOR.fields_by_name[which].number, held.SerializeToString())
@@ -102,7 +103,7 @@ class Shape:
         """Which identifier is an ISIN."""
         self.inside = next((at for at, scheme in enumerate(kinds) if scheme in _INSIDE), None)
         """Which one may stand inside an ISIN."""
-        self.best = next(at for at, one in enumerate(message.identifiers) if draft.text.endswith(f"|{one.value}"))
+        self.best = kinds.index(next(int(scheme) for scheme in STRENGTH if scheme in kinds))
         """Which one the identity text is made of."""
         self.head = draft.text[: -self.bearings[self.best].length]
         """The identity text up to that."""
@@ -135,7 +136,7 @@ class Shape:
     def _bind(self, stamp: bytes) -> bytes:
         """The bytes around what differs from entry to entry, for one time of commit; the fields in their order."""
         own = _chunk_head(4, _HEX)
-        parts = [_chunk_head(1, _HEX), None, number(2, self.asset_class), None, number(4, self._status)]
+        parts = [_chunk_head(1, _HEX), None, number(2, self.asset_class), None, number(4, self.status)]
         for one in self.bearings:
             before, between = number(1, one.scheme) + _chunk_head(2, one.length), number(3, one.level) + own
             after = chunk(8, stamp) + text(10, one.source)
@@ -218,6 +219,8 @@ def _usual(message: wire.Instrument, shape: Shape, values: Sequence[str], minter
     claimed = _implied(shape, values)
     if claimed is None:
         return None
+    if not message.status:
+        message.status = shape.status  # as the whole way spells it: a request_id is compared with the message
     return _made(Usual, (message, shape, minter.hex(shape.head + values[shape.best]), values, names, claimed))
 
 
