@@ -27,13 +27,8 @@ def bearing(entries: Any, number: int, *schemes: str) -> wire.Instrument:
     return made
 
 
-async def read_of_identifiers(connection: asyncpg.Connection) -> int:
-    """Rows of assertions that Postgres has read by an index so far."""
-    await asyncio.sleep(1.1)  # sessions tell of what they read once a second
-    found: int = await connection.fetchval(
-        "SELECT sum(idx_tup_read)::bigint FROM pg_stat_user_indexes WHERE relname = 'identifier'"
-    )
-    return found
+READ = "SELECT sum(idx_tup_read)::bigint FROM pg_stat_user_indexes WHERE relname = 'identifier'"
+"""Rows of assertions that Postgres has read by an index, as far as its sessions have told."""
 
 
 @pytest.mark.parametrize("schemes", [("LEI", "CFI"), ("LEI",)], ids=["whole", "usual"])
@@ -42,11 +37,12 @@ async def test_what_a_registration_reads_does_not_grow_with_those_who_bear_its_n
 ) -> None:
     """The usual shape and the whole way."""
     await registry.register_all([(bearing(entries, number, *schemes), ()) for number in range(600)])
-    connection = await asyncpg.connect(registry.database_url)
-    before = await read_of_identifiers(connection)
     for number in range(600, 640):
+        if number == 635:
+            await asyncio.sleep(1.1)  # a session tells of what it read with its next commit, once a second
         assert (await registry.register(bearing(entries, number, *schemes))).outcome == CREATED
-    assert await read_of_identifiers(connection) - before < 40 * 50
+    connection = await asyncpg.connect(registry.database_url)
+    assert await connection.fetchval(READ) < 640 * 20  # those who bear them are read for each of forty: 24,000 at least
     await connection.close()
     assert await rows_of(registry, LEI) == 640
 

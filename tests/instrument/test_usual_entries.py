@@ -76,12 +76,13 @@ def identifiers(draw: st.DrawFn) -> list[wire.IdentifierAssertion]:
     value_of = {FIGI: figi(number), LEI: LEIS[number % 2], OWN: f"own-{number}"}
     more = [(kind, value_of[kind]) for kind in draw(st.lists(kinds, max_size=2, unique=True))]
     level_of = {LEI: 1, FIGI: draw(st.sampled_from([2, 2, 3]))}
+    said, source = draw(st.sampled_from([True, True, False])), draw(st.sampled_from(["feed", "feed", ""]))
     return [
         wire.IdentifierAssertion(
             scheme=scheme,  # type: ignore[arg-type]
-            value=value,
-            level=level_of.get(scheme, 2),  # type: ignore[arg-type]
-            source="feed",
+            value=draw(st.sampled_from([value] * 9 + [value.lower()])),
+            level=level_of.get(scheme, 2) if said else 0,  # type: ignore[arg-type]
+            source=source,
         )
         for scheme, value in [*inside, *more]
     ]
@@ -255,7 +256,8 @@ def identified(*named: tuple[int, str], name: str = "Nordwind Shipping", status:
     return made
 
 
-def test_entries_of_a_shape_met_before_are_usual() -> None:
+@pytest.mark.parametrize("bare", [False, True], ids=["spelled out", "levels and sources left to the registry"])
+def test_entries_of_a_shape_met_before_are_usual(bare: bool) -> None:
     """The comparisons above are about something: of these entries all but the first go the short way."""
     usual._SHAPES.clear()
     made = []
@@ -264,6 +266,10 @@ def test_entries_of_a_shape_met_before_are_usual() -> None:
         share = identified(
             (ISIN, us), (CUSIP, cusip(number)), (FIGI, figi(number)), (LEI, LEIS[0]), name=f"No {number}"
         )
+        if bare:
+            for one in share.identifiers:
+                one.ClearField("level")
+                one.ClearField("source")
         made.append(read(share, (), Minter()))
     assert [type(one) for one in made] == [Draft, *[Usual] * 4]
 

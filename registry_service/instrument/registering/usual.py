@@ -40,6 +40,8 @@ _MOST: Final = 4096
 _LARGEST: Final = 1024
 """Bytes of the details of a shape that is kept at most."""
 
+Kind = tuple[int, int, str]
+"""Scheme, level and source of an identifier, as they were sent."""
 ShapeKey = tuple[object, ...]
 
 
@@ -86,11 +88,11 @@ class Shape:
 
     __slots__ = (
         *("_bound", "_details", "_stamp", "asset_class", "bearings"),
-        *("best", "facets", "head", "inside", "isin", "sharing", "size", "source", "status"),
+        *("best", "facets", "filled", "head", "inside", "isin", "sharing", "size", "source", "status"),
     )
 
-    def __init__(self, draft: Draft, status: int) -> None:
-        """Of a draft that breaks no rule, whose message was sent with this status."""
+    def __init__(self, draft: Draft, status: int, kinds_sent: Sequence[Kind]) -> None:
+        """Of a draft that breaks no rule, whose message was sent with this status and these identifiers."""
         message, kinds = draft.message, [int(one.scheme) for one in draft.message.identifiers]
         self.asset_class, self.status, self.source = message.asset_class, message.status, message.source
         which = message.WhichOneof("details") or ""
@@ -107,9 +109,13 @@ class Shape:
         """Which one the identity text is made of."""
         self.head = draft.text[: -self.bearings[self.best].length]
         """The identity text up to that."""
+        self.filled = any(
+            (one.level, one.source) != kind[1:] for one, kind in zip(self.bearings, kinds_sent, strict=True)
+        )
+        """Whether a level or a source of an identifier is left to the registry."""
         sent = [
-            chunk(5, number(1, one.scheme) + chunk(2, bytes(one.length)) + number(3, one.level) + text(10, one.source))
-            for one in self.bearings
+            chunk(5, number(1, scheme) + chunk(2, bytes(one.length)) + number(3, level) + text(10, source))
+            for one, (scheme, level, source) in zip(self.bearings, kinds_sent, strict=True)
         ]
         sent += [number(2, self.asset_class), number(4, status), text(7, self.source), self._details]
         self.size = sum(map(len, sent))
@@ -167,7 +173,8 @@ def read(message: wire.Instrument, listings: Sequence[wire.Listing], minter: Min
     """An entry made ready to be planned, in the way that is open to it."""
     if listings or not message.identifiers:
         return prepare(message, listings, minter)
-    kinds, values = [], []
+    kinds: list[Kind] = []
+    values = []
     for one in message.identifiers:
         kinds.append((one.scheme, one.level, one.source))
         values.append(one.value)
@@ -180,7 +187,7 @@ def read(message: wire.Instrument, listings: Sequence[wire.Listing], minter: Min
     size = message.ByteSize()
     draft = prepare(message, (), minter)
     if shape is None and len(details) <= _LARGEST and _may_have_shape(draft):
-        shape = Shape(draft, status)
+        shape = Shape(draft, status, kinds)
         if shape.size + len(text(3, message.name)) == size:
             if len(_SHAPES) >= _MOST:
                 _SHAPES.clear()
@@ -192,8 +199,7 @@ def _may_have_shape(draft: Draft) -> bool:
     """Whether the entry breaks no rule, and its identifiers and their lengths are all that tells it from others."""
     kinds = {one.scheme for one in draft.message.identifiers}
     return (
-        draft.plain
-        and not draft.violations
+        not draft.violations
         and not draft.references
         and draft.instrument.asset_class in SECURITIES
         and len(kinds) == len(draft.message.identifiers)
@@ -219,8 +225,13 @@ def _usual(message: wire.Instrument, shape: Shape, values: Sequence[str], minter
     claimed = _implied(shape, values)
     if claimed is None:
         return None
+    # As the whole way spells it: a request_id is compared with the message.
     if not message.status:
-        message.status = shape.status  # as the whole way spells it: a request_id is compared with the message
+        message.status = shape.status
+    if shape.filled:
+        for said, one in zip(message.identifiers, shape.bearings, strict=True):
+            said.level = one.level  # type: ignore[assignment]
+            said.source = one.source
     return _made(Usual, (message, shape, minter.hex(shape.head + values[shape.best]), values, names, claimed))
 
 
