@@ -10,8 +10,10 @@ An answer may have a brief: bytes made of it that say less. The process alone ho
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from types import TracebackType
 from typing import Final, Protocol, Self
 
@@ -22,6 +24,8 @@ from registry_service.storage.shelves import Shelves
 _ENTRY_BYTES: Final = 300
 """What a cached answer, or a brief, costs beside its bytes and its key."""
 _LOAD_TRIES: Final = 3
+_LEAVE_TOGETHER: Final = 256
+"""One in so many of the answers held leaves when the level is full."""
 
 
 class SecondLevel(Protocol):
@@ -65,7 +69,8 @@ class TieredCache:
         self.peek_brief: Callable[[str], bytes | None] = self._briefs.bodies.get
         """As `peek`, of briefs."""
         self._bytes = 0
-        self._floors: dict[str, int] = {}
+        self._floors: OrderedDict[str, int] = OrderedDict()
+        """Ordered, because they leave from the front all the time: a dict's first key is found by walking over all that left before it."""
         self._global_floor = 0
         self._followed = 0
         self._loading: dict[str, Load] = {}
@@ -148,16 +153,18 @@ class TieredCache:
         floors, revisions, loading = self._floors, self._revisions, self._loading
         for key in keys:
             # To the end: the floor raised last is the last to become a part of the global one.
-            before = floors.pop(key, 0)
+            before = floors.get(key, 0)
             floors[key] = revision if revision > before else before
+            if before:
+                floors.move_to_end(key)
             if key in revisions and revisions[key] < revision:
                 self._drop(key)
             # Who asks from now on must not be given a load that began before the change.
             if loading:
                 loading.pop(key, None)
         while len(floors) > self._limits.floors:
-            oldest = next(iter(floors))
-            self._global_floor = max(self._global_floor, floors.pop(oldest))
+            _, floor = floors.popitem(last=False)
+            self._global_floor = max(self._global_floor, floor)
 
     def invalidate_all(self, revision: int) -> None:
         """Voids everything read before this revision."""
@@ -268,7 +275,9 @@ class TieredCache:
     def _trim(self) -> None:
         bodies = self._held.bodies
         while self._bytes > self._limits.total_bytes or len(bodies) > self._limits.entries:
-            self._drop(next(iter(bodies)))
+            # Some at a time: finding a dict's first keys means walking over all that left before them.
+            for key in list(islice(bodies, 1 + len(bodies) // _LEAVE_TOGETHER)):
+                self._drop(key)
 
     def _drop(self, key: str) -> None:
         body = self._held.take(key)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -90,7 +91,7 @@ class RegisteredComponents:
     def __init__(self, channel: grpc.aio.Channel, clock: Callable[[], float] = time.monotonic) -> None:
         self._stub = InstrumentServiceStub(channel)
         self._clock = clock
-        self._listings: dict[str, tuple[float, Facts]] = {}
+        self._listings: OrderedDict[str, tuple[float, Facts]] = OrderedDict()
         """When it was asked for, and what it was."""
         self._codes: dict[str, str] = {}
         self._at_once = asyncio.Semaphore(_AT_ONCE)
@@ -116,7 +117,7 @@ class RegisteredComponents:
         self._listings.pop(id_, None)
         if facts is not None:
             if len(self._listings) >= _REMEMBERED:
-                del self._listings[next(iter(self._listings))]
+                self._listings.popitem(last=False)
             self._listings[id_] = (self._clock(), facts)
         return facts
 

@@ -7,6 +7,7 @@ decides, so that there is nothing to void.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
@@ -35,7 +36,7 @@ class Entries:
         self._store = resources.store
         self._calls = calls
         self._answers = answers
-        self._owners: dict[int, str] = {}
+        self._owners: OrderedDict[int, str] = OrderedDict()
         """The instrument of a listing, by the listing's key; the oldest leave first."""
 
     async def responses(self, ids: Sequence[str], minimum: int) -> list[bytes]:
@@ -105,7 +106,7 @@ class Entries:
     def _remember(self, key: int, owner: str) -> None:
         self._owners[key] = owner
         if len(self._owners) > _HINTS:
-            del self._owners[next(iter(self._owners))]
+            self._owners.popitem(last=False)
 
     async def _cached(self, ids: Sequence[str], minimum: int) -> list[bytes]:
         if not ids:
