@@ -7,7 +7,7 @@ Postgres, "Binary Format"; the types: their `*_recv` functions. Columns are thos
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from struct import Struct
@@ -51,9 +51,14 @@ _ZERO_BIGINT: Final = _BIGINT(8, 0)
 _SHARED: Final = {False: b"\0\0\0\1\0", True: b"\0\0\0\1\1"}
 
 
-def entity_rows(rows: Iterable[tuple[Entity, int | None]]) -> memoryview:
+def framed(rows: Sequence[bytes]) -> memoryview:
+    """What COPY reads: rows of one table between its header and its trailer."""
+    return memoryview(b"".join([_HEADER, *rows, _TRAILER]))
+
+
+def entity_rows(rows: Iterable[tuple[Entity, int | None]]) -> bytes:
     """Of the table `entity`: versions, and the revision that replaced each."""
-    parts = [_HEADER]
+    parts: list[bytes] = []
     for entity, revision_to in rows:
         entity_id, body = entity.entity_id.encode(), entity.body
         parts += (
@@ -69,13 +74,12 @@ def entity_rows(rows: Iterable[tuple[Entity, int | None]]) -> memoryview:
             _BIGINT(8, entity.sort_key) if entity.sort_key else _ZERO_BIGINT,
             _time(entity.expires_at),
         )
-    parts.append(_TRAILER)
-    return memoryview(b"".join(parts))
+    return b"".join(parts)
 
 
-def change_rows(rows: Iterable[Change]) -> memoryview:
+def change_rows(rows: Iterable[Change]) -> bytes:
     """Of the table `change_log`."""
-    parts = [_HEADER]
+    parts: list[bytes] = []
     for one in rows:
         entity_id, after, before = one.entity_id.encode(), one.after, one.before
         parts += (
@@ -92,13 +96,12 @@ def change_rows(rows: Iterable[Change]) -> memoryview:
             _kept_text(one.request_id),
             _time(one.commit_time),
         )
-    parts.append(_TRAILER)
-    return memoryview(b"".join(parts))
+    return b"".join(parts)
 
 
-def identifier_rows(rows: Iterable[IdentifierRow]) -> memoryview:
+def identifier_rows(rows: Iterable[IdentifierRow]) -> bytes:
     """Of the table `identifier`."""
-    parts = [_HEADER]
+    parts: list[bytes] = []
     last: tuple[object, ...] = ()
     bearer = b""
     for row in rows:
@@ -111,8 +114,7 @@ def identifier_rows(rows: Iterable[IdentifierRow]) -> memoryview:
             _kept_text(row.venue),
             bearer,
         )
-    parts.append(_TRAILER)
-    return memoryview(b"".join(parts))
+    return b"".join(parts)
 
 
 def _bearer(row: IdentifierRow) -> bytes:

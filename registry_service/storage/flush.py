@@ -5,19 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 
 import asyncpg
 
 from alphapulse.domain.errors import Internal
 from registry_service.storage import copying
-from registry_service.storage.model import Change, ChangeKind, Entity, EntityKind
-from registry_service.storage.reads import Reads
-from registry_service.storage.session import GroupState
-from registry_service.storage.staging import EntityKey, StagedVersion
+from registry_service.storage.rendering import Rendered
 
-_made: Final = tuple.__new__
-"""Makes a named tuple in half the time; its fields in the order of the class."""
 FailAt = Callable[[str], None]
 """Called with the name of each step before it is taken; a test may end the process there."""
 
@@ -32,54 +26,26 @@ class RequestRow:
     revision: int
 
 
-async def changes_of(group: GroupState, reads: Reads) -> list[Change]:
-    """The change log rows of the group. Raises Internal where a put says CREATED of what exists, or UPDATED of what does
-    not."""
-    await _read_missing(group, reads)
-    latest: dict[EntityKey, Entity | None] = {}
-    changes = []
-    for version in group.staged.versions:
-        key = (version.entity.kind, version.entity.entity_id)
-        before = latest.get(key) or group.before(key)
-        latest[key] = version.entity
-        changes.append(_change(version, before, group.now))
-    return changes
-
-
 async def write(
-    connection: asyncpg.Connection,
-    schema: str,
-    group: GroupState,
-    changes: Sequence[Change],
-    requests: Sequence[RequestRow],
-    fail_at: FailAt,
+    connection: asyncpg.Connection, schema: str, rendered: Rendered, requests: Sequence[RequestRow], fail_at: FailAt
 ) -> None:
     """Every statement of the group but the commit; the counter last."""
-    await _write_entities(connection, schema, group, fail_at)
-    await _write_identifiers(connection, schema, group, fail_at)
+    await _write_entities(connection, schema, rendered, fail_at)
+    await _write_identifiers(connection, schema, rendered, fail_at)
     fail_at("change_log")
-    if changes:
-        await _copy(connection, schema, "change_log", copying.CHANGE, copying.change_rows(changes))
+    await _copy(connection, schema, "change_log", copying.CHANGE, rendered.log)
     fail_at("request_log")
     if requests:
-        await _write_requests(connection, schema, requests, group.now)
+        await _write_requests(connection, schema, requests, rendered.now)
     fail_at("counter")
-    if changes or requests:
+    if rendered.changes or requests:
         raised = f'UPDATE "{schema}".revision SET value = $1, commit_time = $2'  # noqa: S608
-        await connection.execute(raised, group.revision, group.now)
+        await connection.execute(raised, rendered.revision, rendered.now)
 
 
-async def _write_entities(connection: asyncpg.Connection, schema: str, group: GroupState, fail_at: FailAt) -> None:
-    following: dict[EntityKey, int] = {}
-    records = []
-    # From the last to the first, so that each version knows the one that replaces it.
-    for version in reversed(group.staged.versions):
-        entity = version.entity
-        key = (entity.kind, entity.entity_id)
-        records.append((entity, following.get(key)))
-        following[key] = entity.revision
-    ends = {key: revision for key, revision in following.items() if group.before(key) is not None}
+async def _write_entities(connection: asyncpg.Connection, schema: str, rendered: Rendered, fail_at: FailAt) -> None:
     fail_at("ends")
+    ends = rendered.ends
     if ends:
         await connection.execute(
             f'UPDATE "{schema}".entity e SET revision_to = u.revision '  # noqa: S608
@@ -90,14 +56,12 @@ async def _write_entities(connection: asyncpg.Connection, schema: str, group: Gr
             list(ends.values()),
         )
     fail_at("entities")
-    if records:
-        records.reverse()
-        await _copy(connection, schema, "entity", copying.ENTITY, copying.entity_rows(records))
+    await _copy(connection, schema, "entity", copying.ENTITY, rendered.entities)
 
 
-async def _write_identifiers(connection: asyncpg.Connection, schema: str, group: GroupState, fail_at: FailAt) -> None:
+async def _write_identifiers(connection: asyncpg.Connection, schema: str, rendered: Rendered, fail_at: FailAt) -> None:
     fail_at("identifier_ends")
-    closed = list(group.staged.closed.values())
+    closed = rendered.closed
     if closed:
         done = await connection.execute(
             f'UPDATE "{schema}".identifier i SET closed_revision = u.closed '  # noqa: S608
@@ -122,16 +86,15 @@ async def _write_identifiers(connection: asyncpg.Connection, schema: str, group:
         if done != f"UPDATE {len(closed)}":
             raise Internal(f"{len(closed)} assertions were to be closed and Postgres says {done}")
     fail_at("identifiers")
-    # One that was asserted and closed by one revision nobody could ever have known.
-    rows = [row for row in group.staged.asserted.values() if row.closed_revision != row.recorded_revision]
-    if rows:
-        await _copy(connection, schema, "identifier", copying.IDENTIFIER, copying.identifier_rows(rows))
+    await _copy(connection, schema, "identifier", copying.IDENTIFIER, rendered.identifiers)
 
 
 async def _copy(
-    connection: asyncpg.Connection, schema: str, table: str, columns: Sequence[str], rows: memoryview
+    connection: asyncpg.Connection, schema: str, table: str, columns: Sequence[str], rows: Sequence[bytes]
 ) -> None:
-    await connection.copy_to_table(table, schema_name=schema, columns=columns, source=rows, format="binary")
+    if any(rows):
+        source = copying.framed(rows)
+        await connection.copy_to_table(table, schema_name=schema, columns=columns, source=source, format="binary")
 
 
 async def _write_requests(
@@ -150,29 +113,3 @@ async def _write_requests(
         [row.revision for row in requests],
         now,
     )
-
-
-async def _read_missing(group: GroupState, reads: Reads) -> None:
-    """The committed versions of entries that were put without having been read."""
-    missing: dict[EntityKind, dict[str, None]] = {}
-    for version in group.staged.versions:
-        key = (version.entity.kind, version.entity.entity_id)
-        if not group.is_known(key):
-            missing.setdefault(version.entity.kind, {})[version.entity.entity_id] = None
-    for kind, ids in missing.items():
-        read = await reads.get(group.connection, kind, list(ids), None)
-        for entity_id in ids:
-            group.committed[kind, entity_id] = read.get(entity_id)
-
-
-def _change(version: StagedVersion, before: Entity | None, now: datetime) -> Change:
-    entity = version.entity
-    if (version.change is ChangeKind.CREATED) != (before is None):
-        state = "does not exist" if before is None else "exists"
-        raise Internal(f"{version.change.name} of {entity.kind.name} {entity.entity_id!r}, which {state}")
-    # Both sides: a watcher also has to hear of what leaves its filter.
-    facets = tuple(sorted({*entity.facets, *before.facets})) if before else entity.facets
-    what = (entity.revision, entity.kind, entity.entity_id, version.change, entity.body)
-    earlier = before.body if before else b""
-    who = (version.actor, version.request_id, now)
-    return _made(Change, (*what, earlier, facets, entity.parent_id, version.cache_keys, *who))

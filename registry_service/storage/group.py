@@ -20,6 +20,7 @@ from alphapulse.domain.errors import AlphaPulseError, Internal, RequestIdReused
 from registry_service.storage.flush import RequestRow
 from registry_service.storage.model import Needs, Operation, WriteOutcome
 from registry_service.storage.reads import Reads, one_of
+from registry_service.storage.rendering import Rendering
 from registry_service.storage.schema import Tables
 from registry_service.storage.session import GroupState, StagedSession, TransactionLost
 
@@ -67,6 +68,7 @@ class Plan:
         earlier_requests: Mapping[str, RequestRow] | None = None,
     ) -> None:
         self.group = group
+        self.rendering = Rendering(group, reads)
         self.requests: dict[str, RequestRow] = {}
         """What goes into the request log."""
         self._outcomes: list[tuple[Write, WriteOutcome | AlphaPulseError]] = []

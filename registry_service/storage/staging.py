@@ -49,6 +49,12 @@ class Staging:
     """Asserted since holders were asked: that is rarer still."""
     closed: dict[RowKey, tuple[IdentifierRow, int]] = field(default_factory=dict)
     """Committed rows that end."""
+    _reclosed: bool = False
+
+    @property
+    def is_rewritten(self) -> bool:
+        """Whether an entry was put twice, or an assertion of an earlier operation closed."""
+        return self._reclosed or len(self.current) != len(self.versions)
 
     def put(self, version: StagedVersion) -> None:
         """A new current version."""
@@ -95,6 +101,7 @@ class Staging:
             self.closed[key] = (row, revision)
         else:
             self.asserted[key] = staged._replace(closed_revision=revision)
+            self._reclosed = True
 
     def absorb(self, other: Staging) -> None:
         """Takes over what an operation that succeeded has staged."""

@@ -214,6 +214,8 @@ class GroupWriter:
             taken += writes
             await plan.prepare(writes)
             await self._add(plan, writes, taken)
+            if not self._enough():
+                await plan.rendering.advance()
 
     async def _add(self, plan: Plan, writes: Sequence[Write], taken: list[Write]) -> None:
         """Plans writes; those that do not fit any more are taken out of `taken` and wait again."""
@@ -254,11 +256,12 @@ class GroupWriter:
             plan = await self._locked(connection, writes, plan)
             changes: list[Change] = []
             if plan.changes_anything:
-                changes = await flush.changes_of(plan.group, self._reads)
+                rendered = await plan.rendering.complete()
+                changes = rendered.changes
                 flight.planned.set_result(plan)
                 raw = driver(connection)
                 requests = list(plan.requests.values())
-                await flush.write(raw, self._tables.schema, plan.group, changes, requests, self._fail_at)
+                await flush.write(raw, self._tables.schema, rendered, requests, self._fail_at)
                 self._fail_at("commit")
                 await connection.commit()
                 self._fail_at("committed")

@@ -178,3 +178,55 @@ async def test_two_replicas_under_load_agree_with_what_they_were_told(make_store
     open_names = (await replicas[1].identifiers([NAME]))[NAME]
     newest = max(created, key=lambda entity_id: created[entity_id])
     assert [row.target_id for row in open_names] == [newest], "each creation took the name from the one before"
+
+
+class Renamed:
+    """An operation that puts an entry again, as one that bears the name in place of whoever did."""
+
+    def __init__(self, entity_id: str, body: bytes) -> None:
+        self.entity_id, self.body = entity_id, body
+        self.planned = asyncio.Event()
+
+    async def __call__(self, session) -> bytes:
+        known = await session.get(INSTRUMENT, [self.entity_id])
+        revision = session.next_revision()
+        change = ChangeKind.UPDATED if known else ChangeKind.CREATED
+        session.put(Entity(INSTRUMENT, self.entity_id, self.body, revision), change)
+        for row in (await session.identifiers([NAME]))[NAME]:
+            session.close_identifier(row, revision)
+        row = IdentifierRow(13, "T", "", 2, INSTRUMENT, self.entity_id, self.entity_id, None, None, "t")
+        session.assert_identifiers([row._replace(recorded_revision=revision)])
+        self.planned.set()
+        return self.body
+
+
+async def test_what_changes_again_within_a_group_is_written_as_it_came_to_be(make_store, migrated_url) -> None:
+    store = await make_store(limits=EAGER)
+    async with change_log_held(migrated_url) as connection:
+        tasks = [asyncio.create_task(store.write(Once("first"), actor="t"))]
+        await waits(connection)
+        for one in (Renamed("a", b"1"), Renamed("b", b"2"), Renamed("a", b"3"), Renamed("a", b"4")):
+            tasks.append(asyncio.create_task(store.write(one, actor="t")))
+            await one.planned.wait()
+            for _ in range(20):  # what is planned is rendered before the next comes
+                await asyncio.sleep(0)
+    assert [(await task).revision for task in tasks] == [1, 2, 3, 4, 5]
+    rows = await asyncpg.connect(migrated_url)
+    try:
+        versions = await rows.fetch(
+            "SELECT entity_id, body, revision_from, revision_to FROM instrument.entity ORDER BY revision_from"
+        )
+        names = await rows.fetch(
+            "SELECT target_id, recorded_revision, closed_revision FROM instrument.identifier ORDER BY recorded_revision"
+        )
+        groups = await rows.fetchval("SELECT count(DISTINCT xmin::text) FROM instrument.change_log")
+        log = await rows.fetch("SELECT revision, before, after FROM instrument.change_log ORDER BY revision")
+    finally:
+        await rows.close()
+    assert groups == 2, "Postgres took the second group as it was rendered"
+    assert [tuple(row) for row in versions][1:] == [
+        *(("a", b"1", 2, 4), ("b", b"2", 3, None)),
+        *(("a", b"3", 4, 5), ("a", b"4", 5, None)),
+    ]
+    assert [tuple(row) for row in names] == [("first", 1, 2), ("a", 2, 3), ("b", 3, 4), ("a", 4, 5), ("a", 5, None)]
+    assert [tuple(row) for row in log][1:] == [(2, b"", b"1"), (3, b"", b"2"), (4, b"1", b"3"), (5, b"3", b"4")]
