@@ -43,6 +43,9 @@ class RelayApplication:
             KernelSettings(
                 max_quote_age_ns=config.quote_age_ms * 1_000_000,
                 threshold_bps=config.min_net_bps,
+                stale_ns=config.stale_ms * 1_000_000,
+                price_band=config.price_band_bps * 1e-4,
+                price_band_age_ns=int(config.price_band_seconds * 1e9),
                 registry_enabled=config.registry_enabled,
             )
         )

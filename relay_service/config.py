@@ -52,6 +52,17 @@ class RelayConfig(ServerConfig):
     quote_age_ms: int = setting("RELAY_QUOTE_AGE_MS", default=2000, ge=1, le=3_600_000)
     """Milliseconds after which a quote takes no part in an opportunity."""
 
+    stale_ms: int = setting("RELAY_STALE_MS", default=5000, ge=0, le=3_600_000)
+    """Milliseconds from an event's venue time to the relay after which it is marked STALE, and a quote takes no part in an opportunity; 0: never.
+    Replays are not marked."""
+
+    price_band_bps: float = setting("RELAY_PRICE_BAND_BPS", default=5000.0, ge=0, le=1_000_000)
+    """Basis points from a listing's last sound price beyond which a trade or quote is marked PRICE_BAND, and takes no part in an opportunity; 0:
+    never."""
+
+    price_band_seconds: float = setting("RELAY_PRICE_BAND_SECONDS", default=60.0, ge=0.001, le=86_400)
+    """Seconds a sound price is compared with; later the next price is taken as it is."""
+
     min_net_bps: float = setting("RELAY_MIN_NET_BPS", default=0.0, ge=-10_000, le=10_000)
     """Basis points, net of fees, above which a crossing of two venues is an opportunity."""
 

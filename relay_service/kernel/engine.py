@@ -31,6 +31,12 @@ class KernelSettings:
     """The confidence of an opportunity falls to 1/e when the ages of its two quotes add up to this."""
     threshold_bps: float = 0.0
     """An opportunity has a net figure above this."""
+    stale_ns: int = 5_000_000_000
+    """An event that reaches the relay later than this after its venue's time is marked STALE; 0: none is. Replays never are."""
+    price_band: float = 0.5
+    """A trade or quote further from the listing's reference price than this part of it is marked PRICE_BAND; 0: none is."""
+    price_band_age_ns: int = 60_000_000_000
+    """A reference price holds for so long after what it was taken from."""
     registry_enabled: bool = True
     """False: unknown listings are marked NO_REGISTRY, not UNKNOWN_LISTING."""
     max_provisional: int = 200_000
@@ -117,6 +123,9 @@ class KernelEngine:
         block[state.NO_REGISTRY] = 0 if settings.registry_enabled else 1
         block[state.MAX_AGE_NS] = settings.max_quote_age_ns
         block[state.DECAY_NS] = settings.confidence_decay_ns
+        block[state.STALE_NS] = settings.stale_ns
+        block[state.BAND_AGE_NS] = settings.price_band_age_ns
+        self._settings[state.BAND] = settings.price_band
         self._settings[state.THRESHOLD_BPS] = settings.threshold_bps
 
     @property

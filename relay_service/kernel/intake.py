@@ -46,6 +46,7 @@ from relay_service.kernel.state import (
     SLOT_CAPACITY,
     SLOT_COUNT,
     SLOTS,
+    STALE_NS,
     TOUCHED,
     TOUCHED_CAPACITY,
     TOUCHED_COUNT,
@@ -87,6 +88,7 @@ _FLAGS: Final = _offset("flags")
 _UNKNOWN: Final = int(RecordFlag.UNKNOWN_LISTING)
 _NO_REGISTRY: Final = int(RecordFlag.NO_REGISTRY)
 _GAP_BEFORE: Final = int(RecordFlag.GAP_BEFORE)
+_STALE: Final = int(RecordFlag.STALE)
 
 
 @compiled
@@ -188,12 +190,12 @@ def keep(block: Any, slots: Any, number: int, kind: int, address: int, flags: in
 
 
 @compiled
-def judge(slot: Any, kind: int, address: int, flags: int) -> int:
+def judge(block: Any, slot: Any, kind: int, address: int, flags: int, now_ns: int) -> int:
     """The flags of a row of a listing."""
     if kind == QUOTE_TYPE:
-        return int(judge_quote(slot, address, flags))
+        return int(judge_quote(block, slot, address, flags, now_ns))
     if kind == TRADE_TYPE:
-        return int(judge_trade(slot, address, flags))
+        return int(judge_trade(block, slot, address, flags, now_ns))
     if kind == LEVEL_TYPE:
         return int(judge_level(slot, address, flags))
     return int(flags)
@@ -293,8 +295,12 @@ def take(block: Any, slots: Any, address: int, prefix: int, kind: int, source_id
         count(block, UNKNOWN_EVENTS)
     if gap:
         flags |= _GAP_BEFORE
+    # A replayed event bears the time of its recording.
+    venue_time = load_i64(head + _VENUE_TIME)
+    if 0 < block[STALE_NS] < now_ns - venue_time and venue_time > 0 and flags & PROVENANCE_MASK != _REPLAY:
+        flags |= _STALE
     if number >= 0:
-        flags = judge(slots[number], kind, address, flags)
+        flags = judge(block, slots[number], kind, address, flags, now_ns)
     store_u32(head + _FLAGS, np.uint32(flags))
     stamp(block, head, version, source_id, now_ns)
     if number >= 0:

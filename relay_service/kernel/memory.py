@@ -43,6 +43,7 @@ def _storer(ir_type: Any, numba_type: Any) -> Callable[[int, Any], None]:
 
 
 load_i64 = _loader(ir.IntType(64), types.int64)
+load_f64 = _loader(ir.DoubleType(), types.float64)
 load_u32 = _loader(ir.IntType(32), types.uint32)
 load_i32 = _loader(ir.IntType(32), types.int32)
 store_i64 = _storer(ir.IntType(64), types.int64)

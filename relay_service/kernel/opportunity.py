@@ -6,9 +6,9 @@ when its net figure is above the threshold:
 
     gross_bps = (sell / buy - 1) * 10,000        net_bps = gross_bps - buy_fee - sell_fee * sell / buy
 
-A side is left out when its listing has no quote, is crossed by itself, is older than the age bound (by relay_in_ns), is not trading, has no size,
-has no known fee, or is of another provenance than the trigger. When the best two sides of all, those left out included, cross and
-there is no opportunity, one rejected candidate is counted, with the reason of the buy side, then of the sell side, then FEES.
+A side is left out when its listing has no quote, is crossed by itself, is older than the age bound (by relay_in_ns), was marked STALE or PRICE_BAND,
+is not trading, has no size, has no known fee, or is of another provenance than the trigger. When the best two sides of all, those left out included,
+cross and there is no opportunity, one rejected candidate is counted, with the reason of the buy side, then of the sell side, then FEES.
 
 confidence = exp(-(age of buy quote + age of sell quote) / decay): quotes that change at a constant rate still stand so often.
 """
@@ -26,6 +26,7 @@ from relay_service.kernel.jit import carray, compiled
 from relay_service.kernel.memory import load_i32, load_i64, pointer, store_i64, store_u32
 from relay_service.kernel.numbers import is_less, to_double
 from relay_service.kernel.state import (
+    CANDIDATE_BAND,
     CANDIDATE_CROSSED,
     CANDIDATE_FEES,
     CANDIDATE_FEES_UNKNOWN,
@@ -56,6 +57,8 @@ STATE_CLOSED: Final = 3
 _ROW = OPPORTUNITY.dtype
 _ROW_SIZE: Final = OPPORTUNITY.row_size
 _CROSSED: Final = int(RecordFlag.CROSSED)
+_STALE: Final = int(RecordFlag.STALE)
+_PRICE_BAND: Final = int(RecordFlag.PRICE_BAND)
 _BID_UNSIZED: Final = int(RecordFlag.BID_SIZE_ABSENT)
 _ASK_UNSIZED: Final = int(RecordFlag.ASK_SIZE_ABSENT)
 
@@ -80,8 +83,10 @@ def refusal(block: Any, slot: Any, provenance: int, now_ns: int) -> int:
         return CANDIDATE_PROVENANCE
     if not trades_now(slot):
         return CANDIDATE_NOT_TRADING
-    if now_ns - slot.quote_time_ns > block[MAX_AGE_NS]:
+    if slot.quote_flags & _STALE or now_ns - slot.quote_time_ns > block[MAX_AGE_NS]:
         return CANDIDATE_STALE
+    if slot.quote_flags & _PRICE_BAND:
+        return CANDIDATE_BAND
     if np.isnan(slot.taker_fee_bps):
         return CANDIDATE_FEES_UNKNOWN
     return 0

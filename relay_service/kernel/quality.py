@@ -6,12 +6,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from alphapulse.domain.provenance import RecordFlag
+from alphapulse.domain.provenance import PROVENANCE_MASK, RecordFlag
 from alphapulse.records import BOOK_LEVEL, QUOTE, TRADE, TRADING_STATUS
 from relay_service.kernel.jit import carray, compiled
-from relay_service.kernel.memory import copy_bytes, pointer
+from relay_service.kernel.memory import copy_bytes, load_f64, pointer
 from relay_service.kernel.numbers import is_multiple, to_double
-from relay_service.kernel.state import QUOTES, STATUSES, TRADES
+from relay_service.kernel.state import BAND, BAND_AGE_NS, QUOTES, SETTINGS, STATUSES, TRADES
 
 _QUOTE = QUOTE.dtype
 _TRADE = TRADE.dtype
@@ -30,6 +30,9 @@ _OVERSIZE: Final = int(RecordFlag.OVERSIZE)
 _CROSSED: Final = int(RecordFlag.CROSSED)
 _OFF_TICK: Final = int(RecordFlag.OFF_TICK)
 _OUT_OF_ORDER: Final = int(RecordFlag.OUT_OF_ORDER)
+_PRICE_BAND: Final = int(RecordFlag.PRICE_BAND)
+BAND_TICKS: Final = 10
+"""So many ticks from its reference a price is inside the band, however small the reference: a cheap option doubles with its next tick."""
 
 
 @compiled
@@ -39,7 +42,30 @@ def on_grid(slot: Any, price: int, exponent: int) -> bool:
 
 
 @compiled
-def judge_quote(slot: Any, address: int, flags: int) -> int:
+def outside(block: Any, slot: Any, price: float, flags: int, now_ns: int) -> bool:
+    """Whether a price is outside the band around the listing's reference price; false where there is no fresh one."""
+    band = load_f64(block[SETTINGS] + 8 * BAND)
+    if not band > 0 or not slot.reference > 0 or now_ns - slot.reference_time_ns > block[BAND_AGE_NS]:
+        return False
+    if slot.reference_provenance != flags & PROVENANCE_MASK:
+        return False
+    distance = abs(price - slot.reference)
+    if slot.tick > 0 and distance <= BAND_TICKS * to_double(slot.tick, slot.tick_exponent):
+        return False
+    return bool(distance > band * slot.reference)
+
+
+@compiled
+def refer(slot: Any, price: float, flags: int, now_ns: int) -> None:
+    """A price that is sound becomes the one that the next are compared with."""
+    if price > 0:
+        slot.reference = price
+        slot.reference_time_ns = now_ns
+        slot.reference_provenance = np.uint32(flags & PROVENANCE_MASK)
+
+
+@compiled
+def judge_quote(block: Any, slot: Any, address: int, flags: int, now_ns: int) -> int:
     """The flags of a quote of this listing, those of its collector included."""
     row = carray(pointer(address), (1,), _QUOTE)[0]
     if row.venue_time_ns > 0 and row.venue_time_ns < slot.quote_venue_time_ns:
@@ -56,6 +82,10 @@ def judge_quote(slot: Any, address: int, flags: int) -> int:
         has_ask and not on_grid(slot, row.ask_price, row.price_exponent)
     ):
         flags |= _OFF_TICK
+    if (has_bid and outside(block, slot, to_double(row.bid_price, row.price_exponent), flags, now_ns)) or (
+        has_ask and outside(block, slot, to_double(row.ask_price, row.price_exponent), flags, now_ns)
+    ):
+        flags |= _PRICE_BAND
     return flags
 
 
@@ -77,6 +107,10 @@ def keep_quote(block: Any, slot: Any, number: int, address: int, flags: int, now
     slot.price_exponent, slot.size_exponent = row.price_exponent, row.size_exponent
     slot.bid = to_double(row.bid_price, row.price_exponent) if usable and not flags & _BID_ABSENT else np.nan
     slot.ask = to_double(row.ask_price, row.price_exponent) if usable and not flags & _ASK_ABSENT else np.nan
+    middle = (slot.bid + slot.ask) / 2
+    # A quote wider than the band says too little: its own sides would be outside.
+    if not flags & (_CROSSED | _PRICE_BAND) and slot.ask - middle <= load_f64(block[SETTINGS] + 8 * BAND) * middle:
+        refer(slot, middle, flags, now_ns)
     slot.quote_time_ns = now_ns
     if row.venue_time_ns > 0:
         slot.quote_venue_time_ns = row.venue_time_ns
@@ -87,11 +121,15 @@ def keep_quote(block: Any, slot: Any, number: int, address: int, flags: int, now
 
 
 @compiled
-def judge_trade(slot: Any, address: int, flags: int) -> int:
+def judge_trade(block: Any, slot: Any, address: int, flags: int, now_ns: int) -> int:
     """The flags of a trade of this listing."""
     row = carray(pointer(address), (1,), _TRADE)[0]
-    if not flags & _OVERSIZE and not on_grid(slot, row.price, row.price_exponent):
+    if flags & _OVERSIZE:
+        return flags
+    if not on_grid(slot, row.price, row.price_exponent):
         flags |= _OFF_TICK
+    if outside(block, slot, to_double(row.price, row.price_exponent), flags, now_ns):
+        flags |= _PRICE_BAND
     return flags
 
 
@@ -100,6 +138,8 @@ def keep_trade(block: Any, slot: Any, number: int, address: int, flags: int, now
     """A stamped trade becomes the listing's last one."""
     row = carray(pointer(address), (1,), _TRADE)[0]
     slot.trade = np.nan if flags & _OVERSIZE else to_double(row.price, row.price_exponent)
+    if not flags & _PRICE_BAND:
+        refer(slot, slot.trade, flags, now_ns)
     slot.trade_time_ns = now_ns
     slot.has_trade = 1
     copy_bytes(block[TRADES] + number * _TRADE_SIZE, address, _TRADE_SIZE)

@@ -11,7 +11,7 @@ from fractions import Fraction
 from itertools import permutations
 from typing import Any, Final
 
-from alphapulse.domain.provenance import PROVENANCE_MASK, RecordFlag
+from alphapulse.domain.provenance import PROVENANCE_MASK, Provenance, RecordFlag
 from relay_service.kernel import state
 from relay_service.kernel.engine import KernelSettings
 
@@ -22,6 +22,7 @@ _LEVEL: Final = 3
 _STATUS: Final = 6
 _RELAY_FLAGS: Final = RecordFlag.UNKNOWN_LISTING | RecordFlag.NO_REGISTRY
 _REORDER_NS: Final = 10_000_000_000
+_BAND_TICKS: Final = 10
 _MASK: Final = (1 << 64) - 1
 
 
@@ -61,6 +62,8 @@ class ReferenceListing:
     group: ReferenceGroup | None = None
     quote: Row | None = None
     venue_time_ns: int = 0
+    reference: tuple[float, int, int] | None = None
+    """(price, when, provenance) that prices are compared with."""
 
 
 class ReferenceKernel:
@@ -130,8 +133,11 @@ class ReferenceKernel:
                 self._count(state.UNKNOWN_EVENTS)
         if gap:
             flags |= RecordFlag.GAP_BEFORE
+        if 0 < self.settings.stale_ns < now_ns - row["venue_time_ns"] and row["venue_time_ns"] > 0:
+            replayed = flags & PROVENANCE_MASK == Provenance.REPLAY
+            flags |= 0 if replayed else RecordFlag.STALE
         if listing is not None:
-            flags = self._judge(kind, listing, row, flags)
+            flags = self._judge(kind, listing, row, flags, now_ns)
         row.update(
             sequence=self.next_sequence, relay_in_ns=now_ns, relay_out_ns=0, source_id=source_id, flags=int(flags)
         )
@@ -141,8 +147,7 @@ class ReferenceKernel:
             self._keep(kind, listing, row, now_ns)
         return row
 
-    @staticmethod
-    def _judge(kind: int, listing: ReferenceListing, row: Row, flags: int) -> int:
+    def _judge(self, kind: int, listing: ReferenceListing, row: Row, flags: int, now_ns: int) -> int:
         if kind == _QUOTE and 0 < row["venue_time_ns"] < listing.venue_time_ns:
             flags |= RecordFlag.OUT_OF_ORDER
         if kind not in (_TRADE, _QUOTE, _LEVEL) or flags & RecordFlag.OVERSIZE:
@@ -159,7 +164,21 @@ class ReferenceKernel:
             step = exact(*listing.tick)
             if any(exact(price, row["price_exponent"]) % step for price in prices):
                 flags |= RecordFlag.OFF_TICK
+        if kind != _LEVEL and any(
+            self._outside(listing, double(price, row["price_exponent"]), flags, now_ns) for price in prices
+        ):
+            flags |= RecordFlag.PRICE_BAND
         return flags
+
+    def _outside(self, listing: ReferenceListing, price: float, flags: int, now_ns: int) -> bool:
+        if listing.reference is None or self.settings.price_band <= 0:
+            return False
+        reference, taken_ns, provenance = listing.reference
+        if now_ns - taken_ns > self.settings.price_band_age_ns or provenance != flags & PROVENANCE_MASK:
+            return False
+        distance = abs(price - reference)
+        near = 0.0 if listing.tick is None else _BAND_TICKS * double(*listing.tick)
+        return distance > near and distance > self.settings.price_band * reference
 
     def _keep(self, kind: int, listing: ReferenceListing, row: Row, now_ns: int) -> None:
         if kind == _QUOTE:
@@ -168,14 +187,25 @@ class ReferenceKernel:
                 return
             listing.quote = row
             listing.venue_time_ns = row["venue_time_ns"] or listing.venue_time_ns
+            if not row["flags"] & (RecordFlag.CROSSED | RecordFlag.PRICE_BAND):
+                middle = (price(listing, "bid") + price(listing, "ask")) / 2
+                if price(listing, "ask") - middle <= self.settings.price_band * middle:
+                    self._refer(listing, middle, row, now_ns)
         elif kind == _STATUS:
             listing.trading_state = min(row["state"], 255)
         else:
+            if kind == _TRADE and not row["flags"] & (RecordFlag.OVERSIZE | RecordFlag.PRICE_BAND):
+                self._refer(listing, double(row["price"], row["price_exponent"]), row, now_ns)
             return
         if listing.group is not None:
             if listing.quote is not None and listing.quote["flags"] & RecordFlag.CROSSED:
                 self._count(state.CANDIDATE_CROSSED)
             self._evaluate(listing.group, row["flags"] & PROVENANCE_MASK, row, now_ns)
+
+    @staticmethod
+    def _refer(listing: ReferenceListing, price: float, row: Row, now_ns: int) -> None:
+        if price > 0:
+            listing.reference = (price, now_ns, row["flags"] & PROVENANCE_MASK)
 
     def _evaluate(self, group: ReferenceGroup, provenance: int, trigger: Row | None, now_ns: int) -> None:
         best = self._best(group, provenance, now_ns)
@@ -255,8 +285,10 @@ class ReferenceKernel:
             return state.CANDIDATE_PROVENANCE
         if max(listing.listing_status, listing.venue_status, listing.trading_state) > 1:
             return state.CANDIDATE_NOT_TRADING
-        if now_ns - quote["relay_in_ns"] > self.settings.max_quote_age_ns:
+        if quote["flags"] & RecordFlag.STALE or now_ns - quote["relay_in_ns"] > self.settings.max_quote_age_ns:
             return state.CANDIDATE_STALE
+        if quote["flags"] & RecordFlag.PRICE_BAND:
+            return state.CANDIDATE_BAND
         if math.isnan(listing.fee):
             return state.CANDIDATE_FEES_UNKNOWN
         absent = RecordFlag.ASK_SIZE_ABSENT if side == "ask" else RecordFlag.BID_SIZE_ABSENT

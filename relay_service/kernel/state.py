@@ -48,6 +48,10 @@ SLOT: Final = np.dtype(
         ("trade", "f8"),  # last trade price; NaN: none yet
         ("trade_time_ns", "i8"),  # relay_in_ns of the last trade
         ("batch", "i8"),  # the last batch that reported this slot as touched
+        # What prices are compared with: the last trade, or middle of a narrow quote, inside the band itself.
+        ("reference", "f8"),  # 0: none yet
+        ("reference_time_ns", "i8"),  # relay_in_ns of what it was taken from
+        ("reference_provenance", "u4"),
     ],
     align=True,
 )
@@ -114,12 +118,16 @@ PROVISIONAL_ROOM: Final = 31
 NO_REGISTRY: Final = 32
 MAX_AGE_NS: Final = 33
 DECAY_NS: Final = 34
+STALE_NS: Final = 35
+BAND_AGE_NS: Final = 36
 BLOCK_SIZE: Final = 40
 
 OUT_CAPACITY: Final = 1024
 """Opportunity rows a call can hold before it stops for them to be taken."""
 THRESHOLD_BPS: Final = 0
 """Place in the settings, an array of doubles."""
+BAND: Final = 1
+"""How far from its reference a price may lie, as a part of it; 0: anywhere."""
 
 # Counters, an int64 array. Rejected rows:
 REJECT_MALFORMED: Final = 0
@@ -134,6 +142,7 @@ CANDIDATE_FEES_UNKNOWN: Final = 11
 CANDIDATE_NOT_TRADING: Final = 12
 CANDIDATE_PROVENANCE: Final = 13
 CANDIDATE_CROSSED: Final = 14
+CANDIDATE_BAND: Final = 15
 # Other counts:
 UNKNOWN_EVENTS: Final = 20
 OPENED: Final = 21
@@ -154,6 +163,7 @@ CANDIDATES: Final = {
     CANDIDATE_NOT_TRADING: "NOT_TRADING",
     CANDIDATE_PROVENANCE: "MIXED_PROVENANCE",
     CANDIDATE_CROSSED: "CROSSED",
+    CANDIDATE_BAND: "PRICE_BAND",
 }
 
 COPY_SIZES: Final = (QUOTE.row_size, TRADE.row_size, TRADING_STATUS.row_size)

@@ -166,10 +166,10 @@ def test_a_late_quote_is_handed_on_marked_and_changes_nothing(pair: RelayCore, f
 def test_a_clock_set_back_does_not_silence_a_listing_for_good(pair: RelayCore, feeder: Any, build: Any) -> None:
     feeder.quotes(SECOND, build.quote(2, 9991, 10001, venue_time_ns=1 << 62))
     later = 12 * SECOND
-    back = feeder.quotes(later, build.quote(1, 9990, 10000), build.quote(2, 10100, 10110, venue_time_ns=500))
+    back = feeder.quotes(later, build.quote(1, 9990, 10000), build.quote(2, 10100, 10110, venue_time_ns=later))
     assert states(back) == [1]
     assert back.groups[0].rows["flags"][1] & RecordFlag.OUT_OF_ORDER
-    again = feeder.quotes(later + 1, build.quote(2, 10100, 10110, venue_time_ns=501))
+    again = feeder.quotes(later + 2, build.quote(2, 10100, 10110, venue_time_ns=later + 1))
     assert not again.groups[0].rows["flags"][0] & RecordFlag.OUT_OF_ORDER
 
 

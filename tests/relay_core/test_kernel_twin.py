@@ -99,12 +99,27 @@ def assert_opportunities(found: Any, expected: list[dict[str, Any]], *, ordered:
 
 
 @settings(max_examples=300, deadline=None)
-@given(runs, definitions, st.booleans(), st.sampled_from([0, 1, 200_000]), st.sampled_from([0, 0, 1, 3]))
+@given(
+    runs,
+    definitions,
+    st.booleans(),
+    st.sampled_from([0, 1, 200_000]),
+    st.sampled_from([0, 0, 1, 3]),
+    st.sampled_from([(0, 0.0, 1), (1030, 0.001, 100), (10**12, 0.5, 20), (10**12, 0.02, 1000), (1, 0.02, 50)]),
+)
 def test_kernel_equals_its_twin(
-    run: Any, given_definitions: Any, registry: bool, provisional: int, provenance: int
+    run: Any, given_definitions: Any, registry: bool, provisional: int, provenance: int, gates: tuple[int, float, int]
 ) -> None:
+    stale, band, age = gates
     given_settings = KernelSettings(
-        max_quote_age_ns=50, confidence_decay_ns=30, registry_enabled=registry, max_provisional=provisional, capacity=4
+        max_quote_age_ns=50,
+        confidence_decay_ns=30,
+        stale_ns=stale,
+        price_band=band,
+        price_band_age_ns=age,
+        registry_enabled=registry,
+        max_provisional=provisional,
+        capacity=4,
     )
     engine, twin = KernelEngine(given_settings), ReferenceKernel(given_settings)
     define(engine, twin, given_definitions)

@@ -302,11 +302,11 @@ class _EventFlagEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventFlag.V
     EVENT_FLAG_CROSSED: _EventFlag.ValueType  # 8
     """Bid above or equal to ask on one venue."""
     EVENT_FLAG_STALE: _EventFlag.ValueType  # 9
-    """Older than its source's usual rate allows."""
+    """It reached the relay later after its venue's time than RELAY_STALE_MS allows. Replays are not judged."""
     EVENT_FLAG_OFF_TICK: _EventFlag.ValueType  # 10
     """The price is not a multiple of the listing's tick size."""
     EVENT_FLAG_PRICE_BAND: _EventFlag.ValueType  # 11
-    """The price is outside the listing's price band."""
+    """A trade or quote further from the listing's last sound price than RELAY_PRICE_BAND_BPS allows."""
     EVENT_FLAG_OUT_OF_ORDER: _EventFlag.ValueType  # 12
     """The venue's own time or number went backwards."""
     EVENT_FLAG_GAP_BEFORE: _EventFlag.ValueType  # 13
@@ -340,11 +340,11 @@ EVENT_FLAG_OVERSIZE: EventFlag.ValueType  # 7
 EVENT_FLAG_CROSSED: EventFlag.ValueType  # 8
 """Bid above or equal to ask on one venue."""
 EVENT_FLAG_STALE: EventFlag.ValueType  # 9
-"""Older than its source's usual rate allows."""
+"""It reached the relay later after its venue's time than RELAY_STALE_MS allows. Replays are not judged."""
 EVENT_FLAG_OFF_TICK: EventFlag.ValueType  # 10
 """The price is not a multiple of the listing's tick size."""
 EVENT_FLAG_PRICE_BAND: EventFlag.ValueType  # 11
-"""The price is outside the listing's price band."""
+"""A trade or quote further from the listing's last sound price than RELAY_PRICE_BAND_BPS allows."""
 EVENT_FLAG_OUT_OF_ORDER: EventFlag.ValueType  # 12
 """The venue's own time or number went backwards."""
 EVENT_FLAG_GAP_BEFORE: EventFlag.ValueType  # 13
