@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import redis
 import zmq
 from calls import bare_stream, open_bytes_channel
 from harness import Child, Metric, Options, alternate, main, start
@@ -24,6 +25,7 @@ from strategy_sdk import EventType, MarketStream, connect
 FRAME_ROWS = 500
 WINDOW_ROWS = 100_000
 _TELL_EVERY = 10_000
+_CHANNEL = "quotes"
 
 
 class _Progress:
@@ -97,7 +99,7 @@ class _Floor:
         return self._rows / seconds
 
 
-class _Peer:
+class _ZeroMq:
     """pyzmq PUB to SUB, one message a quote."""
 
     def __init__(self, publisher: Child, endpoint: str, rows: int) -> None:
@@ -125,6 +127,38 @@ class _Peer:
         self._context.destroy(linger=0)
 
 
+class _Redis:
+    """redis-py with hiredis, PUBLISH to SUBSCRIBE, one message a quote."""
+
+    def __init__(self, publisher: Child, url: str, rows: int) -> None:
+        self._publisher = publisher
+        self._rows = rows
+        self._client = redis.Redis.from_url(url)
+        self._channel = self._client.pubsub(ignore_subscribe_messages=True)
+        self._channel.subscribe(_CHANNEL)
+        self._channel.get_message(timeout=5)
+
+    async def round(self) -> float:
+        """Quotes a second."""
+        await self._publisher.tell(f"burst {self._rows}")
+        return await asyncio.to_thread(self._receive)
+
+    def _receive(self) -> float:
+        begin, got = time.perf_counter(), 0
+        for message in self._channel.listen():
+            if not message["data"]:
+                break
+            got += 1
+        if got != self._rows:
+            raise RuntimeError(f"Redis delivered {got} of {self._rows}")
+        return got / (time.perf_counter() - begin)
+
+    def close(self) -> None:
+        """Ends the subscription."""
+        self._channel.close()
+        self._client.close()
+
+
 async def _floor(stack: AsyncExitStack, folder: Path, keys: Path, rows: int) -> _Floor:
     forwarder = await start(stack, "child_forward_grpc", folder / "bare")
     feeder = await start(stack, "child_feeder", folder / "bare", keys)
@@ -149,18 +183,24 @@ async def measure(options: Options) -> Sequence[Metric]:
         await floor.round()
         ours.cpu, ours.sent, ours.delivered = 0.0, 0, 0
         rate, bare, ratio = await alternate(rounds, ours.round, floor.round)
-        peer = _Peer(publisher, endpoint, rows // 5)
-        stack.callback(peer.close)
-        zeromq = statistics.median([await peer.round() for _ in range(options.pick(3, 1))])
+        zeromq = _ZeroMq(publisher, endpoint, rows // 5)
+        stack.callback(zeromq.close)
+        other = await start(stack, "child_redis_pub", relay.redis_url, _CHANNEL)
+        redis_peer = _Redis(other, relay.redis_url, rows // 50)
+        stack.callback(redis_peer.close)
+        peers = {}
+        for name, peer in (("pyzmq_pub_sub", zeromq), ("redis_pub_sub", redis_peer)):
+            peers[name] = statistics.median([await peer.round() for _ in range(options.pick(3, 1))])
     timed = (
         f"quotes of {relay.listings} listings on three venues, {rows} a round in frames of {FRAME_ROWS}, at most {WINDOW_ROWS} under way, "
         "sent by one process over the Unix socket, from the order to send to the last one received, checked for gaps and read as arrays by "
         "the SDK in another; registries, detection and fees on; three busy processes share the processors; floor: an asyncio process "
-        "that writes what it reads from the Unix socket to a gRPC stream, unlooked at; peer: pyzmq XPUB to SUB, one message a quote; "
+        "that writes what it reads from the Unix socket to a gRPC stream, unlooked at; peers, one message a quote: pyzmq XPUB to SUB, redis-py "
+        "PUBLISH to SUBSCRIBE over a Valkey; "
         f"median of {rounds} rounds"
     )
     return [
-        Metric("quotes", rate, "quotes/s", timed, bare, ratio, {"pyzmq_pub_sub": zeromq}),
+        Metric("quotes", rate, "quotes/s", timed, bare, ratio, peers),
         Metric(
             "delivered",
             ours.delivered / ours.sent,

@@ -33,6 +33,8 @@ class Relay:
     feeder: Child
     """Connected to the ingress socket, the listings' revision reached; see `child_feeder`."""
     listings: int
+    redis_url: str
+    """Of the registries' Redis."""
 
     @property
     def address(self) -> str:
@@ -60,7 +62,7 @@ async def running_relay(instruments: int) -> AsyncIterator[Relay]:
         (folder / "keys").write_bytes(b"".join(key.to_bytes(8, "little") for key in keys))
         feeder = Child("child_feeder", ingress, folder / "keys", token)
         await stack.enter_async_context(feeder)
-        yield Relay(relay, ingress, egress, feeder, len(keys))
+        yield Relay(relay, ingress, egress, feeder, len(keys), stores.redis_url)
 
 
 async def _register(instrument_address: str, venue_address: str, count: int) -> tuple[Sequence[int], str]:
