@@ -25,7 +25,7 @@ from alphapulse.domain.provenance import Provenance
 from alphapulse.records import QUOTE, Frame, FrameDecoder, FrameType, Rows, encode_control, encode_frame, row_sizes
 
 SLOT: Final = 1
-_POOL: Final = 200_000
+POOL: Final = 200_000
 _KIND: Final = QUOTE.event_type
 
 
@@ -112,7 +112,7 @@ class Feeder:
 def run() -> None:
     """Connect, say ready, obey."""
     path, keys = sys.argv[1], np.frombuffer(Path(sys.argv[2]).read_bytes(), "<u8")
-    feeder = Feeder(path, make_quotes(keys, _POOL))
+    feeder = Feeder(path, make_quotes(keys, POOL))
     if len(sys.argv) > 3:
         feeder.introduce(sys.argv[3])
     print("ready", flush=True)
