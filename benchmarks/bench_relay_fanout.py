@@ -96,8 +96,9 @@ async def measure(options: Options) -> Sequence[Metric]:
         rates = sorted([await fanout.round() for _ in range(rounds)])
     timed = (
         f"quotes of {relay.listings} listings, {rows} a round in frames of {FRAME_ROWS}, each delivered to five of ten subscribers over gRPC, "
-        "whose filters let half of the listings through; from the order to send to the last one received, checked for gaps and read as arrays by the SDK; the "
-        f"sum over all, which are read by one process; three busy processes share the processors; median of {rounds} rounds"
+        "whose filters let half of the listings through; from the order to send to the last one received; checked for gaps and read as "
+        "arrays by the SDK; the sum over all, which are read by one process; three busy processes share the processors; "
+        f"median of {rounds} rounds"
     )
     return [
         Metric("delivered", rates[len(rates) // 2], "quotes/s", timed),

@@ -10,7 +10,6 @@ An answer may have a brief: bytes made of it that say less. The process alone ho
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -50,7 +49,7 @@ class CacheLimits:
     entries: int = 500_000
     total_bytes: int = 256 << 20
     floors: int = 200_000
-    """Keys with a floor of their own; the oldest beyond them raise the global floor instead."""
+    """Keys with a floor of their own, at most; the older half beyond them raises the global floor instead."""
 
 
 class TieredCache:
@@ -69,9 +68,11 @@ class TieredCache:
         self.peek_brief: Callable[[str], bytes | None] = self._briefs.bodies.get
         """As `peek`, of briefs."""
         self._bytes = 0
-        self._floors: OrderedDict[str, int] = OrderedDict()
-        """Ordered, because they leave from the front all the time: a dict's first key is found by walking over all that left before it."""
-        self._global_floor = 0
+        self._floors: dict[str, int] = {}
+        """Of the keys that changed last. When they are half of what is kept they become the older ones, and those leave together: keys
+        that leave one by one, in order, would cost a registration more than its other bookkeeping."""
+        self._older_floors: dict[str, int] = {}
+        self._global_floor = self._highest_floor = 0
         self._followed = 0
         self._loading: dict[str, Load] = {}
         """The load each key is read by, from when it is asked for until it is answered."""
@@ -150,21 +151,21 @@ class TieredCache:
 
     def invalidate(self, keys: Iterable[str], revision: int) -> None:
         """Voids what was read of these keys before this revision."""
-        floors, revisions, loading = self._floors, self._revisions, self._loading
-        for key in keys:
-            # To the end: the floor raised last is the last to become a part of the global one.
-            before = floors.get(key, 0)
-            floors[key] = revision if revision > before else before
-            if before:
-                floors.move_to_end(key)
-            if key in revisions and revisions[key] < revision:
+        keys, revisions, loading = tuple(keys), self._revisions, self._loading
+        if revision < self._highest_floor:
+            keys = tuple(key for key in keys if self._floor(key) < revision)
+        self._highest_floor = max(self._highest_floor, revision)
+        self._floors.update(dict.fromkeys(keys, revision))
+        for key in [key for key in keys if key in revisions]:
+            if revisions[key] < revision:
                 self._drop(key)
-            # Who asks from now on must not be given a load that began before the change.
-            if loading:
+        # Who asks from now on must not be given a load that began before the change.
+        if loading:
+            for key in keys:
                 loading.pop(key, None)
-        while len(floors) > self._limits.floors:
-            _, floor = floors.popitem(last=False)
-            self._global_floor = max(self._global_floor, floor)
+        if 2 * len(self._floors) > self._limits.floors:
+            self._global_floor = max(self._global_floor, *self._older_floors.values(), 0)
+            self._floors, self._older_floors = {}, self._floors
 
     def invalidate_all(self, revision: int) -> None:
         """Voids everything read before this revision."""
@@ -178,7 +179,7 @@ class TieredCache:
         self._followed = max(self._followed, revision)
 
     def _floor(self, key: str) -> int:
-        return max(self._floors.get(key, 0), self._global_floor)
+        return max(self._floors.get(key, 0), self._older_floors.get(key, 0), self._global_floor)
 
     def _good(self, key: str, answer: CachedAnswer, min_revision: int) -> bool:
         return answer.revision >= self._floor(key) and min_revision <= max(answer.revision, self._followed)
