@@ -29,6 +29,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from alphapulse.domain.errors import CircuitOpen
 from alphapulse.records import LAYOUTS, OPPORTUNITY, QUOTE, SYNTHETIC_UPDATE, TRADE, TRADING_STATUS, Rows
 from relay_service.counters import Counters, counters_of
 from relay_service.enrichment.replica import EnrichmentReplica
@@ -40,6 +41,8 @@ from relay_service.sources import SourceState, SourceTable, take_run
 
 DERIVED_TYPES: Final = frozenset({OPPORTUNITY.event_type, SYNTHETIC_UPDATE.event_type})
 """What the relay makes itself: refused from a source."""
+
+_CIRCUIT_OPEN: Final = CircuitOpen.reason
 
 DefinitionCallback = Callable[[npt.NDArray[np.int32]], None]
 
@@ -126,6 +129,15 @@ class RelayCore:
             if run.skip == count:
                 return AcceptResult(now_ns=now_ns, source=source.name, duplicates=count)
             count -= run.skip
+        breaker = source.breaker
+        if not breaker.admits(count, now_ns):
+            self.reject(_CIRCUIT_OPEN, count)
+            gaps += self._shed(source, now_ns)
+            return AcceptResult(
+                gaps=gaps, now_ns=now_ns, source=source.name, rejected=count, duplicates=run.skip, refusal=_CIRCUIT_OPEN
+            )
+        if breaker.shed:
+            gaps += self._shed(source, now_ns)
         if self.replica.has_changed:
             self.settle()
         engine = self.engine
@@ -138,6 +150,7 @@ class RelayCore:
             source.gap_pending = False
             source.events[event_type] = source.events.get(event_type, 0) + written
         refused = count - written
+        breaker.judge(written, refused, now_ns)
         groups = self._groups(event_type, raw[: written * row_size] if refused else raw, output, first, now_ns)
         return AcceptResult(groups, gaps, now_ns, source.name, written, refused, run.skip)
 
@@ -152,7 +165,16 @@ class RelayCore:
         updates = self.synthetics.pass_time(now_ns)
         if updates:
             groups.append(self._synthetic_group(updates))
-        return AcceptResult(groups=tuple(groups), now_ns=now_ns) if groups else EMPTY
+        gaps = [record for source in self.sources.all() for record in self._shed(source, now_ns)]
+        return AcceptResult(tuple(groups), tuple(gaps), now_ns) if groups or gaps else EMPTY
+
+    def _shed(self, source: SourceState, now_ns: int) -> tuple[SourceGapRecord, ...]:
+        """What its breaker shed and subscribers have to be told of now."""
+        shed = source.breaker.undeclared(now_ns)
+        if not shed:
+            return ()
+        source.gap_pending = True
+        return (SourceGapRecord(source.name, _CIRCUIT_OPEN, shed, self.engine.next_sequence),)
 
     def settle(self) -> None:
         """Tell the callbacks which definitions changed since the last call."""

@@ -54,12 +54,20 @@ class RelayMetrics(Collector):
             "relay_source_gap_events", "Events missing in a source's numbering.", labels=("source",)
         )
         connected = GaugeMetricFamily("relay_source_connected", "1 while a source is connected.", labels=("source",))
+        breaker = GaugeMetricFamily(
+            "relay_source_breaker", "1: a source is listened to, 2: it is not, 3: it is tried.", labels=("source",)
+        )
+        shed = CounterMetricFamily(
+            "relay_source_shed_events", "Events refused unread by an open breaker.", labels=("source",)
+        )
         for source in counters.sources:
             for kind, count in tuple(source.events.items()):
                 events.add_metric((source.name, event_type_name(kind)), count)
             gaps.add_metric((source.name,), source.gap_events)
             connected.add_metric((source.name,), float(source.connected))
-        return events, gaps, connected
+            breaker.add_metric((source.name,), float(source.breaker.state))
+            shed.add_metric((source.name,), source.breaker.shed)
+        return events, gaps, connected, breaker, shed
 
     def _totals(self, counters: Counters) -> Iterable[Metric]:
         figures = self._fanout.figures

@@ -69,6 +69,8 @@ class AcceptResult:
     """Rows refused: counted by reason in the core's counters."""
     duplicates: int = 0
     """Rows that had come before."""
+    refusal: str = ""
+    """Why all rows were refused unread; empty where each was looked at."""
 
 
 EMPTY = AcceptResult()

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from alphapulse.domain.errors import InvalidArgument, SequenceFenced
 from alphapulse.domain.ids import source_id
 from alphapulse.domain.provenance import Provenance
+from relay_service.breaker import Breaker
 
 _MASK: Final = (1 << 64) - 1
 _HALF: Final = 1 << 63
@@ -41,6 +42,8 @@ class SourceState:
     """Events taken so far, by type."""
     gap_pending: bool = False
     """The next event taken is marked GAP_BEFORE."""
+    breaker: Breaker = field(default_factory=Breaker)
+    """Keeps out a source that sends little but rows that cannot be taken."""
     fence: Callable[[], None] | None = None
     """Ends the connection that speaks for it."""
     clock_offset_ns: int = 0

@@ -86,6 +86,9 @@ def source_health(source: SourceState) -> Any:
         gap_events=source.gap_events,
         clock_offset_ns=source.clock_offset_ns,
         events=source.events,
+        breaker=pb.BreakerState.ValueType(source.breaker.state),
+        breaker_opened=source.breaker.opened,
+        breaker_shed=source.breaker.shed,
     )
 
 

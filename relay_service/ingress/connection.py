@@ -114,7 +114,12 @@ class IngressConnection(asyncio.BufferedProtocol):
             text = f"{result.rejected} of {count} {layout.name} rows cannot be taken"
             self._answer(
                 FrameType.REJECT,
-                FrameRejected(reason="ROWS_REJECTED", message=text, sequence=frame.sequence, events=result.rejected),
+                FrameRejected(
+                    reason=result.refusal or "ROWS_REJECTED",
+                    message=text,
+                    sequence=frame.sequence,
+                    events=result.rejected,
+                ),
             )
         if result.groups or result.gaps:
             self._sink(result)

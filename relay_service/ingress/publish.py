@@ -87,7 +87,7 @@ class PublishStream:
             self._accepted += result.accepted
             self._gap_events += source.gap_events - before
             if result.rejected:
-                self._rejected["ROWS_REJECTED"] += result.rejected
+                self._rejected[result.refusal or "ROWS_REJECTED"] += result.rejected
             if result.duplicates:
                 self._rejected["DUPLICATE"] += result.duplicates
             if result.groups or result.gaps:

@@ -13,6 +13,7 @@ from registry_service.instrument.lookups import outcomes
 from registry_service.storage import group
 from registry_service.storage.session import StagedSession
 from registry_service.storage.staging import StagedVersion, Staging
+from relay_service.breaker import Breaker, BreakerState
 
 
 def a_sequence_instead_of_the_counter() -> None:
@@ -57,6 +58,19 @@ def an_off_by_one_in_a_validity_bound() -> None:
     outcomes.holds_at.__code__ = holds_at.__code__  # also where it was imported by name
 
 
+def a_breaker_that_never_closes() -> None:
+    """A source that was shut out once is tried for ever."""
+    judge = Breaker.judge
+
+    def judged(breaker: Breaker, taken: int, refused: int, now_ns: int) -> None:
+        was = breaker.state
+        judge(breaker, taken, refused, now_ns)
+        if was is BreakerState.HALF_OPEN and breaker.state is BreakerState.CLOSED:
+            breaker.state = BreakerState.HALF_OPEN
+
+    Breaker.judge = judged  # type: ignore[method-assign]
+
+
 FAULTS: dict[str, Callable[[], None]] = {
     one.__name__.replace("_", "-"): one
     for one in (
@@ -64,6 +78,7 @@ FAULTS: dict[str, Callable[[], None]] = {
         a_negative_entry_that_outlives_its_registration,
         a_lost_request_id,
         an_off_by_one_in_a_validity_bound,
+        a_breaker_that_never_closes,
     )
 }
 

@@ -23,6 +23,9 @@ FOUND_BY: Final = {
     "an-off-by-one-in-a-validity-bound": (
         "tests/instrument/test_bitemporal_model.py::test_the_registry_equals_a_naive_bitemporal_model"
     ),
+    "a-breaker-that-never-closes": (
+        "tests/relay_core/test_breakers.py::test_it_closes_again_when_what_comes_is_sound_and_marks_where_rows_are_missing"
+    ),
 }
 PLANTED_WHERE_THEY_ARE_FOUND: Final = {
     "a-cache-set-without-a-revision-check": (

@@ -10,6 +10,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -20,6 +21,34 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _BreakerState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _BreakerStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BreakerState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    BREAKER_STATE_UNSPECIFIED: _BreakerState.ValueType  # 0
+    """Not told."""
+    BREAKER_STATE_CLOSED: _BreakerState.ValueType  # 1
+    """Its events are taken."""
+    BREAKER_STATE_OPEN: _BreakerState.ValueType  # 2
+    """Most of what it sent could not be taken: for a while nothing of it is."""
+    BREAKER_STATE_HALF_OPEN: _BreakerState.ValueType  # 3
+    """Some of it is taken, to see whether it is better now."""
+
+class BreakerState(_BreakerState, metaclass=_BreakerStateEnumTypeWrapper):
+    """Whether a source is listened to."""
+
+BREAKER_STATE_UNSPECIFIED: BreakerState.ValueType  # 0
+"""Not told."""
+BREAKER_STATE_CLOSED: BreakerState.ValueType  # 1
+"""Its events are taken."""
+BREAKER_STATE_OPEN: BreakerState.ValueType  # 2
+"""Most of what it sent could not be taken: for a while nothing of it is."""
+BREAKER_STATE_HALF_OPEN: BreakerState.ValueType  # 3
+"""Some of it is taken, to see whether it is better now."""
+Global___BreakerState: _TypeAlias = BreakerState  # noqa: Y015
 
 @_typing.final
 class SourceHello(_message.Message):
@@ -1071,6 +1100,9 @@ class SourceHealth(_message.Message):
     GAP_EVENTS_FIELD_NUMBER: _builtins.int
     CLOCK_OFFSET_NS_FIELD_NUMBER: _builtins.int
     EVENTS_FIELD_NUMBER: _builtins.int
+    BREAKER_FIELD_NUMBER: _builtins.int
+    BREAKER_OPENED_FIELD_NUMBER: _builtins.int
+    BREAKER_SHED_FIELD_NUMBER: _builtins.int
     source: _builtins.str
     """Its name."""
     connected: _builtins.bool
@@ -1083,6 +1115,12 @@ class SourceHealth(_message.Message):
     """Events missing in its numbering so far."""
     clock_offset_ns: _builtins.int
     """The relay's clock less the source's, from its fastest frames, in nanoseconds."""
+    breaker: Global___BreakerState.ValueType
+    """Whether it is listened to."""
+    breaker_opened: _builtins.int
+    """How often its breaker opened."""
+    breaker_shed: _builtins.int
+    """Events that its open breaker refused unread."""
     @_builtins.property
     def events(self) -> _containers.ScalarMap[_builtins.int, _builtins.int]:
         """Events taken so far, by type."""
@@ -1097,10 +1135,13 @@ class SourceHealth(_message.Message):
         gap_events: _builtins.int = ...,
         clock_offset_ns: _builtins.int = ...,
         events: _abc.Mapping[_builtins.int, _builtins.int] | None = ...,
+        breaker: Global___BreakerState.ValueType = ...,
+        breaker_opened: _builtins.int = ...,
+        breaker_shed: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock_offset_ns", b"clock_offset_ns", "connected", b"connected", "events", b"events", "gap_events", b"gap_events", "last_event_ns", b"last_event_ns", "last_sequence", b"last_sequence", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["breaker", b"breaker", "breaker_opened", b"breaker_opened", "breaker_shed", b"breaker_shed", "clock_offset_ns", b"clock_offset_ns", "connected", b"connected", "events", b"events", "gap_events", b"gap_events", "last_event_ns", b"last_event_ns", "last_sequence", b"last_sequence", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
