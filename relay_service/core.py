@@ -13,6 +13,7 @@ What the egress side uses:
   Every listing that events came for has a slot, also one the registries do not know (`known` 0), and so has every synthetic.
 - `RelayCore.on_definition_changed(callback)`: the callback gets an int32 array of slots that are new or whose definition changed, before the first
   event that carries the new definition_version is handed on: filters are evaluated again for these slots alone.
+- `RelayCore.on_venue_changed(callback)`: the same for what holds of all listings of a venue, such as its fees: the callback gets codes of venues.
 - `RelayCore.replica` (`EnrichmentReplica`): `definition(slot)` gives the serialized `ListingDefinition` for delivery in the
   stream (b"" where there is none), `listing(slot)`, `instrument(slot)`, `synthetic(slot)` the messages, `revision` the `RevisionToken` applied.
 - `RelayCore.snapshot(event_type, slots)` gives the last quote, trade, status or synthetic row of each of these slots that has one;
@@ -45,6 +46,7 @@ DERIVED_TYPES: Final = frozenset({OPPORTUNITY.event_type, SYNTHETIC_UPDATE.event
 _CIRCUIT_OPEN: Final = CircuitOpen.reason
 
 DefinitionCallback = Callable[[npt.NDArray[np.int32]], None]
+VenueCallback = Callable[[Sequence[str]], None]
 
 
 class RelayCore:
@@ -58,6 +60,7 @@ class RelayCore:
         self.sources: SourceTable = SourceTable()
         self._rejects: dict[str, int] = {}
         self._callbacks: list[DefinitionCallback] = []
+        self._venue_callbacks: list[VenueCallback] = []
         self._seen_slots = 0
 
     @property
@@ -77,6 +80,10 @@ class RelayCore:
     def on_definition_changed(self, callback: DefinitionCallback) -> None:
         """Call back with the slots that are new or defined anew."""
         self._callbacks.append(callback)
+
+    def on_venue_changed(self, callback: VenueCallback) -> None:
+        """Call back with the codes of venues that changed, or whose fees did as time passed. Definitions, which name the venue alone, stay."""
+        self._venue_callbacks.append(callback)
 
     def reject(self, reason: str, events: int = 1) -> None:
         """Count events that were refused before they came here."""
@@ -177,7 +184,7 @@ class RelayCore:
         return (SourceGapRecord(source.name, _CIRCUIT_OPEN, shed, self.engine.next_sequence),)
 
     def settle(self) -> None:
-        """Tell the callbacks which definitions changed since the last call."""
+        """Tell the callbacks which definitions and venues changed since the last call."""
         changed = self.replica.take_changed()
         if changed and self._callbacks:
             slots = np.array(changed, np.int32)
@@ -186,6 +193,10 @@ class RelayCore:
                 callback(slots)
         elif changed:
             self._seen_slots = self.slots.count
+        venues = self.replica.take_changed_venues()
+        if venues:
+            for tell in self._venue_callbacks:
+                tell(venues)
 
     def snapshot(self, event_type: int, slots: npt.NDArray[np.int32]) -> Rows:
         """The last rows of a type, of those of these slots that have one, by sequence: a copy. Types: quote, trade, trading status, synthetic."""

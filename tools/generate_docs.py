@@ -1,5 +1,6 @@
 """Writes what can be generated of the documentation: docs/configuration.md from the configuration dataclasses, docs/errors.md from the error
-classes and the rules the code names, the chart's README from its values.yaml. Run by `make docs`; with `--check` it only compares.
+classes and the rules the code names, docs/predicates.md from the catalogue of fields, the chart's README from its values.yaml. Run by
+`make docs`; with `--check` it only compares.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 import error_catalogue
+import predicate_page
 
 from alphapulse.runtime import ServerConfig, Variable, describe
 from collector_service.config import CollectorConfig
@@ -148,6 +150,7 @@ def values_of(chart: Path) -> Iterator[tuple[str, str, str]]:
 PAGES: Final[dict[str, Callable[[], str]]] = {
     "docs/configuration.md": configuration,
     "docs/errors.md": lambda: error_catalogue.page(GENERATED),
+    "docs/predicates.md": lambda: predicate_page.page(GENERATED),
     "helm/alphapulse/README.md": chart_readme,
 }
 

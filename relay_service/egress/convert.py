@@ -124,6 +124,7 @@ def put_subscription(wanted: Wanted) -> Any:
     lists: dict[str, Any] = {
         name: sorted(value) if isinstance(value, frozenset) else value for name, value in fields.items()
     }
+    lists["predicate"] = "" if chosen.predicate is None else chosen.predicate.text
     message = pb.PutSubscription(subscription_id=wanted.subscription_id, filter=pb.SubscriptionFilter(**lists))
     contract = wanted.contract
     if isinstance(contract, Sample):

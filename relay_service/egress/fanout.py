@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,8 +24,9 @@ from relay_service.egress.subscriber import Subscriber
 from relay_service.egress.subscription import Subscription
 from relay_service.results import AcceptResult, RowGroup, Slots, SourceGapRecord
 from relay_service.subscriptions.compiled import CompiledFilter
-from relay_service.subscriptions.convert import facets
+from relay_service.subscriptions.definitions import DefinitionReader
 from relay_service.subscriptions.facets import FacetTable
+from relay_service.subscriptions.gathered import Gatherer
 from relay_service.subscriptions.index import FilterIndex
 from relay_service.subscriptions.wanted import Filter, Start, Wanted
 
@@ -51,18 +52,18 @@ class FanOut:
         self.settings = settings
         self.figures = Figures()
         self.subscribers: dict[str, Subscriber] = {}
-        self._facets = FacetTable(core.slots, core.replica, facets)
+        self._facets = FacetTable(core.slots, core.replica, DefinitionReader())
+        self._gatherer = Gatherer(core.slots, self._facets)
         self._index = FilterIndex(self._compile, lambda: core.slots.count)
         self._stamp_out = core.engine.stamp_out
         self._idle = asyncio.Event()
         self._idle.set()
         core.on_definition_changed(self._definitions_changed)
+        core.on_venue_changed(self._venues_changed)
 
     def _compile(self, wanted: Filter) -> CompiledFilter:
-        core = self.core
-        return CompiledFilter(
-            wanted, core.slots, core.replica, self._facets, registry_enabled=self.settings.registry_enabled
-        )
+        core, enabled = self.core, self.settings.registry_enabled
+        return CompiledFilter(wanted, core.slots, core.replica, self._facets, self._gatherer, registry_enabled=enabled)
 
     @property
     def token(self) -> str:
@@ -193,6 +194,9 @@ class FanOut:
         self._index.definitions_changed(slots)
         for subscriber in self.subscribers.values():
             subscriber.definitions_changed(slots)
+
+    def _venues_changed(self, codes: Sequence[str]) -> None:
+        self._index.venues_changed(self._facets.refresh_venues(codes))
 
     def _snapshot(self, subscriber: Subscriber, subscription: Subscription, slots: Slots) -> None:
         """The last events of the matching listings between two marks, type by type; the next live event follows."""

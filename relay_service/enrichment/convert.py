@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import Final, NamedTuple
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -26,7 +26,7 @@ FOREVER: Final = (1 << 63) - 1
 
 def number_of(decimal: Decimal) -> float:
     """A decimal as a double."""
-    return float(ExactDecimal(decimal.mantissa, decimal.exponent).to_decimal())
+    return float(_exact(decimal).to_decimal())
 
 
 def tick_of(listing: Listing) -> tuple[int, int]:
@@ -51,18 +51,44 @@ def own_taker_fee(listing: Listing) -> float:
     return math.nan
 
 
-def venue_taker_fee(venue: Venue, now_ns: int) -> tuple[float, int]:
-    """(taker fee in basis points of the first tier now, when another schedule may hold): NaN where none is known."""
-    fee, until = math.nan, FOREVER
+class VenueFees(NamedTuple):
+    """In basis points, of the first tier of the first schedule in force that states it; None where none does."""
+
+    maker: ExactDecimal | None
+    taker: ExactDecimal | None
+    until_ns: int
+    """When another schedule may hold."""
+
+    @property
+    def taker_bps(self) -> float:
+        """The taker fee as a double; NaN where none is known."""
+        return math.nan if self.taker is None else float(self.taker.to_decimal())
+
+
+NO_FEES: Final = VenueFees(None, None, FOREVER)
+
+
+def venue_fees(venue: Venue, now_ns: int) -> VenueFees:
+    """What holds now."""
+    maker = taker = None
+    until = FOREVER
     for schedule in venue.fee_schedules:
         start, end = _span(schedule)
         if now_ns < start:
             until = min(until, start)
         elif now_ns < end:
             until = min(until, end)
-            if math.isnan(fee) and schedule.tiers and schedule.tiers[0].HasField("taker_bps"):
-                fee = number_of(schedule.tiers[0].taker_bps)
-    return fee, until
+            if schedule.tiers:
+                tier = schedule.tiers[0]
+                if maker is None and tier.HasField("maker_bps"):
+                    maker = _exact(tier.maker_bps)
+                if taker is None and tier.HasField("taker_bps"):
+                    taker = _exact(tier.taker_bps)
+    return VenueFees(maker, taker, until)
+
+
+def _exact(decimal: Decimal) -> ExactDecimal:
+    return ExactDecimal(decimal.mantissa, decimal.exponent)
 
 
 def _span(schedule: FeeSchedule) -> tuple[int, int]:

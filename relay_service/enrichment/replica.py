@@ -44,10 +44,11 @@ class EnrichmentReplica:
         self._synthetics: dict[int, Synthetic] = {}
         self._of_instrument: dict[str, set[int]] = {}
         self._of_venue: dict[str, set[int]] = {}
-        self._venue_fees: dict[str, tuple[float, int]] = {}
+        self._venue_fees: dict[str, convert.VenueFees] = {}
         self._own_fees = np.full(1024, np.nan)
         """By slot: the listing's own taker fee in basis points; NaN where its venue's holds."""
         self._changed: dict[int, None] = {}
+        self._changed_venues: dict[str, None] = {}
         self._now_ns = 0
         self._next_fee_ns = convert.FOREVER
         self._gate = RevisionGate()
@@ -81,6 +82,10 @@ class EnrichmentReplica:
         """A venue by code."""
         return self._venues.get(code)
 
+    def venue_fees(self, code: str) -> convert.VenueFees:
+        """What holds of a venue's fee schedules now."""
+        return self._venue_fees.get(code, convert.NO_FEES)
+
     def synthetic(self, slot: int) -> Synthetic | None:
         """The synthetic of a slot."""
         return self._synthetics.get(slot)
@@ -99,14 +104,21 @@ class EnrichmentReplica:
 
     @property
     def has_changed(self) -> bool:
-        """Whether `take_changed` would give any."""
-        return bool(self._changed)
+        """Whether `take_changed` or `take_changed_venues` would give any."""
+        return bool(self._changed or self._changed_venues)
 
     def take_changed(self) -> list[int]:
         """The slots defined anew, or no longer, since the last call."""
         if not self._changed:
             return []
         changed, self._changed = list(self._changed), {}
+        return changed
+
+    def take_changed_venues(self) -> list[str]:
+        """The codes of venues that are new, changed or gone, or whose fees changed as time passed, since the last call."""
+        if not self._changed_venues:
+            return []
+        changed, self._changed_venues = list(self._changed_venues), {}
         return changed
 
     # What the registries say.
@@ -166,12 +178,14 @@ class EnrichmentReplica:
     def apply_venue(self, venue: Venue) -> None:
         """A venue is new or changed: its status and fees hold for its listings."""
         self._venues[venue.code] = venue
+        self._changed_venues[venue.code] = None
         self._refresh_venue(venue)
 
     def remove_venue(self, code: str) -> None:
         """A venue is no longer in force: its fees are not known any more."""
         if self._venues.pop(code, None) is not None:
             self._venue_fees.pop(code, None)
+            self._changed_venues[code] = None
             self._refresh_listings(code, 0)
 
     def apply_synthetic(self, synthetic: Synthetic) -> None:
@@ -237,8 +251,10 @@ class EnrichmentReplica:
                 self._refresh_venue(venue)
 
     def _refresh_venue(self, venue: Venue) -> None:
-        found = convert.venue_taker_fee(venue, self._now_ns)
-        self._next_fee_ns = min(self._next_fee_ns, found[1])
+        found = convert.venue_fees(venue, self._now_ns)
+        self._next_fee_ns = min(self._next_fee_ns, found.until_ns)
+        if found != self.venue_fees(venue.code):
+            self._changed_venues[venue.code] = None
         self._venue_fees[venue.code] = found
         self._refresh_listings(venue.code, venue.status)
 
@@ -249,7 +265,7 @@ class EnrichmentReplica:
             return
         slots = np.fromiter(listed, np.int64, len(listed))
         table, own = self._slots.table, self._own_fees[slots]
-        fees = np.where(np.isnan(own), self._venue_fees.get(code, (math.nan, 0))[0], own)
+        fees = np.where(np.isnan(own), self.venue_fees(code).taker_bps, own)
         before = table["taker_fee_bps"][slots]
         same = (fees == before) | (np.isnan(fees) & np.isnan(before))
         changed = ~same | (table["venue_status"][slots] != status)
@@ -263,7 +279,7 @@ class EnrichmentReplica:
             more = np.full(max(slot + 1, 2 * len(self._own_fees)) - len(self._own_fees), np.nan)
             self._own_fees = np.concatenate((self._own_fees, more))
         own = self._own_fees[slot] = convert.own_taker_fee(listing)
-        return self._venue_fees.get(listing.venue, (math.nan, 0))[0] if math.isnan(own) else own
+        return self.venue_fees(listing.venue).taker_bps if math.isnan(own) else own
 
     def _leave(self, slot: int, listing: Listing) -> None:
         self._of_instrument.get(listing.instrument_id, set()).discard(slot)

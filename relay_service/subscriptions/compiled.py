@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from relay_service.subscriptions.facets import Definitions, FacetTable, Mask, Slots, SlotView
+from relay_service.subscriptions.gathered import Gatherer
+from relay_service.subscriptions.predicates import PredicateMask
 from relay_service.subscriptions.synthetics import Family, SyntheticTree
 from relay_service.subscriptions.wanted import Filter
 
@@ -33,11 +35,19 @@ class CompiledFilter:
     """Tells for any slots whether they match. `registry_enabled` False: no listing is known, and all of them pass that need no definition."""
 
     def __init__(
-        self, wanted: Filter, slots: SlotView, definitions: Definitions, facets: FacetTable, *, registry_enabled: bool
+        self,
+        wanted: Filter,
+        slots: SlotView,
+        definitions: Definitions,
+        facets: FacetTable,
+        gatherer: Gatherer,
+        *,
+        registry_enabled: bool,
     ) -> None:
         self.wanted = wanted
         self._slots = slots
         self._facets = facets
+        self._gatherer = gatherer
         self._unknown = wanted.include_unknown or not registry_enabled
         self._keys = np.array(sorted(wanted.listing_keys), np.uint64)
         self._indexed = [
@@ -50,6 +60,7 @@ class CompiledFilter:
         ]
         self._classes = np.array(sorted(wanted.asset_classes), np.uint8)
         self._choices = [(name, _Choice(accept)) for name, accept in _facet_rules(wanted)]
+        self._predicate = PredicateMask(wanted.predicate) if wanted.predicate else None
         self._tree = SyntheticTree(slots, definitions, wanted.synthetic_ids) if wanted.synthetic_ids else None
         self._set_family(self._tree.resolve() if self._tree else None)
 
@@ -57,6 +68,11 @@ class CompiledFilter:
     def takes_unslotted(self) -> bool:
         """Whether events of listings that the relay has no slot for pass."""
         return self._unknown and not self._keys.size
+
+    @property
+    def looks_at_venues(self) -> bool:
+        """Whether a change of a venue, such as its fees, can change what matches."""
+        return self._predicate is not None and self._predicate.looks_at_venues
 
     def resolves_anew(self, changed: Slots) -> bool:
         """Whether a change of these slots changes which components its synthetics have: then every slot has to be looked at again."""
@@ -87,6 +103,8 @@ class CompiledFilter:
         for name, choice in self._choices:
             codes, values = self._facets.column(name)
             defined &= choice.of(codes[slots], values)
+        if self._predicate is not None:
+            defined &= self._predicate.of(self._gatherer.at(slots))
         if self._family is not None:
             defined &= self._related(table, slots, self._family)
         if self._unknown:

@@ -1,9 +1,8 @@
-"""From the API's messages to what a subscription wants, and from definitions to what filters look at. Violations are reported together."""
+"""From the API's messages to what a subscription wants. Violations are reported together."""
 
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Final, cast
@@ -13,8 +12,8 @@ from alphapulse.api.marketdata.v1 import marketdata_pb2
 from alphapulse.domain.errors import FieldViolation, InvalidArgument, Unimplemented
 from alphapulse.domain.identifiers import Scheme, is_valid
 from alphapulse.domain.ids import InstrumentId
+from alphapulse.domain.predicate import Predicate, parse
 from alphapulse.records import LAYOUTS
-from relay_service.subscriptions.facets import Facets
 from relay_service.subscriptions.wanted import (
     DEFINITION_FIELDS,
     MAX_FILTER_VALUES,
@@ -37,13 +36,12 @@ _PREFIX: Final = re.compile(r"[A-Z]{1,2}|[A-Z]{2}[A-Z0-9]{1,9}|[A-Z]{2}[A-Z0-9]{
 _CLASSES: Final = frozenset(common_pb2.AssetClass.values())
 _MAX_SHOWN: Final = 128
 """Characters of a refused value that are told."""
-_ISIN: Final = int(Scheme.ISIN)
 
 
 def wanted(message: Any, *, max_id: int, registry_enabled: bool) -> Wanted:
     """A PutSubscription as a domain value.
 
-    InvalidArgument lists every violation, up to MAX_VIOLATIONS; Unimplemented names what is not served yet (predicate, resume token, start by time).
+    InvalidArgument lists every violation, up to MAX_VIOLATIONS; Unimplemented names what is not served yet (resume token, start by time).
     """
     found: list[FieldViolation] = []
     if not 1 <= message.subscription_id <= max_id:
@@ -55,11 +53,6 @@ def wanted(message: Any, *, max_id: int, registry_enabled: bool) -> Wanted:
         found.extend(_without_registry(chosen))
     if found:
         raise InvalidArgument.of(_clipped(one) for one in found[:MAX_VIOLATIONS])
-    if message.filter.predicate:
-        raise Unimplemented(
-            "filter.predicate: predicates over definitions are not served yet; the other fields of the filter are",
-            metadata={"field": "filter.predicate"},
-        )
     return Wanted(message.subscription_id, chosen, contract, _start(message.start))
 
 
@@ -109,6 +102,8 @@ def _without_registry(chosen: Filter) -> Iterable[FieldViolation]:
         values = getattr(chosen, name)
         if values:
             yield FieldViolation(f"filter.{name}", str(min(values)), "needs-registry", text)
+    if chosen.predicate is not None:
+        yield FieldViolation("filter.predicate", chosen.predicate.text, "needs-registry", text)
 
 
 def _filter(message: Any, found: list[FieldViolation]) -> Filter:
@@ -133,8 +128,19 @@ def _filter(message: Any, found: list[FieldViolation]) -> Filter:
         currencies=texts.of("currencies", _CODE.fullmatch, "currency-code", "1 to 64 characters without a space"),
         symbols=texts.of("symbols", _SYMBOL.fullmatch, "symbol", "1 to 128 printable characters"),
         sources=texts.of("sources", _CODE.fullmatch, "source-name", "a source's name is 1 to 64 characters"),
+        predicate=_predicate(message.predicate, found),
         include_unknown=message.include_unknown,
     )
+
+
+def _predicate(text: str, found: list[FieldViolation]) -> Predicate | None:
+    if not text:
+        return None
+    try:
+        return parse(text, field="filter.predicate")
+    except InvalidArgument as error:
+        found.extend(error.violations)
+        return None
 
 
 def _is_event_type(number: int) -> bool:
@@ -209,37 +215,6 @@ class _Texts:
 def event_type_name(number: int) -> str:
     """Such as "QUOTE"."""
     return marketdata_pb2.EventType.Name(cast(Any, number)).removeprefix("EVENT_TYPE_")
-
-
-def _is_in_force(item: Any, now_ns: int) -> bool:
-    """Whether an IdentifierAssertion holds at a time, as far as is known now."""
-    if item.HasField("recorded_to"):
-        return False
-    if item.HasField("valid_from") and now_ns < item.valid_from.ToNanoseconds():
-        return False
-    return not item.HasField("valid_to") or now_ns < item.valid_to.ToNanoseconds()
-
-
-def facets(listing: Any | None, instrument: Any | None, now_ns: int = 0) -> Facets:
-    """What filters look at of a Listing and its Instrument; each may be None. `now_ns`: since the Unix epoch; 0: the present."""
-    details = None
-    isins: tuple[str, ...] = ()
-    if instrument is not None:
-        which = instrument.WhichOneof("details")
-        details = getattr(instrument, which) if which else None
-        isins = tuple(
-            item.value
-            for item in instrument.identifiers
-            if item.scheme == _ISIN and _is_in_force(item, now_ns or time.time_ns())
-        )
-    return Facets(
-        isins=isins,
-        underlying=getattr(details, "underlying_id", ""),
-        chain=getattr(details, "chain", ""),
-        sector=getattr(details, "sector", ""),
-        currency="" if listing is None else listing.currency,
-        symbol="" if listing is None else listing.symbol,
-    )
 
 
 def components(synthetic: Any) -> tuple[frozenset[int], frozenset[str], frozenset[str]]:

@@ -46,7 +46,7 @@ class FilterClass:
 
 
 class FilterIndex:
-    """`acquire` and `release` filters, tell `definitions_changed`, and `select` for each group."""
+    """`acquire` and `release` filters, tell `definitions_changed` and `venues_changed`, and `select` for each group."""
 
     def __init__(self, compile_filter: Callable[[Filter], CompiledFilter], slot_count: Callable[[], int]) -> None:
         self._compile = compile_filter
@@ -78,7 +78,9 @@ class FilterIndex:
         made = FilterClass(number, self._compile(wanted))
         self._by_number[number] = self._classes[wanted] = made
         self._allowed.clear()
-        self._write(made, np.arange(-1, self._evaluated, dtype=np.int32))
+        if made.compiled.takes_unslotted:
+            self._match[0, number // _BITS] |= self._bit(made)
+        self._write(made, np.arange(self._evaluated, dtype=np.int32))
         return made
 
     def release(self, held: FilterClass) -> None:
@@ -96,6 +98,13 @@ class FilterIndex:
         everything = np.arange(self._evaluated, dtype=np.int32)
         for held in self._classes.values():
             self._write(held, everything if held.compiled.resolves_anew(slots) else slots)
+
+    def venues_changed(self, slots: Slots) -> None:
+        """Evaluate the filters that look at venues again for these slots, which are listed on venues that changed."""
+        self._evaluate_new()
+        for held in self._classes.values():
+            if held.compiled.looks_at_venues:
+                self._write(held, slots)
 
     def select(self, group: RowGroup, source: str) -> list[tuple[FilterClass, Places | None]]:
         """The classes that want rows of the group, each with the places of these rows; None: it wants them all."""
@@ -172,14 +181,12 @@ class FilterIndex:
         return _ONE << np.uint64(held.number % _BITS)
 
     def _write(self, held: FilterClass, slots: Slots) -> None:
-        """Set the bit of a class at these slots; -1 is the row of listings without a slot."""
+        """Set the bit of a class at these slots."""
         word, bit = held.number // _BITS, self._bit(held)
-        real = slots[slots >= 0]
         column = self._match[:, word]
-        at = real + 1
-        column[at] = np.where(held.compiled.mask(real), column[at] | bit, column[at] & ~bit)
-        if held.compiled.takes_unslotted:
-            column[0] |= bit
+        at = slots + 1
+        before = column[at]
+        column[at] = np.where(held.compiled.mask(slots), before | bit, before & ~bit)
 
     def _evaluate_new(self) -> None:
         count = self._slot_count()

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from alphapulse.domain.predicate import Predicate
+
 MAX_WINDOW_MS: Final = 3_600_000
 MIN_QUEUE_BYTES: Final = 4096
 MAX_FILTER_VALUES: Final = 100_000
@@ -30,13 +32,14 @@ class Filter:
     synthetic_ids: frozenset[str] = frozenset()
     symbols: frozenset[str] = frozenset()
     sources: frozenset[str] = frozenset()
+    predicate: Predicate | None = None
     include_unknown: bool = False
     """Listings the registries do not know pass too. What only a definition can tell does not restrict them."""
 
     @property
     def needs_definitions(self) -> bool:
         """Whether it asks for anything that only the registries know."""
-        return any(getattr(self, name) for name in DEFINITION_FIELDS)
+        return self.predicate is not None or any(getattr(self, name) for name in DEFINITION_FIELDS)
 
 
 DEFINITION_FIELDS: Final = (

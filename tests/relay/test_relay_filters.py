@@ -18,8 +18,9 @@ from relay_service.core import RelayCore
 from relay_service.kernel.engine import KernelSettings
 from relay_service.results import RowGroup
 from relay_service.subscriptions.compiled import CompiledFilter
-from relay_service.subscriptions.convert import facets
+from relay_service.subscriptions.definitions import DefinitionReader
 from relay_service.subscriptions.facets import FacetTable
+from relay_service.subscriptions.gathered import Gatherer
 from relay_service.subscriptions.index import FilterIndex
 from relay_service.subscriptions.wanted import Filter
 
@@ -143,12 +144,14 @@ class Bench:
     def __init__(self) -> None:
         self.core = RelayCore(KernelSettings(capacity=4))
         core = self.core
-        self.facets = FacetTable(core.slots, core.replica, facets)
+        self.facets = FacetTable(core.slots, core.replica, DefinitionReader())
+        self.gatherer = Gatherer(core.slots, self.facets)
         self.index = FilterIndex(self.compile, lambda: core.slots.count)
         core.on_definition_changed(self.changed)
 
     def compile(self, wanted: Filter) -> CompiledFilter:
-        return CompiledFilter(wanted, self.core.slots, self.core.replica, self.facets, registry_enabled=True)
+        core = self.core
+        return CompiledFilter(wanted, core.slots, core.replica, self.facets, self.gatherer, registry_enabled=True)
 
     def changed(self, slots: Any) -> None:
         self.facets.refresh(slots)
@@ -293,4 +296,5 @@ def test_an_isin_counts_while_it_is_in_force(
     for field, seconds in ((isin.valid_from, start), (isin.valid_to, end), (isin.recorded_to, recorded_to)):
         if seconds is not None:
             field.seconds = seconds
-    assert facets(None, made, 100 * 10**9).isins == ((ISINS[0],) if counts else ())
+    read, _ = DefinitionReader(100 * 10**9).listing(None, made)
+    assert read.isins == ((ISINS[0],) if counts else ())

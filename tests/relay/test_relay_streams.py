@@ -104,7 +104,6 @@ async def test_what_is_wrong_with_a_subscription_does_not_end_the_stream(
         "filter.isin_prefixes[0]",
     ]
     for unserved in (
-        {"filter": {"predicate": "taker_bps < 10"}},
         {"start": pb.SubscriptionStart(resume_token="x")},
         {"start": pb.SubscriptionStart(time_ns=1)},
     ):

@@ -19,8 +19,13 @@ class Findings:
         self.field = field
         self.found: list[FieldViolation] = []
 
+    @property
+    def is_full(self) -> bool:
+        """Whether no more is told."""
+        return len(self.found) >= MAX_REPORTED
+
     def object_to(self, value: str, rule: str, description: str) -> None:
         """One broken rule."""
-        violation = FieldViolation(self.field, value, f"predicate-{rule}", description)
-        if violation not in self.found and len(self.found) < MAX_REPORTED:
+        violation = FieldViolation(self.field, value, rule, description)
+        if not self.is_full and violation not in self.found:
             self.found.append(violation)

@@ -42,16 +42,16 @@ def read(text: str, tokens: tuple[Token, ...], findings: Findings) -> Node | Non
         column = min(max((error.offset or 1) - 1, 1), len(text) + 1)
         where = f"character {column}" if column <= len(text.rstrip()) else "its end"
         found = next((token.text for token in tokens if token.start + 1 >= column), "")
-        findings.object_to(found or text, "syntax", f"no predicate at {where}: {error.msg}")
+        findings.object_to(found or text, "predicate-syntax", f"no predicate at {where}: {error.msg}")
         return None
     except (RecursionError, MemoryError):
-        findings.object_to(text, "nesting", "the predicate nests too deep")
+        findings.object_to(text, "predicate-nesting", "the predicate nests too deep")
         return None
     reader = _Reader(text, tokens, findings)
     root = reader.condition(tree.body, 0)
     if reader.comparisons > MAX_COMPARISONS:
         description = f"a predicate has at most {MAX_COMPARISONS} comparisons, got {reader.comparisons}"
-        findings.object_to(text, "comparisons", description)
+        findings.object_to(text, "predicate-comparisons", description)
     return root
 
 
@@ -67,7 +67,7 @@ class _Reader:
     def condition(self, tree: ast.expr, depth: int) -> Node | None:
         """A part that is true or false."""
         if depth > MAX_DEPTH:
-            self._findings.object_to(self._text, "depth", f"the tree has at most {MAX_DEPTH} levels")
+            self._findings.object_to(self._text, "predicate-depth", f"the tree has at most {MAX_DEPTH} levels")
             return None
         match tree:
             case ast.BoolOp():
@@ -86,7 +86,7 @@ class _Reader:
             case ast.Name():
                 return self._flag(tree)
             case _:
-                return self._refuse(tree, "syntax", "is no condition: compare a field with a value")
+                return self._refuse(tree, "predicate-syntax", "is no condition: compare a field with a value")
 
     def _chain(self, tree: ast.Compare) -> Node | None:
         """`1 <= tick_size < 5` is both comparisons."""
@@ -110,14 +110,14 @@ class _Reader:
         if not self._names_field(left):
             left, right, relation = right, left, _TURNED[relation]
         if self._names_field(right):
-            return self._refuse(right, "operands", "is a field, too: compare a field with a value")
+            return self._refuse(right, "predicate-operands", "is a field, too: compare a field with a value")
         field = self._field(left)
         literal = self._literal(right)
         if field is None or literal is None:
             return None
         if relation not in ("==", "!=") and field.kind not in _ORDERED:
             description = f"{field.name} is a {field.kind.value}: compare it with == != or in, not with {relation} (character {literal.column})"
-            self._findings.object_to(field.name, "operator", description)
+            self._findings.object_to(field.name, "predicate-operator", description)
             return None
         return self._typed(field, relation, (literal,))
 
@@ -125,9 +125,9 @@ class _Reader:
         field = self._field(left)
         values = right.elts if isinstance(right, ast.Tuple) else [right]
         if not isinstance(right, ast.Tuple) and self._text[: right.col_offset - 1].rstrip()[-1:] != "(":
-            return self._refuse(right, "syntax", 'stands behind in: write a list, such as ("XNAS", "XLON")')
+            return self._refuse(right, "predicate-syntax", 'stands behind in: write a list, such as ("XNAS", "XLON")')
         if not values:
-            return self._refuse(right, "syntax", "an empty list behind in: nothing can be in it")
+            return self._refuse(right, "predicate-syntax", "is an empty list: nothing can be in it")
         literals = [self._literal(one) for one in values]
         whole = tuple([one for one in literals if one is not None])
         if field is None or len(whole) < len(literals):
@@ -150,7 +150,7 @@ class _Reader:
 
     def _missing(self, left: ast.expr, operator: ast.Is | ast.IsNot, right: ast.expr) -> Node | None:
         if not isinstance(right, ast.Name) or right.id != "missing":
-            return self._refuse(right, "syntax", "stands behind is: only missing can")
+            return self._refuse(right, "predicate-syntax", "stands behind is: only missing can")
         field = self._field(left)
         if field is None:
             return None
@@ -158,23 +158,25 @@ class _Reader:
 
     def _has(self, tree: ast.Call) -> Node | None:
         if not isinstance(tree.func, ast.Name) or tree.func.id != "has":
-            return self._refuse(tree.func, "function", "is no function; known: has")
+            return self._refuse(tree.func, "predicate-function", "is no function; known: has")
         self.comparisons += 1
         if len(tree.args) != 1 or tree.keywords:
-            return self._refuse(tree.func, "arguments", f"takes the name of one field, got {len(tree.args)} arguments")
+            return self._refuse(
+                tree.func, "predicate-arguments", f"takes the name of one field, got {len(tree.args)} arguments"
+            )
         field = self._field(tree.args[0])
         return None if field is None else Has(field.name)
 
     def _flag(self, tree: ast.Name) -> Node | None:
         self.comparisons += 1
         if tree.id in _CONSTANTS:
-            return self._refuse(tree, "syntax", "is no condition: compare a field with a value")
+            return self._refuse(tree, "predicate-syntax", "is no condition: compare a field with a value")
         field = self._field(tree)
         if field is None:
             return None
         if field.kind is not Kind.FLAG:
             return self._refuse(
-                tree, "type", f"is a {field.kind.value}, no condition by itself: compare it with a value"
+                tree, "predicate-type", f"is a {field.kind.value}, no condition by itself: compare it with a value"
             )
         return Among(field.name, frozenset({"true"}))
 
@@ -184,11 +186,11 @@ class _Reader:
 
     def _field(self, tree: ast.expr) -> Field | None:
         if not isinstance(tree, ast.Name) or tree.id in _CONSTANTS:
-            self._refuse(tree, "operands", "is no field: compare a field with a value")
+            self._refuse(tree, "predicate-operands", "is no field: compare a field with a value")
             return None
         found = CATALOGUE.get(tree.id)
         if found is None:
-            self._refuse(tree, "field", f"is no field; known: {', '.join(CATALOGUE)}")
+            self._refuse(tree, "predicate-field", f"is no field; known: {', '.join(CATALOGUE)}")
         return found
 
     def _literal(self, tree: ast.expr) -> Literal | None:
@@ -205,7 +207,7 @@ class _Reader:
             kind = kind_of_literal(token)
             if kind is not None and (not sign or kind is Kind.NUMBER):
                 return Literal(kind, sign + _CONSTANTS.get(token.text, token.text), tree.col_offset)
-        self._refuse(tree, "operands", "is no value: a number, a text in quotes, true or false")
+        self._refuse(tree, "predicate-operands", "is no value: a number, a text in quotes, true or false")
         return None
 
     def _refuse(self, tree: ast.expr, rule: str, what: str) -> Node | None:

@@ -63,10 +63,12 @@ class Token:
 def scan(text: str, findings: Findings) -> tuple[Token, ...]:
     """The tokens. Adds every violation that they alone show; with none, `blanked` is safe for Python's parser."""
     if len(text) > MAX_LENGTH:
-        findings.object_to(text, "length", f"a predicate has at most {MAX_LENGTH} characters, got {len(text)}")
+        findings.object_to(
+            text, "predicate-length", f"a predicate has at most {MAX_LENGTH} characters, got {len(text)}"
+        )
         return ()
     if not text.strip(" \t\r\n"):
-        findings.object_to(text, "empty", "a predicate is needed")
+        findings.object_to(text, "predicate-empty", "a predicate is needed")
         return ()
     tokens: list[Token] = []
     opened: list[int] = []
@@ -77,9 +79,9 @@ def scan(text: str, findings: Findings) -> tuple[Token, ...]:
             continue
         if group == "other":
             hint = _HINTS.get(piece, "it has no place in a predicate")
-            findings.object_to(piece, "character", f"{piece!r} at character {start + 1}: {hint}")
-            if piece in "\"'":
-                break  # all that follows stands in a text
+            findings.object_to(piece, "predicate-character", f"{piece!r} at character {start + 1}: {hint}")
+            if piece in "\"'" or findings.is_full:
+                break  # all that follows stands in a text; or nothing more would be told
             continue
         token = Token(_kind(group, piece), piece, start)
         tokens.append(token)
@@ -88,20 +90,22 @@ def scan(text: str, findings: Findings) -> tuple[Token, ...]:
         if piece == "(":
             opened.append(start)
         elif piece == ")" and not opened:
-            findings.object_to(piece, "syntax", f"the parenthesis at character {start + 1} closes none")
+            findings.object_to(piece, "predicate-syntax", f"the parenthesis at character {start + 1} closes none")
             break
         elif piece == ")":
             opened.pop()
         if max(len(opened), negations) > MAX_NESTING:
-            text_of_rule = f"parentheses nest, and 'not' follows itself, at most {MAX_NESTING} deep"
-            findings.object_to(text, "nesting", text_of_rule)
+            too_deep = f"parentheses nest, and 'not' follows itself, at most {MAX_NESTING} deep"
+            findings.object_to(text, "predicate-nesting", too_deep)
             break
         if len(tokens) > MAX_NODES:
-            findings.object_to(text, "nodes", f"a predicate has at most {MAX_NODES} names, values and operators")
+            findings.object_to(
+                text, "predicate-nodes", f"a predicate has at most {MAX_NODES} names, values and operators"
+            )
             break
     else:
         for start in opened:
-            findings.object_to("(", "syntax", f"the parenthesis at character {start + 1} is never closed")
+            findings.object_to("(", "predicate-syntax", f"the parenthesis at character {start + 1} is never closed")
     return tuple(tokens)
 
 
@@ -123,19 +127,20 @@ def _kind(group: str | None, piece: str) -> Literal["text", "number", "name", "o
 
 
 def _check(token: Token, findings: Findings) -> None:
-    piece, column = token.text, token.start + 1
-    if token.kind == "text" and len(piece) - 2 > MAX_TEXT_LENGTH:
-        description = f"the text at character {column} has at most {MAX_TEXT_LENGTH} characters, got {len(piece) - 2}"
-        findings.object_to(piece, "text", description)
-    elif token.kind == "number" and len(piece) > MAX_NUMBER_LENGTH:
-        description = f"the number at character {column} has at most {MAX_NUMBER_LENGTH} characters, got {len(piece)}"
-        findings.object_to(piece, "number", description)
+    piece, column, size = token.text, token.start + 1, len(token.text)
+    if token.kind == "text" and size - 2 > MAX_TEXT_LENGTH:
+        long_text = f"the text at character {column} has at most {MAX_TEXT_LENGTH} characters, got {size - 2}"
+        findings.object_to(piece, "predicate-text", long_text)
+    elif token.kind == "number" and size > MAX_NUMBER_LENGTH:
+        long_number = f"the number at character {column} has at most {MAX_NUMBER_LENGTH} characters, got {size}"
+        findings.object_to(piece, "predicate-number", long_number)
     elif token.kind == "number" and _NUMBER.fullmatch(piece) is None:
-        findings.object_to(piece, "number", f"{piece!r} at character {column} is no number such as 2, 0.5 or 1e-8")
-    elif token.kind == "name" and (_NAME.fullmatch(piece) is None or len(piece) > MAX_NAME_LENGTH):
-        description = (
+        no_number = f"{piece!r} at character {column} is no number such as 2, 0.5 or 1e-8"
+        findings.object_to(piece, "predicate-number", no_number)
+    elif token.kind == "name" and (_NAME.fullmatch(piece) is None or size > MAX_NAME_LENGTH):
+        no_name = (
             f"the name at character {column} is a letter, then letters, digits and _, at most {MAX_NAME_LENGTH} in all"
         )
-        findings.object_to(piece, "name", description)
+        findings.object_to(piece, "predicate-name", no_name)
     elif token.kind == "name" and keyword.iskeyword(piece) and piece not in _KEYWORDS:
-        findings.object_to(piece, "name", f"{piece!r} at character {column} is a reserved word")
+        findings.object_to(piece, "predicate-name", f"{piece!r} at character {column} is a reserved word")

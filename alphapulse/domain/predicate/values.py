@@ -61,7 +61,9 @@ def decimal_of(field: Field, literal: Literal, findings: Findings) -> ExactDecim
         return ExactDecimal.parse(literal.written).normalised()
     except InvalidArgument as error:
         [broken] = error.violations
-        findings.object_to(literal.written, "number", f"the number at character {literal.column}: {broken.description}")
+        findings.object_to(
+            literal.written, "predicate-number", f"the number at character {literal.column}: {broken.description}"
+        )
         return None
 
 
@@ -76,7 +78,9 @@ def moment_of(field: Field, literal: Literal, findings: Findings) -> ExactDecima
             return ExactDecimal((moment - _EPOCH) // _MICROSECOND, -6)
         except ValueError:
             pass  # a month of 13, a day of 32
-    findings.object_to(text, "time", f"{text!r} at character {literal.column} is no {_WRITTEN[Kind.TIME][2:]}")
+    findings.object_to(
+        text, "predicate-time", f"{text!r} at character {literal.column} is no {_WRITTEN[Kind.TIME][2:]}"
+    )
     return None
 
 
@@ -86,19 +90,19 @@ def member_of(field: Field, literal: Literal, findings: Findings) -> str | None:
         return None
     text = literal.content
     if field.words and text not in field.words:
-        description = f"{text!r} at character {literal.column} is no {field.name}; known: {', '.join(field.words)}"
-        findings.object_to(text, "word", description)
+        unknown = f"{text!r} at character {literal.column} is no {field.name}; known: {', '.join(field.words)}"
+        findings.object_to(text, "predicate-word", unknown)
         return None
     if field.kind is Kind.ID:
         if _ID.fullmatch(text) is None:
-            findings.object_to(text, "id", f"{text!r} at character {literal.column} is no id of 32 hexadecimal digits")
+            findings.object_to(
+                text, "predicate-id", f"{text!r} at character {literal.column} is no id of 32 hexadecimal digits"
+            )
             return None
         return text.lower()
     if not text:
-        description = (
-            f"the text at character {literal.column} is empty: {field.name} is missing then, ask has({field.name})"
-        )
-        findings.object_to(literal.written, "text", description)
+        empty = f"the text at character {literal.column} is empty: {field.name} is missing then, ask has({field.name})"
+        findings.object_to(literal.written, "predicate-text", empty)
         return None
     return text
 
@@ -110,5 +114,5 @@ def _fits(field: Field, literal: Literal, wanted: Kind, findings: Findings) -> b
         f"{field.name} is a {field.kind.value}, compared with {_WRITTEN[field.kind]}; "
         f"{literal.written} at character {literal.column} is a {literal.kind.value}"
     )
-    findings.object_to(literal.written, "type", description)
+    findings.object_to(literal.written, "predicate-type", description)
     return False
