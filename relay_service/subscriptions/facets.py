@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
@@ -154,7 +154,7 @@ class FacetTable:
         for slot in changed.tolist():
             table.put(slot, *read(definitions.listing(slot), definitions.instrument(slot)))
 
-    def refresh_venues(self, codes: Iterable[str]) -> Slots:
+    def refresh_venues(self, codes: Sequence[str]) -> Slots:
         """Read these venues again; the slots of what is listed there."""
         find = self._slots.venues.find
         listed = [code for code in codes if 0 <= find(code) < self._venues_read]

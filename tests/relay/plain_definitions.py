@@ -225,3 +225,35 @@ def venues(draw: Any) -> Venue:
         for _ in range(draw(st.integers(0, 2))):
             draw(filled(schedule.tiers.add()))
     return made
+
+
+def whole(message: Any, skip: tuple[str, ...] = ()) -> Any:
+    """A message with every field set that is one value; no two numbers, and no two times, are the same."""
+    for place, field in enumerate(message.DESCRIPTOR.fields, 1):
+        if field.name in skip or field.is_repeated:
+            continue
+        if field.message_type is None:
+            texts = IDS if field.name.endswith("_id") else TEXTS
+            values = {field.TYPE_BOOL: True, field.TYPE_STRING: texts[place % len(texts)], field.TYPE_ENUM: 2}
+            text = "2026-06-01" if field.name == "maturity" else values.get(field.type, place)
+            setattr(message, field.name, text)
+        elif field.message_type.name == "Decimal":
+            getattr(message, field.name).CopyFrom(Decimal(mantissa=100 + place, exponent=-2))
+        elif field.message_type.name == "Timestamp":
+            getattr(message, field.name).FromNanoseconds(1_700_000_000_000_001_999 + place * 1000)
+    return message
+
+
+def of_class(which: str) -> Definition:
+    """A definition of a class that says all it can; its rules and fees are the listing's own."""
+    instrument = Instrument(instrument_id=IDS[0], asset_class=AssetClass.ASSET_CLASS_BOND, status=2)
+    getattr(instrument, which).SetInParent()
+    whole(getattr(instrument, which))
+    listing = whole(Listing(), ("listing_key", "listing_id", "instrument_id", "venue", "status"))
+    listing.status, listing.instrument_id, listing.venue = 2, IDS[0], VENUES[0]
+    whole(listing.rules)
+    whole(listing.fees)
+    venue = whole(Venue(), ("code",))
+    venue.code = VENUES[0]
+    whole(venue.fee_schedules.add().tiers.add())
+    return Definition(listing, instrument, venue, 0)

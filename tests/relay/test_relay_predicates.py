@@ -5,18 +5,20 @@ from __future__ import annotations
 import importlib.util
 import operator
 from collections.abc import Callable
-from datetime import date
+from datetime import date, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from alphapulse.api.instrument.v1.instrument_pb2 import Instrument, Listing
 from alphapulse.api.relay.v1 import relay_service_pb2 as pb
 from alphapulse.api.venue.v1.venue_pb2 import Venue
+from alphapulse.domain.decimal import ExactDecimal
 from alphapulse.domain.errors import InvalidArgument
 from alphapulse.domain.predicate import CATALOGUE, Field, Kind, parse
 from relay_service.core import RelayCore
@@ -25,8 +27,9 @@ from relay_service.subscriptions.compiled import CompiledFilter
 from relay_service.subscriptions.convert import wanted
 from relay_service.subscriptions.definitions import DefinitionReader
 from relay_service.subscriptions.facets import FacetTable
-from relay_service.subscriptions.gathered import Gatherer
+from relay_service.subscriptions.gathered import Gatherer, Numbers
 from relay_service.subscriptions.index import FilterIndex
+from relay_service.subscriptions.predicates import bounds_of, compare
 from relay_service.subscriptions.wanted import Filter
 
 _spec = importlib.util.spec_from_file_location("plain_definitions", Path(__file__).with_name("plain_definitions.py"))
@@ -40,6 +43,8 @@ SECOND, KEYS, VENUES, TEXTS, IDS, TIMES = plain.SECOND, plain.KEYS, plain.VENUES
 EXTREMES, EXPONENTS, PLAIN, Definition = plain.EXTREMES, plain.EXPONENTS, plain.PLAIN, plain.Definition
 listings, instruments, venues = plain.listings, plain.instruments, plain.venues
 pick = st.sampled_from
+MANTISSAS = st.one_of(pick(EXTREMES), st.integers(-99, 99), st.integers(-(2**63), 2**63 - 1))
+DECIMAL_EXPONENTS = st.one_of(pick(EXPONENTS), st.integers(-128, 127))
 
 
 def test_the_catalogue_is_read_whole() -> None:
@@ -235,15 +240,81 @@ def test_a_predicate_matches_as_a_plain_reading_says_whatever_changes(
         assert bench.keys(fresh, one) == expected, meaning.text
 
 
+def near(field: Field, found: Any) -> list[tuple[str, Any]]:
+    """Values at, just below and just above what a field is, as they are written and as they are."""
+    if field.kind is Kind.NUMBER:
+        nearby = [int(found * 10**9) + step for step in (0, -1, 1)]
+        return [(f"{one}e-9", Fraction(one, 10**9)) for one in nearby]
+    if field.kind is Kind.TIME:
+        moments = [found + Fraction(step, 1_000_000) for step in (0, -1, 1)]
+        return [(quoted(written(one)), one) for one in moments]
+    if field.kind is Kind.FLAG:
+        return [("true", True), ("false", False)]
+    others = ("f" * 32,) if field.kind is Kind.ID else tuple(field.words) or ("?",)
+    return [(quoted(one), one) for one in (found, *others)]
+
+
+def written(moment: Fraction) -> str:
+    """A time as predicates have it."""
+    return (datetime(1970, 1, 1) + timedelta(microseconds=int(moment * 1_000_000))).isoformat() + "Z"
+
+
+@pytest.mark.parametrize("which", plain.CLASSES)
+def test_every_field_in_every_relation_at_below_and_above_its_value(which: str) -> None:
+    bench = Bench()
+    found = plain.of_class(which)
+    said = {name: read(found) for name, read in PLAIN.items()}
+    bare = Listing(instrument_id="c" * 32, venue="XC")
+    for key, listing in ((1, found.listing), (2, bare)):
+        listing.listing_key, listing.listing_id = key, f"{key:016x}{'0' * 16}"
+    for step in (found.venue, found.instrument, found.listing, bare):
+        bench.apply(step)
+    bench.core.settle()
+    both = {1: found, 2: Definition(bare, Instrument(), Venue(), 0)}
+    for field in CATALOGUE.values():
+        read = PLAIN[field.name]
+        here = {key for key, one in both.items() if read(one) is not None}
+        assert bench.keys(bench.index, Filter(predicate=parse(f"has({field.name})"))) == here, field.name
+        for text, meant in near(field, said[field.name]) if 1 in here else ():
+            ordered = field.kind in (Kind.NUMBER, Kind.TIME)
+            for relation in RELATIONS if ordered else ("==", "!="):
+                holds = RELATIONS[relation]
+                expected = {key for key in here if holds(read(both[key]), meant)}
+                chosen = f"{field.name} {relation} {text}"
+                assert bench.keys(bench.index, Filter(predicate=parse(chosen))) == expected, chosen
+                # The other way round it is the same; parse it once more rather than trust the tree.
+                turned = f"{text} {relation.translate(str.maketrans('<>', '><'))} {field.name}"
+                assert parse(turned) == parse(chosen)
+
+
+@given(
+    st.lists(st.tuples(MANTISSAS, DECIMAL_EXPONENTS), min_size=1, max_size=8), MANTISSAS, DECIMAL_EXPONENTS, st.data()
+)
+def test_decimals_compare_as_fractions_do(held: list[tuple[int, int]], mantissa: int, exponent: int, data: Any) -> None:
+    if data.draw(st.booleans()):  # the same number at another exponent, or the next one
+        first, scale = held[0]
+        shift = data.draw(st.integers(0, 3))
+        mantissa, exponent = first * 10**shift + data.draw(st.integers(-1, 1)), scale - shift
+        assume(abs(mantissa) < 2**63 and exponent >= -128)
+    value = Fraction(mantissa) * Fraction(10) ** exponent
+    mantissas, exponents = (np.array(one, np.int64) for one in zip(*held, strict=True))
+    numbers = Numbers(mantissas, exponents + 128, np.ones(len(held), np.bool_))
+    for relation, holds in RELATIONS.items():
+        found = compare(numbers, relation, bounds_of(ExactDecimal(mantissa, exponent))).tolist()
+        assert found == [holds(Fraction(m) * Fraction(10) ** e, value) for m, e in held], relation
+
+
 def test_venues_pass_their_fees_on_as_time_passes() -> None:
     bench = Bench()
     venue = Venue(code="XA", status=1)
     for fee_bps, start, end in ((10, None, 100), (5, 100, 200)):
         schedule = venue.fee_schedules.add()
-        schedule.tiers.add().taker_bps.mantissa = fee_bps
+        tier = schedule.tiers.add()
+        tier.taker_bps.mantissa, tier.maker_bps.mantissa = fee_bps, -fee_bps
         schedule.valid_to.seconds = end
         if start:
             schedule.valid_from.seconds = start
+    venue.fee_schedules.add().tiers.add().maker_bps.mantissa = -1  # holds as well, and stands behind the others
     bench.apply(venue)
     for key in (1, 2):
         bench.apply(Listing(listing_id=f"{key:016x}{'0' * 16}", listing_key=key, instrument_id=IDS[0], venue="XA"))
@@ -251,11 +322,12 @@ def test_venues_pass_their_fees_on_as_time_passes() -> None:
     own.fees.taker_bps.mantissa = 7
     bench.apply(own)
     cheap, known = Filter(predicate=parse("taker_bps < 10")), Filter(predicate=parse("has(taker_bps)"))
+    paid = Filter(predicate=parse("maker_bps < -1"))
     found = []
     for seconds in (50, 100, 200):
         bench.core.tick(seconds * SECOND)
-        found.append((bench.keys(bench.index, cheap), bench.keys(bench.index, known)))
-    assert found == [({2}, {1, 2}), ({1, 2}, {1, 2}), ({2}, {2})]
+        found.append([bench.keys(bench.index, one) for one in (cheap, known, paid)])
+    assert found == [[{2}, {1, 2}, {1, 2}], [{1, 2}, {1, 2}, {1, 2}], [{2}, {2}, set()]]
 
 
 def test_filters_with_one_meaning_are_one() -> None:
