@@ -15,6 +15,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "alphapulse.api": ("alphapulse.api",),
     "alphapulse.domain": ("alphapulse.domain",),
     "alphapulse.records": ("alphapulse.api", "alphapulse.domain", "alphapulse.records"),
+    "alphapulse.recording": ("alphapulse.api", "alphapulse.domain", "alphapulse.records", "alphapulse.recording"),
     "alphapulse.runtime": ("alphapulse.api", "alphapulse.domain", "alphapulse.runtime"),
     "alphapulse.client": ("alphapulse.api", "alphapulse.domain", "alphapulse.client"),
     "alphapulse.embedded": ("alphapulse.domain", "alphapulse.embedded"),

@@ -1,0 +1,253 @@
+"""Takes what a subscription gives and has it recorded: written at once into a journal, the journals into Parquet one after the other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from alphapulse.domain.errors import InvalidArgument
+from alphapulse.recording.folder import Folder, State
+from alphapulse.recording.journal import Journal
+from alphapulse.recording.notes import (
+    RECORDER_DIED,
+    RECORDER_STOPPED,
+    Defined,
+    Missing,
+    Point,
+    Sources,
+    Started,
+)
+from alphapulse.recording.parts import Written, write_parts
+from alphapulse.records import RecordLayout, Rows, row_sizes
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """When a journal becomes Parquet."""
+
+    seconds: float = 300.0
+    """After so long: what readers see is at most so old."""
+    journal_bytes: int = 256 << 20
+    """At this size."""
+
+    def __post_init__(self) -> None:
+        if not self.seconds > 0:
+            raise InvalidArgument.field("seconds", str(self.seconds), "recording-seconds", "has to be above 0")
+        if self.journal_bytes < 1 << 16:
+            raise InvalidArgument.field(
+                "journal_bytes", str(self.journal_bytes), "recording-journal-bytes", "has to be at least 65,536"
+            )
+
+
+class Recorder:
+    """The one recorder of a folder; a context manager. Entering it writes what a recorder that died left behind, leaving it writes the rest.
+
+        with Recorder(Path("recording")) as recorder:
+            recorder.follow(relay_id, from_sequence=subscription.from_sequence)
+            recorder.rows(layout, rows, received_ns)
+            recorder.missing(Missing("QUEUE_FULL", count=3, from_number=11, to_number=13))
+            if recorder.is_due():
+                recorder.rotate()
+            recorder.write_closed()
+
+    Called by one task. What takes long is `sync` and `write_closed`; the latter may run in a thread of its own beside everything else.
+    """
+
+    def __init__(self, folder: Path, bounds: Bounds | None = None) -> None:
+        self.folder = Folder(folder)
+        self.written = Written()
+        """What this recorder has written so far: sums, and every file."""
+        self._bounds = bounds or Bounds()
+        self._exit = ExitStack()
+        self._state = State()
+        self._wanted = ""
+        self._names: set[str] = set()
+        self._journal: Journal | None = None
+        self._closed: list[Path] = []
+        self._begun = 0.0
+        self._begun_size = 0
+
+    def __enter__(self) -> Self:
+        """Raises FailedPrecondition where another recorder writes to the folder, InvalidArgument where it is no folder of recordings."""
+        self.folder.make()
+        with ExitStack() as stack:
+            stack.enter_context(self.folder.locked())
+            self.folder.clear_unfinished()
+            self._state = self.folder.load_state()
+            self._take_over()
+            self._exit = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._exit:
+            if isinstance(
+                error, OSError
+            ):  # a full disk: the next recorder finds the journals, and takes this one for dead
+                return
+            self._close_journal()
+            if self._state.relay_id:
+                # Before the journals go: whoever finds neither them nor this would take the recording for one that never began.
+                self._state.ended = self._state.ended or RECORDER_STOPPED
+                self.folder.save_state(self._state)
+            self.write_closed()
+
+    def _take_over(self) -> None:
+        """Journals are left by a recorder that died: what they hold is recorded, and from where they end it is not."""
+        for path in self.folder.left_journals():
+            found = write_parts(self.folder, path)
+            self._count(found)
+            if found.relay_id:
+                token = found.resume_token or self._state.resume_token
+                self._state = State(
+                    relay_id=found.relay_id,
+                    last_sequence=found.last_sequence,
+                    ended=RECORDER_DIED,
+                    resume_token=token,
+                )
+                self.folder.save_state(self._state)
+            path.unlink()
+
+    # --- what is received
+    def follow(self, relay_id: str, *, from_sequence: int = 0, wanted: str = "") -> Missing | None:
+        """What follows is of this life of a relay, from this sequence of it on (0: not known); `wanted` is the subscription's filter as JSON.
+
+        First after entering it declares what came while no recorder ran, and returns the gap. Where that is nothing, because the relay has had no
+        event since, there is no gap.
+        """
+        before = self._state
+        same = before.relay_id == relay_id
+        self._close_journal()
+        self._wanted = wanted
+        reached = from_sequence - 1 if from_sequence else 0
+        self._state = State(
+            relay_id=relay_id,
+            last_sequence=max(reached, before.last_sequence) if same else reached,
+            resume_token=before.resume_token,
+        )
+        gap = None
+        if before.ended and not (same and from_sequence and from_sequence <= before.last_sequence + 1):
+            gap = Missing(
+                before.ended,
+                after_relay_id=before.relay_id,
+                after_sequence=before.last_sequence,
+                before_sequence=from_sequence,
+            )
+        self._open_journal(gap)
+        return gap
+
+    def rows(self, layout: RecordLayout, rows: Rows, received_ns: int) -> None:
+        """Record rows of one type, in the order they came. `received_ns` is when, nanoseconds since the Unix epoch."""
+        if not len(rows):
+            return
+        self._open().rows(layout, rows, received_ns)
+        self._state.last_sequence = max(self._state.last_sequence, int(rows["sequence"].max()))
+
+    def missing(self, missing: Missing) -> None:
+        """Record a gap; where it stands (`after_...`) is filled in."""
+        self._open().note(self._placed(missing), time.time_ns())
+
+    def definitions(self, definitions: Iterable[bytes]) -> None:
+        """Record serialized ListingDefinitions."""
+        for one in definitions:
+            self._open().note(Defined(one), time.time_ns())
+
+    def sources(self, names: Iterable[str]) -> None:
+        """Record names of sources; those told before are known."""
+        new = set(names) - self._names
+        if new:
+            self._names |= new
+            self._open().note(Sources(sorted(new)), time.time_ns())
+
+    def point(self, resume_token: str) -> None:
+        """Record where the relay would go on after everything recorded so far."""
+        if resume_token and resume_token != self._state.resume_token:
+            self._state.resume_token = resume_token
+            self._open().note(Point(resume_token), time.time_ns())
+
+    def _placed(self, missing: Missing) -> Missing:
+        state = self._state
+        return Missing(
+            *(missing.reason, missing.count, missing.from_number, missing.to_number),
+            *(missing.source, missing.listing_key, state.relay_id, state.last_sequence),
+        )
+
+    # --- what becomes of it
+    def is_due(self) -> bool:
+        """Whether the journal has reached a bound; one that holds nothing never does."""
+        journal, bounds = self._journal, self._bounds
+        if journal is None or journal.size == self._begun_size:
+            return False
+        return journal.size >= bounds.journal_bytes or time.monotonic() >= self._begun + bounds.seconds
+
+    @property
+    def has_closed(self) -> bool:
+        """Whether `write_closed` has something to do."""
+        return bool(self._closed)
+
+    def sync(self) -> None:
+        """Have the disk hold what is written: it survives the machine's death."""
+        if self._journal is not None:
+            self._journal.sync()
+
+    def rotate(self) -> None:
+        """Begin another journal; the one before waits for `write_closed`."""
+        self._close_journal()
+        self._open_journal(None)
+
+    def write_closed(self) -> list[Written]:
+        """Write the closed journals as Parquet; what each held."""
+        found = []
+        while self._closed:
+            one = write_parts(self.folder, self._closed[0])
+            self._closed.pop(0).unlink()
+            self._count(one)
+            found.append(one)
+        return found
+
+    def _count(self, one: Written) -> None:
+        self.written.rows += one.rows
+        self.written.gaps += one.gaps
+        self.written.definitions += one.definitions
+        self.written.files += one.files
+
+    def _open(self) -> Journal:
+        if self._journal is None:
+            raise RuntimeError("follow() says whose events these are; it comes first")
+        return self._journal
+
+    def _open_journal(self, gap: Missing | None) -> None:
+        now = time.time_ns()
+        path = next(path for path in self._paths(now) if not path.exists())
+        # The note of what is missing is in the file before the file is seen as a journal: without it a recorder that died here
+        # would leave one that says all is well.
+        journal = Journal(self.folder.unfinished / path.name)
+        started = Started(self._state.relay_id, self._state.last_sequence, self._wanted, row_sizes())
+        journal.note(started, now)
+        if gap is not None:
+            journal.note(gap, now)
+        if self._names:
+            journal.note(Sources(sorted(self._names)), now)
+        self.folder.publish(journal.path, path)
+        journal.path = path
+        self._journal = journal
+        self._begun = time.monotonic()
+        self._begun_size = journal.size if gap is None else 0
+
+    def _paths(self, now: int) -> Iterator[Path]:
+        """A clock that was set back must not give a name twice, nor one that comes before the journals there are."""
+        left = self.folder.left_journals()
+        first = max(now, int(left[-1].stem) + 1) if left else now
+        return (self.folder.journal_path(first + k) for k in range(1 << 20))
+
+    def _close_journal(self) -> None:
+        journal, self._journal = self._journal, None
+        if journal is not None:
+            journal.close()
+            self._closed.append(journal.path)

@@ -1,0 +1,76 @@
+"""Gaps and definitions as rows of tables."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import pyarrow as pa
+
+from alphapulse.api.common.v1 import common_pb2 as common
+from alphapulse.api.relay.v1 import relay_service_pb2 as relay
+from alphapulse.recording.notes import Missing
+
+GAP_COLUMNS: Final = pa.schema(
+    [
+        ("recorded_ns", pa.int64()),
+        ("relay_id", pa.string()),
+        ("reason", pa.string()),
+        ("count", pa.uint64()),
+        ("from_number", pa.uint64()),
+        ("to_number", pa.uint64()),
+        ("source", pa.string()),
+        ("listing_key", pa.uint64()),
+        ("after_relay_id", pa.string()),
+        ("after_sequence", pa.uint64()),
+        ("before_sequence", pa.uint64()),
+    ]
+)
+"""`recorded_ns` is the recorder's time, `relay_id` the life of the relay whose stream told it; the rest is `notes.Missing`."""
+
+DEFINITION_COLUMNS: Final = pa.schema(
+    [
+        ("recorded_ns", pa.int64()),
+        ("relay_id", pa.string()),
+        ("listing_key", pa.uint64()),
+        ("definition_version", pa.uint32()),
+        ("listing_id", pa.string()),
+        ("instrument_id", pa.string()),
+        ("venue", pa.string()),
+        ("symbol", pa.string()),
+        ("currency", pa.string()),
+        ("asset_class", pa.string()),
+        ("name", pa.string()),
+        ("identity_text", pa.string()),
+        ("definition", pa.binary()),
+    ]
+)
+"""`definition` is the whole: a serialized alphapulse.api.relay.v1.ListingDefinition."""
+
+
+def gap_row(relay_id: str, missing: Missing, recorded_ns: int) -> dict[str, Any]:
+    """A gap as a row."""
+    told = {name: getattr(missing, name) for name in missing.__struct_fields__}
+    return {"recorded_ns": recorded_ns, "relay_id": relay_id, **told}
+
+
+def definition_row(relay_id: str, definition: bytes, recorded_ns: int) -> dict[str, Any]:
+    """A serialized ListingDefinition as a row."""
+    found = relay.ListingDefinition.FromString(definition)
+    listing, instrument = found.listing, found.instrument
+    number = instrument.asset_class
+    known = number in common.AssetClass.values()
+    return {
+        "recorded_ns": recorded_ns,
+        "relay_id": relay_id,
+        "listing_key": listing.listing_key,
+        "definition_version": listing.definition_version,
+        "listing_id": listing.listing_id,
+        "instrument_id": listing.instrument_id,
+        "venue": listing.venue,
+        "symbol": listing.symbol,
+        "currency": listing.currency,
+        "asset_class": common.AssetClass.Name(number).removeprefix("ASSET_CLASS_") if known else str(number),
+        "name": instrument.name,
+        "identity_text": instrument.identity_text,
+        "definition": definition,
+    }
