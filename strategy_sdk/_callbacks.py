@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
+from alphapulse.api.relay.v1 import relay_service_pb2 as relay
 from strategy_sdk._batch import EventBatch, Gap
 from strategy_sdk._events import (
     Bar,
@@ -29,6 +30,7 @@ class Callbacks:
     def __init__(self) -> None:
         self._on: dict[type[Event], list[Callback[Any]]] = {}
         self._on_gap: list[Callback[Gap]] = []
+        self._on_definition: list[Callable[[bytes], None]] = []
         self._wanted: frozenset[int] = frozenset()
 
     def on(self, kind: type[E], function: Callback[E]) -> Callback[E]:
@@ -82,6 +84,16 @@ class Callbacks:
     def on_gap(self, function: Callback[Gap]) -> Callback[Gap]:
         """Call for gaps."""
         return self.on(Gap, function)
+
+    def on_definition(self, function: Callable[[bytes], None]) -> Callable[[bytes], None]:
+        """Call a plain function for each definition when it is received, whichever way events are read: before the listing's first event, and
+        again whenever it changes. It is given a serialized `alphapulse.api.relay.v1.ListingDefinition`, for those who store all of it."""
+        self._on_definition.append(function)
+        return function
+
+    def _defined(self, definition: relay.ListingDefinition) -> None:
+        for function in self._on_definition:
+            function(definition.SerializeToString())
 
     async def dispatch(self, batch: EventBatch) -> None:
         """Call for the gaps of a batch, then for its events in order. Events nobody is called for are not made."""

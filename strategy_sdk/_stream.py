@@ -216,6 +216,11 @@ class MarketStream(Callbacks):
         return self.silence > self._heartbeat_seconds * SILENT_INTERVALS
 
     @property
+    def relay_id(self) -> str:
+        """Names the relay and its life: sequences of one id belong together. After a RECONNECTED gap it may be another."""
+        return self._link.welcome.relay_id
+
+    @property
     def transport(self) -> str:
         """The way to the relay, such as "unix /run/relay.sock"."""
         return self._link.transport.name
@@ -342,14 +347,11 @@ class MarketStream(Callbacks):
             case "definitions":
                 for found in response.definitions.definitions:
                     self._definitions[found.listing.listing_key] = found
+                    self._defined(found)
             case "gap":
                 gap = response.gap
-                self._declare(
-                    Gap(
-                        *(gap.subscription_id, gap.reason, gap.count, gap.from_number, gap.to_number),
-                        *(gap.source, gap.listing_key),
-                    )
-                )
+                numbers = gap.count, gap.from_number, gap.to_number
+                self._declare(Gap(gap.subscription_id, gap.reason, *numbers, gap.source, gap.listing_key))
             case "heartbeat":
                 self._take_heartbeat(response.heartbeat)
             case "delivery":  # on the Unix socket: how many events newer ones replaced in the frames before

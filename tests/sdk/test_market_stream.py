@@ -295,12 +295,16 @@ async def test_definitions_are_known_by_listing_key(fake_relay: Any, open_stream
         ),
         instrument=instrument_pb2.Instrument(instrument_id=instrument.hex, name="BTC/USDT", asset_class=8),
     )
+    stored: list[bytes] = []
     async with open_stream() as stream:
+        stream.on_definition(stored.append)
         await stream.subscribe()
+        assert stream.relay_id == "test"
         client = await fake_relay.client()
         await client.send(relay.SubscribeResponse(definitions=relay.Definitions(definitions=[message])))
         await client.quotes(1, 1)
         await take(stream, 1)
+        assert [relay.ListingDefinition.FromString(one) for one in stored] == [message]
         found = stream.definition(listing.key)
         assert found is not None
         assert (found.listing.id, found.listing.rules.tick_size) == (listing, ExactDecimal(1, -2))
