@@ -28,6 +28,7 @@ _COMMANDS: Final = {
     "export": "Write what is registered to a file.",
     "watch": "Follow the changes of a registry.",
     "subscribe": "Follow market events.",
+    "record": "Record market events as Parquet.",
     "sources": "List, start and stop sources.",
     "bench": "Measure, beside the floor and peers.",
     "doctor": "Check stores, ports, versions and clock.",
