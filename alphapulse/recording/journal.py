@@ -84,9 +84,9 @@ class Journal:
             os.close(self._file)
 
 
-def read_journal(path: Path) -> Iterator[Entry]:
-    """What a journal holds, in order, up to where it was cut short. Bytes that are not what was written are a `Missing` in their place. Raises
-    FailedPrecondition where it was written with rows of another layout."""
+def read_journal(path: Path, *, whole: bool = True) -> Iterator[Entry]:
+    """What a journal holds, in order, up to where it ends. Bytes that are not what was written are a `Missing` in their place; so is an end inside a
+    frame, unless the journal's writer died over it (not `whole`). Raises FailedPrecondition where rows are of another layout."""
     decoder = FrameDecoder()
     last_ns = 0
     with open(path, "rb", buffering=0) as file:
@@ -110,6 +110,8 @@ def read_journal(path: Path) -> Iterator[Entry]:
                         yield Entry(frame.time_ns, (layout, layout.from_bytes(payload)))
                 except (msgspec.MsgspecError, RecordLayoutError):
                     yield Entry(frame.time_ns, Missing(JOURNAL_DAMAGED))
+    if whole and decoder.finish() is not None:
+        yield Entry(last_ns, Missing(JOURNAL_DAMAGED))
 
 
 def _require_layouts(path: Path, started: Started) -> None:

@@ -41,17 +41,17 @@ class Written:
     files: list[Path] = field(default_factory=list)
 
 
-def write_parts(folder: Folder, journal: Path) -> Written:
-    """Write what a journal holds as Parquet. Done again after an interruption it writes the same files under the same names. Memory is bounded
-    by HELD_BYTES and a row group a file, whatever the journal's size."""
+def write_parts(folder: Folder, journal: Path, *, whole: bool) -> Written:
+    """Write what a journal holds as Parquet; `whole` where its writer closed it. Done again after an interruption it writes the same files under the
+    same names. Memory is bounded by HELD_BYTES and a row group a file, whatever the journal's size."""
     # Names may come after the first rows of their source: the relay tells them with its heartbeats.
     sources: dict[int, str] = {}
-    for entry in read_journal(journal):
+    for entry in read_journal(journal, whole=whole):
         if isinstance(entry.item, Sources):
             sources |= {source_id(name): name for name in entry.item.names}
     writing = _Writing(folder, journal.stem, sources)
     try:
-        for entry in read_journal(journal):
+        for entry in read_journal(journal, whole=whole):
             if isinstance(entry.item, tuple):
                 writing.rows(*entry.item)
             else:
@@ -134,7 +134,7 @@ class _Writing:
             file = self._events[key] = _Events(layout, self._new(name), metadata, day, first)
         self._held += file.add(run)
         if file.held_rows >= GROUP_ROWS:
-            self._held -= file.flush(self._sources)
+            self._held -= file.flush(self._sources, full=True)
 
     def _record(self, kind: str, columns: Any, row: dict[str, Any]) -> None:
         day = row["recorded_ns"] // DAY_NS
@@ -209,14 +209,15 @@ class _Events(_File):
         self.last_sequence = int(rows[-1]["sequence"])
         return int(rows.nbytes)
 
-    def flush(self, sources: Mapping[int, str]) -> int:
-        """Write what is held; the bytes that are no longer held."""
+    def flush(self, sources: Mapping[int, str], full: bool = False) -> int:
+        """Write what is held, or as much of it as makes full row groups; the bytes that are no longer held."""
         if not self._held:
             return 0
         rows = np.concatenate(self._held)
-        self._held, self.held_rows = [], 0
-        self.writer.write_table(table_of(self._layout, rows, sources), row_group_size=GROUP_ROWS)
-        return int(rows.nbytes)
+        count = len(rows) - len(rows) % GROUP_ROWS if full else len(rows)
+        self._held, self.held_rows = [rows[count:].copy()], len(rows) - count
+        self.writer.write_table(table_of(self._layout, rows[:count], sources), row_group_size=GROUP_ROWS)
+        return count * self._layout.row_size
 
 
 class _Records(_File):

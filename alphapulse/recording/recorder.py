@@ -100,8 +100,9 @@ class Recorder:
 
     def _take_over(self) -> None:
         """Journals are left by a recorder that died: what they hold is recorded, and from where they end it is not."""
-        for path in self.folder.left_journals():
-            found = write_parts(self.folder, path)
+        left = self.folder.left_journals()
+        for path in left:
+            found = write_parts(self.folder, path, whole=path != left[-1])
             self._count(found)
             if found.relay_id:
                 token = found.resume_token or self._state.resume_token
@@ -205,7 +206,7 @@ class Recorder:
         """Write the closed journals as Parquet; what each held."""
         found = []
         while self._closed:
-            one = write_parts(self.folder, self._closed[0])
+            one = write_parts(self.folder, self._closed[0], whole=True)
             self._closed.pop(0).unlink()
             self._count(one)
             found.append(one)
