@@ -15,6 +15,7 @@ import pyarrow as pa
 from alphapulse.api.marketdata.v1 import marketdata_pb2
 from alphapulse.domain.provenance import PROVENANCE_MASK, Provenance, RecordFlag
 from alphapulse.recording.amounts import DECIMAL, decimal_column
+from alphapulse.recording.arrays import numbers, picked, texts
 from alphapulse.records import (
     BAR,
     BOOK_LEVEL,
@@ -71,7 +72,7 @@ FOLDERS: Final[Mapping[int, str]] = {
 }
 """The folder of each event type, such as "quote"."""
 
-_PROVENANCES: Final = pa.array([None, *(one.name for one in sorted(Provenance))], pa.string())
+_PROVENANCES: Final = texts([None, *(one.name for one in sorted(Provenance))])
 _OVERSIZE: Final = int(RecordFlag.OVERSIZE)
 
 
@@ -133,16 +134,15 @@ def encoding_of(layout: RecordLayout) -> dict[str, Any]:
 
 def table_of(layout: RecordLayout, rows: Rows, sources: Mapping[int, str]) -> Any:
     """Rows as a table. `sources` are the names by number; a source that is not among them is null."""
-    columns = [pa.array(np.ascontiguousarray(rows[name])) for name in layout.fields]
+    columns = [numbers(rows[name]) for name in layout.fields]
     flags = np.ascontiguousarray(rows["flags"])
     for one in AMOUNTS.get(layout.event_type, ()):
         mantissas = np.ascontiguousarray(rows[one.name])
         absent = (flags & one.absent != 0) | ((flags & _OVERSIZE != 0) & (mantissas == 0))
         columns.append(decimal_column(mantissas, np.ascontiguousarray(rows[one.exponent]), absent))
-    columns.append(_PROVENANCES.take(pa.array((flags & PROVENANCE_MASK).astype(np.int8))))
-    numbers, places = np.unique(rows["source_id"], return_inverse=True)
-    names = pa.array([sources.get(number) for number in numbers.tolist()], pa.string())
-    columns.append(names.take(pa.array(places.astype(np.int32))))
+    columns.append(picked(_PROVENANCES, (flags & PROVENANCE_MASK).astype(np.int64)))
+    known, places = np.unique(rows["source_id"], return_inverse=True)
+    columns.append(picked(texts([sources.get(number) for number in known.tolist()]), places))
     return pa.Table.from_arrays(columns, schema=SCHEMAS[layout.event_type])
 
 

@@ -47,6 +47,8 @@ class State(msgspec.Struct):
     """RECORDER_STOPPED or RECORDER_DIED: what the next recorder calls the gap until it begins."""
     resume_token: str = ""
     """The relay's, to go on from there once relays serve it. Empty: it named none."""
+    sources: list[str] = []
+    """Names of sources that were told."""
 
 
 class Part(NamedTuple):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from alphapulse.domain.ids import source_id
@@ -16,7 +15,7 @@ from alphapulse.recording.columns import FOLDERS, SCHEMAS, encoding_of, table_of
 from alphapulse.recording.folder import DAY_NS, DEFINITIONS, FORMAT, GAPS, JOURNAL_KEY, Folder
 from alphapulse.recording.journal import read_journal
 from alphapulse.recording.notes import JOURNAL_DAMAGED, Defined, Missing, Note, Point, Sources, Started
-from alphapulse.recording.tables import DEFINITION_COLUMNS, GAP_COLUMNS, definition_row, gap_row
+from alphapulse.recording.tables import DEFINITION_COLUMNS, GAP_COLUMNS, definition_row, gap_row, table_of_records
 from alphapulse.records import RecordLayout, Rows
 
 GROUP_ROWS: Final = 1 << 16
@@ -35,21 +34,24 @@ class Written:
     last_sequence: int = 0
     """Up to here the relay's events are recorded or declared missing."""
     resume_token: str = ""
+    sources: list[str] = field(default_factory=list)
+    """Names of sources that are known."""
     rows: int = 0
     gaps: int = 0
     definitions: int = 0
     files: list[Path] = field(default_factory=list)
 
 
-def write_parts(folder: Folder, journal: Path, *, whole: bool) -> Written:
-    """Write what a journal holds as Parquet; `whole` where its writer closed it. Done again after an interruption it writes the same files under the
-    same names. Memory is bounded by HELD_BYTES and a row group a file, whatever the journal's size."""
+def write_parts(folder: Folder, journal: Path, names: Iterable[str] = (), *, whole: bool) -> Written:
+    """Write what a journal holds as Parquet; `whole` where its writer closed it. `names` are sources known from before. Done again after an
+    interruption it writes the same files under the same names. Memory is bounded by HELD_BYTES and a row group a file."""
     # Names may come after the first rows of their source: the relay tells them with its heartbeats.
-    sources: dict[int, str] = {}
+    sources = {source_id(name): name for name in names}
     for entry in read_journal(journal, whole=whole):
         if isinstance(entry.item, Sources):
             sources |= {source_id(name): name for name in entry.item.names}
     writing = _Writing(folder, journal.stem, sources)
+    writing.written.sources = sorted(sources.values())
     try:
         for entry in read_journal(journal, whole=whole):
             if isinstance(entry.item, tuple):
@@ -69,7 +71,7 @@ class _Writing:
         self._folder = folder
         self._journal = journal
         self._sources = sources
-        self._written = Written()
+        self.written = Written()
         self._metadata: dict[bytes, bytes] = {}
         self._events: dict[tuple[int, int], _Events] = {}
         self._records: dict[tuple[str, int], _Records] = {}
@@ -79,7 +81,7 @@ class _Writing:
 
     def note(self, note: Note, time_ns: int) -> None:
         """Take a note."""
-        written = self._written
+        written = self.written
         match note:
             case Started():
                 written.relay_id = note.relay_id
@@ -109,8 +111,8 @@ class _Writing:
         """Take rows of one type, in order."""
         if not len(rows):
             return
-        self._written.rows += len(rows)
-        self._written.last_sequence = max(self._written.last_sequence, int(rows["sequence"].max()))
+        self.written.rows += len(rows)
+        self.written.last_sequence = max(self.written.last_sequence, int(rows["sequence"].max()))
         days = rows["relay_in_ns"] // DAY_NS
         for day in np.unique(days).tolist():
             mine = rows[days == day]
@@ -162,12 +164,12 @@ class _Writing:
             self._close(records)
         taken: set[Path] = set()
         for file in self._done:
-            relay_id = self._written.relay_id
+            relay_id = self.written.relay_id
             target = self._folder.free_name(file.kind, file.day, relay_id, file.number, self._journal, taken)
             self._folder.publish(file.path, target)
             taken.add(target)
-        self._written.files = sorted(taken)
-        return self._written
+        self.written.files = sorted(taken)
+        return self.written
 
     def abandon(self) -> None:
         """Let go of the files that are open."""
@@ -235,7 +237,7 @@ class _Records(_File):
             self._flush()
 
     def _flush(self) -> None:
-        self.writer.write_table(pa.Table.from_pylist(self._held, schema=self._schema))
+        self.writer.write_table(table_of_records(self._held, self._schema))
         self._held = []
 
     def close(self) -> None:

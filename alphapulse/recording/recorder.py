@@ -79,6 +79,7 @@ class Recorder:
             stack.enter_context(self.folder.locked())
             self.folder.clear_unfinished()
             self._state = self.folder.load_state()
+            self._names = set(self._state.sources)
             self._take_over()
             self._exit = stack.pop_all()
         return self
@@ -95,6 +96,7 @@ class Recorder:
             if self._state.relay_id:
                 # Before the journals go: whoever finds neither them nor this would take the recording for one that never began.
                 self._state.ended = self._state.ended or RECORDER_STOPPED
+                self._state.sources = sorted(self._names)
                 self.folder.save_state(self._state)
             self.write_closed()
 
@@ -102,8 +104,9 @@ class Recorder:
         """Journals are left by a recorder that died: what they hold is recorded, and from where they end it is not."""
         left = self.folder.left_journals()
         for path in left:
-            found = write_parts(self.folder, path, whole=path != left[-1])
+            found = write_parts(self.folder, path, self._names, whole=path != left[-1])
             self._count(found)
+            self._names |= set(found.sources)
             if found.relay_id:
                 token = found.resume_token or self._state.resume_token
                 self._state = State(
@@ -111,6 +114,7 @@ class Recorder:
                     last_sequence=found.last_sequence,
                     ended=RECORDER_DIED,
                     resume_token=token,
+                    sources=sorted(self._names),
                 )
                 self.folder.save_state(self._state)
             path.unlink()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 
 from alphapulse.api.common.v1 import common_pb2 as common
 from alphapulse.api.relay.v1 import relay_service_pb2 as relay
+from alphapulse.recording.arrays import binaries, numbers, texts
 from alphapulse.recording.notes import Missing
 
 GAP_COLUMNS: Final = pa.schema(
@@ -45,6 +48,20 @@ DEFINITION_COLUMNS: Final = pa.schema(
     ]
 )
 """`definition` is the whole: a serialized alphapulse.api.relay.v1.ListingDefinition."""
+
+
+def table_of_records(records: Sequence[Mapping[str, Any]], schema: Any) -> Any:
+    """Rows of GAP_COLUMNS or DEFINITION_COLUMNS as a table."""
+    columns = []
+    for field in schema:
+        values = [record[field.name] for record in records]
+        if pa.types.is_string(field.type):
+            columns.append(texts(values))
+        elif pa.types.is_binary(field.type):
+            columns.append(binaries(values, field.type))
+        else:
+            columns.append(numbers(np.array(values, field.type.to_pandas_dtype())))
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
 def gap_row(relay_id: str, missing: Missing, recorded_ns: int) -> dict[str, Any]:
