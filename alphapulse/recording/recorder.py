@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
@@ -91,6 +92,8 @@ class Recorder:
             if isinstance(
                 error, OSError
             ):  # a full disk: the next recorder finds the journals, and takes this one for dead
+                with contextlib.suppress(OSError):
+                    self._close_journal()
                 return
             self._close_journal()
             if self._state.relay_id:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -206,6 +207,26 @@ def test_definitions_are_kept_whole(tmp_path: Path) -> None:
     found = list(read_definitions(tmp_path))
     assert [ListingDefinition.FromString(one.definition) for one in found] == messages
     assert (found[0].listing_key, found[0].definition_version) == (2**64 - 1, 1)
+
+
+def test_a_disk_that_fails_ends_the_recorder_and_the_next_says_so(build: Any, tmp_path: Path) -> None:
+    def fill() -> None:
+        usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+        try:
+            with Recorder(tmp_path) as recorder:
+                recorder.follow("relay.1", from_sequence=1)
+                recorder.rows(QUOTE, build.quotes(5), 1)
+                (journal,) = (tmp_path / "journal").iterdir()
+                resource.setrlimit(resource.RLIMIT_FSIZE, (journal.stat().st_size + 100, usual[1]))
+                recorder.rows(QUOTE, build.quotes(5, first_sequence=6), 1)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+
+    with pytest.raises(OSError, match="too large"):
+        fill()
+    gap = record(tmp_path, build, 20, 2)
+    assert gap == Missing(RECORDER_DIED, after_relay_id="relay.1", after_sequence=5, before_sequence=20)
+    assert sequences(tmp_path) == [1, 2, 3, 4, 5, 20, 21]
 
 
 def test_one_recorder_at_a_time(tmp_path: Path) -> None:

@@ -1,0 +1,61 @@
+"""The examples of docs/recorder.md, run on a recording."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from alphapulse.api.instrument.v1.instrument_pb2 import Listing
+from alphapulse.api.relay.v1.relay_service_pb2 import ListingDefinition
+from alphapulse.recording import Missing, Recorder
+from alphapulse.records import QUOTE, TRADE
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs/recorder.md").read_text(encoding="utf-8")
+
+
+def examples(language: str) -> list[str]:
+    found = re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    assert len(found) >= 2
+    return found
+
+
+@pytest.fixture
+def beside(build: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with a recording in it."""
+    with Recorder(tmp_path / "recording") as recorder:
+        recorder.follow("relay.1", from_sequence=1)
+        recorder.definitions(
+            ListingDefinition(listing=Listing(listing_key=key, venue="KRAKEN", symbol=f"S{key}")).SerializeToString()
+            for key in (1, 2, 3)
+        )
+        recorder.sources(["KRAKEN", "NOBODY TOLD"])
+        recorder.rows(QUOTE, build.quotes(100), 1)
+        recorder.rows(TRADE, build.trades(30, first_sequence=101), 1)
+        recorder.missing(Missing("QUEUE_FULL", 2, 131, 132))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_queries_of_the_page_answer(beside: Path) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    with duckdb.connect() as connection:
+        averages, turnovers, spreads, gaps = (connection.execute(query).fetchall() for query in examples("sql"))
+    ((day, *average),) = averages
+    assert (str(day), *average) == ("2026-05-04", "NOBODY TOLD", 30, 210, 5.0)
+    assert turnovers == [(0, 0, 5 * 7 * 30)]
+    assert sorted(name for name, _ in spreads) == ["KRAKEN:S1", "KRAKEN:S2", "KRAKEN:S3"]
+    assert all(np.isfinite(spread) for _, spread in spreads)
+    assert [row[1:] for row in gaps] == [("QUEUE_FULL", 2, "", 130, 0)]
+
+
+def test_the_programs_of_the_page_run(beside: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("polars")
+    for program in examples("python"):
+        exec(compile(program, "docs/recorder.md", "exec"), {})
+    told = capsys.readouterr().out
+    assert "Quote 100 1\nTrade 30 101\n" in told
+    assert "QUEUE_FULL" in told
