@@ -8,9 +8,8 @@ relay, which is the SDK's.
 from alphapulse.recording.amounts import DECIMAL
 from alphapulse.recording.columns import AMOUNTS, FOLDERS, SCHEMAS, Amount
 from alphapulse.recording.notes import JOURNAL_DAMAGED, RECORDER_DIED, RECORDER_STOPPED, Missing
-from alphapulse.recording.parts import Written
 from alphapulse.recording.reading import RecordedDefinition, RecordedGap, read_definitions, read_gaps, read_rows
-from alphapulse.recording.recorder import Bounds, Recorder
+from alphapulse.recording.recorder import Bounds, Recorder, Totals
 from alphapulse.recording.tables import DEFINITION_COLUMNS, GAP_COLUMNS
 
 __all__ = [
@@ -29,7 +28,7 @@ __all__ = [
     "RecordedDefinition",
     "RecordedGap",
     "Recorder",
-    "Written",
+    "Totals",
     "read_definitions",
     "read_gaps",
     "read_rows",

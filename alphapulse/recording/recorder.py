@@ -45,6 +45,16 @@ class Bounds:
             )
 
 
+@dataclass(slots=True)
+class Totals:
+    """What became Parquet."""
+
+    rows: int = 0
+    gaps: int = 0
+    definitions: int = 0
+    files: int = 0
+
+
 class Recorder:
     """The one recorder of a folder; a context manager. Entering it writes what a recorder that died left behind, leaving it writes the rest.
 
@@ -61,8 +71,8 @@ class Recorder:
 
     def __init__(self, folder: Path, bounds: Bounds | None = None) -> None:
         self.folder = Folder(folder)
-        self.written = Written()
-        """What this recorder has written so far: sums, and every file."""
+        self.totals = Totals()
+        """What this recorder has written so far."""
         self._bounds = bounds or Bounds()
         self._exit = ExitStack()
         self._state = State()
@@ -89,9 +99,8 @@ class Recorder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self._exit:
-            if isinstance(
-                error, OSError
-            ):  # a full disk: the next recorder finds the journals, and takes this one for dead
+            if isinstance(error, OSError):
+                # A full disk, say: the next recorder finds the journals, and takes this one for dead.
                 with contextlib.suppress(OSError):
                     self._close_journal()
                 return
@@ -220,10 +229,10 @@ class Recorder:
         return found
 
     def _count(self, one: Written) -> None:
-        self.written.rows += one.rows
-        self.written.gaps += one.gaps
-        self.written.definitions += one.definitions
-        self.written.files += one.files
+        self.totals.rows += one.rows
+        self.totals.gaps += one.gaps
+        self.totals.definitions += one.definitions
+        self.totals.files += len(one.files)
 
     def _open(self) -> Journal:
         if self._journal is None:

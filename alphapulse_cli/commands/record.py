@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from alphapulse.domain.errors import FailedPrecondition
-from alphapulse.recording import Bounds, Missing, Recorder, Written
+from alphapulse.recording import Bounds, Missing, Recorder, Totals
 from alphapulse_cli.context import ANSWER_SECONDS, Locator, data_dir_option, json_option, print_json, run
 from alphapulse_cli.event_filter import filter_of, filter_options
 from alphapulse_cli.exits import Exit
@@ -25,7 +25,7 @@ class DiskError(click.ClickException):
     exit_code = int(Exit.FAILED)
 
 
-async def _record(stream: MarketStream, wanted: EventFilter, folder: Path, bounds: Bounds) -> Written:
+async def _record(stream: MarketStream, wanted: EventFilter, folder: Path, bounds: Bounds) -> Totals:
     interrupt = Interrupt()
     interrupt.ready()
     with Recorder(folder, bounds) as recorder:
@@ -40,7 +40,7 @@ async def _record(stream: MarketStream, wanted: EventFilter, folder: Path, bound
                 raise
         finally:
             ending.cancel()
-    return recorder.written
+    return recorder.totals
 
 
 async def _end_when(asked: asyncio.Event, stream: MarketStream) -> None:
@@ -117,16 +117,21 @@ def command(
     stream = connect(address, egress_socket=socket, name="alphapulse record", connect_timeout=ANSWER_SECONDS)
     bounds = Bounds(seconds=part_seconds, journal_bytes=part_mib << 20)
     try:
-        written = run(lambda: _record(stream, filter_of(**wanted), out, bounds), socket or address)
+        totals = run(lambda: _record(stream, filter_of(**wanted), out, bounds), socket or address)
     except OSError as error:
         raise DiskError(f"{out}: {error.strerror or error}; what was received until then is kept") from error
-    _summarise(written, out, as_json)
+    _summarise(totals, as_json)
 
 
-def _summarise(written: Written, out: Path, as_json: bool) -> None:
-    counts = {"events": written.rows, "gaps": written.gaps, "definitions": written.definitions}
+def _summarise(totals: Totals, as_json: bool) -> None:
+    counts = {
+        "events": totals.rows,
+        "gaps": totals.gaps,
+        "definitions": totals.definitions,
+        "files": totals.files,
+    }
     if as_json:
-        print_json({**counts, "files": [str(one.relative_to(out)) for one in written.files]})
+        print_json(counts)
     else:
-        shown = ", ".join(f"{number:,} {name}" for name, number in counts.items())
-        click.echo(f"recorded {shown} in {len(written.files):,} files")
+        events, *rest = (f"{number:,} {name}" for name, number in counts.items())
+        click.echo(f"recorded {events}: {', '.join(rest)}")

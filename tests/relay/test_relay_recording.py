@@ -106,6 +106,7 @@ async def test_killed_and_run_again_everything_is_recorded_or_declared(
 
     await recording.start(relay.config.egress_socket)
     publishing = asyncio.create_task(_again_and_again(publish))
+    await recording.received(_bid(20))
     await recording.received(b"SOMEWHERE")
     await recording.kill()  # while events come
     publishing.cancel()
