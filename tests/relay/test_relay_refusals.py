@@ -53,3 +53,11 @@ def test_a_refusal_stays_small_however_much_is_wrong(field: str) -> None:
 def test_every_field_of_the_filter_is_looked_at() -> None:
     repeated = {one.name for one in pb.SubscriptionFilter.DESCRIPTOR.fields if one.is_repeated}
     assert repeated == set(FIELDS)
+
+
+def test_a_relay_without_registries_refuses_predicates() -> None:
+    message = pb.PutSubscription(subscription_id=1, filter=pb.SubscriptionFilter(predicate="has(strike)"))
+    with pytest.raises(InvalidArgument) as caught:
+        wanted(message, max_id=9, registry_enabled=False)
+    [violation] = caught.value.violations
+    assert (violation.field, violation.value, violation.rule) == ("filter.predicate", "has(strike)", "needs-registry")
