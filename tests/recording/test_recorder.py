@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import shutil
 import tempfile
@@ -77,6 +78,26 @@ def test_a_recorder_that_stopped_is_followed_by_a_gap_up_to_where_the_next_begin
     assert sequences(tmp_path) == [*range(1, 11), *range(21, 31), 3, 4]
     assert [one.missing.before_sequence for one in read_gaps(tmp_path)] == [21, 3]
     assert [one.relay_id for one in read_gaps(tmp_path)] == ["relay.1", "relay.2"]
+
+
+def test_a_single_event_that_nobody_recorded_is_a_gap(build: Any, tmp_path: Path) -> None:
+    record(tmp_path, build, 1, 10)
+    gap = record(tmp_path, build, 12, 1)
+    assert gap is not None
+    assert (gap.after_sequence, gap.before_sequence) == (10, 12)
+
+
+def test_an_end_that_a_closed_journal_lost_is_declared(build: Any, tmp_path: Path) -> None:
+    with Recorder(tmp_path) as recorder:
+        recorder.follow("relay.1", from_sequence=1)
+        recorder.rows(QUOTE, build.quotes(5), 1)
+        recorder.rows(QUOTE, build.quotes(5, first_sequence=6), 1)
+        (journal,) = (tmp_path / "journal").iterdir()
+        os.truncate(journal, journal.stat().st_size - 1)
+    assert sequences(tmp_path) == [1, 2, 3, 4, 5]
+    assert [one.missing for one in read_gaps(tmp_path)] == [
+        Missing(JOURNAL_DAMAGED, after_relay_id="relay.1", after_sequence=5)
+    ]
 
 
 @pytest.mark.parametrize("cut", [0, 1, 31, 32, 200, 400, -1, -32, -40, None])
