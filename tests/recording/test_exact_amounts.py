@@ -7,7 +7,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
+import polars
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pytest
@@ -111,7 +113,6 @@ def test_arrow_adds_up_exactly(build: Any, tmp_path: Path) -> None:
 
 
 def test_duckdb_adds_up_exactly(build: Any, tmp_path: Path) -> None:
-    duckdb = pytest.importorskip("duckdb")
     sums = recorded(build, tmp_path)
     shown = ", ".join(f"sum({name})" for name in sums)
     query = f"SELECT {shown}, count(*), min(date)::TEXT FROM read_parquet('{tmp_path}/quote/*/*.parquet', hive_partitioning = true)"
@@ -120,7 +121,6 @@ def test_duckdb_adds_up_exactly(build: Any, tmp_path: Path) -> None:
 
 
 def test_polars_adds_up_exactly(build: Any, tmp_path: Path) -> None:
-    polars = pytest.importorskip("polars")
     sums = recorded(build, tmp_path)
     frame = polars.scan_parquet(tmp_path / "quote/**/*.parquet", hive_partitioning=True)
     assert frame.select(polars.col(*sums).sum()).collect().row(0, named=True) == sums
@@ -129,7 +129,6 @@ def test_polars_adds_up_exactly(build: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=lambda one: one.name)
 def test_other_readers_see_the_same_integers(build: Any, tmp_path: Path, layout: RecordLayout) -> None:
-    polars, duckdb = pytest.importorskip("polars"), pytest.importorskip("duckdb")
     rows = build.any_rows(layout, 500, 5)
     rows["relay_in_ns"] = build.noon_ns
     rows["sequence"] = np.arange(1, 501)

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pytest
 
@@ -41,7 +42,6 @@ def beside(build: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_queries_of_the_page_answer(beside: Path) -> None:
-    duckdb = pytest.importorskip("duckdb")
     with duckdb.connect() as connection:
         averages, turnovers, spreads, gaps = (connection.execute(query).fetchall() for query in examples("sql"))
     ((day, *average),) = averages
@@ -53,7 +53,6 @@ def test_the_queries_of_the_page_answer(beside: Path) -> None:
 
 
 def test_the_programs_of_the_page_run(beside: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("polars")
     for program in examples("python"):
         exec(compile(program, "docs/recorder.md", "exec"), {})
     told = capsys.readouterr().out
