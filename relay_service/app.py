@@ -23,6 +23,7 @@ from relay_service.enrichment.feed import RegistryAddresses, RegistryFeed
 from relay_service.ingress.publish import PublishStream
 from relay_service.ingress.server import IngressServer
 from relay_service.kernel.engine import KernelSettings
+from relay_service.log.relay_log import LogSettings, RelayLog
 from relay_service.metrics import RelayMetrics
 from relay_service.servicer import RelayServicer, relay_service
 
@@ -50,9 +51,11 @@ class RelayApplication:
             )
         )
         # Counters begin anew with each life of the process, so each has a name of its own.
-        relay_id = f"{config.relay_id}.{time.time_ns():x}"
+        start_ns = time.time_ns()
+        relay_id = f"{config.relay_id}.{start_ns:x}"
         settings = FanOutSettings(relay_id, config.registry_enabled, config.queue_bytes)
-        self.fanout = FanOut(self.core, settings)
+        self.log = RelayLog(_log_settings(config), start_ns, self.core.last_sequence) if config.log_url else None
+        self.fanout = FanOut(self.core, settings, self.log)
 
     @property
     def name(self) -> str:
@@ -66,6 +69,8 @@ class RelayApplication:
         async with AsyncExitStack() as stack:
             if self._config.registry_enabled:
                 await self._learn(stack)
+            if self.log is not None:
+                await stack.enter_async_context(self.log)
             metrics = RelayMetrics(self.fanout, self._registry)
             stack.callback(metrics.close)
             ticking = asyncio.create_task(self._tick())
@@ -85,6 +90,8 @@ class RelayApplication:
             config.instrument_registry_address, config.venue_registry_address, config.synthetic_registry_address
         )
         feed = await stack.enter_async_context(RegistryFeed(self.core.replica, addresses, self.core.settle))
+        learning = asyncio.create_task(self._note_learned(feed))
+        stack.push_async_callback(_end, learning)
         try:
             async with asyncio.timeout(config.registry_wait_seconds):
                 await feed.complete.wait()
@@ -96,6 +103,10 @@ class RelayApplication:
                 venue=addresses.venue,
                 synthetic=addresses.synthetic,
             )
+
+    async def _note_learned(self, feed: RegistryFeed) -> None:
+        await feed.complete.wait()
+        self.fanout.learned.set()
 
     async def _publish(self, requests: AsyncIterator[Any], context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         return await PublishStream(self.core, self.fanout.deliver).run(requests)
@@ -125,6 +136,17 @@ class RelayApplication:
         """Close everything, socket files included."""
         await self._sockets.aclose()
         await self._stack.aclose()
+
+
+def _log_settings(config: RelayConfig) -> LogSettings:
+    return LogSettings(
+        name=config.relay_id,
+        url=config.log_url,
+        seconds=config.log_seconds,
+        max_bytes=config.log_bytes,
+        buffer_bytes=config.log_buffer_bytes,
+        token_key=config.token_key,
+    )
 
 
 async def _end(task: asyncio.Task[None]) -> None:

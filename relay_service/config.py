@@ -49,6 +49,24 @@ class RelayConfig(ServerConfig):
     queue_bytes: int = setting("RELAY_QUEUE_BYTES", default=64 << 20, ge=1 << 16, le=1 << 40)
     """Bytes of memory that may wait for one subscriber; what does not fit is declared to it as a gap."""
 
+    log_url: str = setting("RELAY_LOG_URL", default="", rule="redis://host:port/0, rediss:// or unix://", secret=True)
+    """Redis or Valkey that keeps the log of what is relayed, so that clients resume where they stopped, across a restart of the relay too. Empty: no
+    log, and a resume is refused. The log wants a server that evicts nothing (`noeviction`), best one of its own."""
+
+    log_seconds: float = setting("RELAY_LOG_SECONDS", default=3600.0, ge=1, le=31_536_000)
+    """Seconds for which the log keeps what was relayed."""
+
+    log_bytes: int = setting("RELAY_LOG_BYTES", default=1 << 30, ge=1 << 16, le=1 << 44)
+    """Bytes that the log keeps at most; the oldest goes first."""
+
+    log_buffer_bytes: int = setting("RELAY_LOG_BUFFER_BYTES", default=64 << 20, ge=1 << 16, le=1 << 40)
+    """Bytes of the relay's own memory for what the log's server has not taken yet; what does not fit is missing in the log, which says so."""
+
+    token_key: str = setting(
+        "RELAY_TOKEN_KEY", default="", rule="any text, the same for all relays of a log", secret=True
+    )
+    """Signs resume tokens. Empty: a random key that is kept beside the log."""
+
     quote_age_ms: int = setting("RELAY_QUOTE_AGE_MS", default=2000, ge=1, le=3_600_000)
     """Milliseconds after which a quote takes no part in an opportunity."""
 

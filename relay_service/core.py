@@ -198,6 +198,13 @@ class RelayCore:
             for tell in self._venue_callbacks:
                 tell(venues)
 
+    def slots_for(self, keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.int32]:
+        """The slots of the listings of events that were relayed before, by an earlier life of the relay too."""
+        slots = self.engine.slots_for(keys)
+        if self.slots.count > self._seen_slots:
+            self._announce_new()
+        return slots
+
     def snapshot(self, event_type: int, slots: npt.NDArray[np.int32]) -> Rows:
         """The last rows of a type, of those of these slots that have one, by sequence: a copy. Types: quote, trade, trading status, synthetic."""
         table = self.slots.table

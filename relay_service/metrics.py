@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 
 from relay_service.counters import Counters
 from relay_service.egress.fanout import FanOut
+from relay_service.log.relay_log import LogState
 from relay_service.subscriptions.convert import event_type_name
 
 
@@ -36,6 +37,7 @@ class RelayMetrics(Collector):
         yield from self._sources(counters)
         yield from self._totals(counters)
         yield from self._subscribers()
+        yield from self._log()
         yield _by_label(
             CounterMetricFamily("relay_rejected_events", "Events refused.", labels=("reason",)), counters.rejects
         )
@@ -83,6 +85,24 @@ class RelayMetrics(Collector):
         ):
             yield CounterMetricFamily(name, text, value=value)
         yield GaugeMetricFamily("relay_listings", "Listings in the replica of the registries.", value=counters.listings)
+
+    def _log(self) -> Iterable[Metric]:
+        log = self._fanout.log
+        if log is None:
+            return
+        up = GaugeMetricFamily("relay_log_state", "1 for the state the log is in.", labels=("state",))
+        for state in LogState:
+            up.add_metric((state.value,), float(log.state is state))
+        yield up
+        for name, text, value in (
+            ("relay_log_entries", "Entries written to the log.", log.entries),
+            ("relay_log_bytes", "Bytes written to the log.", log.bytes),
+            ("relay_log_hole_events", "Events that left memory before the log took them: a hole in it.", log.tail.lost),
+            ("relay_log_errors", "Times that the log's server did not take or give something.", log.errors),
+            ("relay_log_trimmed_entries", "Entries that became too old or too many.", log.trimmed),
+        ):
+            yield CounterMetricFamily(name, text, value=value)
+        yield GaugeMetricFamily("relay_log_unlogged_events", "Events that are in memory alone.", value=log.unlogged)
 
     def _subscribers(self) -> Iterable[Metric]:
         held = tuple(self._fanout.subscribers.values())

@@ -19,6 +19,7 @@ interceptor turns an error into google.rpc.Status, the SDK turns it back into th
     |  `- ResumeTokenTooOld    The event log no longer holds what follows the resume token.
     |- FailedPrecondition      The state of the system refuses the request until something else changes.
     |  |- ReferenceWrongClass  A referenced id exists but is of a class that cannot stand there.
+    |  |- NoEventLog           The relay keeps no log of its events to resume from, or another writes it now.
     |  `- ConfigurationError   A setting is missing or wrong; names the variable, the value and the rule.
     |- Unavailable             A dependency or this server cannot serve now; a retry helps.
     |  |- StoreUnavailable     Postgres (the truth) cannot be reached; nothing was written.
@@ -199,7 +200,7 @@ class SnapshotRequired(OutOfRange):
 
 
 class ResumeTokenTooOld(OutOfRange):
-    """The event log no longer holds what follows the resume token; metadata `oldest_token`."""
+    """The event log no longer holds what follows the resume token, or the time; metadata `oldest_token` and `oldest_time_ns`."""
 
     reason = "RESUME_TOKEN_TOO_OLD"
 
@@ -214,6 +215,12 @@ class ReferenceWrongClass(FailedPrecondition):
     """A referenced id exists but is of a class that cannot stand there (a bond as the base of a coin pair)."""
 
     reason = "REFERENCE_WRONG_CLASS"
+
+
+class NoEventLog(FailedPrecondition):
+    """The relay keeps no log of its events to resume from, or another relay of its name writes it now: start anew."""
+
+    reason = "NO_EVENT_LOG"
 
 
 class ConfigurationError(FailedPrecondition):

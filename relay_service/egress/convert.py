@@ -14,7 +14,7 @@ from alphapulse.records import row_sizes
 from relay_service.counters import HopFigures
 from relay_service.egress.items import GapNotice
 from relay_service.sources import SourceState
-from relay_service.subscriptions.wanted import Filter, Latest, Sample, Start, Wanted
+from relay_service.subscriptions.wanted import Filter, FromTime, FromToken, Latest, Sample, Start, Wanted
 
 
 def welcome(relay_id: str, subscriber_id: str, registry_enabled: bool) -> bytes:
@@ -60,6 +60,8 @@ def gap(notice: GapNotice) -> bytes:
         reason=notice.reason,
         source=notice.source,
         listing_key=notice.listing_key,
+        last_sequence=notice.last_sequence,
+        source_gap=notice.source_gap,
     )
     return pb.SubscribeResponse(gap=message).SerializeToString()
 
@@ -114,6 +116,12 @@ def snapshot_mark(subscription_id: int, sequence: int, complete: bool) -> bytes:
     return pb.SubscribeResponse(snapshot=message).SerializeToString()
 
 
+def resume_point(subscription_id: int, token: str, number: int) -> bytes:
+    """Where to resume."""
+    message = pb.ResumePoint(subscription_id=subscription_id, resume_token=token, number=number)
+    return pb.SubscribeResponse(resume=message).SerializeToString()
+
+
 def put_subscription(wanted: Wanted) -> Any:
     """A subscription as a PutSubscription that asks for the same."""
     chosen = wanted.filter
@@ -136,7 +144,11 @@ def put_subscription(wanted: Wanted) -> Any:
     else:
         message.stream.max_queue_bytes = contract.max_queue_bytes
         message.stream.SetInParent()
-    if wanted.start is Start.SNAPSHOT:
+    if isinstance(wanted.start, FromTime):
+        message.start.time_ns = wanted.start.time_ns
+    elif isinstance(wanted.start, FromToken):
+        message.start.resume_token = ""  # set, but not told: it is of use to whoever has it
+    elif wanted.start is Start.SNAPSHOT:
         message.start.snapshot.SetInParent()
     else:
         message.start.now.SetInParent()

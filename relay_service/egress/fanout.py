@@ -11,24 +11,30 @@ from typing import Final
 
 import numpy as np
 
+from alphapulse.domain.errors import AlphaPulseError, FailedPrecondition
 from alphapulse.domain.ids import source_id
 from alphapulse.records import QUOTE, SYNTHETIC_UPDATE, TRADE, TRADING_STATUS, Rows
 from relay_service.core import RelayCore
 from relay_service.egress import convert
 from relay_service.egress.definitions import DefinitionLedger
 from relay_service.egress.figures import Figures
-from relay_service.egress.items import Encoder
+from relay_service.egress.items import Encoder, HeartbeatDue
+from relay_service.egress.points import Place
 from relay_service.egress.queue import SendQueue
+from relay_service.egress.resuming import Resumes
 from relay_service.egress.rows import Selected
 from relay_service.egress.subscriber import Subscriber
 from relay_service.egress.subscription import Subscription
+from relay_service.log.records import Position
+from relay_service.log.relay_log import RelayLog
 from relay_service.results import AcceptResult, RowGroup, Slots, SourceGapRecord
 from relay_service.subscriptions.compiled import CompiledFilter
 from relay_service.subscriptions.definitions import DefinitionReader
+from relay_service.subscriptions.digest import subject_of
 from relay_service.subscriptions.facets import FacetTable
 from relay_service.subscriptions.gathered import Gatherer
 from relay_service.subscriptions.index import FilterIndex
-from relay_service.subscriptions.wanted import Filter, Start, Wanted
+from relay_service.subscriptions.wanted import Filter, FromTime, FromToken, Start, Wanted
 
 SNAPSHOT_TYPES: Final = tuple(layout.event_type for layout in (TRADING_STATUS, TRADE, QUOTE, SYNTHETIC_UPDATE))
 """The types whose last event of each listing is kept."""
@@ -47,8 +53,14 @@ class FanOutSettings:
 class FanOut:
     """The core's sink. Synchronous: when `deliver` returns, every row is queued, written or declared, and the caller's buffer is free."""
 
-    def __init__(self, core: RelayCore, settings: FanOutSettings) -> None:
+    def __init__(self, core: RelayCore, settings: FanOutSettings, log: RelayLog | None = None) -> None:
         self.core = core
+        self.log = log
+        """Where everything that is relayed goes; None: nobody can resume."""
+        self.learned = asyncio.Event()
+        """Set once the registries have been learned: what is replayed is filtered by definitions."""
+        if not settings.registry_enabled:
+            self.learned.set()
         self.settings = settings
         self.figures = Figures()
         self.subscribers: dict[str, Subscriber] = {}
@@ -56,6 +68,7 @@ class FanOut:
         self._gatherer = Gatherer(core.slots, self._facets)
         self._index = FilterIndex(self._compile, lambda: core.slots.count)
         self._stamp_out = core.engine.stamp_out
+        self._resumes = Resumes(core, self._index, log, self.learned)
         self._idle = asyncio.Event()
         self._idle.set()
         core.on_definition_changed(self._definitions_changed)
@@ -81,6 +94,7 @@ class FanOut:
             wake,
             self._heartbeat,
             time.time_ns(),
+            self._point,
         )
         self.subscribers[subscriber.subscriber_id] = subscriber
         self.figures.connections += 1
@@ -112,27 +126,92 @@ class FanOut:
         subscriber.start_heartbeat(heartbeat_seconds)
 
     def put(self, subscriber: Subscriber, wanted: Wanted) -> None:
-        """Add a subscription or change the one of this id; acknowledged with the sequence from which it holds."""
+        """Add a subscription or change the one of this id; acknowledged with the sequence from which it holds. Raises what a start in the past is
+        refused with at once; one that the log refuses later is refused in the stream."""
         self.core.settle()
-        held = self._index.acquire(wanted.filter)
+        if not isinstance(wanted.start, Start):
+            self._resume(subscriber, wanted, wanted.start)
+            return
         number = wanted.subscription_id
         subscription = subscriber.subscriptions.get(number)
         if subscription is None:
-            subscription = subscriber.subscriptions[number] = Subscription(wanted, held, subscriber.queue)
+            subscription = self._new(subscriber, wanted)
+            subscription.held.members.append((subscriber, subscription))
         else:
-            before = subscription.held
-            before.members.remove((subscriber, subscription))
-            self.figures.gaps_declared += subscription.change(wanted, held)
-            if before is not held:
-                self._index.release(before)
-        held.members.append((subscriber, subscription))
-        subscriber.set_window(subscription)
-        slots = self._index.matching(held)
-        matching = int(np.count_nonzero(self.core.slots.table["known"][slots]))
-        message = convert.acknowledged(number, self.core.last_sequence + 1, matching, self.token)
-        subscriber.notify(message, after=subscription)
+            self._change(subscriber, subscription, wanted)
+        self._acknowledge(subscriber, subscription)
         if wanted.start is Start.SNAPSHOT:
-            self._snapshot(subscriber, subscription, slots)
+            self._snapshot(subscriber, subscription, self._index.matching(subscription.held))
+        subscriber.mark_point(subscription)
+
+    def _new(self, subscriber: Subscriber, wanted: Wanted, number: int = 0) -> Subscription:
+        held = self._index.acquire(wanted.filter)
+        place = None
+        if self.log is not None:
+            place = Place(lambda: self._here(subscription), subject_of(wanted.filter, wanted.contract))
+        subscription = Subscription(wanted, held, subscriber.queue, place, number)
+        subscriber.subscriptions[wanted.subscription_id] = subscription
+        return subscription
+
+    def _change(self, subscriber: Subscriber, subscription: Subscription, wanted: Wanted) -> None:
+        if subscription.replay is not None and not subscription.replay.begun:
+            raise FailedPrecondition("the subscription is not acknowledged yet; change it when it is")
+        held, before = self._index.acquire(wanted.filter), subscription.held
+        if subscription.replay is not None:  # it goes on from where it stands, with the new filter
+            before.replaying -= 1
+            held.replaying += 1
+        else:
+            before.members.remove((subscriber, subscription))
+            held.members.append((subscriber, subscription))
+        self.figures.gaps_declared += subscription.change(wanted, held)
+        if before is not held:
+            self._index.release(before)
+        if subscription.place is not None:
+            subscription.place.subject = subject_of(wanted.filter, wanted.contract)
+
+    def _acknowledge(self, subscriber: Subscriber, subscription: Subscription) -> None:
+        subscriber.set_window(subscription)
+        replay = subscription.replay
+        first = self.core.last_sequence + 1 if replay is None else replay.first_sequence
+        matching = self.matching_listings(subscription)
+        message = convert.acknowledged(subscription.wanted.subscription_id, first, matching, self.token)
+        subscriber.notify(message, after=subscription)
+
+    def _resume(self, subscriber: Subscriber, wanted: Wanted, start: FromToken | FromTime) -> None:
+        """A subscription that starts in the past: acknowledged, or refused, when the log has been asked."""
+        if wanted.subscription_id in subscriber.subscriptions:
+            text = f"subscription {wanted.subscription_id} is in force, and its numbers go on"
+            raise FailedPrecondition(text, hint="remove it first, or take another id")
+        position, number = Position(0, 0), 0
+        if isinstance(start, FromToken):
+            position, number = self._resumes.read(start, subject_of(wanted.filter, wanted.contract))
+        self._resumes.check()
+        subscription = self._new(subscriber, wanted, number)
+        subscription.held.replaying += 1
+
+        def begin() -> None:
+            self._acknowledge(subscriber, subscription)
+            subscriber.mark_point(subscription)
+            subscriber.wake()
+
+        def end(error: AlphaPulseError) -> None:
+            subscriber.subscriptions.pop(wanted.subscription_id, None)
+            self._leave(subscriber, subscription)
+            subscriber.notify(convert.refused(wanted.subscription_id, error))
+            subscriber.wake()
+
+        self._resumes.replay(subscriber, subscription, start, position, begin, end)
+
+    def _here(self, subscription: Subscription) -> Position | None:
+        """Behind what was handed to a subscription, in the log."""
+        if subscription.replay is not None:
+            return subscription.replay.position
+        return self.log.position if self.log is not None else None
+
+    def _point(self, subscription: Subscription, position: Position, number: int) -> bytes | None:
+        assert subscription.place is not None  # else nobody has a position
+        token = self._resumes.token(subscription.place.subject, position, number)
+        return convert.resume_point(subscription.wanted.subscription_id, token, number) if token else None
 
     def remove(self, subscriber: Subscriber, number: int) -> bool:
         """End a subscription; what waits for it is still delivered. False where there is none."""
@@ -147,7 +226,11 @@ class FanOut:
         return True
 
     def _leave(self, subscriber: Subscriber, subscription: Subscription) -> None:
-        subscription.held.members.remove((subscriber, subscription))
+        if subscription.replay is not None:
+            subscription.replay.cancel()
+            subscription.held.replaying -= 1
+        else:
+            subscription.held.members.remove((subscriber, subscription))
         self._index.release(subscription.held)
 
     def matching_listings(self, subscription: Subscription) -> int:
@@ -157,36 +240,46 @@ class FanOut:
 
     def deliver(self, result: AcceptResult) -> None:
         """Queue what came of one frame or tick, and wake whoever got something."""
-        if not self.subscribers:
+        log = self.log
+        if not self.subscribers and log is None:
             return
         touched: dict[str, Subscriber] = {}
         for record in result.gaps:
-            self._declare(record, touched)
+            number = log.append_gap(record) if log is not None else 0
+            self._declare(record, number, touched)
         # Of several groups one write is better than one write each.
         alone = len(result.groups) == 1
         for group in result.groups:
             hits = self._index.select(group, result.source)
-            if not hits:
+            if not hits and log is None:
                 continue
             now_ns = time.time_ns()
             self._stamp_out(group.event_type, group.raw, len(group.slots), now_ns)
+            data: bytes | None = None
             for held, places in hits:
+                if not held.members:
+                    continue
                 selected = Selected(group, places, now_ns)
+                if places is None:
+                    data = selected.data
                 for subscriber, subscription in held.members:
                     if alone and subscriber.pass_on(subscription, selected):
                         continue
                     subscriber.accept(subscription, selected)
                     touched[subscriber.subscriber_id] = subscriber
+            if log is not None:
+                first, count = group.first_sequence, len(group.slots)
+                log.append(group.event_type, first, count, data or group.raw.tobytes(), result.source, result.now_ns)
         for subscriber in touched.values():
             subscriber.wake()
 
-    def _declare(self, record: SourceGapRecord, touched: dict[str, Subscriber]) -> None:
+    def _declare(self, record: SourceGapRecord, number: int, touched: dict[str, Subscriber]) -> None:
         slot = self.core.slots.slot_of(record.listing_key) if record.listing_key else None
         for held in self._index:
             if not self._index.concerns(held, record.source, slot):
                 continue
             for subscriber, subscription in held.members:
-                subscriber.declare(subscription, record)
+                subscriber.declare(subscription, record, number)
                 touched[subscriber.subscriber_id] = subscriber
 
     def _definitions_changed(self, slots: Slots) -> None:
@@ -228,6 +321,8 @@ class FanOut:
         message = convert.draining(int(grace_seconds * 1e3))
         for subscriber in tuple(self.subscribers.values()):
             subscriber.queue.push_urgent(message)
+            if self.log is not None:
+                subscriber.queue.push(HeartbeatDue())  # and with it where each subscription can be resumed
             subscriber.ending = True
             subscriber.wake()
         await self._idle.wait()

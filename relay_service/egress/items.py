@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 if TYPE_CHECKING:
     from relay_service.egress.conflation import Conflater
     from relay_service.egress.subscription import Subscription
+    from relay_service.log.records import Position
 
 MAX_BATCH_BYTES: Final = 1 << 20
 """Rows of one delivery, in bytes: well below the message limit that gRPC clients have by default (4 MiB)."""
@@ -52,6 +53,10 @@ class GapNotice:
     to_number: int = 0
     source: str = ""
     listing_key: int = 0
+    last_sequence: int = 0
+    """Of the last event missing, or before the loss."""
+    source_gap: int = 0
+    """The number of the first loss of a source that is in it; 0: it is not a source's."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,6 +64,17 @@ class Notice:
     """A finished SubscribeResponse."""
 
     message: bytes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PointDue:
+    """The place of a subscription's first resume point, or of the first in another life of the relay: behind what was queued before it."""
+
+    subscription: Subscription
+    position: Position | None
+    """None: there is no log, or it is not open yet."""
+    number: int
+    """The last number before it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,10 +88,10 @@ class Conflated:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeartbeatDue:
-    """The place of a heartbeat: written with the figures of the moment it is sent."""
+    """The place of a heartbeat, and of resume points behind it: written with the figures of the moment it is sent."""
 
 
-Item = Batch | GapNotice | Notice | Conflated | HeartbeatDue
+Item = Batch | GapNotice | Notice | Conflated | HeartbeatDue | PointDue
 
 
 class Encoder(Protocol):

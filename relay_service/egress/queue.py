@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
-from relay_service.egress.items import NOTICE_COST, Batch, Conflated, GapNotice, HeartbeatDue, Item, Notice
+from relay_service.egress.items import NOTICE_COST, Batch, Conflated, GapNotice, HeartbeatDue, Item, Notice, PointDue
 
 
 class SendQueue:
@@ -84,6 +84,6 @@ def _cost(item: Item) -> int:
         return item.cost
     if isinstance(item, Notice):
         return len(item.message) + NOTICE_COST
-    if isinstance(item, (GapNotice, Conflated, HeartbeatDue)):
+    if isinstance(item, (GapNotice, Conflated, HeartbeatDue, PointDue)):
         return NOTICE_COST
     raise TypeError(type(item).__name__)

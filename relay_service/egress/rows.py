@@ -76,6 +76,11 @@ class Selected:
             yield self.only(np.arange(start, min(start + step, self.count), dtype=np.int32))
 
     @property
+    def first_sequence(self) -> int:
+        """The relay's sequence of the first row."""
+        return sequence_at(self.event_type, self.data, 0)
+
+    @property
     def last_sequence(self) -> int:
         """The relay's sequence of the last row."""
         return sequence_at(self.event_type, self.data, self.count - 1)

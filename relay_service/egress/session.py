@@ -71,10 +71,9 @@ class Session:
                 )
             enabled = self._fanout.settings.registry_enabled
             chosen = wanted(message, max_id=self._max_id, registry_enabled=enabled)
+            self._fanout.put(subscriber, chosen)
         except AlphaPulseError as error:
             subscriber.notify(convert.refused(number, error))
-            return
-        self._fanout.put(subscriber, chosen)
 
     def _remove(self, number: int) -> None:
         if not self._fanout.remove(self._subscriber, number):

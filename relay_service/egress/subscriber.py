@@ -8,10 +8,20 @@ from collections.abc import Callable
 from relay_service.egress import convert
 from relay_service.egress.definitions import DefinitionLedger, Slots, messages
 from relay_service.egress.figures import Figures
-from relay_service.egress.items import PART_COST, Batch, Conflated, Encoder, GapNotice, HeartbeatDue, Notice
+from relay_service.egress.items import (
+    PART_COST,
+    Batch,
+    Conflated,
+    Encoder,
+    GapNotice,
+    HeartbeatDue,
+    Notice,
+    PointDue,
+)
 from relay_service.egress.queue import SendQueue
 from relay_service.egress.rows import Selected
 from relay_service.egress.subscription import Subscription
+from relay_service.log.records import Position
 from relay_service.results import SourceGapRecord
 
 
@@ -29,6 +39,7 @@ class Subscriber:
         wake: Callable[[], None],
         heartbeat: Callable[[Subscriber], bytes],
         connected_ns: int,
+        point: Callable[[Subscription, Position, int], bytes | None],
     ) -> None:
         self.subscriber_id = subscriber_id
         self.transport = transport
@@ -47,6 +58,9 @@ class Subscriber:
         self._encoder = encoder
         self._figures = figures
         self._heartbeat = heartbeat
+        self._point = point
+        self.taken = asyncio.Event()
+        """Set whenever something was taken: there may be room."""
         self._warned = False
         self._beat: asyncio.TimerHandle | None = None
         self._windows: dict[int, asyncio.TimerHandle] = {}
@@ -83,12 +97,12 @@ class Subscriber:
             if subscription.fits(cost):
                 subscription.put(piece)
             else:
-                self._drop(subscription, piece.count)
+                self._drop(subscription, piece)
             return
         slots, entries = self.ledger.missing(piece)
         if not subscription.fits(cost + sum(map(len, entries))):
             self.ledger.forget(slots)
-            self._drop(subscription, piece.count)
+            self._drop(subscription, piece)
             return
         for message in messages(entries):
             self.queue.push_urgent(message)
@@ -101,20 +115,35 @@ class Subscriber:
             if not subscription.fits(len(piece.data) + PART_COST + sum(map(len, entries))):
                 if self.ledger is not None and slots is not None:
                     self.ledger.forget(slots)
-                self._drop(subscription, piece.count)
+                self._drop(subscription, piece)
                 continue
             for message in messages(entries):
                 self.queue.push_urgent(message)
             subscription.append(piece.event_type, piece.data, piece.count, piece.last_sequence, piece.now_ns)
 
-    def _drop(self, subscription: Subscription, count: int) -> None:
-        subscription.drop(count)
-        self._figures.gaps_declared += count
+    def accept_replayed(self, subscription: Subscription, selected: Selected) -> None:
+        """Rows of the log that pass the filter: whoever replays waits for room beforehand, so nothing is dropped."""
+        picked = selected if subscription.takes_all else subscription.picked(selected)
+        if picked is None:
+            return
+        for piece in picked.parts(subscription.piece_bytes):
+            if self.ledger is not None:
+                for message in messages(self.ledger.missing(piece)[1]):
+                    self.queue.push_urgent(message)
+            subscription.put(piece)
 
-    def declare(self, subscription: Subscription, record: SourceGapRecord) -> None:
-        """Declare what a source lost."""
-        subscription.declare(record)
+    def _drop(self, subscription: Subscription, piece: Selected) -> None:
+        subscription.drop(piece)
+        self._figures.gaps_declared += piece.count
+
+    def declare(self, subscription: Subscription, record: SourceGapRecord, number: int = 0) -> None:
+        """Declare what a source lost; `number` is the loss's in the log."""
+        subscription.declare(record, number)
         self._figures.gaps_declared += record.events
+
+    def declare_missing(self, subscription: Subscription, reason: str, events: int, last_sequence: int) -> None:
+        """Declare that the log cannot give what lies here."""
+        self._figures.gaps_declared += events + subscription.declare_missing(reason, events, last_sequence)
 
     def definitions_changed(self, slots: Slots) -> None:
         """Send again what changed of what was sent; a client that is behind gets it with the next event instead."""
@@ -131,6 +160,15 @@ class Subscriber:
             after.close_run()
         self.queue.push(Notice(message))
 
+    def mark_point(self, subscription: Subscription) -> None:
+        """Queue a resume point at this place: behind an acknowledgement, a snapshot, or the end of another life of the relay."""
+        self._figures.gaps_declared += subscription.flush()
+        subscription.close_run()
+        place = subscription.place
+        if place is not None:
+            place.settled = False
+            self.queue.push(PointDue(subscription, place.here(), subscription.next_number - 1))
+
     def _warn(self, subscription: Subscription) -> None:
         queued, bound = subscription.pressure
         if queued > bound // 2:
@@ -140,6 +178,7 @@ class Subscriber:
     def take(self) -> bytes | None:
         """The next bytes to write; None: nothing waits."""
         while (item := self.queue.take()) is not None:
+            self.taken.set()
             if self._warned and self.queue.queued <= self.queue.bound // 4:
                 self._warned = False
             if isinstance(item, Batch):
@@ -154,16 +193,38 @@ class Subscriber:
                     else:
                         self._figures.gaps_declared += one.count
                 continue
-            return self._encoder.control(self._message(item))
+            message = self._message(item)
+            if message is not None:
+                return self._encoder.control(message)
         return None
 
-    def _message(self, item: GapNotice | Notice | HeartbeatDue) -> bytes:
+    def _message(self, item: GapNotice | Notice | HeartbeatDue | PointDue) -> bytes | None:
         if isinstance(item, Notice):
             return item.message
         if isinstance(item, GapNotice):
             item.subscription.taken(item)
             return convert.gap(item)
+        if isinstance(item, PointDue):
+            return self._settle(item)
+        points = [message for one in self.subscriptions.values() if (message := self._moved(one)) is not None]
+        for message in reversed(points):
+            self.queue.push_front(Notice(message))
         return self._heartbeat(self)
+
+    def _settle(self, item: PointDue) -> bytes | None:
+        place = item.subscription.place
+        assert place is not None  # else the item was not made
+        place.settle(item.position, item.number)
+        return self._point(item.subscription, item.position, item.number) if item.position is not None else None
+
+    def _moved(self, subscription: Subscription) -> bytes | None:
+        """The subscription's resume point, where it is another one than the last told."""
+        found = subscription.point()
+        place = subscription.place
+        if found is None or place is None or found == place.told:
+            return None
+        place.told = found
+        return self._point(subscription, *found)
 
     @property
     def waiting_since_ns(self) -> int:

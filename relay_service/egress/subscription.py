@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from alphapulse.records import LAYOUTS
 from relay_service.egress.conflation import Conflater, Sampler
 from relay_service.egress.items import MAX_BATCH_BYTES, PART_COST, Batch, Conflated, GapNotice
+from relay_service.egress.points import Place
 from relay_service.egress.queue import SendQueue
 from relay_service.egress.rows import Selected, sequence_at
+from relay_service.log.records import Position
 from relay_service.results import SourceGapRecord
 from relay_service.subscriptions.index import FilterClass
 from relay_service.subscriptions.wanted import Latest, Sample, Stream, Wanted
+
+if TYPE_CHECKING:
+    from relay_service.egress.replay import Replay
 
 QUEUE_FULL: Final = "QUEUE_FULL"
 _MAX_SOURCE_GAPS: Final = 256
@@ -23,12 +28,18 @@ class Subscription:
     Numbers rise by one, whether an event is delivered or declared in a gap; with a contract that conflates, they are given when the rows are taken.
     """
 
-    def __init__(self, wanted: Wanted, held: FilterClass, queue: SendQueue) -> None:
+    def __init__(
+        self, wanted: Wanted, held: FilterClass, queue: SendQueue, place: Place | None = None, number: int = 0
+    ) -> None:
+        """`place` follows where it could be resumed; `number` is the last one that was used before, so that numbers go on."""
         self.wanted = wanted
         self.held = held
         self.queue = queue
-        self.next_number = 1
-        self.sent_number = 0
+        self.place = place
+        self.replay: Replay | None = None
+        """What brings it older events; None when it takes live ones."""
+        self.next_number = number + 1
+        self.sent_number = number
         """The last number written, or declared, so far."""
         self.delivered = 0
         self.dropped = 0
@@ -42,7 +53,27 @@ class Subscription:
         self._conflater: Conflater | None = None
         self._sampler: Sampler | None = None
         self._due = False
+        self._losses = 0
+        """Declared losses outside its numbers that wait."""
         self._apply_contract()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing of it waits, but what conflates."""
+        return self.sent_number == self.next_number - 1 and not self._losses
+
+    def point(self) -> tuple[Position, int] | None:
+        """(place, number) at which it could be resumed now, behind everything written of it; None where that cannot be told."""
+        place = self.place
+        if place is None or not place.settled:
+            return None
+        position = place.here() if self.is_idle and not self.conflating else place.written
+        return (position, self.sent_number) if position is not None and position.incarnation else None
+
+    @property
+    def has_ample_room(self) -> bool:
+        """Whether less than half of what may wait does."""
+        return not self.queue.is_lagging and (not self._bound or self.queued <= self._bound // 2)
 
     def _apply_contract(self) -> None:
         contract = self.wanted.contract
@@ -83,6 +114,8 @@ class Subscription:
         for item in self.take_conflated():
             self.queue.push(item)
             self.queued += item.cost if isinstance(item, Batch) else 0
+        if self._conflater is not None:
+            self._conflater = Conflater()  # what comes next is not for the place the old one has in the queue
         return self.dropped - before
 
     def change(self, wanted: Wanted, held: FilterClass) -> int:
@@ -140,6 +173,8 @@ class Subscription:
 
     def append(self, event_type: int, data: bytes, count: int, last_sequence: int, now_ns: int) -> None:
         """Number rows and put them into the last batch, or a new one."""
+        if self.place is not None and self.is_idle:
+            self.place.begins(sequence_at(event_type, data, 0) - 1)
         batch = self._open
         fresh = batch is None or batch.size + len(data) > MAX_BATCH_BYTES
         if batch is None or fresh:
@@ -154,8 +189,11 @@ class Subscription:
         self.queued += cost
         self.queue.grow(cost)
 
-    def drop(self, count: int) -> None:
+    def drop(self, piece: Selected) -> None:
         """Declare rows that do not fit. Notices grow while no rows come between, so that a subscriber who reads nothing costs a bounded number."""
+        count = piece.count
+        if self.place is not None and self.is_idle:
+            self.place.begins(piece.first_sequence - 1)
         self._full = True
         self._open = None
         first = self.next_number
@@ -167,18 +205,35 @@ class Subscription:
             self.queue.push(gap)
         gap.count += count
         gap.to_number = first + count - 1
+        gap.last_sequence = piece.last_sequence
 
-    def declare(self, record: SourceGapRecord) -> None:
-        """Declare what a source lost. Told again while no rows came between and the first still waits, it is added to that one."""
+    def declare(self, record: SourceGapRecord, number: int = 0) -> None:
+        """Declare what a source lost. Told again while no rows came between and the first still waits, it is added to that one. `number` is that of
+        the loss in the log, 0 where there is none."""
         key = (record.source, record.reason, record.listing_key)
         if len(self._source_gaps) >= _MAX_SOURCE_GAPS:
             key = (record.source, record.reason, 0)
         gap = self._source_gaps.get(key)
         if gap is None:
-            self._open = None
-            gap = self._source_gaps[key] = GapNotice(self, key[1], 0, source=key[0], listing_key=key[2])
-            self.queue.push(gap)
+            gap = GapNotice(self, key[1], 0, source=key[0], listing_key=key[2])
+            gap.last_sequence, gap.source_gap = max(record.before_sequence - 1, 0), number
+            self._source_gaps[key] = gap
+            self._push_loss(gap)
         gap.count += record.events
+
+    def declare_missing(self, reason: str, events: int, last_sequence: int) -> int:
+        """Declare that the log cannot give what lies here. The result is that of `flush`."""
+        lost = self.flush()
+        self.close_run()
+        self._push_loss(GapNotice(self, reason, events, last_sequence=last_sequence))
+        return lost
+
+    def _push_loss(self, gap: GapNotice) -> None:
+        if self.place is not None and self.is_idle and not self.conflating:
+            self.place.begins_gap(gap.source_gap, gap.last_sequence)
+        self._open = None
+        self._losses += 1
+        self.queue.push(gap)
 
     def release(self) -> bool:
         """The interval of a window ended: what it holds may go. Whether there is anything."""
@@ -199,6 +254,8 @@ class Subscription:
         self._due = False
         if self._conflater is None:
             return []
+        if self.place is not None:
+            self.place.catches_up(bool(self._losses))
         since_ns = self._conflater.since_ns
         runs, replaced = self._conflater.take()
         batches = [batch for kind, data in runs for batch in self._batches(kind, data, since_ns)]
@@ -242,8 +299,16 @@ class Subscription:
             self.sent_number = item.first_number + item.count - 1
             if item is self._open:
                 self._open = None
+            if self.place is not None and self._conflater is None:
+                self.place.wrote(item.last_sequence)
             return
-        self.sent_number = max(self.sent_number, item.to_number)
+        if item.to_number:
+            self.sent_number = max(self.sent_number, item.to_number)
+        else:
+            self._losses -= 1
+        if self.place is not None and self._conflater is None:
+            self.place.wrote(item.last_sequence)
+            self.place.wrote_gap(item.source_gap)
         if item is self._gap:
             self._gap = None
         key = (item.source, item.reason, item.listing_key)

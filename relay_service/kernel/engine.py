@@ -139,6 +139,17 @@ class KernelEngine:
         self._block[state.NEXT_SEQUENCE] = first + count
         return first
 
+    def slots_for(self, keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.int32]:
+        """The slots of these listing keys, for events that were taken in before: as for those taken in now, a listing nobody defined gets one while
+        there is room, else -1."""
+        unique, places = np.unique(keys, return_inverse=True)
+        slots = self.slots.slots_of(unique)
+        for place in np.flatnonzero(slots < 0).tolist():
+            if unique[place] and self._block[state.PROVISIONAL_ROOM] > 0:
+                self._block[state.PROVISIONAL_ROOM] -= 1
+                slots[place] = self.slots.add(int(unique[place]))
+        return slots[places]
+
     def intake(
         self, event_type: int, rows: Rows, source_id: int, gap: bool, now_ns: int, provenance: int = 0
     ) -> KernelOutput:

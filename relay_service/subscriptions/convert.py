@@ -9,11 +9,12 @@ from typing import Any, Final, cast
 
 from alphapulse.api.common.v1 import common_pb2
 from alphapulse.api.marketdata.v1 import marketdata_pb2
-from alphapulse.domain.errors import FieldViolation, InvalidArgument, Unimplemented
+from alphapulse.domain.errors import FieldViolation, InvalidArgument
 from alphapulse.domain.identifiers import Scheme, is_valid
 from alphapulse.domain.ids import InstrumentId
 from alphapulse.domain.predicate import Predicate, parse
 from alphapulse.records import LAYOUTS
+from relay_service.subscriptions.starts import start_of
 from relay_service.subscriptions.wanted import (
     DEFINITION_FIELDS,
     MAX_FILTER_VALUES,
@@ -24,7 +25,6 @@ from relay_service.subscriptions.wanted import (
     Filter,
     Latest,
     Sample,
-    Start,
     Stream,
     Wanted,
 )
@@ -41,7 +41,7 @@ _MAX_SHOWN: Final = 128
 def wanted(message: Any, *, max_id: int, registry_enabled: bool) -> Wanted:
     """A PutSubscription as a domain value.
 
-    InvalidArgument lists every violation, up to MAX_VIOLATIONS; Unimplemented names what is not served yet (resume token, start by time).
+    InvalidArgument lists every violation, up to MAX_VIOLATIONS.
     """
     found: list[FieldViolation] = []
     if not 1 <= message.subscription_id <= max_id:
@@ -49,29 +49,18 @@ def wanted(message: Any, *, max_id: int, registry_enabled: bool) -> Wanted:
         found.append(FieldViolation("subscription_id", str(message.subscription_id), "subscription-id", text))
     chosen = _filter(message.filter, found)
     contract = _contract(message, found)
+    start = start_of(message.start, contract, found)
     if not registry_enabled:
         found.extend(_without_registry(chosen))
     if found:
         raise InvalidArgument.of(_clipped(one) for one in found[:MAX_VIOLATIONS])
-    return Wanted(message.subscription_id, chosen, contract, _start(message.start))
+    return Wanted(message.subscription_id, chosen, contract, start)
 
 
 def _clipped(violation: FieldViolation) -> FieldViolation:
     """The violation with the beginning of its value: a refusal is small whatever was asked."""
     value = violation.value
     return replace(violation, value=f"{value[:_MAX_SHOWN]}...") if len(value) > _MAX_SHOWN else violation
-
-
-def _start(message: Any) -> Start:
-    which = message.WhichOneof("start")
-    if which in (None, "now"):
-        return Start.NOW
-    if which == "snapshot":
-        return Start.SNAPSHOT
-    raise Unimplemented(
-        f"start.{which}: this relay keeps no log of events to start from; start now, or with a snapshot",
-        metadata={"field": f"start.{which}"},
-    )
 
 
 def _contract(message: Any, found: list[FieldViolation]) -> Contract:

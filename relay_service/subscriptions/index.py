@@ -34,7 +34,7 @@ def _words_of(match: npt.NDArray[np.uint64]) -> Any:
 class FilterClass:
     """All subscriptions with one filter."""
 
-    __slots__ = ("compiled", "members", "number", "wanted")
+    __slots__ = ("compiled", "members", "number", "replaying", "wanted")
 
     def __init__(self, number: int, compiled: CompiledFilter) -> None:
         self.number = number
@@ -42,7 +42,9 @@ class FilterClass:
         self.compiled = compiled
         self.wanted = compiled.wanted
         self.members: list[Any] = []
-        """The subscriptions; whoever uses the index puts them there."""
+        """The subscriptions that take live events; whoever uses the index puts them there."""
+        self.replaying = 0
+        """Subscriptions that will be members once they have taken what is older."""
 
 
 class FilterIndex:
@@ -85,7 +87,7 @@ class FilterIndex:
 
     def release(self, held: FilterClass) -> None:
         """Forget a class without members."""
-        if held.members or self._classes.get(held.wanted) is not held:
+        if held.members or held.replaying or self._classes.get(held.wanted) is not held:
             return
         del self._classes[held.wanted]
         self._by_number[held.number] = None
@@ -109,8 +111,19 @@ class FilterIndex:
     def select(self, group: RowGroup, source: str) -> list[tuple[FilterClass, Places | None]]:
         """The classes that want rows of the group, each with the places of these rows; None: it wants them all."""
         allowed, words = self._allowed.get((group.event_type, source)) or self._allow(group.event_type, source)
-        if not words:
-            return []
+        return self._select(allowed, words, group) if words else []
+
+    def select_for(self, held: FilterClass, group: RowGroup, source: str) -> tuple[bool, Places | None]:
+        """(whether a class wants any row of the group, the places of these rows; None: all): what `select` gives, for one class."""
+        allowed, _ = self._allowed.get((group.event_type, source)) or self._allow(group.event_type, source)
+        alone = np.zeros_like(allowed)
+        alone[held.number // _BITS] = allowed[held.number // _BITS] & self._bit(held)
+        hits = self._select(alone, alone.tolist(), group) if alone.any() else []
+        return (True, hits[0][1]) if hits else (False, None)
+
+    def _select(
+        self, allowed: npt.NDArray[np.uint64], words: list[int], group: RowGroup
+    ) -> list[tuple[FilterClass, Places | None]]:
         if len(group.slots) == 1 and group.other_slots is None:
             return self._select_one(words, group.slots.item())
         if self._slot_count() > self._evaluated:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
@@ -89,10 +90,33 @@ class Start(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class FromToken:
+    """Start after a resume token, less what was received after its point."""
+
+    token: str = field(repr=False)
+    sequence: int = 0
+    """Of the last event received; 0: none was, or the contract conflates."""
+    number: int = 0
+    """Of the last event received or declared; 0: none was."""
+    by_type: Mapping[int, int] = field(default_factory=dict)
+    """Of contracts that conflate: by event type, the sequence of the last event received."""
+    source_gap: int = 0
+    """The number of the last loss of a source received; 0: none was."""
+
+
+@dataclass(frozen=True, slots=True)
+class FromTime:
+    """Start with the first event that came at this time or later."""
+
+    time_ns: int
+    """Nanoseconds since the Unix epoch."""
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """One subscription as it was asked for."""
 
     subscription_id: int
     filter: Filter
     contract: Contract
-    start: Start
+    start: Start | FromToken | FromTime

@@ -613,14 +613,48 @@ class SubscriptionStart(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class ReceivedByTypeEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.int
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.int = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NOW_FIELD_NUMBER: _builtins.int
     SNAPSHOT_FIELD_NUMBER: _builtins.int
     RESUME_TOKEN_FIELD_NUMBER: _builtins.int
     TIME_NS_FIELD_NUMBER: _builtins.int
+    RECEIVED_SEQUENCE_FIELD_NUMBER: _builtins.int
+    RECEIVED_NUMBER_FIELD_NUMBER: _builtins.int
+    RECEIVED_BY_TYPE_FIELD_NUMBER: _builtins.int
+    RECEIVED_SOURCE_GAP_FIELD_NUMBER: _builtins.int
     resume_token: _builtins.str
-    """After this resume token."""
+    """After this resume token, of the last ResumePoint received for the same filter and contract."""
     time_ns: _builtins.int
-    """At this time, nanoseconds since the Unix epoch."""
+    """At the first event the relay took in at this time or later, nanoseconds since the Unix epoch."""
+    received_sequence: _builtins.int
+    """With a resume token: the relay's sequence of the last event received after the token's point, or of the last one a gap after it declared
+    (Gap.last_sequence), so that none of them comes again. 0: nothing came after it. Not with contracts that conflate: see received_by_type.
+    """
+    received_number: _builtins.int
+    """With a resume token: the subscription's own number of the last event received, or declared by a gap, after the token's point; the numbers go on
+    from there. 0: nothing came after it, the numbers go on from the token's.
+    """
+    received_source_gap: _builtins.int
+    """With a resume token: Gap.source_gap of the last gap of a source received after the token's point. 0: none came."""
     @_builtins.property
     def now(self) -> Global___StartNow:
         """With what comes next."""
@@ -629,6 +663,12 @@ class SubscriptionStart(_message.Message):
     def snapshot(self) -> Global___StartSnapshot:
         """With a snapshot."""
 
+    @_builtins.property
+    def received_by_type(self) -> _containers.ScalarMap[_builtins.int, _builtins.int]:
+        """With a resume token and a contract that conflates: by event type, the relay's sequence of the last event received after the token's point.
+        What conflates comes type by type, so one sequence for all types would pass over events that have not come.
+        """
+
     def __init__(
         self,
         *,
@@ -636,10 +676,14 @@ class SubscriptionStart(_message.Message):
         snapshot: Global___StartSnapshot | None = ...,
         resume_token: _builtins.str = ...,
         time_ns: _builtins.int = ...,
+        received_sequence: _builtins.int = ...,
+        received_number: _builtins.int = ...,
+        received_by_type: _abc.Mapping[_builtins.int, _builtins.int] | None = ...,
+        received_source_gap: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["now", b"now", "resume_token", b"resume_token", "snapshot", b"snapshot", "start", b"start", "time_ns", b"time_ns"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["now", b"now", "resume_token", b"resume_token", "snapshot", b"snapshot", "start", b"start", "time_ns", b"time_ns"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["now", b"now", "received_by_type", b"received_by_type", "received_number", b"received_number", "received_sequence", b"received_sequence", "received_source_gap", b"received_source_gap", "resume_token", b"resume_token", "snapshot", b"snapshot", "start", b"start", "time_ns", b"time_ns"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_start: _TypeAlias = _typing.Literal["now", "snapshot", "resume_token", "time_ns"]  # noqa: Y015
     _WhichOneofArgType_start: _TypeAlias = _typing.Literal["start", b"start"]  # noqa: Y015
@@ -1034,6 +1078,8 @@ class Gap(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
     LISTING_KEY_FIELD_NUMBER: _builtins.int
+    LAST_SEQUENCE_FIELD_NUMBER: _builtins.int
+    SOURCE_GAP_FIELD_NUMBER: _builtins.int
     subscription_id: _builtins.int
     """Which subscription."""
     from_number: _builtins.int
@@ -1043,11 +1089,15 @@ class Gap(_message.Message):
     count: _builtins.int
     """How many."""
     reason: _builtins.str
-    """Why, such as "QUEUE_FULL", "SOURCE_GAP" or "RELAY_RESTARTED"."""
+    """Why, such as "QUEUE_FULL", "SOURCE_GAP", "LOG_HOLE" or "RELAY_RESTARTED"; docs/relay.md has them all."""
     source: _builtins.str
     """The source that lost them, where it was a source. Its events never had a number here: from_number and to_number are 0."""
     listing_key: _builtins.int
     """The listing concerned. 0: any."""
+    last_sequence: _builtins.int
+    """The relay's sequence of the last event that is missing, or, of a loss outside the numbers, of the last event before it. 0: not known."""
+    source_gap: _builtins.int
+    """The relay's own number of a loss that a source declared; rises. 0: not a source's, or the relay keeps no log."""
     def __init__(
         self,
         *,
@@ -1058,10 +1108,12 @@ class Gap(_message.Message):
         reason: _builtins.str = ...,
         source: _builtins.str = ...,
         listing_key: _builtins.int = ...,
+        last_sequence: _builtins.int = ...,
+        source_gap: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "from_number", b"from_number", "listing_key", b"listing_key", "reason", b"reason", "source", b"source", "subscription_id", b"subscription_id", "to_number", b"to_number"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "from_number", b"from_number", "last_sequence", b"last_sequence", "listing_key", b"listing_key", "reason", b"reason", "source", b"source", "source_gap", b"source_gap", "subscription_id", b"subscription_id", "to_number", b"to_number"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1289,7 +1341,7 @@ Global___SnapshotMark: _TypeAlias = SnapshotMark  # noqa: Y015
 
 @_typing.final
 class ResumePoint(_message.Message):
-    """Where to resume."""
+    """Where to resume: a point in the stream, behind everything that was sent before it. What is received after it is told in SubscriptionStart."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1299,7 +1351,7 @@ class ResumePoint(_message.Message):
     subscription_id: _builtins.int
     """Which subscription."""
     resume_token: _builtins.str
-    """Opaque."""
+    """Opaque. Good for this filter and contract, at every relay of the same log, for as long as the log holds what follows."""
     number: _builtins.int
     """The number of the last event before the point."""
     def __init__(

@@ -1,0 +1,61 @@
+"""Where a subscription could be resumed: how far what was written of it goes, as a place in the log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from relay_service.log.records import Position
+
+
+class Place:
+    """Follows what is written of one subscription. While nothing of it waits, it could be resumed where what it was handed ends (`here`), which moves
+    with every event of the relay; else behind the last that was written."""
+
+    __slots__ = ("here", "settled", "subject", "told", "written")
+
+    def __init__(self, here: Callable[[], Position | None], subject: bytes) -> None:
+        self.here = here
+        """Behind everything that was handed to the subscription; None where that cannot be told."""
+        self.subject = subject
+        """Stands for filter and contract in its tokens."""
+        self.written = Position(0, 0)
+        """Behind everything that was written, while something waits."""
+        self.settled = False
+        """Whether its acknowledgement was written; before, no point is told."""
+        self.told: tuple[Position, int] | None = None
+        """The last point told: place and number."""
+
+    def begins(self, sequence: int) -> None:
+        """Everything was written, and now something waits that begins behind this event."""
+        here = self.here()
+        if here is not None:
+            self.written = here._replace(sequence=sequence)
+
+    def begins_gap(self, number: int, sequence: int) -> None:
+        """The same, where it begins with a source's loss."""
+        here = self.here()
+        if here is not None:
+            self.written = here._replace(sequence=sequence, source_gap=max(number - 1, 0))
+
+    def wrote(self, sequence: int) -> None:
+        """Everything up to an event was written."""
+        if sequence > self.written.sequence:
+            self.written = self.written._replace(sequence=sequence)
+
+    def wrote_gap(self, number: int) -> None:
+        """A source's loss was written."""
+        if number > self.written.source_gap:
+            self.written = self.written._replace(source_gap=number)
+
+    def catches_up(self, losses_wait: bool) -> None:
+        """What conflates is about to be written: everything up to here, but for losses that wait."""
+        here = self.here()
+        if here is not None:
+            self.written = here._replace(source_gap=self.written.source_gap) if losses_wait else here
+
+    def settle(self, position: Position | None, number: int) -> None:
+        """The acknowledgement is written, at this place and number."""
+        self.settled = True
+        if position is not None:
+            self.written = position
+            self.told = (position, number)

@@ -1,0 +1,154 @@
+"""The bytes of an entry of the log: a header by which it is found, and records.
+
+An entry's id in the stream is `<incarnation>-<sequence of its first event>`; a START has sequence 0, an END the sequence after the last event. All
+numbers are little-endian.
+
+    header   version u8, kind u8, reserved u16, records u32, last sequence u64, high before i64, high i64, offset u64
+    record   kind u8 (an event type, or 200 GAP, 201 HOLE), reserved u8, length of the source's name u16, count u32, size u32, relay_in_ns i64,
+             first sequence u64, then the name and `size` bytes: rows, or JSON
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator, Sequence
+from enum import IntEnum
+from typing import Any, Final
+
+from alphapulse.records import LAYOUTS
+from relay_service.log.records import LoggedGap, LoggedHole, LoggedRows, Record
+from relay_service.results import SourceGapRecord
+
+VERSION: Final = 1
+MAX_ENTRY_BYTES: Final = 128 << 10
+"""Rows of one entry, about: what is read at once from the log."""
+ENTRY_COST: Final = 96
+"""Bytes an entry takes in Redis beside its own, about."""
+_HEADER: Final = struct.Struct("<BBHIQqqQ")
+_RECORD: Final = struct.Struct("<BBHIIqQ")
+_GAP: Final = 200
+_HOLE: Final = 201
+_MASK: Final = (1 << 64) - 1
+
+
+class EntryKind(IntEnum):
+    """What an entry is there for."""
+
+    EVENTS = 0
+    START = 1
+    """A life of the relay begins."""
+    END = 2
+    """It ended, and everything before was logged."""
+
+
+_KINDS: Final = {int(kind): kind for kind in EntryKind}
+
+
+class EntryUnreadableError(ValueError):
+    """The bytes are no entry of this version; what it held is missing to whoever reads the log."""
+
+
+class Entry:
+    """One entry. The header is read at once, records when they are asked for."""
+
+    __slots__ = ("_data", "first", "high", "high_before", "incarnation", "kind", "last", "offset", "readable")
+
+    def __init__(self, incarnation: int, first: int, data: bytes) -> None:
+        self.incarnation = incarnation
+        self.first = first
+        self._data = data
+        self.readable = len(data) >= _HEADER.size and data[0] == VERSION
+        fields = _HEADER.unpack_from(data) if self.readable else (VERSION, 0, 0, 0, first, 0, 0, 0)
+        _, kind, _, _, self.last, self.high_before, self.high, self.offset = fields
+        self.kind = _KINDS.get(kind, EntryKind.EVENTS)
+
+    @property
+    def number(self) -> int:
+        """Its id as one number."""
+        return self.incarnation << 64 | self.first
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return len(self._data)
+
+    def records(self) -> Iterator[Record]:
+        """What it holds. Raises EntryUnreadableError, also in the middle, where the rest cannot be read."""
+        if not self.readable:
+            raise EntryUnreadableError(f"entry {entry_id(self.number)} is of another version, or none of the relay's")
+        data, at = self._data, _HEADER.size
+        try:
+            while at < len(data):
+                kind, _, name_size, count, size, now_ns, first = _RECORD.unpack_from(data, at)
+                at += _RECORD.size
+                name, body = data[at : at + name_size], data[at + name_size : at + name_size + size]
+                at += name_size + size
+                if at > len(data):
+                    raise EntryUnreadableError(f"entry {entry_id(self.number)} is cut off")
+                yield _decoded(kind, name.decode(), count, body, now_ns, first)
+        except (struct.error, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
+            raise EntryUnreadableError(f"entry {entry_id(self.number)} cannot be read: {error}") from error
+
+
+def entry_id(number: int) -> str:
+    """The id in the stream of an entry's number."""
+    return f"{number >> 64}-{number & _MASK}"
+
+
+def encode_entry(
+    kind: EntryKind, records: Sequence[Record], last: int, high_before: int, high: int, offset: int
+) -> bytes:
+    """The bytes of an entry.
+
+    `last` is the sequence of the last event up to its end; `high_before` and `high` are the latest relay_in_ns in the log before it and up to its
+    end; `offset` is how many bytes were ever logged up to its end. All three only rise through the log, so it can be searched by each.
+    """
+    parts = [_HEADER.pack(VERSION, kind, 0, len(records), last, high_before, high, offset)]
+    for record in records:
+        if isinstance(record, LoggedRows):
+            name = record.source.encode()
+            parts += (
+                _RECORD.pack(
+                    record.event_type, 0, len(name), record.events, len(record.data), record.now_ns, record.first
+                ),
+                name,
+                record.data,
+            )
+            continue
+        if isinstance(record, LoggedGap):
+            code, body, first = _GAP, json.dumps([record.number, *record.record]).encode(), record.last + 1
+        else:
+            code, body, first = _HOLE, json.dumps(list(record)).encode(), record.first
+        parts += (_RECORD.pack(code, 0, 0, 0, len(body), 0, first), body)
+    return b"".join(parts)
+
+
+def _decoded(kind: int, source: str, count: int, body: bytes, now_ns: int, first: int) -> Record:
+    if kind == _GAP:
+        number, *fields = _listed(body)
+        return LoggedGap(number, SourceGapRecord(*fields))
+    if kind == _HOLE:
+        return LoggedHole(*_listed(body))
+    layout = LAYOUTS.get(kind)
+    if layout is None or len(body) != count * layout.row_size:
+        raise EntryUnreadableError(f"{count} rows of type {kind} in {len(body)} bytes are not of this relay's layout")
+    return LoggedRows(first, count, kind, body, source, now_ns)
+
+
+def _listed(body: bytes) -> list[Any]:
+    found: list[Any] = json.loads(body)
+    return found
+
+
+def pieces(record: LoggedRows, max_bytes: int) -> Iterator[LoggedRows]:
+    """The rows in pieces of at most so many bytes, but of one row at least."""
+    if len(record.data) <= max_bytes:
+        yield record
+        return
+    size = len(record.data) // record.events
+    step = max(max_bytes // size, 1)
+    for start in range(0, record.events, step):
+        count = min(step, record.events - start)
+        data = record.data[start * size : (start + count) * size]
+        yield record._replace(first=record.first + start, events=count, data=data)
