@@ -25,7 +25,7 @@ from relay_service.egress.resuming import Resumes
 from relay_service.egress.rows import Selected
 from relay_service.egress.subscriber import Subscriber
 from relay_service.egress.subscription import Subscription
-from relay_service.log.records import Position
+from relay_service.log.records import Point, Position
 from relay_service.log.relay_log import RelayLog
 from relay_service.results import AcceptResult, RowGroup, Slots, SourceGapRecord
 from relay_service.subscriptions.compiled import CompiledFilter
@@ -182,11 +182,11 @@ class FanOut:
         if wanted.subscription_id in subscriber.subscriptions:
             text = f"subscription {wanted.subscription_id} is in force, and its numbers go on"
             raise FailedPrecondition(text, hint="remove it first, or take another id")
-        position, number = Position(0, 0), 0
+        point = Point(Position(0, 0), 0, 0)
         if isinstance(start, FromToken):
-            position, number = self._resumes.read(start, subject_of(wanted.filter, wanted.contract))
+            point = self._resumes.read(start, subject_of(wanted.filter, wanted.contract))
         self._resumes.check()
-        subscription = self._new(subscriber, wanted, number)
+        subscription = self._new(subscriber, wanted, point.number)
         subscription.held.replaying += 1
 
         def begin() -> None:
@@ -200,7 +200,7 @@ class FanOut:
             subscriber.notify(convert.refused(wanted.subscription_id, error))
             subscriber.wake()
 
-        self._resumes.replay(subscriber, subscription, start, position, begin, end)
+        self._resumes.replay(subscriber, subscription, start, point, begin, end)
 
     def _here(self, subscription: Subscription) -> Position | None:
         """Behind what was handed to a subscription, in the log."""
@@ -208,10 +208,10 @@ class FanOut:
             return subscription.replay.position
         return self.log.position if self.log is not None else None
 
-    def _point(self, subscription: Subscription, position: Position, number: int) -> bytes | None:
+    def _point(self, subscription: Subscription, point: Point) -> bytes | None:
         assert subscription.place is not None  # else nobody has a position
-        token = self._resumes.token(subscription.place.subject, position, number)
-        return convert.resume_point(subscription.wanted.subscription_id, token, number) if token else None
+        token = self._resumes.token(subscription.place.subject, point)
+        return convert.resume_point(subscription.wanted.subscription_id, token, point.number) if token else None
 
     def remove(self, subscriber: Subscriber, number: int) -> bool:
         """End a subscription; what waits for it is still delivered. False where there is none."""

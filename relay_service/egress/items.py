@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 if TYPE_CHECKING:
     from relay_service.egress.conflation import Conflater
     from relay_service.egress.subscription import Subscription
-    from relay_service.log.records import Position
+    from relay_service.log.records import Point
 
 MAX_BATCH_BYTES: Final = 1 << 20
 """Rows of one delivery, in bytes: well below the message limit that gRPC clients have by default (4 MiB)."""
@@ -71,10 +71,8 @@ class PointDue:
     """The place of a subscription's first resume point, or of the first in another life of the relay: behind what was queued before it."""
 
     subscription: Subscription
-    position: Position | None
-    """None: there is no log, or it is not open yet."""
-    number: int
-    """The last number before it."""
+    point: Point | None
+    """None: it cannot be told yet."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

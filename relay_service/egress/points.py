@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from relay_service.log.records import Position
+from relay_service.log.records import Point, Position
 
 
 class Place:
@@ -22,8 +22,8 @@ class Place:
         """Behind everything that was written, while something waits."""
         self.settled = False
         """Whether its acknowledgement was written; before, no point is told."""
-        self.told: tuple[Position, int] | None = None
-        """The last point told: place and number."""
+        self.told: Point | None = None
+        """The last point told."""
 
     def begins(self, sequence: int) -> None:
         """Everything was written, and now something waits that begins behind this event."""
@@ -53,9 +53,9 @@ class Place:
         if here is not None:
             self.written = here._replace(source_gap=self.written.source_gap) if losses_wait else here
 
-    def settle(self, position: Position | None, number: int) -> None:
-        """The acknowledgement is written, at this place and number."""
+    def settle(self, point: Point | None) -> None:
+        """The acknowledgement is written, and could be resumed here."""
         self.settled = True
-        if position is not None:
-            self.written = position
-            self.told = (position, number)
+        self.told = point
+        if point is not None:
+            self.written = point.position

@@ -49,7 +49,8 @@ class Replay:
         self._subscription = subscription
         self._learned = learned
         self._cursor: Cursor | None = None
-        self._floors: dict[int, int] = {}
+        self._floor = 0
+        self._floors: Mapping[int, int] = {}
         self._turn_bytes = 0
         self._waited = False
         self._task: asyncio.Task[None] | None = None
@@ -85,21 +86,26 @@ class Replay:
         if self._task is not None:
             self._task.cancel()
 
-    def pass_over(self, by_type: Mapping[int, int]) -> None:
-        """Events of these types up to these sequences, in the life of the relay the replay begins in, have been received."""
-        self._floors = dict(by_type)
+    def pass_over(self, sequence: int, by_type: Mapping[int, int]) -> None:
+        """In the life of the relay the replay begins in, events up to a sequence have been received; of these types, up to these sequences."""
+        self._floor, self._floors = sequence, by_type
 
     @property
     def position(self) -> Position | None:
-        """Behind what was handed to the subscription; None while it also holds something from further on."""
-        if self._cursor is None or self._floors:
+        """Behind what was handed to the subscription; None while of some types it has received something from further on."""
+        if self._cursor is None or self._cursor.position.sequence < max(self._floors.values(), default=0):
             return None
         return self._cursor.position
 
     @property
+    def floor(self) -> int:
+        """Events up to this sequence have been received."""
+        return self._floor
+
+    @property
     def first_sequence(self) -> int:
         """The sequence of the first event it may bring."""
-        return self._cursor.position.sequence + 1 if self._cursor is not None else 0
+        return max(self._cursor.position.sequence, self._floor) + 1 if self._cursor is not None else 0
 
     async def _run(self, cursor: Cursor) -> None:
         pause = _PAUSES[0]
@@ -162,13 +168,12 @@ class Replay:
             end = min(start + step, rows.events)
             self._hand_over(rows, start, end, size)
             cursor.passed(rows.first + end - 1)
-            if self._floors and cursor.position.sequence >= max(self._floors.values()):
-                self._floors = {}
             await self._others((end - start) * size)
 
     def _hand_over(self, rows: LoggedRows, start: int, end: int, size: int) -> None:
         """The rows at these places, through the filter as it is now."""
-        start = max(start, self._floors.get(rows.event_type, 0) + 1 - rows.first)
+        floor = max(self._floor, self._floors.get(rows.event_type, 0))
+        start = max(start, floor + 1 - rows.first)
         if start >= end:
             return
         raw = np.frombuffer(rows.data, np.uint8, (end - start) * size, start * size)
@@ -192,7 +197,7 @@ class Replay:
 
     def _turn(self, step: Turned) -> None:
         """What follows is of another life of the relay: from here on the client resumes there."""
-        self._floors = {}
+        self._floor, self._floors = 0, {}
         self._subscriber.mark_point(self._subscription)
 
     async def _room(self) -> None:
@@ -220,7 +225,7 @@ class Replay:
         subscription.held.members.append((self._subscriber, subscription))
 
     def _report(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if not task.cancelled() and (error := task.exception()) is not None and not self._over:
             _log.error("a replay ended by a fault of the relay: its client is sent away", exc_info=error)
             self._subscriber.ending = True
             self._subscriber.wake()

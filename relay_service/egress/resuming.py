@@ -11,7 +11,7 @@ from relay_service.egress.replay import Replay
 from relay_service.egress.subscriber import Subscriber
 from relay_service.egress.subscription import Subscription
 from relay_service.log.cursor import Cursor
-from relay_service.log.records import Position
+from relay_service.log.records import Point
 from relay_service.log.relay_log import PlaceTooOldError, RelayLog
 from relay_service.subscriptions.index import FilterIndex
 from relay_service.subscriptions.wanted import FromTime, FromToken
@@ -29,39 +29,42 @@ class Resumes:
         self.log = log
         self._learned = learned
 
-    def token(self, subject: bytes, position: Position, number: int) -> str | None:
-        """The resume token of a place; None where the log makes none now."""
+    def token(self, subject: bytes, point: Point) -> str | None:
+        """The resume token of a point; None where the log makes none now."""
         log = self.log
-        if log is None or not position.incarnation:
+        if log is None or not point.position.incarnation:
             return None
         try:
-            return log.mint().mint(position, number, subject)
+            return log.mint().mint(point, subject)
         except AlphaPulseError:
             return None
 
-    def read(self, start: FromToken, subject: bytes) -> tuple[Position, int]:
-        """(place, last number used) of a start from a token. Raises ResumeTokenInvalid and InvalidArgument, NoEventLog and Unavailable."""
+    def read(self, start: FromToken, subject: bytes) -> Point:
+        """Where a start from a token begins, with what was received after its point.
+
+        Raises ResumeTokenInvalid and InvalidArgument, NoEventLog and Unavailable.
+        """
         log = self._needed()
-        position, number = log.mint().read(start.token, subject)
-        reached = position
+        position, floor, number = log.mint().read(start.token, subject)
+        here = log.position
+        at_most = here.sequence if position.incarnation == here.incarnation else None
         if start.sequence:
-            here = log.position
-            at_most = here.sequence if position.incarnation == here.incarnation else None
             _check_received("received_sequence", start.sequence, position.sequence, at_most)
-            reached = reached._replace(sequence=start.sequence)
+            floor = max(floor, start.sequence)
+        for kind, sequence in start.by_type.items():
+            _check_received(f"received_by_type[{kind}]", sequence, 0, at_most)
         if start.number:
             _check_received("received_number", start.number, number, None)
             number = start.number
-        if start.source_gap > position.source_gap:
-            reached = reached._replace(source_gap=start.source_gap)
-        return reached, number
+        source_gap = max(position.source_gap, start.source_gap)
+        return Point(position._replace(source_gap=source_gap), floor, number)
 
     def replay(
         self,
         subscriber: Subscriber,
         subscription: Subscription,
         start: FromToken | FromTime,
-        position: Position,
+        point: Point,
         begin: Begin,
         end: End,
     ) -> None:
@@ -69,19 +72,19 @@ class Resumes:
         log = self._needed()
         replay = subscription.replay = Replay(self._core, self._index, log, subscriber, subscription, self._learned)
         if isinstance(start, FromToken):
-            replay.pass_over(start.by_type)
-        find = self._find(log, subscription, start, position)
+            replay.pass_over(point.floor, start.by_type)
+        find = self._find(log, subscription, start, point)
         replay.start(find, begin, end)
 
     def _find(
-        self, log: RelayLog, subscription: Subscription, start: FromToken | FromTime, position: Position
+        self, log: RelayLog, subscription: Subscription, start: FromToken | FromTime, point: Point
     ) -> Callable[[], Awaitable[Cursor]]:
         async def find() -> Cursor:
             try:
                 if isinstance(start, FromTime):
                     return await log.find_time(start.time_ns)
-                await log.check(position)
-                return Cursor(position)
+                await log.check(point.position)
+                return Cursor(point.position, floor=point.floor)
             except PlaceTooOldError as error:
                 raise self._too_old(subscription, start, error) from None
 
@@ -90,8 +93,8 @@ class Resumes:
     def _too_old(
         self, subscription: Subscription, start: FromToken | FromTime, error: PlaceTooOldError
     ) -> ResumeTokenTooOld:
-        place = subscription.place
-        token = self.token(place.subject, error.oldest, subscription.next_number - 1) if place else None
+        place, oldest, number = subscription.place, error.oldest, subscription.next_number - 1
+        token = self.token(place.subject, Point(oldest, oldest.sequence, number)) if place else None
         asked = f"time {start.time_ns}" if isinstance(start, FromTime) else "token"
         return ResumeTokenTooOld(
             f"the log no longer holds what follows this {asked}",

@@ -21,7 +21,7 @@ from relay_service.egress.items import (
 from relay_service.egress.queue import SendQueue
 from relay_service.egress.rows import Selected
 from relay_service.egress.subscription import Subscription
-from relay_service.log.records import Position
+from relay_service.log.records import Point
 from relay_service.results import SourceGapRecord
 
 
@@ -39,7 +39,7 @@ class Subscriber:
         wake: Callable[[], None],
         heartbeat: Callable[[Subscriber], bytes],
         connected_ns: int,
-        point: Callable[[Subscription, Position, int], bytes | None],
+        point: Callable[[Subscription, Point], bytes | None],
     ) -> None:
         self.subscriber_id = subscriber_id
         self.transport = transport
@@ -167,7 +167,7 @@ class Subscriber:
         place = subscription.place
         if place is not None:
             place.settled = False
-            self.queue.push(PointDue(subscription, place.here(), subscription.next_number - 1))
+            self.queue.push(PointDue(subscription, subscription.next_point()))
 
     def _warn(self, subscription: Subscription) -> None:
         queued, bound = subscription.pressure
@@ -214,8 +214,8 @@ class Subscriber:
     def _settle(self, item: PointDue) -> bytes | None:
         place = item.subscription.place
         assert place is not None  # else the item was not made
-        place.settle(item.position, item.number)
-        return self._point(item.subscription, item.position, item.number) if item.position is not None else None
+        place.settle(item.point)
+        return self._point(item.subscription, place.told) if place.told is not None else None
 
     def _moved(self, subscription: Subscription) -> bytes | None:
         """The subscription's resume point, where it is another one than the last told."""
@@ -224,7 +224,7 @@ class Subscriber:
         if found is None or place is None or found == place.told:
             return None
         place.told = found
-        return self._point(subscription, *found)
+        return self._point(subscription, found)
 
     @property
     def waiting_since_ns(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from alphapulse.records import LAYOUTS
@@ -10,7 +11,7 @@ from relay_service.egress.items import MAX_BATCH_BYTES, PART_COST, Batch, Confla
 from relay_service.egress.points import Place
 from relay_service.egress.queue import SendQueue
 from relay_service.egress.rows import Selected, sequence_at
-from relay_service.log.records import Position
+from relay_service.log.records import Point, Position
 from relay_service.results import SourceGapRecord
 from relay_service.subscriptions.index import FilterClass
 from relay_service.subscriptions.wanted import Latest, Sample, Stream, Wanted
@@ -53,7 +54,7 @@ class Subscription:
         self._conflater: Conflater | None = None
         self._sampler: Sampler | None = None
         self._due = False
-        self._losses = 0
+        self._losses: deque[GapNotice] = deque()
         """Declared losses outside its numbers that wait."""
         self._apply_contract()
 
@@ -62,13 +63,28 @@ class Subscription:
         """Whether nothing of it waits, but what conflates."""
         return self.sent_number == self.next_number - 1 and not self._losses
 
-    def point(self) -> tuple[Position, int] | None:
-        """(place, number) at which it could be resumed now, behind everything written of it; None where that cannot be told."""
+    def point(self) -> Point | None:
+        """Where it could be resumed now, behind everything written of it; None where that cannot be told."""
         place = self.place
         if place is None or not place.settled:
             return None
         position = place.here() if self.is_idle and not self.conflating else place.written
-        return (position, self.sent_number) if position is not None and position.incarnation else None
+        if position is None or not position.incarnation:
+            return None
+        floor = self._floor_at(position)
+        if self._losses:  # the first may stand before events that were declared missing together with others
+            position = position._replace(sequence=min(position.sequence, self._losses[0].last_sequence))
+        return Point(position, floor, self.sent_number)
+
+    def next_point(self) -> Point | None:
+        """Where it can be resumed once everything that waits now is written."""
+        found = None if self.place is None else self.place.here()
+        if found is None or not found.incarnation:
+            return None
+        return Point(found, self._floor_at(found), self.next_number - 1)
+
+    def _floor_at(self, position: Position) -> int:
+        return max(position.sequence, self.replay.floor if self.replay is not None else 0)
 
     @property
     def has_ample_room(self) -> bool:
@@ -232,7 +248,7 @@ class Subscription:
         if self.place is not None and self.is_idle and not self.conflating:
             self.place.begins_gap(gap.source_gap, gap.last_sequence)
         self._open = None
-        self._losses += 1
+        self._losses.append(gap)
         self.queue.push(gap)
 
     def release(self) -> bool:
@@ -305,7 +321,7 @@ class Subscription:
         if item.to_number:
             self.sent_number = max(self.sent_number, item.to_number)
         else:
-            self._losses -= 1
+            self._losses.popleft()
         if self.place is not None and self._conflater is None:
             self.place.wrote(item.last_sequence)
             self.place.wrote_gap(item.source_gap)

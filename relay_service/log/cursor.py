@@ -37,8 +37,10 @@ Step = LoggedRows | LoggedGap | Missing | Turned
 class Cursor:
     """Moves through the log. `position` moves with each step that is taken from `follow`; rows move it when the reader says so with `passed`."""
 
-    def __init__(self, position: Position, since_ns: int = 0) -> None:
+    def __init__(self, position: Position, since_ns: int = 0, floor: int = 0) -> None:
         self.position = position
+        self._floor = floor
+        """In the life it begins in, the reader knows of everything up to this event; it is not told that something of that is missing."""
         self.trimmed = False
         """Whether the place itself is not in the log any more: what is missing before the next entry was there once."""
         self._ended = False
@@ -93,14 +95,15 @@ class Cursor:
         elif not self._ended:
             yield Missing(RELAY_RESTARTED, 0, before.sequence)
         self.position = Position(incarnation, sequence)
+        self._floor = 0
         self._ended = False
         yield Turned(incarnation)
 
     def _reach(self, sequence: int) -> Iterator[Step]:
         """What is missing up to an event."""
-        count = sequence - self.position.sequence
+        count = sequence - max(self.position.sequence, self._floor)
+        self.passed(max(sequence, self.position.sequence))
         if count > 0:
-            self.passed(sequence)
             yield Missing(LOG_TRIMMED if self.trimmed else LOG_HOLE, count, sequence)
         self.trimmed = False
 
@@ -132,8 +135,10 @@ class Cursor:
         if hole.last <= before.sequence and (hole.last < before.sequence or hole.source_gap <= before.source_gap):
             return
         yield from self._reach(hole.first - 1)
-        count = max(hole.last - self.position.sequence, 0)
+        count = max(hole.last - max(self.position.sequence, self._floor), 0)
+        told = not count and hole.source_gap <= before.source_gap
         self.position = self.position._replace(
             sequence=max(hole.last, self.position.sequence), source_gap=max(hole.source_gap, self.position.source_gap)
         )
-        yield Missing(LOG_HOLE, count, hole.last)
+        if not told:
+            yield Missing(LOG_HOLE, count, hole.last)

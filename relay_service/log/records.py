@@ -21,6 +21,17 @@ class Position(NamedTuple):
     """The number of the last loss of a source declared before it: losses are counted from 1 in each life."""
 
 
+class Point(NamedTuple):
+    """Where a subscription could be resumed."""
+
+    position: Position
+    """Losses of sources behind it have not been told."""
+    floor: int
+    """Events up to this sequence came, or were declared missing. It is beyond the position while a loss waits that stands before some of them."""
+    number: int
+    """The subscription's last number before it."""
+
+
 class LoggedRows(NamedTuple):
     """Rows of one type with a contiguous run of sequences, as they were relayed."""
 

@@ -29,7 +29,7 @@ _LINGER_SECONDS: Final = 0.01
 _PAUSES: Final = (0.05, 5.0)
 """Seconds between two attempts to reach Redis: the first, and the longest."""
 _OPEN_SECONDS: Final = 2.0
-"""How long the start waits for Redis."""
+"""How long the start waits for Redis, as long as it has not failed."""
 _END_SECONDS: Final = 2.0
 """How long the end waits until everything is logged."""
 _PAGE_BYTES: Final = 1 << 20
@@ -96,14 +96,14 @@ class RelayLog:
         self._synced = False
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._opened = asyncio.Event()
+        self._tried = asyncio.Event()
         self._page = _PAGE_ENTRIES.start
 
     async def __aenter__(self) -> Self:
         self._tasks = [asyncio.create_task(self._write(), name="log-write")]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_OPEN_SECONDS):
-                await self._opened.wait()
+                await self._tried.wait()
         if self.state is LogState.OPENING:
             _log.warning("the log cannot be reached yet: events are relayed and kept in memory until it is")
         self._tasks.append(asyncio.create_task(self._retention.run(), name="log-trim"))
@@ -244,6 +244,7 @@ class RelayLog:
                 if self._synced or pause == _PAUSES[0]:
                     _log.warning("the log takes nothing now: %s: %s", type(error).__name__, error)
                 self._synced = False
+                self._tried.set()
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _PAUSES[1])
 
@@ -325,7 +326,7 @@ class RelayLog:
         self._incarnation = incarnation
         self.tokens = TokenMint(key, self._store.name)
         self.state = LogState.OPEN
-        self._opened.set()
+        self._tried.set()
 
     async def _end(self) -> None:
         """Write everything, and that it is everything."""

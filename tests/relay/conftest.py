@@ -360,8 +360,8 @@ def socket_folder() -> Iterator[Path]:
 
 
 @pytest.fixture
-async def start_relay(socket_folder: Path) -> AsyncIterator[Callable[..., Any]]:
-    """Starts a relay with these settings; no registry is up, definitions come by `Relay.define`."""
+def open_relay(socket_folder: Path) -> Callable[..., Any]:
+    """A relay with these settings, as an async context manager; no registry is up, definitions come by `Relay.define`."""
 
     @asynccontextmanager
     async def start(**settings: Any) -> AsyncIterator[Relay]:
@@ -378,12 +378,19 @@ async def start_relay(socket_folder: Path) -> AsyncIterator[Callable[..., Any]]:
         config = RelayConfig(**usual | settings)
         app = RelayApplication(config, CollectorRegistry())
         async with serve_in_background(app, config) as handle, AsyncExitStack() as stack:
+            app.fanout.learned.set()
             yield Relay(app, config, handle, stack)
 
+    return start
+
+
+@pytest.fixture
+async def start_relay(open_relay: Callable[..., Any]) -> AsyncIterator[Callable[..., Any]]:
+    """Starts a relay with these settings, up to the end of the test."""
     async with AsyncExitStack() as stack:
 
         async def entered(**settings: Any) -> Relay:
-            return await stack.enter_async_context(start(**settings))
+            return await stack.enter_async_context(open_relay(**settings))
 
         yield entered
 
