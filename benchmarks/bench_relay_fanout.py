@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from bench_relay_throughput import FRAME_ROWS, WINDOW_ROWS
+from bench_relay_throughput import FRAME_ROWS, WINDOW_ROWS, bare_forwarder
 from child_feeder import POOL, make_quotes
-from harness import Metric, Options, main
+from harness import Metric, Options, alternate, main
 from relay import Relay, running_relay
 
 from strategy_sdk import EventType, MarketStream, connect
@@ -91,17 +93,20 @@ async def measure(options: Options) -> Sequence[Metric]:
         keys = np.frombuffer(relay.ingress.with_name("keys").read_bytes(), "<u8")
         fanout = _FanOut(relay, rows)
         await fanout.join(stack, keys)
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        floor = await bare_forwarder(stack, folder, relay.ingress.with_name("keys"), rows)
         await fanout.round()
+        await floor.round()
         fanout.cpu, fanout.sent, fanout.delivered = 0.0, 0, 0
-        rates = sorted([await fanout.round() for _ in range(rounds)])
+        rate, bare, ratio = await alternate(rounds, fanout.round, floor.round)
     timed = (
         f"quotes of {relay.listings} listings, {rows} a round in frames of {FRAME_ROWS}, each delivered to five of ten subscribers over gRPC, "
         "whose filters let half of the listings through; from the order to send to the last one received; checked for gaps and read as "
         "arrays by the SDK; the sum over all, which are read by one process; three busy processes share the processors; "
-        f"median of {rounds} rounds"
+        f"floor: an asyncio process that writes what it reads to one gRPC stream, unlooked at; median of {rounds} rounds"
     )
     return [
-        Metric("delivered", rates[len(rates) // 2], "quotes/s", timed),
+        Metric("delivered", rate, "quotes/s", timed, bare, ratio),
         Metric(
             "relay_cpu",
             fanout.cpu / fanout.delivered * 1e6,

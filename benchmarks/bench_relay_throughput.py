@@ -76,7 +76,7 @@ class _Ours:
         return got / seconds
 
 
-class _Floor:
+class BareForwarder:
     """A bare stream of the frames, counted by their length."""
 
     def __init__(self, feeder: Child, call: Any, rows: int) -> None:
@@ -159,13 +159,13 @@ class _Redis:
         self._client.close()
 
 
-async def _floor(stack: AsyncExitStack, folder: Path, keys: Path, rows: int) -> _Floor:
+async def bare_forwarder(stack: AsyncExitStack, folder: Path, keys: Path, rows: int) -> BareForwarder:
     forwarder = await start(stack, "child_forward_grpc", folder / "bare")
     feeder = await start(stack, "child_feeder", folder / "bare", keys)
     channel: grpc.aio.Channel = await stack.enter_async_context(open_bytes_channel(forwarder.facts["address"]))
     call = bare_stream(channel)
     stack.callback(call.cancel)
-    return _Floor(feeder, call, rows)
+    return BareForwarder(feeder, call, rows)
 
 
 async def measure(options: Options) -> Sequence[Metric]:
@@ -173,7 +173,7 @@ async def measure(options: Options) -> Sequence[Metric]:
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         relay = await stack.enter_async_context(running_relay(options.pick(1_000, 20)))
-        floor = await _floor(stack, folder, relay.ingress.with_name("keys"), rows)
+        floor = await bare_forwarder(stack, folder, relay.ingress.with_name("keys"), rows)
         endpoint = f"ipc://{folder / 'zmq'}"
         publisher = await start(stack, "child_zmq_pub", endpoint)
         stream = await stack.enter_async_context(connect(relay.address, egress_socket="", name="benchmark"))
