@@ -164,7 +164,7 @@ class TieredCache:
             for key in keys:
                 loading.pop(key, None)
         if 2 * len(self._floors) > self._limits.floors:
-            self._global_floor = max(self._global_floor, *self._older_floors.values(), 0)
+            self._global_floor = max(self._global_floor, max(self._older_floors.values(), default=0))
             self._floors, self._older_floors = {}, self._floors
 
     def invalidate_all(self, revision: int) -> None:

@@ -94,6 +94,7 @@ class RelayLog:
         self._high = start_ns
         self._offset = 0
         self._synced = False
+        self._pause = _PAUSES[0]
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._tried = asyncio.Event()
@@ -231,22 +232,20 @@ class RelayLog:
 
     # --- writing
     async def _write(self) -> None:
-        pause = _PAUSES[0]
         while self.state is not LogState.FENCED:
             try:
                 if not self._synced:
                     await self._sync()
                 await self._flush()
-                pause = _PAUSES[0]
             except (*FAILURES, OutOfOrderError) as error:
                 # Whether another writes the stream, and how much of a write arrived, the stream itself says.
                 self.errors += 1
-                if self._synced or pause == _PAUSES[0]:
+                if self._pause == _PAUSES[0]:
                     _log.warning("the log takes nothing now: %s: %s", type(error).__name__, error)
                 self._synced = False
                 self._tried.set()
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, _PAUSES[1])
+                await asyncio.sleep(self._pause)
+                self._pause = min(2 * self._pause, _PAUSES[1])
 
     async def _flush(self) -> None:
         """Write what there is, as it comes, for as long as all goes well."""
@@ -264,6 +263,7 @@ class RelayLog:
     async def _append(self, records: list[Record]) -> None:
         entries = list(self._packed(records))
         await self._store.append([(one.number, one.data) for one in entries])
+        self._pause = _PAUSES[0]
         for one in entries:
             self._wrote(one)
 
