@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from alphapulse.api.relay.v1 import relay_service_pb2 as relay
 from alphapulse.records import LAYOUTS, RecordLayout, Rows
 from strategy_sdk._events import EVENT_CLASSES, Event
 from strategy_sdk._states import EventType
@@ -17,7 +18,7 @@ Runs = tuple[tuple[RecordLayout, Rows], ...]
 """Rows of one type after another, in wire order."""
 
 RECONNECTED: Final = "RECONNECTED"
-"""Reason of a gap the stream declares itself after it connected again: what happened meanwhile is not known."""
+"""Reason of a gap the stream declares itself where it connected again and could not resume: what happened meanwhile is not known."""
 UNDECLARED: Final = "UNDECLARED"
 """Reason of a gap the stream found in the numbering: events are missing that nobody declared. Always a bug."""
 
@@ -29,7 +30,7 @@ class Gap:
     subscription_id: int
     """The subscription concerned."""
     reason: str
-    """The relay's (QUEUE_FULL, SOURCE_GAP, ...) or RECONNECTED or UNDECLARED."""
+    """The relay's (QUEUE_FULL, SOURCE_GAP, LOG_HOLE, RELAY_RESTARTED, ...) or RECONNECTED or UNDECLARED."""
     count: int = 0
     """How many, where it is known; else 0."""
     from_number: int = 0
@@ -40,6 +41,25 @@ class Gap:
     """The source that lost them, where it was a source."""
     listing_key: int = 0
     """The listing concerned. 0: any."""
+    last_sequence: int = 0
+    """The relay's sequence of the last event missing, or of the last one before a loss without numbers; 0: not known."""
+    source_gap: int = 0
+    """The relay's own number of the loss, where a source declared it and the relay keeps a log."""
+
+
+def gap_of(message: relay.Gap) -> Gap:
+    """From the API's message."""
+    return Gap(
+        message.subscription_id,
+        message.reason,
+        message.count,
+        message.from_number,
+        message.to_number,
+        message.source,
+        message.listing_key,
+        message.last_sequence,
+        message.source_gap,
+    )
 
 
 def _value_view(layout: RecordLayout) -> np.dtype[np.void]:

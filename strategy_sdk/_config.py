@@ -11,7 +11,7 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where the services are, each as `host:port`."""
+    """Where the services are, each as `host:port`; of relays of one log several, separated by commas."""
 
     instrument_registry: str = "127.0.0.1:50051"
     """INSTRUMENT_REGISTRY_ADDRESS"""

@@ -38,6 +38,10 @@ class Numbering:
         """The subscription is over."""
         self._next.pop(subscription_id, None)
 
+    def last(self, subscription_id: int) -> int:
+        """The last number received, or declared missing; 0: none was."""
+        return self._next.get(subscription_id, 1) - 1
+
     def delivery(self, batch: EventBatch) -> tuple[EventBatch | None, Gap | None]:
         """What is new in a delivery (None: nothing), and the hole before it."""
         identity, first = batch.subscription_id, batch.first_number

@@ -5,24 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from types import TracebackType
 from typing import Any, Final, Self
 
 from alphapulse.api.relay.v1 import relay_service_pb2 as relay
 from alphapulse.domain.errors import AlphaPulseError, DeadlineExceeded, FailedPrecondition, InvalidArgument
-from strategy_sdk._batch import RECONNECTED, EventBatch, Gap
+from strategy_sdk._batch import RECONNECTED, EventBatch, Gap, gap_of
 from strategy_sdk._callbacks import Callbacks
 from strategy_sdk._convert import Definition, definition_of, item_error
 from strategy_sdk._events import Event
 from strategy_sdk._freshness import Freshness, GapPolicy, halted_by
 from strategy_sdk._heartbeat import Heartbeat, heartbeat_of
-from strategy_sdk._latency import LatencyRecorder
 from strategy_sdk._link import SILENT_INTERVALS, Link
 from strategy_sdk._numbering import Numbering
-from strategy_sdk._states import EventType
-from strategy_sdk._stream_stats import StreamStats
+from strategy_sdk._resuming import RETRY_SECONDS, Resuming
+from strategy_sdk._stream_stats import StreamStats, Tally
 from strategy_sdk._subscriptions import Contract, EventFilter, Every, Subscription, put_message
 from strategy_sdk._transport import ConnectionLost
 
@@ -37,7 +36,7 @@ class MarketStream(Callbacks):
 
     `async for event in stream` gives events and gaps; `async for batch in stream.batches()` gives arrays; `on_quote(fn)` and
     its like with `run()` call back. All raise the domain's errors; a lost connection is none of them: the stream connects
-    again, subscribes again and declares a Gap of reason RECONNECTED.
+    again and goes on where it stopped. Where the relay cannot resume, it subscribes anew and declares a Gap of reason RECONNECTED.
     """
 
     def __init__(self, link: Link, *, gap_policy: GapPolicy, heartbeat_seconds: float, connect_timeout: float) -> None:
@@ -47,16 +46,14 @@ class MarketStream(Callbacks):
         self._heartbeat_seconds = heartbeat_seconds
         self._connect_timeout = connect_timeout
         self._subscriptions: dict[int, Subscription] = {}
-        self._puts: dict[int, relay.PutSubscription] = {}
         self._answers: dict[int, asyncio.Future[None]] = {}
         self._numbering = Numbering()
+        self._resuming = Resuming(self._numbering)
         self._freshness = Freshness()
-        self._latency = LatencyRecorder()
+        self._tally = Tally()
         self._definitions: dict[int, relay.ListingDefinition | Definition] = {}
         self._pending: deque[EventBatch | AlphaPulseError] = deque()
         self._ready: Iterator[Event | Gap] = iter(())
-        self._counts: Counter[int] = Counter()
-        self._batches = self._conflated = self._reconnects = self._heartbeats = self._lagging = self._sequence = 0
         self._reading = self._taking = self._stopped = False
         self._turns: deque[asyncio.Future[None]] = deque()
         self._last_identity = 0
@@ -108,10 +105,9 @@ class MarketStream(Callbacks):
         self._last_identity = identity = self._last_identity + 1
         subscription = Subscription(identity, chosen)
         self._subscriptions[identity] = subscription
-        self._puts[identity] = put_message(identity, chosen, contract or Every(), snapshot)
-        self._numbering.begin(identity)
+        self._resuming.begin(identity, put_message(identity, chosen, contract or Every(), snapshot))
         try:
-            await self._ask(identity, relay.SubscribeRequest(put=self._puts[identity]))
+            await self._ask(identity, self._resuming.asked(identity))
         except BaseException as error:
             self._forget(identity)
             if isinstance(
@@ -124,8 +120,8 @@ class MarketStream(Callbacks):
     async def unsubscribe(self, subscription: Subscription) -> None:
         """End a subscription; events already received still come."""
         identity = subscription.id
-        if identity in self._puts:
-            del self._puts[identity]
+        if identity in self._resuming:
+            self._resuming.end(identity)
             removal = relay.RemoveSubscription(subscription_id=identity)
             await self._ask(identity, relay.SubscribeRequest(remove=removal))
             self._forget(identity)
@@ -148,7 +144,7 @@ class MarketStream(Callbacks):
         answer.result()
 
     def _forget(self, identity: int) -> None:
-        self._puts.pop(identity, None)
+        self._resuming.end(identity)
         gone = self._subscriptions.pop(identity, None)
         if gone is not None:
             gone.active = False
@@ -232,22 +228,7 @@ class MarketStream(Callbacks):
 
     def stats(self) -> StreamStats:
         """What the stream has done so far."""
-        counts = self._numbering.counts
-        return StreamStats(
-            events={EventType(kind): count for kind, count in sorted(self._counts.items())},
-            batches=self._batches,
-            gaps_declared=counts.gaps_declared,
-            gap_events=counts.gap_events,
-            undeclared_gaps=counts.undeclared_gaps,
-            undeclared_events=counts.undeclared_events,
-            duplicates=counts.duplicates,
-            conflated=self._conflated,
-            reconnects=self._reconnects,
-            heartbeats=self._heartbeats,
-            lagging=self._lagging,
-            last_sequence=self._sequence,
-            latency=self._latency.summary(),
-        )
+        return self._tally.stats(self._numbering.counts)
 
     # --- receiving
     async def _pump_until(self, done: Callable[[], bool]) -> None:
@@ -286,36 +267,43 @@ class MarketStream(Callbacks):
         await self._link.open_within(None)
         if self._stopped:
             return
-        self._reconnects += 1
+        self._tally.reconnects += 1
         try:
-            for identity, put in self._puts.items():
-                self._numbering.begin(identity)
-                if identity not in self._answers:  # one that was never in force has missed nothing
-                    self._declare(Gap(identity, RECONNECTED))
-                await self._link.send(relay.SubscribeRequest(put=put))
+            for identity in self._resuming:
+                # One that was never in force has missed nothing.
+                goes_on = None if identity in self._answers else self._resuming.resume(identity)
+                await self._link.send(goes_on or self._anew(identity))
         except ConnectionLost:
             return  # the next receive finds it out
         except BaseException:
             await self._link.drop()  # half subscribed is not connected
             raise
         for identity, answer in self._answers.items():
-            if identity not in self._puts and not answer.done():
+            if identity not in self._resuming and not answer.done():
                 answer.set_result(None)  # its removal: it was not asked for again
+
+    def _anew(self, identity: int) -> relay.SubscribeRequest:
+        """What starts a subscription over; what it has missed is not known."""
+        request = self._resuming.asked(identity)
+        if identity not in self._answers:
+            self._declare(Gap(identity, RECONNECTED))
+        return request
+
+    def _ask_again(self, identity: int, connection: int) -> None:
+        """Ask for a resume again, where the relay could not read its log before; on this connection alone."""
+        if identity in self._resuming and connection == self._tally.reconnects and not self._stopped:
+            self._link.tell(self._resuming.resume(identity) or self._anew(identity))
 
     def _take_delivery(self, batch: EventBatch) -> None:
         if batch.subscription_id not in self._subscriptions:
             return  # withdrawn before the relay heard of it
+        prompt = self._resuming.delivered(batch)
         admitted, hole = self._numbering.delivery(batch)
         if hole is not None:
             self._hand_over_gap(hole)
         if admitted is None:
             return
-        for layout, rows in admitted.runs:
-            self._counts[layout.event_type] += len(rows)
-            self._latency.record(layout, rows, admitted.received_ns)
-        self._batches += 1
-        self._conflated += admitted.conflated
-        self._sequence = max(self._sequence, admitted.last_sequence)
+        self._tally.batch(admitted, prompt=prompt)
         if self._policy is GapPolicy.RESYNC:
             self._freshness.renewed_by(admitted.runs)
         if not self._pending or not isinstance(self._pending[-1], AlphaPulseError):
@@ -331,7 +319,9 @@ class MarketStream(Callbacks):
         if self._pending and isinstance(self._pending[-1], AlphaPulseError):
             return
         now = time.time_ns()
-        self._pending.append(EventBatch(gap.subscription_id, gap.to_number + 1, 0, self._sequence, now, gaps=(gap,)))
+        self._pending.append(
+            EventBatch(gap.subscription_id, gap.to_number + 1, 0, self._tally.sequence, now, gaps=(gap,))
+        )
         if self._policy is GapPolicy.RESYNC:
             self._freshness.gap(gap)
         elif self._policy is GapPolicy.HALT:
@@ -349,27 +339,34 @@ class MarketStream(Callbacks):
                     self._definitions[found.listing.listing_key] = found
                     self._defined(found)
             case "gap":
-                gap = response.gap
-                numbers = gap.count, gap.from_number, gap.to_number
-                self._declare(Gap(gap.subscription_id, gap.reason, *numbers, gap.source, gap.listing_key))
+                gap = gap_of(response.gap)
+                self._resuming.gap(gap)
+                self._declare(gap)
             case "heartbeat":
                 self._take_heartbeat(response.heartbeat)
             case "delivery":  # on the Unix socket: how many events newer ones replaced in the frames before
-                self._conflated += response.delivery.conflated
+                self._tally.conflated += response.delivery.conflated
             case "lagging":
-                self._lagging += 1
+                self._tally.lagging += 1
             case "snapshot":
                 told = self._subscriptions.get(response.snapshot.subscription_id)
                 if told is not None:
                     told.snapshot_complete = response.snapshot.complete
             case "resume":
-                if response.resume.subscription_id in self._subscriptions:
-                    self._subscriptions[response.resume.subscription_id].resume_token = response.resume.resume_token
+                self._take_point(response.resume)
             case _:
                 pass  # a notice that the relay drains, or of a later version
 
+    def _take_point(self, message: relay.ResumePoint) -> None:
+        subscription = self._subscriptions.get(message.subscription_id)
+        if subscription is not None:
+            subscription.resume_token = message.resume_token
+            self._reached(message.subscription_id, message.number)
+            self._resuming.point(message)
+
     def _take_acknowledgement(self, message: relay.SubscriptionAcknowledged) -> None:
         self._link.settled()
+        self._resuming.acknowledged(message.subscription_id)
         subscription = self._subscriptions.get(message.subscription_id)
         if subscription is not None:
             subscription.matching_listings = message.matching_listings
@@ -381,19 +378,29 @@ class MarketStream(Callbacks):
             answer.set_result(None)
 
     def _take_refusal(self, message: relay.SubscriptionRefused) -> None:
-        error = item_error(message.error)
-        answer = self._answers.get(message.subscription_id)
+        error, identity = item_error(message.error), message.subscription_id
+        answer = self._answers.get(identity)
+        anew = self._resuming.refused(identity, error)
         if answer is not None and not answer.done():
             answer.set_exception(error)
-        else:
+        elif anew is None:
             self._pending.append(error)  # it was in force before a reconnection
+        elif anew:
+            self._link.tell(self._anew(identity))
+        else:
+            again = asyncio.get_running_loop().call_later
+            again(RETRY_SECONDS, self._ask_again, identity, self._tally.reconnects)
 
     def _take_heartbeat(self, message: relay.Heartbeat) -> None:
-        self._heartbeats += 1
+        self._tally.heartbeats += 1
         self._link.settled()
-        self._sequence = max(self._sequence, message.last_sequence)
+        self._tally.sequence = max(self._tally.sequence, message.last_sequence)
         self.last_heartbeat = heartbeat_of(message, time.time_ns())
         for identity, number in message.last_numbers.items():
-            hole = self._numbering.reached(identity, number)
-            if hole is not None:
-                self._hand_over_gap(hole)
+            self._reached(identity, number)
+
+    def _reached(self, identity: int, number: int) -> None:
+        """Everything up to this number was sent."""
+        hole = self._numbering.reached(identity, number)
+        if hole is not None:
+            self._hand_over_gap(hole)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from strategy_sdk._latency import HopLatency
+from strategy_sdk._batch import EventBatch
+from strategy_sdk._latency import HopLatency, LatencyRecorder
+from strategy_sdk._numbering import NumberingCounts
 from strategy_sdk._states import EventType
 
 
@@ -40,3 +43,43 @@ class StreamStats:
     latency: Mapping[str, HopLatency]
     """By hop: venue_to_collector, collector_to_relay, relay, relay_to_client, collector_to_client. Across machines they hold
     what the machines' clocks differ by."""
+
+
+class Tally:
+    """Counts along the way."""
+
+    def __init__(self) -> None:
+        self.reconnects = self.heartbeats = self.lagging = self.conflated = 0
+        self.sequence = 0
+        """The relay's highest seen."""
+        self._events: Counter[int] = Counter()
+        self._batches = 0
+        self._latency = LatencyRecorder()
+
+    def batch(self, batch: EventBatch, *, prompt: bool) -> None:
+        """Events were received; `prompt`: as they happened, so the time they took is measured."""
+        for layout, rows in batch.runs:
+            self._events[layout.event_type] += len(rows)
+            if prompt:
+                self._latency.record(layout, rows, batch.received_ns)
+        self._batches += 1
+        self.conflated += batch.conflated
+        self.sequence = max(self.sequence, batch.last_sequence)
+
+    def stats(self, counts: NumberingCounts) -> StreamStats:
+        """All of it as it stands."""
+        return StreamStats(
+            events={EventType(kind): count for kind, count in sorted(self._events.items())},
+            batches=self._batches,
+            gaps_declared=counts.gaps_declared,
+            gap_events=counts.gap_events,
+            undeclared_gaps=counts.undeclared_gaps,
+            undeclared_events=counts.undeclared_events,
+            duplicates=counts.duplicates,
+            conflated=self.conflated,
+            reconnects=self.reconnects,
+            heartbeats=self.heartbeats,
+            lagging=self.lagging,
+            last_sequence=self.sequence,
+            latency=self._latency.summary(),
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from alphapulse.api.relay.v1 import relay_service_pb2 as relay
@@ -29,6 +30,25 @@ class Connection(Protocol):
 
     async def close(self) -> None:
         """End it and free what it holds. Never raises."""
+
+
+class Alternatives:
+    """Several ways to relays of one log: each attempt takes the next, so that a stream goes on at whichever answers."""
+
+    def __init__(self, ways: Sequence[Transport]) -> None:
+        self._ways = ways
+        self._tried = 0
+
+    @property
+    def name(self) -> str:
+        """Of the way tried last."""
+        return self._ways[max(self._tried - 1, 0) % len(self._ways)].name
+
+    async def open(self) -> Connection:
+        """A new connection by the next way. Raises ConnectionLost."""
+        way = self._ways[self._tried % len(self._ways)]
+        self._tried += 1
+        return await way.open()
 
 
 class Transport(Protocol):
