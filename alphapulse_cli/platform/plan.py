@@ -119,6 +119,10 @@ def choose_addresses(options: PlatformOptions, sockets: tuple[str, str]) -> Addr
     return Addresses(grpc, http, metrics, *sockets)
 
 
+LOG_BYTES: Final = 256 << 20
+"""What the relay's log keeps on one machine unless RELAY_LOG_BYTES says otherwise: the store has it in memory."""
+
+
 def service_command(service: str) -> list[str]:
     """The command line of one service."""
     if service in REGISTRIES:
@@ -155,6 +159,10 @@ def service_environment(
             "RELAY_EGRESS_SOCKET": addresses.egress_socket,
             "REGISTRY_ENABLED": str(options.registry_enabled).lower(),
         }
+    if service == "relay" and redis_url:
+        # The registries' cache is under a prefix of its own, and the store evicts nothing.
+        own |= {"RELAY_LOG_URL": options.environment.get("RELAY_LOG_URL") or redis_url}
+        own |= {"RELAY_LOG_BYTES": options.environment.get("RELAY_LOG_BYTES") or str(LOG_BYTES)}
     if service == "collector":
         own |= {
             "SOURCES": ",".join(options.sources),

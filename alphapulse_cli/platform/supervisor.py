@@ -85,8 +85,9 @@ class Platform:
         await self._launch([*plan.REGISTRIES, "relay"])
 
     async def _launch(self, names: list[str]) -> None:
+        has_stores = self.options.registry_enabled
+        stores = (self._stores.database_url, self._stores.redis_url) if has_stores else ("", "")
         for name in names:
-            stores = (self._stores.database_url, self._stores.redis_url) if name in plan.REGISTRIES else ("", "")
             environment = plan.service_environment(name, self.options, self.addresses, *stores)
             await self._run(name, plan.service_command(name), environment)
         waits = [asyncio.create_task(self._until_serving(name)) for name in names]

@@ -18,7 +18,7 @@ from relay_service.log.entries import ENTRY_COST, MAX_ENTRY_BYTES, Entry, EntryK
 from relay_service.log.records import LoggedGap, LoggedRows, Position, Record
 from relay_service.log.retention import Retention
 from relay_service.log.search import first_that
-from relay_service.log.store import FAILURES, LogStore, OutOfOrderError
+from relay_service.log.store import FAILURES, LogStore, OutOfOrderError, ServerFullError
 from relay_service.log.tail import BATCH_BYTES, Tail, is_within
 from relay_service.log.tokens import TokenMint
 from relay_service.results import SourceGapRecord
@@ -239,13 +239,19 @@ class RelayLog:
                 await self._flush()
             except (*FAILURES, OutOfOrderError) as error:
                 # Whether another writes the stream, and how much of a write arrived, the stream itself says.
-                self.errors += 1
-                if self._pause == _PAUSES[0]:
-                    _log.warning("the log takes nothing now: %s: %s", type(error).__name__, error)
-                self._synced = False
-                self._tried.set()
-                await asyncio.sleep(self._pause)
-                self._pause = min(2 * self._pause, _PAUSES[1])
+                await self._failed(error)
+
+    async def _failed(self, error: Exception) -> None:
+        self.errors += 1
+        if self._pause == _PAUSES[0]:
+            _log.warning("the log takes nothing now: %s: %s", type(error).__name__, error)
+        self._synced = False
+        self._tried.set()
+        if isinstance(error, ServerFullError):
+            with contextlib.suppress(*FAILURES):
+                await self._retention.make_room()
+        await asyncio.sleep(self._pause)
+        self._pause = min(2 * self._pause, _PAUSES[1])
 
     async def _flush(self) -> None:
         """Write what there is, as it comes, for as long as all goes well."""

@@ -15,6 +15,8 @@ from relay_service.log.store import FAILURES, LogStore
 _log = structlog.stdlib.get_logger(__name__)
 _SHARE: Final = 32
 """What is kept may be over its bound by this part of it."""
+_KEPT_WHEN_FULL: Final = 0.8
+"""The part of the log that is kept where its server has no room for all of it."""
 
 
 class Retention:
@@ -44,6 +46,16 @@ class Retention:
                 except FAILURES as error:
                     _log.info("the log cannot be trimmed now: %s: %s", type(error).__name__, error)
             await asyncio.sleep(min(1.0, self._seconds / _SHARE))
+
+    async def make_room(self) -> None:
+        """The server is full: from now on less is kept than the bound allows. Raises FAILURES."""
+        oldest, newest = await self._store.oldest(), await self._store.newest()
+        if oldest is None or newest is None or oldest.number == newest.number:
+            return
+        self._max_bytes = max(int((newest.offset - oldest.offset) * _KEPT_WHEN_FULL), 1)
+        _log.warning("the log's server is full: the log keeps less than RELAY_LOG_BYTES", bytes=self._max_bytes)
+        first = await first_that(self._store, lambda one: one.offset > newest.offset - self._max_bytes)
+        self.trimmed += await self._store.trim((first or newest).number)
 
     async def trim(self, now_ns: int) -> None:
         """Forget what is over the bounds now. Raises FAILURES."""

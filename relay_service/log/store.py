@@ -18,12 +18,18 @@ FAILURES: Final = (RedisError, OSError, TimeoutError, RuntimeError)
 """What Redis being away, slow or full looks like."""
 _FIELD: Final = "e"
 _PREFIX: Final = "alphapulse:relay:"
+_FULL: Final = "maxmemory"
+"""What it says when it has no room."""
 _ORDER: Final = "equal or smaller"
 """What Redis says of an id that is not above the last one."""
 
 
 class OutOfOrderError(Exception):
     """Another writer has taken the stream further: nothing was written."""
+
+
+class ServerFullError(RedisError):
+    """The server has reached its maxmemory, and evicts nothing: nothing was written."""
 
 
 class LogStore:
@@ -58,7 +64,7 @@ class LogStore:
         return found if isinstance(found, bytes) else found.encode()
 
     async def append(self, entries: Sequence[tuple[int, bytes]]) -> None:
-        """Write entries, all or none, each with its number. Raises OutOfOrderError where one is not above the last in the stream."""
+        """Write entries, all or none, each with its number. Raises ServerFullError, and OutOfOrderError where one is not above the last there is."""
         pipe = self._redis.pipeline(transaction=True)
         for number, data in entries:
             pipe.xadd(self.name, {_FIELD: data}, id=entry_id(number))
@@ -67,6 +73,8 @@ class LogStore:
         except ResponseError as error:
             if _ORDER in str(error):
                 raise OutOfOrderError(str(error)) from error
+            if _FULL in str(error):
+                raise ServerFullError(str(error)) from error
             raise
 
     async def oldest(self) -> Entry | None:

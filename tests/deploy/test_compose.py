@@ -19,7 +19,7 @@ SERVERS = OURS - {"strategy", "seed"}
 
 
 def test_every_process_is_there(compose: Compose) -> None:
-    assert set(compose()["services"]) == OURS | {"postgres", "valkey", "prometheus"}
+    assert set(compose()["services"]) == OURS | {"postgres", "valkey", "log", "prometheus"}
 
 
 def test_every_variable_is_one_its_process_takes(

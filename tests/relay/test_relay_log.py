@@ -301,6 +301,32 @@ async def test_the_logs_server_is_killed_and_comes_back(buffer_bytes: int) -> No
             assert (await refusal(world, cut.token)).reason == "UNAVAILABLE"
 
 
+async def test_a_server_that_is_full_keeps_less() -> None:
+    with tempfile.TemporaryDirectory(prefix="alphapulse-test-") as folder:
+        server = ValkeyStore(Path(folder) / "v", LaunchOptions(durable=False, remove_with_parent=True))
+        server.start()
+        async with resuming.world_of(server.url) as world, redis.from_url(server.url) as client:
+            used = (await client.info("memory"))["used_memory"]
+            await client.config_set("maxmemory", used + (2 << 20))
+            rows = [key for _ in range(200) for key in resuming.KEYS]
+            for _ in range(50):  # twice what there is room for
+                world.relay("A", Q, rows)
+                await logged(world)
+            assert world.log.trimmed
+            last = following(world)
+            last.cut()
+            world.relay("A", Q, rows)
+            await logged(world)
+            last.connect()
+            await last.settle()
+            assert last.rows == [resuming.payload(event) for event in world.events[-len(rows) :]]
+            assert world.log.tail.lost == 0
+            last.cut()
+            await world.stop()
+            server.stop()
+            world.stop = lambda: asyncio.sleep(0)
+
+
 async def test_a_log_that_lost_what_it_had_taken_says_so(fresh_redis_url: str) -> None:
     async with resuming.world_of(fresh_redis_url) as world, redis.from_url(fresh_redis_url) as client:
         strategy = following(world)

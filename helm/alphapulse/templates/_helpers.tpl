@@ -61,6 +61,14 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- end }}
 {{- end }}
 
+{{- define "alphapulse.logUrl" -}}
+{{- if .Values.devStores.enabled }}
+{{- printf "redis://%s-valkey-log:6379/0" (include "alphapulse.fullname" .) }}
+{{- else }}
+{{- .Values.relay.log.url }}
+{{- end }}
+{{- end }}
+
 {{/* One variable from a secret; takes (dict "root" $ "variable" "REDIS_URL" "given" .Values.redis "value" ""). Nothing when there is none. */}}
 {{- define "alphapulse.secretVariable" -}}
 {{- $existing := and .given.existingSecret (not (and .root.Values.devStores.enabled (ne .variable "TOKEN_SECRET"))) }}
