@@ -24,7 +24,6 @@ class RecordingSession:
         self._recorder = recorder
         self._on_missing = on_missing
         self._definitions: list[bytes] = []
-        self._relay_id = ""
         self._wanted = ""
         self._over = asyncio.Event()
         stream.on_definition(self._definitions.append)
@@ -33,7 +32,7 @@ class RecordingSession:
         """Record until the stream is stopped. Raises what the relay refuses the filter with, and OSError of the disk."""
         self._wanted = MessageToJson(wanted.to_message(), preserving_proto_field_name=True, indent=None)
         subscription = await self._stream.subscribe(wanted)
-        self._follow(subscription.from_sequence)
+        self._follow(self._stream.relay_id, subscription.from_sequence)
         keeper = asyncio.create_task(self._keep(subscription))
         keeper.add_done_callback(lambda _: self._stream.stop())  # a disk that fails ends it
         try:
@@ -45,9 +44,8 @@ class RecordingSession:
         self._take_definitions()
         keeper.result()
 
-    def _follow(self, from_sequence: int = 0) -> None:
-        self._relay_id = self._stream.relay_id
-        gap = self._recorder.follow(self._relay_id, from_sequence=from_sequence, wanted=self._wanted)
+    def _follow(self, relay_id: str, from_sequence: int = 0) -> None:
+        gap = self._recorder.follow(relay_id, from_sequence=from_sequence, wanted=self._wanted)
         if gap is not None:
             self._on_missing(gap)
 
@@ -60,9 +58,8 @@ class RecordingSession:
             )
             self._recorder.missing(missing)
             self._on_missing(missing)
-        if self._stream.relay_id != self._relay_id:
-            # The gap of the reconnection is the first thing a stream hands over of another relay: what came before it is recorded.
-            self._follow()
+        if batch.life:
+            self._follow(batch.life)
         for layout, rows in batch.runs:
             self._recorder.rows(layout, rows, batch.received_ns)
 

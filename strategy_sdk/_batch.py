@@ -98,6 +98,9 @@ class EventBatch:
     """What is missing right before these events."""
     conflated: int = 0
     """Events that newer ones of this batch replaced, for contracts that conflate."""
+    life: str = ""
+    """Of a batch without events: what follows of the subscription is of this life of the relay (as `relay_id` of the stream), whose sequences
+    begin anew."""
 
     @property
     def rows(self) -> Mapping[EventType, Rows]:

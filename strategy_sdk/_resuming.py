@@ -20,7 +20,7 @@ _STARTS_ANEW: Final = (NoEventLog, ResumeTokenInvalid, ResumeTokenTooOld, Unimpl
 class _Kept:
     """One subscription."""
 
-    __slots__ = ("asked", "by_type", "conflates", "resumed_at", "sequence", "since_ns", "source_gap", "token")
+    __slots__ = ("asked", "by_type", "conflates", "life", "resumed_at", "sequence", "since_ns", "source_gap", "token")
 
     def __init__(self, asked: relay.PutSubscription) -> None:
         self.asked = asked
@@ -29,6 +29,8 @@ class _Kept:
         """When the relay was first asked to resume it, by the monotonic clock; 0: no answer is awaited."""
         self.since_ns = 0
         """It was resumed then: what the relay had handed on before comes late. 0: everything comes as it happens."""
+        self.life = ""
+        """The relay_id of the life its events are of; empty before the first answer."""
         self.forget()
 
     def forget(self) -> None:
@@ -93,10 +95,17 @@ class Resuming:
         kept.since_ns = time.time_ns()
         return relay.SubscribeRequest(put=put)
 
-    def acknowledged(self, identity: int) -> None:
-        """The relay goes on with it."""
-        if identity in self._kept:
-            self._kept[identity].resumed_at = 0.0
+    def acknowledged(self, identity: int, relay_id: str) -> bool:
+        """The relay, in this life, goes on with it, or takes it anew; whether what follows is of another life than what came before."""
+        kept = self._kept.get(identity)
+        if kept is None:
+            return False
+        resumed, kept.resumed_at = kept.resumed_at, 0.0
+        return not resumed and self._turns(kept, relay_id)  # of one that is resumed the point says it
+
+    def _turns(self, kept: _Kept, relay_id: str) -> bool:
+        before, kept.life = kept.life, relay_id or kept.life
+        return bool(before) and kept.life != before
 
     def refused(self, identity: int, error: AlphaPulseError) -> bool | None:
         """What a refusal means for a subscription that was to be resumed: True, it starts anew; False, it is asked again after RETRY_SECONDS;
@@ -110,12 +119,14 @@ class Resuming:
             return time.monotonic() - kept.resumed_at > PATIENCE_SECONDS
         return None
 
-    def point(self, message: relay.ResumePoint) -> None:
-        """The relay names a point behind everything received so far."""
+    def point(self, message: relay.ResumePoint) -> bool:
+        """The relay names a point behind everything received so far; whether what follows is of another life of the relay."""
         kept = self._kept.get(message.subscription_id)
-        if kept is not None:
-            kept.token = message.resume_token
-            kept.clear()
+        if kept is None:
+            return False
+        kept.token = message.resume_token
+        kept.clear()
+        return self._turns(kept, message.relay_id)
 
     def delivered(self, batch: EventBatch) -> bool:
         """Events were received; whether they came as they happened, not late after a resume."""

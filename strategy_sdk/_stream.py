@@ -11,15 +11,16 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from alphapulse.api.relay.v1 import relay_service_pb2 as relay
-from alphapulse.domain.errors import AlphaPulseError, DeadlineExceeded, FailedPrecondition, InvalidArgument
+from alphapulse.domain.errors import DeadlineExceeded, FailedPrecondition, InvalidArgument
 from strategy_sdk._batch import RECONNECTED, EventBatch, Gap, gap_of
 from strategy_sdk._callbacks import Callbacks
 from strategy_sdk._convert import Definition, definition_of, item_error
 from strategy_sdk._events import Event
-from strategy_sdk._freshness import Freshness, GapPolicy, halted_by
+from strategy_sdk._freshness import GapPolicy
 from strategy_sdk._heartbeat import Heartbeat, heartbeat_of
 from strategy_sdk._link import SILENT_INTERVALS, Link
 from strategy_sdk._numbering import Numbering
+from strategy_sdk._outbox import Outbox
 from strategy_sdk._resuming import RETRY_SECONDS, Resuming
 from strategy_sdk._stream_stats import StreamStats, Tally
 from strategy_sdk._subscriptions import Contract, EventFilter, Every, Subscription, put_message
@@ -42,17 +43,15 @@ class MarketStream(Callbacks):
     def __init__(self, link: Link, *, gap_policy: GapPolicy, heartbeat_seconds: float, connect_timeout: float) -> None:
         super().__init__()
         self._link = link
-        self._policy = gap_policy
         self._heartbeat_seconds = heartbeat_seconds
         self._connect_timeout = connect_timeout
         self._subscriptions: dict[int, Subscription] = {}
         self._answers: dict[int, asyncio.Future[None]] = {}
         self._numbering = Numbering()
         self._resuming = Resuming(self._numbering)
-        self._freshness = Freshness()
         self._tally = Tally()
         self._definitions: dict[int, relay.ListingDefinition | Definition] = {}
-        self._pending: deque[EventBatch | AlphaPulseError] = deque()
+        self._outbox = Outbox(gap_policy)
         self._ready: Iterator[Event | Gap] = iter(())
         self._reading = self._taking = self._stopped = False
         self._turns: deque[asyncio.Future[None]] = deque()
@@ -179,15 +178,10 @@ class MarketStream(Callbacks):
             raise FailedPrecondition("another task reads this stream already", hint="open one stream a task")
         self._taking = True
         try:
-            await self._pump_until(lambda: bool(self._pending))
+            await self._pump_until(lambda: bool(self._outbox))
         finally:
             self._taking = False
-        if not self._pending:
-            return None
-        found = self._pending[0]
-        if isinstance(found, AlphaPulseError):
-            raise found  # and stays: the stream is over
-        return self._pending.popleft()  # type: ignore[return-value]
+        return self._outbox.take()
 
     # --- what is known besides events
     def definition(self, listing_key: int) -> Definition | None:
@@ -199,7 +193,7 @@ class MarketStream(Callbacks):
 
     def is_stale(self, listing_key: int) -> bool:
         """Of policy RESYNC: whether what is held of a listing is from before a gap."""
-        return self._freshness.is_stale(listing_key)
+        return self._outbox.freshness.is_stale(listing_key)
 
     @property
     def silence(self) -> float:
@@ -213,7 +207,8 @@ class MarketStream(Callbacks):
 
     @property
     def relay_id(self) -> str:
-        """Names the relay and its life: sequences of one id belong together. After a RECONNECTED gap it may be another."""
+        """Names the relay connected to, and its life: sequences of one id belong together. After a reconnection it may be another; from where on
+        events are of it, `EventBatch.life` tells."""
         return self._link.welcome.relay_id
 
     @property
@@ -304,10 +299,7 @@ class MarketStream(Callbacks):
         if admitted is None:
             return
         self._tally.batch(admitted, prompt=prompt)
-        if self._policy is GapPolicy.RESYNC:
-            self._freshness.renewed_by(admitted.runs)
-        if not self._pending or not isinstance(self._pending[-1], AlphaPulseError):
-            self._pending.append(admitted)
+        self._outbox.put(admitted)
 
     def _declare(self, gap: Gap) -> None:
         hole = self._numbering.gap(gap)
@@ -315,17 +307,11 @@ class MarketStream(Callbacks):
             self._hand_over_gap(hole)
         self._hand_over_gap(gap)
 
+    def _hand_over_life(self, identity: int, life: str) -> None:
+        self._outbox.life(identity, self._numbering.last(identity) + 1, self._tally.sequence, life)
+
     def _hand_over_gap(self, gap: Gap) -> None:
-        if self._pending and isinstance(self._pending[-1], AlphaPulseError):
-            return
-        now = time.time_ns()
-        self._pending.append(
-            EventBatch(gap.subscription_id, gap.to_number + 1, 0, self._tally.sequence, now, gaps=(gap,))
-        )
-        if self._policy is GapPolicy.RESYNC:
-            self._freshness.gap(gap)
-        elif self._policy is GapPolicy.HALT:
-            self._pending.append(halted_by(gap))
+        self._outbox.gap(gap, self._tally.sequence)
 
     def _take_control(self, response: relay.SubscribeResponse) -> None:
         kind = response.WhichOneof("message")
@@ -362,11 +348,14 @@ class MarketStream(Callbacks):
         if subscription is not None:
             subscription.resume_token = message.resume_token
             self._reached(message.subscription_id, message.number)
-            self._resuming.point(message)
+            if self._resuming.point(message):
+                self._hand_over_life(message.subscription_id, message.relay_id)
 
     def _take_acknowledgement(self, message: relay.SubscriptionAcknowledged) -> None:
         self._link.settled()
-        self._resuming.acknowledged(message.subscription_id)
+        life = self._link.welcome.relay_id
+        if self._resuming.acknowledged(message.subscription_id, life):
+            self._hand_over_life(message.subscription_id, life)
         subscription = self._subscriptions.get(message.subscription_id)
         if subscription is not None:
             subscription.matching_listings = message.matching_listings
@@ -384,7 +373,7 @@ class MarketStream(Callbacks):
         if answer is not None and not answer.done():
             answer.set_exception(error)
         elif anew is None:
-            self._pending.append(error)  # it was in force before a reconnection
+            self._outbox.fail(error)  # it was in force before a reconnection
         elif anew:
             self._link.tell(self._anew(identity))
         else:

@@ -116,9 +116,9 @@ def snapshot_mark(subscription_id: int, sequence: int, complete: bool) -> bytes:
     return pb.SubscribeResponse(snapshot=message).SerializeToString()
 
 
-def resume_point(subscription_id: int, token: str, number: int) -> bytes:
-    """Where to resume."""
-    message = pb.ResumePoint(subscription_id=subscription_id, resume_token=token, number=number)
+def resume_point(subscription_id: int, token: str, number: int, relay_id: str) -> bytes:
+    """Where to resume, and the life of the relay that follows."""
+    message = pb.ResumePoint(subscription_id=subscription_id, resume_token=token, number=number, relay_id=relay_id)
     return pb.SubscribeResponse(resume=message).SerializeToString()
 
 

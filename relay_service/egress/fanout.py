@@ -211,7 +211,10 @@ class FanOut:
     def _point(self, subscription: Subscription, point: Point) -> bytes | None:
         assert subscription.place is not None  # else nobody has a position
         token = self._resumes.token(subscription.place.subject, point)
-        return convert.resume_point(subscription.wanted.subscription_id, token, point.number) if token else None
+        if token is None or self.log is None:
+            return None
+        life = self.log.life_of(point.position.incarnation, self.settings.relay_id)
+        return convert.resume_point(subscription.wanted.subscription_id, token, point.number, life)
 
     def remove(self, subscriber: Subscriber, number: int) -> bool:
         """End a subscription; what waits for it is still delivered. False where there is none."""

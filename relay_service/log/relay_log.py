@@ -149,6 +149,10 @@ class RelayLog:
         """This life of the relay; 0 before the log is open."""
         return self._incarnation
 
+    def life_of(self, incarnation: int, own: str) -> str:
+        """The relay_id of a life; `own` is that of this one."""
+        return own if incarnation == self._incarnation else f"{self.settings.name}.{incarnation:x}"
+
     @property
     def unlogged(self) -> int:
         """Events that are in memory alone."""

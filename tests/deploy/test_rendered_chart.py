@@ -48,7 +48,12 @@ def environment(container: Manifest, manifests: list[Manifest]) -> dict[str, str
     """What the container's process gets; values of other people's secrets are made up."""
     maps = {m["metadata"]["name"]: m["data"] for m in manifests if m["kind"] == "ConfigMap"}
     secrets = {m["metadata"]["name"]: m["stringData"] for m in manifests if m["kind"] == "Secret"}
-    made_up = {"DATABASE_URL": "postgresql://h/d", "REDIS_URL": "redis://h:1/0", "RELAY_LOG_URL": "redis://h:1/0", "TOKEN_SECRET": "secret"}
+    made_up = {
+        "DATABASE_URL": "postgresql://h/d",
+        "REDIS_URL": "redis://h:1/0",
+        "RELAY_LOG_URL": "redis://h:1/0",
+        "TOKEN_SECRET": "secret",
+    }
     found: dict[str, str] = {}
     for source in container.get("envFrom", ()):
         found |= maps[source["configMapRef"]["name"]]

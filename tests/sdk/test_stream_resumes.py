@@ -22,8 +22,8 @@ async def take(stream: MarketStream, count: int) -> list[Event | Gap]:
     return [await anext(stream) for _ in range(count)]
 
 
-async def point(client: Any, token: str, number: int, subscription: int = 1) -> None:
-    message = relay.ResumePoint(subscription_id=subscription, resume_token=token, number=number)
+async def point(client: Any, token: str, number: int, subscription: int = 1, life: str = "") -> None:
+    message = relay.ResumePoint(subscription_id=subscription, resume_token=token, number=number, relay_id=life)
     await client.send(relay.SubscribeResponse(resume=message))
 
 
@@ -65,6 +65,22 @@ async def test_it_goes_on_behind_what_it_received(fake_relay: Any, open_stream: 
         assert [one.number for one in events if isinstance(one, Event)] == [5, 6]
         stats = stream.stats()
         assert (stats.reconnects, stats.gaps_declared, stats.undeclared_gaps, stats.duplicates) == (1, 0, 0, 0)
+
+
+async def test_where_another_life_of_the_relay_begins_a_batch_says_so(fake_relay: Any, open_stream: Open) -> None:
+    async with open_stream() as stream:
+        await lost_after_a_point(fake_relay, stream)
+        reading = asyncio.create_task(anext(stream))
+        client = await fake_relay.client()
+        await point(client, "the same", 4, life="test")
+        await client.quotes(5, 1)
+        await reading
+        await point(client, "the next", 5, life="test.2")
+        await client.quotes(6, 1, 1)
+        batches = stream.batches()
+        turn, after = await anext(batches), await anext(batches)
+        assert (turn.life, turn.count, turn.gaps) == ("test.2", 0, ())
+        assert (after.life, after.first_number, after.last_sequence) == ("", 6, 1)
 
 
 async def test_what_it_received_behind_the_point_is_told_with_gaps_and_by_type(

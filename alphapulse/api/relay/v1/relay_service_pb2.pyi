@@ -1348,22 +1348,26 @@ class ResumePoint(_message.Message):
     SUBSCRIPTION_ID_FIELD_NUMBER: _builtins.int
     RESUME_TOKEN_FIELD_NUMBER: _builtins.int
     NUMBER_FIELD_NUMBER: _builtins.int
+    RELAY_ID_FIELD_NUMBER: _builtins.int
     subscription_id: _builtins.int
     """Which subscription."""
     resume_token: _builtins.str
     """Opaque. Good for this filter and contract, at every relay of the same log, for as long as the log holds what follows."""
     number: _builtins.int
     """The number of the last event before the point."""
+    relay_id: _builtins.str
+    """The life of the relay that the events behind the point are of, as in RelayWelcome.relay_id. In a replay it may be an earlier one."""
     def __init__(
         self,
         *,
         subscription_id: _builtins.int = ...,
         resume_token: _builtins.str = ...,
         number: _builtins.int = ...,
+        relay_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["number", b"number", "resume_token", b"resume_token", "subscription_id", b"subscription_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["number", b"number", "relay_id", b"relay_id", "resume_token", b"resume_token", "subscription_id", b"subscription_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,59 @@
+"""What a stream has taken and its reader has not: batches in order, and after an error nothing more."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+
+from alphapulse.domain.errors import AlphaPulseError
+from strategy_sdk._batch import EventBatch, Gap
+from strategy_sdk._freshness import Freshness, GapPolicy, halted_by
+
+
+class Outbox:
+    """Filled by the stream, emptied by its reader. Keeps to the gap policy as it is filled."""
+
+    def __init__(self, policy: GapPolicy) -> None:
+        self.freshness = Freshness()
+        self._policy = policy
+        self._items: deque[EventBatch] = deque()
+        self._error: AlphaPulseError | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self._items) or self._error is not None
+
+    def take(self) -> EventBatch | None:
+        """The next batch; None where there is none. Raises the error behind the last one, again and again: the stream is over."""
+        if self._items:
+            return self._items.popleft()
+        if self._error is not None:
+            raise self._error
+        return None
+
+    def put(self, batch: EventBatch) -> None:
+        """Events were received."""
+        if self._policy is GapPolicy.RESYNC:
+            self.freshness.renewed_by(batch.runs)
+        self._append(batch)
+
+    def gap(self, gap: Gap, sequence: int) -> None:
+        """A gap was declared, or found, at this sequence of the relay."""
+        if self._error is not None:
+            return
+        self._append(EventBatch(gap.subscription_id, gap.to_number + 1, 0, sequence, time.time_ns(), gaps=(gap,)))
+        if self._policy is GapPolicy.RESYNC:
+            self.freshness.gap(gap)
+        elif self._policy is GapPolicy.HALT:
+            self._error = halted_by(gap)
+
+    def life(self, subscription_id: int, next_number: int, sequence: int, life: str) -> None:
+        """What follows of a subscription is of another life of the relay."""
+        self._append(EventBatch(subscription_id, next_number, 0, sequence, time.time_ns(), life=life))
+
+    def fail(self, error: AlphaPulseError) -> None:
+        """The stream ends with this behind what waits."""
+        self._error = self._error or error
+
+    def _append(self, batch: EventBatch) -> None:
+        if self._error is None:
+            self._items.append(batch)
