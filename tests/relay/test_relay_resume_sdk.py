@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from alphapulse.client import Backoff
-from strategy_sdk import Event, Gap, Latest, connect
+from alphapulse.recording import Recorder, read_gaps
+from alphapulse_cli.recording_session import RecordingSession
+from strategy_sdk import Event, EventFilter, EventType, Gap, Latest, connect
 
 PATIENCE = 20.0
+
+
+async def until(found: Callable[..., bool], *of: Any) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            if found(*of):
+                return
+            await asyncio.sleep(0.002)
 
 
 def send_away(relay: Any) -> None:
@@ -34,7 +48,7 @@ async def test_a_strategy_misses_nothing_across_restarts(
             found.append(one)
             came.set()
 
-    async def until(bid: int) -> None:
+    async def came_to(bid: int) -> None:
         async with asyncio.timeout(PATIENCE):
             while not any(one.values["bid_price"] == bid for one in found if isinstance(one, Event)):
                 came.clear()
@@ -58,13 +72,13 @@ async def test_a_strategy_misses_nothing_across_restarts(
             for _ in range(4):
                 bid += 10
                 await collector.send(build.quotes([1, 2, 1, 2], first_bid=bid))
-                await until(bid + 3)
+                await came_to(bid + 3)
                 watcher = await relay.unix()
                 await watcher.put()
                 send_away(relay)
                 bid += 10
                 await collector.send(build.quotes([1, 2], first_bid=bid))
-                await until(bid + 1)
+                await came_to(bid + 1)
     assert reading is not None
     await stream.close()
     await reading
@@ -86,3 +100,45 @@ async def test_of_several_relays_any_that_answers_will_do(start_relay: Any, buil
     async with connect(addresses, backoff=Backoff(first=0.01, cap=0.05)) as stream:
         await stream.subscribe()
         assert stream.transport == f"grpc {relay.handle.address}"
+
+
+async def test_a_recording_keeps_the_lives_of_the_relay_apart(
+    open_relay: Any, build: Any, fresh_redis_url: str, tmp_path: Path
+) -> None:
+    """What was relayed while the recorder was away, before the relay left, is recorded as of that life."""
+    expected: list[tuple[str, int]] = []
+    async with AsyncExitStack() as stack:
+        for life in range(2):
+            async with open_relay(log_url=fresh_redis_url) as relay:
+                relay.define(build.listing(1))
+                if not life:
+                    way = {"egress_socket": str(relay.config.egress_socket), "heartbeat_seconds": 0.05}
+                    stream = await stack.enter_async_context(connect(**way, backoff=Backoff(first=0.2, cap=0.2)))
+                    recorder = stack.enter_context(Recorder(tmp_path / "recording"))
+                    session = RecordingSession(stream, recorder, lambda _: None)
+                    recording = asyncio.create_task(session.run(EventFilter()))
+                collector = await relay.collector(f"S{life}")
+                watcher = await relay.unix()
+                await watcher.put()
+                name = relay.app.fanout.settings.relay_id
+                await until(lambda one, life: one.relay_id == life, stream, name)
+                await collector.send(build.quotes([1, 1], first_bid=life * 100))
+                await watcher.rows(2)
+                expected += [(name, life * 100), (name, life * 100 + 1)]
+                await until(lambda one, count: one.stats().events.get(EventType.QUOTE) == count, stream, len(expected))
+                if not life:
+                    send_away(relay)
+                    late = await relay.unix()
+                    await late.put()
+                    await collector.send(build.quotes([1], first_bid=50))
+                    await late.rows(1)
+                    expected.append((name, 50))
+        stream.stop()
+        await recording
+    found = []
+    for path in (tmp_path / "recording" / "quote").rglob("*.parquet"):
+        table = pq.read_table(path)
+        name = table.schema.metadata[b"alphapulse.relay_id"].decode()
+        found += [(name, bid) for bid in table.column("bid_price_mantissa").to_pylist()]
+    assert sorted(found) == sorted(expected)
+    assert read_gaps(tmp_path / "recording") == []
