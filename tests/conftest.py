@@ -18,6 +18,7 @@ import asyncpg
 import pytest
 import redis
 from hypothesis import HealthCheck, settings
+from support.nursery import nursery
 from xdist.scheduler import LoadScopeScheduling
 
 from alphapulse.embedded import (
@@ -64,6 +65,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Puts the longest first."""
     places = {name: number for number, name in enumerate(_LONGEST_FIRST)}
     items.sort(key=lambda item: places.get(item.path.relative_to(PROJECT / "tests").parts[0], len(places)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _processes_are_forked() -> Iterator[None]:
+    """Tests start the product's processes without its imports each time; see `support.nursery`."""
+    with nursery():
+        yield
 
 
 class DatabaseMaker:
