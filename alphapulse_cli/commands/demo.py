@@ -29,6 +29,7 @@ from alphapulse_cli.interrupt import INTERRUPTED, Interrupt
 from alphapulse_cli.platform import Platform, PlatformError, PlatformOptions
 from alphapulse_cli.platform.plan import Transport
 from alphapulse_cli.seed import seed_all
+from alphapulse_cli.source_flags import source_options
 
 _EXAMPLE: Final = Path(__file__).resolve().parents[2] / "examples" / "momentum.py"
 STRATEGY: Final = f"{_EXAMPLE}:Momentum"
@@ -154,31 +155,12 @@ async def _until_listening(platform: Platform, seconds: float = 30.0) -> None:
 @click.option(
     "--summary", "target", type=click.Path(dir_okay=False, path_type=Path), help="Write the summary here, as JSON."
 )
-@click.option(
-    "--source",
-    type=click.Choice(["simulated", "live"]),
-    default="simulated",
-    show_default=True,
-    help="Where events come from.",
-)
-@click.option(
-    "--recordings",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Replay these recordings instead.",
-)
-@click.option(
-    "--speed",
-    type=click.FloatRange(min=0),
-    default=4.0,
-    show_default=True,
-    help="Of the replay; 0 is as fast as it goes.",
-)
+@source_options
 @click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),
     help="Keep the data here; without it, it is removed at the end.",
 )
-@click.option("--seed-number", type=int, default=1, show_default=True, help="Of the simulated venues.")
 @click.option("--strategy", default=STRATEGY, help="module:Class or file.py:Class; the momentum example by default.")
 def command(
     seconds: float | None,

@@ -19,6 +19,7 @@ from alphapulse_cli.interrupt import INTERRUPTED, Interrupt
 from alphapulse_cli.platform import Platform, PlatformError, PlatformOptions, read_state
 from alphapulse_cli.platform.plan import Addresses, Transport
 from alphapulse_cli.seed import SeedAddresses, seed_all
+from alphapulse_cli.source_flags import source_options
 
 _DETACH_SECONDS: Final = 180.0
 
@@ -109,25 +110,7 @@ def _await_ready(process: subprocess.Popen[bytes], data_dir: Path, log: Path) ->
 @click.command()
 @click.option("--detach", is_flag=True, help="Leave it running; alphapulse down stops it.")
 @click.option("--free-ports", is_flag=True, help="Free ports instead of the well-known ones.")
-@click.option(
-    "--source",
-    type=click.Choice(["simulated", "live"]),
-    default="simulated",
-    show_default=True,
-    help="Where events come from.",
-)
-@click.option(
-    "--recordings",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Replay these recordings instead.",
-)
-@click.option(
-    "--speed",
-    type=click.FloatRange(min=0),
-    default=4.0,
-    show_default=True,
-    help="Of the replay; 0 is as fast as it goes.",
-)
+@source_options
 @click.option(
     "--registries/--no-registries",
     default=True,
@@ -137,7 +120,6 @@ def _await_ready(process: subprocess.Popen[bytes], data_dir: Path, log: Path) ->
 )
 @click.option("--strategy", help="module:Class or file.py:Class, run as one more process.")
 @click.option("--no-seed", is_flag=True, help="Leave the registries as they are.")
-@click.option("--seed-number", type=int, default=1, show_default=True, help="Of the simulated venues.")
 @data_dir_option
 def command(
     detach: bool,

@@ -4,32 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.interrupts import heeding_interrupts
 
 _FOREIGN = {
     *("DATABASE_URL", "REDIS_URL", "REGISTRY_ENABLED", "ALPHAPULSE_HOME"),
     *("RELAY_ADDRESS", "COLLECTOR_ADDRESS", "RELAY_EGRESS_SOCKET", "RELAY_INGRESS_SOCKET"),
     *("INSTRUMENT_REGISTRY_ADDRESS", "VENUE_REGISTRY_ADDRESS", "SYNTHETIC_REGISTRY_ADDRESS"),
 }
-
-
-@contextmanager
-def _heeding_interrupts() -> Iterator[None]:
-    """A test run in the background of a shell ignores Ctrl-C, and its children would inherit that."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 class Command:
@@ -45,7 +34,7 @@ class Command:
         self, *arguments: str, environment: Mapping[str, str] | None = None, cwd: Path | None = None
     ) -> subprocess.Popen[str]:
         """Starts it, with pipes."""
-        with _heeding_interrupts():
+        with heeding_interrupts():
             return subprocess.Popen(
                 [sys.executable, "-m", "alphapulse_cli", *arguments],
                 env={**self._environment, **(environment or {})},

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
+from support.interrupts import heeding_interrupts
 
 from alphapulse_cli.platform import PlatformOptions
 from alphapulse_cli.platform.plan import SERVICES
@@ -33,16 +32,6 @@ def clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in gone}
 
 
-@contextmanager
-def _heeding_interrupts() -> Iterator[None]:
-    """A test run in the background of a shell ignores Ctrl-C, and its children would inherit that."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 class Alphapulse:
     """Runs the command."""
 
@@ -54,7 +43,7 @@ class Alphapulse:
 
     def start(self, *arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
         """Starts it, its output in one pipe."""
-        with _heeding_interrupts():
+        with heeding_interrupts():
             return subprocess.Popen(
                 [sys.executable, "-m", "alphapulse_cli", *arguments],
                 env={**self.environment, **(environment or {})},
