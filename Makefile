@@ -77,7 +77,7 @@ bench-check: $(INSTALLED) ## Run every benchmark for a moment, to see that it wo
 chart: $(INSTALLED) ## Lint, render and validate the Helm chart and the compose file
 	tools/check_chart.sh
 
-clients: $(INSTALLED) ## Generate a Node client and run it against the services
+clients: $(INSTALLED) ## Run the Node clients of examples/node against the services
 	$(BIN)/python -m pytest tests/clients
 
 clean: ## Remove what was built; the data of alphapulse up, in .alphapulse, is kept

@@ -18,11 +18,11 @@ WRONG = ISIN[:-1] + str((int(ISIN[-1]) + 1) % 10)
 
 
 @pytest.fixture
-def results(instrument_registry: str, node_client: Path) -> dict[str, Any]:
+def results(instrument_registry: str, node_clients: Path) -> dict[str, Any]:
     google = str(resources.files("google.rpc").joinpath("../.."))
     done = subprocess.run(
-        ["node", "client.js", instrument_registry, str(ROOT / "proto"), google, ISIN, WRONG],
-        cwd=node_client,
+        ["node", "registry.js", instrument_registry, str(ROOT / "proto"), google, ISIN, WRONG],
+        cwd=node_clients,
         capture_output=True,
         text=True,
         timeout=60,

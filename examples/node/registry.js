@@ -1,6 +1,6 @@
 // A client of the instrument registry, made at run time from proto/ with public packages alone.
 //
-//   node client.js ADDRESS PROTO_FOLDER GOOGLE_PROTO_FOLDER ISIN WRONG_ISIN
+//   node registry.js ADDRESS PROTO_FOLDER GOOGLE_PROTO_FOLDER ISIN WRONG_ISIN
 //
 // Registers a share with ISIN, twice; looks up ISIN, one that nobody bears and one with a wrong digit; tries to register that, too. Prints what
 // came of each as JSON. GOOGLE_PROTO_FOLDER holds google/rpc/status.proto and error_details.proto, which decode the details of errors.
