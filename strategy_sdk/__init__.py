@@ -54,6 +54,7 @@ from strategy_sdk._models import (
     SearchHit,
     Version,
 )
+from strategy_sdk._places import Place
 from strategy_sdk._registry import RegistryClient
 from strategy_sdk._replica import RegistryReplica, ReplicaChange
 from strategy_sdk._runner import RunStats, StrategyRun, run_strategy
@@ -165,6 +166,7 @@ __all__ = [
     "Opportunity",
     "OpportunityState",
     "Performance",
+    "Place",
     "PriceField",
     "Quote",
     "RankWeights",

@@ -19,6 +19,7 @@ from strategy_sdk._events import (
     Trade,
     TradingStatus,
 )
+from strategy_sdk._progress import Progress
 
 E = TypeVar("E")
 Callback = Callable[[E], Awaitable[None] | None]
@@ -32,6 +33,7 @@ class Callbacks:
         self._on_gap: list[Callback[Gap]] = []
         self._on_definition: list[Callable[[bytes], None]] = []
         self._wanted: frozenset[int] = frozenset()
+        self._progress = Progress()
 
     def on(self, kind: type[E], function: Callback[E]) -> Callback[E]:
         """Call for events of a class: `on(Trade, f)`; of every class: `on(Event, f)`; for gaps: `on(Gap, f)`."""
@@ -97,13 +99,16 @@ class Callbacks:
 
     async def dispatch(self, batch: EventBatch) -> None:
         """Call for the gaps of a batch, then for its events in order. Events nobody is called for are not made."""
+        progress = self._progress
         for gap in batch.gaps:
             for function in self._on_gap:
                 waits = function(gap)
                 if waits is not None:
                     await waits
         for event in batch.events(self._wanted):
+            progress.handed = event
             for called in self._on[type(event)]:
                 waits = called(event)
                 if waits is not None:
                     await waits
+        progress.handed = batch

@@ -30,9 +30,9 @@ class Numbering:
         self.counts = NumberingCounts()
         self._next: dict[int, int] = {}
 
-    def begin(self, subscription_id: int) -> None:
-        """The subscription's numbers start from 1."""
-        self._next[subscription_id] = 1
+    def begin(self, subscription_id: int, last: int = 0) -> None:
+        """The subscription's numbers start behind this one."""
+        self._next[subscription_id] = last + 1
 
     def end(self, subscription_id: int) -> None:
         """The subscription is over."""

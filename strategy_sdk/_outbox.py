@@ -8,14 +8,16 @@ from collections import deque
 from alphapulse.domain.errors import AlphaPulseError
 from strategy_sdk._batch import EventBatch, Gap
 from strategy_sdk._freshness import Freshness, GapPolicy, halted_by
+from strategy_sdk._progress import Progress
 
 
 class Outbox:
     """Filled by the stream, emptied by its reader. Keeps to the gap policy as it is filled."""
 
-    def __init__(self, policy: GapPolicy) -> None:
+    def __init__(self, policy: GapPolicy, progress: Progress) -> None:
         self.freshness = Freshness()
         self._policy = policy
+        self._progress = progress
         self._items: deque[EventBatch] = deque()
         self._error: AlphaPulseError | None = None
 
@@ -25,7 +27,9 @@ class Outbox:
     def take(self) -> EventBatch | None:
         """The next batch; None where there is none. Raises the error behind the last one, again and again: the stream is over."""
         if self._items:
-            return self._items.popleft()
+            batch = self._items.popleft()
+            self._progress.take(batch)
+            return batch
         if self._error is not None:
             raise self._error
         return None
@@ -57,3 +61,4 @@ class Outbox:
     def _append(self, batch: EventBatch) -> None:
         if self._error is None:
             self._items.append(batch)
+            self._progress.queued()

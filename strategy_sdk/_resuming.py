@@ -10,6 +10,7 @@ from alphapulse.api.relay.v1 import relay_service_pb2 as relay
 from alphapulse.domain.errors import AlphaPulseError, NoEventLog, ResumeTokenInvalid, ResumeTokenTooOld, Unimplemented
 from strategy_sdk._batch import EventBatch, Gap
 from strategy_sdk._numbering import Numbering
+from strategy_sdk._places import Behind, Place, is_conflating
 
 PATIENCE_SECONDS: Final = 5.0
 """How long a relay may be unable to read its log before a subscription starts anew: events of now are worth more than old ones."""
@@ -20,28 +21,22 @@ _STARTS_ANEW: Final = (NoEventLog, ResumeTokenInvalid, ResumeTokenTooOld, Unimpl
 class _Kept:
     """One subscription."""
 
-    __slots__ = ("asked", "by_type", "conflates", "life", "resumed_at", "sequence", "since_ns", "source_gap", "token")
+    __slots__ = ("asked", "behind", "resumed_at", "since_ns", "start")
 
-    def __init__(self, asked: relay.PutSubscription) -> None:
+    def __init__(self, asked: relay.PutSubscription, start: Place | None) -> None:
         self.asked = asked
-        self.conflates = asked.WhichOneof("contract") in ("latest", "window")
+        self.start = start
+        """The place it was to start from."""
+        self.behind = Behind(conflates=is_conflating(asked))
         self.resumed_at = 0.0
-        """When the relay was first asked to resume it, by the monotonic clock; 0: no answer is awaited."""
+        """When the relay was first asked to start it in the past, by the monotonic clock; 0: no answer is awaited."""
         self.since_ns = 0
         """It was resumed then: what the relay had handed on before comes late. 0: everything comes as it happens."""
-        self.life = ""
-        """The relay_id of the life its events are of; empty before the first answer."""
-        self.forget()
 
-    def forget(self) -> None:
-        """There is no point."""
-        self.token = ""
-        self.clear()
-
-    def clear(self) -> None:
-        """Nothing came behind the point."""
-        self.sequence = self.source_gap = 0
-        self.by_type: dict[int, int] = {}
+    def comes_late(self) -> None:
+        """It is asked for from the past on."""
+        self.resumed_at = self.resumed_at or time.monotonic()
+        self.since_ns = time.time_ns()
 
 
 class Resuming:
@@ -57,42 +52,44 @@ class Resuming:
     def __contains__(self, identity: int) -> bool:
         return identity in self._kept
 
-    def begin(self, identity: int, asked: relay.PutSubscription) -> None:
-        """A new subscription."""
-        self._kept[identity] = _Kept(asked)
-        self._numbering.begin(identity)
+    def begin(self, identity: int, asked: relay.PutSubscription, start: object = None) -> None:
+        """A new subscription, from a place or from somewhere else."""
+        self._kept[identity] = _Kept(asked, start if isinstance(start, Place) else None)
 
     def end(self, identity: int) -> None:
         """It is over."""
         self._kept.pop(identity, None)
 
-    def asked(self, identity: int) -> relay.SubscribeRequest:
-        """What starts it anew: its numbers begin from 1."""
+    def first(self, identity: int) -> relay.SubscribeRequest:
+        """What starts it as it was asked for; the same again as long as there is no answer."""
         kept = self._kept[identity]
-        kept.forget()
+        self._numbering.begin(identity, kept.start.number if kept.start is not None else 0)
+        if kept.start is not None:
+            kept.behind.starts(kept.start)
+        if kept.asked.start.WhichOneof("start") in ("resume_token", "time_ns"):
+            kept.comes_late()
+        return relay.SubscribeRequest(put=kept.asked)
+
+    def anew(self, identity: int) -> relay.SubscribeRequest:
+        """What starts it over: its numbers begin from 1, and nothing old comes."""
+        kept = self._kept[identity]
+        kept.behind.point("", "")
         kept.resumed_at = 0.0
+        if kept.asked.start.WhichOneof("start") != "snapshot":
+            kept.asked.start.CopyFrom(relay.SubscriptionStart(now=relay.StartNow()))
         self._numbering.begin(identity)
         return relay.SubscribeRequest(put=kept.asked)
 
     def resume(self, identity: int) -> relay.SubscribeRequest | None:
         """What makes it go on where it stopped; None where the relay has named no point."""
         kept = self._kept[identity]
-        if not kept.token:
+        place = kept.behind.place(self._numbering.last(identity))
+        if place is None:
             return None
         put = relay.PutSubscription()
         put.CopyFrom(kept.asked)
-        start = relay.SubscriptionStart(
-            resume_token=kept.token,
-            received_number=self._numbering.last(identity),
-            received_source_gap=kept.source_gap,
-        )
-        if kept.conflates:
-            start.received_by_type.update(kept.by_type)
-        else:
-            start.received_sequence = kept.sequence
-        put.start.CopyFrom(start)
-        kept.resumed_at = kept.resumed_at or time.monotonic()
-        kept.since_ns = time.time_ns()
+        put.start.CopyFrom(place.to_message())
+        kept.comes_late()
         return relay.SubscribeRequest(put=put)
 
     def acknowledged(self, identity: int, relay_id: str) -> bool:
@@ -101,14 +98,13 @@ class Resuming:
         if kept is None:
             return False
         resumed, kept.resumed_at = kept.resumed_at, 0.0
-        return not resumed and self._turns(kept, relay_id)  # of one that is resumed the point says it
-
-    def _turns(self, kept: _Kept, relay_id: str) -> bool:
-        before, kept.life = kept.life, relay_id or kept.life
-        return bool(before) and kept.life != before
+        if resumed:
+            return False  # the point says it
+        before, kept.behind.life = kept.behind.life, relay_id or kept.behind.life
+        return bool(before) and kept.behind.life != before
 
     def refused(self, identity: int, error: AlphaPulseError) -> bool | None:
-        """What a refusal means for a subscription that was to be resumed: True, it starts anew; False, it is asked again after RETRY_SECONDS;
+        """What a refusal means for a subscription that was to start in the past: True, that it cannot; False, it is asked again after RETRY_SECONDS;
         None, it is no matter of resuming."""
         kept = self._kept.get(identity)
         if kept is None or not kept.resumed_at:
@@ -124,20 +120,16 @@ class Resuming:
         kept = self._kept.get(message.subscription_id)
         if kept is None:
             return False
-        kept.token = message.resume_token
-        kept.clear()
-        return self._turns(kept, message.relay_id)
+        before = kept.behind.life
+        kept.behind.point(message.resume_token, message.relay_id)
+        return bool(before) and kept.behind.life != before
 
     def delivered(self, batch: EventBatch) -> bool:
         """Events were received; whether they came as they happened, not late after a resume."""
         kept = self._kept.get(batch.subscription_id)
         if kept is None:
             return True
-        kept.sequence = max(kept.sequence, batch.last_sequence)
-        if kept.conflates:
-            for layout, rows in batch.runs:
-                last = int(rows["sequence"].max())
-                kept.by_type[layout.event_type] = max(last, kept.by_type.get(layout.event_type, 0))
+        kept.behind.batch(batch)
         if kept.since_ns and all(int(rows["relay_out_ns"].max()) < kept.since_ns for _, rows in batch.runs):
             return False
         kept.since_ns = 0
@@ -147,5 +139,4 @@ class Resuming:
         """The relay declared a gap."""
         kept = self._kept.get(gap.subscription_id)
         if kept is not None:
-            kept.sequence = max(kept.sequence, gap.last_sequence)
-            kept.source_gap = max(kept.source_gap, gap.source_gap)
+            kept.behind.gap(gap)

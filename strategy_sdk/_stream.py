@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from alphapulse.api.relay.v1 import relay_service_pb2 as relay
-from alphapulse.domain.errors import DeadlineExceeded, FailedPrecondition, InvalidArgument
+from alphapulse.domain.errors import DeadlineExceeded, FailedPrecondition
 from strategy_sdk._batch import RECONNECTED, EventBatch, Gap, gap_of
 from strategy_sdk._callbacks import Callbacks
 from strategy_sdk._convert import Definition, definition_of, item_error
@@ -21,9 +21,10 @@ from strategy_sdk._heartbeat import Heartbeat, heartbeat_of
 from strategy_sdk._link import SILENT_INTERVALS, Link
 from strategy_sdk._numbering import Numbering
 from strategy_sdk._outbox import Outbox
+from strategy_sdk._places import is_conflating
 from strategy_sdk._resuming import RETRY_SECONDS, Resuming
 from strategy_sdk._stream_stats import StreamStats, Tally
-from strategy_sdk._subscriptions import Contract, EventFilter, Every, Subscription, put_message
+from strategy_sdk._subscriptions import Contract, EventFilter, Every, Start, Subscription, chosen_filter, put_message
 from strategy_sdk._transport import ConnectionLost
 
 ANSWER_SECONDS: Final = 10.0
@@ -51,7 +52,7 @@ class MarketStream(Callbacks):
         self._resuming = Resuming(self._numbering)
         self._tally = Tally()
         self._definitions: dict[int, relay.ListingDefinition | Definition] = {}
-        self._outbox = Outbox(gap_policy)
+        self._outbox = Outbox(gap_policy, self._progress)
         self._ready: Iterator[Event | Gap] = iter(())
         self._reading = self._taking = self._stopped = False
         self._turns: deque[asyncio.Future[None]] = deque()
@@ -87,31 +88,29 @@ class MarketStream(Callbacks):
         *,
         contract: Contract | None = None,
         snapshot: bool = False,
+        start: Start | None = None,
         **fields: Any,
     ) -> Subscription:
         """Ask for events, by an EventFilter or by its fields: `subscribe(event_types=[EventType.QUOTE], venues=["BINANCE"])`.
 
-        Returns when the relay has taken it. `snapshot` starts with the state as it is now. Raises what the relay refuses it
-        with (InvalidArgument, TooManySubscriptions), and DeadlineExceeded.
+        Returns when the relay has taken it. `snapshot` starts with the state as it is now; `start` at a time (aware, or nanoseconds since the Unix
+        epoch), or at a `Subscription.place` of the same filter and contract. Raises what the relay refuses it with (InvalidArgument,
+        TooManySubscriptions; of a start in the past NoEventLog, ResumeTokenInvalid, ResumeTokenTooOld, Unavailable), and DeadlineExceeded.
         """
-        if wanted is not None and fields:
-            raise InvalidArgument.field(
-                "filter", ", ".join(fields), "filter-twice", "give a filter or its fields, not both"
-            )
-        chosen = wanted if wanted is not None else EventFilter(**fields)
+        chosen = chosen_filter(wanted, fields)
+        asked = put_message(self._last_identity + 1, chosen, contract or Every(), snapshot, start)
         if self._last_identity == MAX_SUBSCRIPTION_ID:
             raise FailedPrecondition(f"a stream makes at most {MAX_SUBSCRIPTION_ID} subscriptions")
         self._last_identity = identity = self._last_identity + 1
-        subscription = Subscription(identity, chosen)
-        self._subscriptions[identity] = subscription
-        self._resuming.begin(identity, put_message(identity, chosen, contract or Every(), snapshot))
+        subscription = self._subscriptions[identity] = Subscription(identity, chosen, _progress=self._progress)
+        self._progress.begin(identity, conflates=is_conflating(asked), start=start)
+        self._resuming.begin(identity, asked, start)
         try:
-            await self._ask(identity, self._resuming.asked(identity))
+            await self._ask(identity, self._resuming.first(identity))
         except BaseException as error:
             self._forget(identity)
-            if isinstance(
-                error, (asyncio.CancelledError, DeadlineExceeded)
-            ):  # the relay may have taken it all the same
+            # The relay may have taken it all the same.
+            if isinstance(error, (asyncio.CancelledError, DeadlineExceeded)):
                 self._link.tell(relay.SubscribeRequest(remove=relay.RemoveSubscription(subscription_id=identity)))
             raise
         return subscription
@@ -133,9 +132,8 @@ class MarketStream(Callbacks):
                     await self._link.send(request)
                 await self._pump_until(answer.done)
         except TimeoutError:
-            raise DeadlineExceeded(
-                f"the relay did not answer for subscription {identity} in {ANSWER_SECONDS} s"
-            ) from None
+            text = f"the relay did not answer for subscription {identity} in {ANSWER_SECONDS} s"
+            raise DeadlineExceeded(text) from None
         finally:
             del self._answers[identity]
         if not answer.done():
@@ -148,6 +146,7 @@ class MarketStream(Callbacks):
         if gone is not None:
             gone.active = False
         self._numbering.end(identity)
+        self._progress.end(identity)
 
     # --- the three faces
     def __aiter__(self) -> Self:
@@ -156,10 +155,12 @@ class MarketStream(Callbacks):
     async def __anext__(self) -> Event | Gap:
         while True:
             for event in self._ready:
+                self._progress.handed = event
                 return event
             batch = await self.next_batch()
             if batch is None:
                 raise StopAsyncIteration
+            self._progress.handed = None
             self._ready = iter([*batch.gaps, *batch.events()])
 
     async def batches(self) -> AsyncIterator[EventBatch]:
@@ -265,9 +266,7 @@ class MarketStream(Callbacks):
         self._tally.reconnects += 1
         try:
             for identity in self._resuming:
-                # One that was never in force has missed nothing.
-                goes_on = None if identity in self._answers else self._resuming.resume(identity)
-                await self._link.send(goes_on or self._anew(identity))
+                await self._link.send(self._request(identity))
         except ConnectionLost:
             return  # the next receive finds it out
         except BaseException:
@@ -277,17 +276,23 @@ class MarketStream(Callbacks):
             if identity not in self._resuming and not answer.done():
                 answer.set_result(None)  # its removal: it was not asked for again
 
+    def _request(self, identity: int) -> relay.SubscribeRequest:
+        """What makes a subscription go on; one that was never in force has missed nothing."""
+        if identity in self._answers:
+            return self._resuming.first(identity)
+        return self._resuming.resume(identity) or self._anew(identity)
+
     def _anew(self, identity: int) -> relay.SubscribeRequest:
         """What starts a subscription over; what it has missed is not known."""
-        request = self._resuming.asked(identity)
-        if identity not in self._answers:
-            self._declare(Gap(identity, RECONNECTED))
+        request = self._resuming.anew(identity)
+        self._declare(Gap(identity, RECONNECTED))
+        self._progress.point(identity, "", 0, "")
         return request
 
     def _ask_again(self, identity: int, connection: int) -> None:
         """Ask for a resume again, where the relay could not read its log before; on this connection alone."""
         if identity in self._resuming and connection == self._tally.reconnects and not self._stopped:
-            self._link.tell(self._resuming.resume(identity) or self._anew(identity))
+            self._link.tell(self._request(identity))
 
     def _take_delivery(self, batch: EventBatch) -> None:
         if batch.subscription_id not in self._subscriptions:
@@ -346,10 +351,10 @@ class MarketStream(Callbacks):
     def _take_point(self, message: relay.ResumePoint) -> None:
         subscription = self._subscriptions.get(message.subscription_id)
         if subscription is not None:
-            subscription.resume_token = message.resume_token
             self._reached(message.subscription_id, message.number)
             if self._resuming.point(message):
                 self._hand_over_life(message.subscription_id, message.relay_id)
+            self._progress.point(message.subscription_id, message.resume_token, message.number, message.relay_id)
 
     def _take_acknowledgement(self, message: relay.SubscriptionAcknowledged) -> None:
         self._link.settled()
@@ -370,15 +375,14 @@ class MarketStream(Callbacks):
         error, identity = item_error(message.error), message.subscription_id
         answer = self._answers.get(identity)
         anew = self._resuming.refused(identity, error)
-        if answer is not None and not answer.done():
+        if anew is False:
+            asyncio.get_running_loop().call_later(RETRY_SECONDS, self._ask_again, identity, self._tally.reconnects)
+        elif answer is not None and not answer.done():
             answer.set_exception(error)
         elif anew is None:
             self._outbox.fail(error)  # it was in force before a reconnection
-        elif anew:
-            self._link.tell(self._anew(identity))
         else:
-            again = asyncio.get_running_loop().call_later
-            again(RETRY_SECONDS, self._ask_again, identity, self._tally.reconnects)
+            self._link.tell(self._anew(identity))
 
     def _take_heartbeat(self, message: relay.Heartbeat) -> None:
         self._tally.heartbeats += 1

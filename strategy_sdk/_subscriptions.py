@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
 
 from alphapulse.api.relay.v1 import relay_service_pb2 as relay
 from alphapulse.domain.asset_class import AssetClass
+from alphapulse.domain.errors import InvalidArgument
 from alphapulse.domain.ids import InstrumentId
-from strategy_sdk._mapping import numbers
+from strategy_sdk._mapping import numbers, stamp
+from strategy_sdk._places import Place
+from strategy_sdk._progress import Progress
 from strategy_sdk._states import EventType
 
 
@@ -87,10 +92,24 @@ class Sample:
 
 
 Contract = Every | Latest | Window | Sample
+Start = Place | datetime | int
+"""A place that was kept, or a time: aware, or in nanoseconds since the Unix epoch."""
+_LATEST_NS: Final = 2**63 - 1
 
 
-def put_message(identity: int, wanted: EventFilter, contract: Contract, snapshot: bool) -> relay.PutSubscription:
-    """The request for a subscription."""
+def chosen_filter(wanted: EventFilter | None, fields: Mapping[str, Any]) -> EventFilter:
+    """A filter that was given as such or by its fields."""
+    if wanted is not None and fields:
+        raise InvalidArgument.field(
+            "filter", ", ".join(fields), "filter-twice", "give a filter or its fields, not both"
+        )
+    return wanted if wanted is not None else EventFilter(**fields)
+
+
+def put_message(
+    identity: int, wanted: EventFilter, contract: Contract, snapshot: bool, start: Start | None
+) -> relay.PutSubscription:
+    """The request for a subscription. Raises InvalidArgument for a start that is none."""
     message = relay.PutSubscription(subscription_id=identity, filter=wanted.to_message())
     match contract:
         case Every():
@@ -101,11 +120,29 @@ def put_message(identity: int, wanted: EventFilter, contract: Contract, snapshot
             message.window.interval_ms = contract.interval_ms
         case Sample():
             message.sample.every = contract.every
-    if snapshot:
-        message.start.snapshot.SetInParent()
-    else:
-        message.start.now.SetInParent()
+    message.start.CopyFrom(_start_message(snapshot, start))
     return message
+
+
+def _start_message(snapshot: bool, start: Start | None) -> relay.SubscriptionStart:
+    if start is None:
+        if snapshot:
+            return relay.SubscriptionStart(snapshot=relay.StartSnapshot())
+        return relay.SubscriptionStart(now=relay.StartNow())
+    if snapshot:
+        text = "a snapshot is of now: give a start in the past or a snapshot, not both"
+        raise InvalidArgument.field("start", str(start), "start-twice", text)
+    if isinstance(start, Place):
+        return start.to_message()
+    if isinstance(start, datetime):
+        return relay.SubscriptionStart(time_ns=stamp(start, "start").ToNanoseconds())
+    if type(start) is not int:
+        text = f"a Place, a datetime or nanoseconds since the Unix epoch, not {type(start).__name__}"
+        raise InvalidArgument.field("start", repr(start), "start-kind", text)
+    if not 0 <= start <= _LATEST_NS:
+        text = f"nanoseconds since the Unix epoch lie in 0 to {_LATEST_NS}"
+        raise InvalidArgument.field("start", str(start), "start-time", text)
+    return relay.SubscriptionStart(time_ns=start)
 
 
 @dataclass(slots=True)
@@ -124,5 +161,10 @@ class Subscription:
     """False before the relay's answer and after the end."""
     snapshot_complete: bool = False
     """Where it was asked to start with a snapshot: whether all of it has come."""
-    resume_token: str = field(default="", repr=False)
-    """The last point the relay named for resuming; empty where it names none."""
+    _progress: Progress = field(default_factory=Progress, repr=False)
+
+    @property
+    def place(self) -> Place | None:
+        """Where `subscribe(start=...)` goes on behind everything that was handed over, the last event or batch included; None where the relay keeps
+        no log. Keep it *after* what you made of the events: whoever keeps it before, and dies in between, has lost them."""
+        return self._progress.place(self.id)
