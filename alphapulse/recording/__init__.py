@@ -7,7 +7,7 @@ relay, which is the SDK's.
 
 from alphapulse.recording.amounts import DECIMAL
 from alphapulse.recording.columns import AMOUNTS, FOLDERS, SCHEMAS, Amount
-from alphapulse.recording.notes import JOURNAL_DAMAGED, RECORDER_DIED, RECORDER_STOPPED, Missing
+from alphapulse.recording.notes import JOURNAL_DAMAGED, RECORDER_DIED, RECORDER_STOPPED, Missing, Point
 from alphapulse.recording.reading import RecordedDefinition, RecordedGap, read_definitions, read_gaps, read_rows
 from alphapulse.recording.recorder import Bounds, Recorder, Totals
 from alphapulse.recording.tables import DEFINITION_COLUMNS, GAP_COLUMNS
@@ -25,6 +25,7 @@ __all__ = [
     "Amount",
     "Bounds",
     "Missing",
+    "Point",
     "RecordedDefinition",
     "RecordedGap",
     "Recorder",

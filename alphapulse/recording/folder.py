@@ -23,6 +23,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from alphapulse.domain.errors import FailedPrecondition, InvalidArgument
+from alphapulse.recording.notes import NO_POINT, Point
 
 FORMAT: Final = 1
 DEFINITIONS: Final = "definitions"
@@ -45,8 +46,10 @@ class State(msgspec.Struct):
     """Up to here the relay's events are recorded or declared missing."""
     ended: str = ""
     """RECORDER_STOPPED or RECORDER_DIED: what the next recorder calls the gap until it begins."""
-    resume_token: str = ""
-    """The relay's, to go on from there once relays serve it. Empty: it named none."""
+    point: Point = NO_POINT
+    """Where the relay goes on after what is recorded."""
+    wanted: str = ""
+    """The subscription's filter as JSON of the API: what the point is good for."""
     sources: list[str] = []
     """Names of sources that were told."""
 

@@ -47,6 +47,10 @@ class Missing(msgspec.Struct, tag="missing", frozen=True):
     """Its sequence of that event: what is missing came later."""
     before_sequence: int = 0
     """The sequence, of the relay recorded now, from which events are recorded again. 0: not known; the next event's at the latest."""
+    last_sequence: int = 0
+    """As the relay tells it for a resume: the sequence of the last event missing. 0: not known. In the journal alone."""
+    source_gap: int = 0
+    """As the relay tells it for a resume: its own number of a source's loss. 0: none. In the journal alone."""
 
 
 class Defined(msgspec.Struct, tag="defined", frozen=True):
@@ -63,10 +67,33 @@ class Sources(msgspec.Struct, tag="sources", frozen=True):
 
 
 class Point(msgspec.Struct, tag="point", frozen=True):
-    """Where the relay would go on."""
+    """Where the relay goes on after everything noted before."""
 
     resume_token: str
+    """The relay's last point. Empty: there is none any more."""
+    number: int = 0
+    """The subscription's last number, of an event or a gap."""
+    sequence: int = 0
+    """Behind the relay's point, the highest sequence of an event or a gap. 0: nothing came behind it."""
+    source_gap: int = 0
+    """Behind the relay's point, the highest number of a source's loss. 0: none came."""
 
+    def rows(self, count: int, last_sequence: int) -> Point:
+        """Where it goes on after events."""
+        return Point(self.resume_token, self.number + count, max(self.sequence, last_sequence), self.source_gap)
+
+    def missing(self, one: Missing) -> Point:
+        """Where it goes on after a gap that was told."""
+        return Point(
+            self.resume_token,
+            max(self.number, one.to_number),
+            max(self.sequence, one.last_sequence),
+            max(self.source_gap, one.source_gap),
+        )
+
+
+NO_POINT: Final = Point("")
+"""There is nothing to go on from."""
 
 Note = Started | Missing | Defined | Sources | Point
 

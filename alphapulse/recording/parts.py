@@ -14,7 +14,7 @@ from alphapulse.domain.ids import source_id
 from alphapulse.recording.columns import FOLDERS, SCHEMAS, encoding_of, table_of
 from alphapulse.recording.folder import DAY_NS, DEFINITIONS, FORMAT, GAPS, JOURNAL_KEY, Folder
 from alphapulse.recording.journal import read_journal
-from alphapulse.recording.notes import JOURNAL_DAMAGED, Defined, Missing, Note, Point, Sources, Started
+from alphapulse.recording.notes import JOURNAL_DAMAGED, NO_POINT, Defined, Missing, Note, Point, Sources, Started
 from alphapulse.recording.tables import DEFINITION_COLUMNS, GAP_COLUMNS, definition_row, gap_row, table_of_records
 from alphapulse.records import RecordLayout, Rows
 
@@ -33,7 +33,10 @@ class Written:
     """Empty: it was cut short before it said."""
     last_sequence: int = 0
     """Up to here the relay's events are recorded or declared missing."""
-    resume_token: str = ""
+    point: Point = NO_POINT
+    """Where the relay goes on after what it held."""
+    wanted: str = ""
+    """The subscription's filter as JSON of the API."""
     sources: list[str] = field(default_factory=list)
     """Names of sources that are known."""
     rows: int = 0
@@ -86,6 +89,7 @@ class _Writing:
             case Started():
                 written.relay_id = note.relay_id
                 written.last_sequence = note.after_sequence
+                written.wanted = note.wanted
                 self._metadata = {
                     b"alphapulse.recording": str(FORMAT).encode(),
                     JOURNAL_KEY: self._journal.encode(),
@@ -96,6 +100,7 @@ class _Writing:
                 if note.reason == JOURNAL_DAMAGED:
                     after = written.last_sequence
                     note = Missing(JOURNAL_DAMAGED, after_relay_id=written.relay_id, after_sequence=after)
+                written.point = written.point.missing(note)
                 written.gaps += 1
                 self._record(GAPS, GAP_COLUMNS, gap_row(written.relay_id, note, time_ns))
             case Defined():
@@ -103,7 +108,7 @@ class _Writing:
                 row = definition_row(written.relay_id, note.definition, time_ns)
                 self._record(DEFINITIONS, DEFINITION_COLUMNS, row)
             case Point():
-                written.resume_token = note.resume_token
+                written.point = note
             case Sources():
                 pass  # read before
 
@@ -112,7 +117,9 @@ class _Writing:
         if not len(rows):
             return
         self.written.rows += len(rows)
-        self.written.last_sequence = max(self.written.last_sequence, int(rows["sequence"].max()))
+        last = int(rows["sequence"].max())
+        self.written.last_sequence = max(self.written.last_sequence, last)
+        self.written.point = self.written.point.rows(len(rows), last)
         days = rows["relay_in_ns"] // DAY_NS
         for day in np.unique(days).tolist():
             mine = rows[days == day]

@@ -11,10 +11,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import msgspec
+
 from alphapulse.domain.errors import InvalidArgument
 from alphapulse.recording.folder import Folder, State
 from alphapulse.recording.journal import Journal
 from alphapulse.recording.notes import (
+    NO_POINT,
     RECORDER_DIED,
     RECORDER_STOPPED,
     Defined,
@@ -61,6 +64,7 @@ class Recorder:
         with Recorder(Path("recording")) as recorder:
             recorder.follow(relay_id, from_sequence=subscription.from_sequence)
             recorder.rows(layout, rows, received_ns)
+            recorder.point(Point(token, number=subscription_number))
             recorder.missing(Missing("QUEUE_FULL", count=3, from_number=11, to_number=13))
             if recorder.is_due():
                 recorder.rotate()
@@ -76,7 +80,6 @@ class Recorder:
         self._bounds = bounds or Bounds()
         self._exit = ExitStack()
         self._state = State()
-        self._wanted = ""
         self._names: set[str] = set()
         self._journal: Journal | None = None
         self._closed: list[Path] = []
@@ -120,36 +123,48 @@ class Recorder:
             self._count(found)
             self._names |= set(found.sources)
             if found.relay_id:
-                token = found.resume_token or self._state.resume_token
                 self._state = State(
                     relay_id=found.relay_id,
                     last_sequence=found.last_sequence,
                     ended=RECORDER_DIED,
-                    resume_token=token,
+                    point=found.point,
+                    wanted=found.wanted,
                     sources=sorted(self._names),
                 )
                 self.folder.save_state(self._state)
             path.unlink()
 
     # --- what is received
-    def follow(self, relay_id: str, *, from_sequence: int = 0, wanted: str = "") -> Missing | None:
-        """What follows is of this life of a relay, from this sequence of it on (0: not known); `wanted` is the subscription's filter as JSON.
+    def point_for(self, wanted: str) -> tuple[str, Point] | None:
+        """Where a relay would go on after what is recorded, of this filter as JSON: the life of the relay, and the point. None: the recording is new,
+        of another filter, or its relay named no point."""
+        state = self._state
+        if not state.point.resume_token or state.wanted != wanted:
+            return None
+        return state.relay_id, state.point
 
-        First after entering it declares what came while no recorder ran, and returns the gap. Where that is nothing, because the relay has had no
-        event since, there is no gap.
+    def follow(
+        self, relay_id: str, *, from_sequence: int = 0, wanted: str = "", goes_on: bool = False
+    ) -> Missing | None:
+        """What follows is of this life of a relay, from this sequence of it on (0: not known); `wanted` is the subscription's filter as JSON. With
+        `goes_on` it goes on where the recording ends.
+
+        First after entering it declares what came while no recorder ran, and returns the gap. Where that is nothing, because the relay goes on or has
+        had no event since, there is no gap.
         """
         before = self._state
         same = before.relay_id == relay_id
         self._close_journal()
-        self._wanted = wanted
         reached = from_sequence - 1 if from_sequence else 0
         self._state = State(
             relay_id=relay_id,
             last_sequence=max(reached, before.last_sequence) if same else reached,
-            resume_token=before.resume_token,
+            point=before.point if goes_on else NO_POINT,
+            wanted=wanted,
         )
         gap = None
-        if before.ended and not (same and from_sequence and from_sequence <= before.last_sequence + 1):
+        nothing_since = same and from_sequence and from_sequence <= before.last_sequence + 1
+        if before.ended and not goes_on and not nothing_since:
             gap = Missing(
                 before.ended,
                 after_relay_id=before.relay_id,
@@ -164,11 +179,16 @@ class Recorder:
         if not len(rows):
             return
         self._open().rows(layout, rows, received_ns)
-        self._state.last_sequence = max(self._state.last_sequence, int(rows["sequence"].max()))
+        state, last = self._state, int(rows["sequence"].max())
+        state.last_sequence = max(state.last_sequence, last)
+        state.point = state.point.rows(len(rows), last)
 
     def missing(self, missing: Missing) -> None:
         """Record a gap; where it stands (`after_...`) is filled in."""
-        self._open().note(self._placed(missing), time.time_ns())
+        state = self._state
+        placed = msgspec.structs.replace(missing, after_relay_id=state.relay_id, after_sequence=state.last_sequence)
+        self._open().note(placed, time.time_ns())
+        state.point = state.point.missing(placed)
 
     def definitions(self, definitions: Iterable[bytes]) -> None:
         """Record serialized ListingDefinitions."""
@@ -182,18 +202,11 @@ class Recorder:
             self._names |= new
             self._open().note(Sources(sorted(new)), time.time_ns())
 
-    def point(self, resume_token: str) -> None:
-        """Record where the relay would go on after everything recorded so far."""
-        if resume_token and resume_token != self._state.resume_token:
-            self._state.resume_token = resume_token
-            self._open().note(Point(resume_token), time.time_ns())
-
-    def _placed(self, missing: Missing) -> Missing:
-        state = self._state
-        return Missing(
-            *(missing.reason, missing.count, missing.from_number, missing.to_number),
-            *(missing.source, missing.listing_key, state.relay_id, state.last_sequence),
-        )
+    def point(self, point: Point) -> None:
+        """Record where the relay would go on after everything recorded so far. As long as it names no other, what is recorded is counted on."""
+        if point.resume_token != self._state.point.resume_token:
+            self._state.point = point
+            self._open().note(point, time.time_ns())
 
     # --- what becomes of it
     def is_due(self) -> bool:
@@ -245,8 +258,11 @@ class Recorder:
         # The note of what is missing is in the file before the file is seen as a journal: without it a recorder that died here
         # would leave one that says all is well.
         journal = Journal(self.folder.unfinished / path.name)
-        started = Started(self._state.relay_id, self._state.last_sequence, self._wanted, row_sizes())
+        state = self._state
+        started = Started(state.relay_id, state.last_sequence, state.wanted, row_sizes())
         journal.note(started, now)
+        if state.point.resume_token:
+            journal.note(state.point, now)
         if gap is not None:
             journal.note(gap, now)
         if self._names:

@@ -66,7 +66,7 @@ def table_of_records(records: Sequence[Mapping[str, Any]], schema: Any) -> Any:
 
 def gap_row(relay_id: str, missing: Missing, recorded_ns: int) -> dict[str, Any]:
     """A gap as a row."""
-    told = {name: getattr(missing, name) for name in missing.__struct_fields__}
+    told = {name: getattr(missing, name) for name in missing.__struct_fields__ if name in GAP_COLUMNS.names}
     return {"recorded_ns": recorded_ns, "relay_id": relay_id, **told}
 
 

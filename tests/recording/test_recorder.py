@@ -25,6 +25,7 @@ from alphapulse.recording import (
     RECORDER_STOPPED,
     Bounds,
     Missing,
+    Point,
     Recorder,
     read_definitions,
     read_gaps,
@@ -269,21 +270,46 @@ def test_a_folder_that_is_no_recordings_is_named(tmp_path: Path) -> None:
     assert refused.value.violations[0].rule == "folder-writable"
 
 
-def test_a_token_to_resume_from_is_kept_across_recorders(build: Any, tmp_path: Path) -> None:
+def resumable(folder: Path, wanted: str = "") -> tuple[str, Point] | None:
+    with Recorder(folder) as recorder:
+        return recorder.point_for(wanted)
+
+
+def test_where_the_relay_goes_on_is_kept_across_recorders_however_they_end(build: Any, tmp_path: Path) -> None:
+    assert resumable(tmp_path) is None
     with Recorder(tmp_path) as recorder:
-        recorder.follow("relay.1", from_sequence=1)
+        recorder.follow("relay.1", from_sequence=1, wanted="{}")
         recorder.rows(QUOTE, build.quotes(2), 1)
-        recorder.point("token-1")
-    assert json.loads((tmp_path / "state.json").read_text())["resume_token"] == "token-1"
+        recorder.point(Point("token-1", 2))
+        recorder.rows(QUOTE, build.quotes(2, first_sequence=5), 1)
+        recorder.missing(Missing("QUEUE_FULL", 3, 5, 7, last_sequence=11))
+        recorder.missing(Missing("SOURCE_GAP", source="KRAKEN", last_sequence=11, source_gap=4))
+    stopped = ("relay.1", Point("token-1", 7, 11, 4))
+    assert resumable(tmp_path, "{}") == stopped
+    assert resumable(tmp_path, "another filter") is None
     with Recorder(tmp_path) as recorder:
-        recorder.follow("relay.1", from_sequence=3)
-        recorder.point("token-2")
+        recorder.follow("relay.1", wanted="{}", goes_on=True)
+        recorder.rows(QUOTE, build.quotes(1, first_sequence=12), 1)
+        recorder.rotate()  # every journal says it by itself
+        recorder.write_closed()
+        recorder.rows(QUOTE, build.quotes(1, first_sequence=14), 1)
         shutil.copytree(tmp_path, tmp_path.parent / "killed")
-    killed = tmp_path.parent / "killed"
-    with Recorder(killed):
-        pass
-    state = json.loads((killed / "state.json").read_text())
-    assert (state["resume_token"], state["ended"], state["last_sequence"]) == ("token-2", RECORDER_DIED, 2)
+        recorder.point(Point(""))  # the stream started anew: there is no point any more
+        recorder.rows(QUOTE, build.quotes(1, first_sequence=20), 1)
+        shutil.copytree(tmp_path, tmp_path.parent / "anew")
+    assert resumable(tmp_path.parent / "killed", "{}") == ("relay.1", Point("token-1", 9, 14, 4))
+    assert resumable(tmp_path.parent / "anew", "{}") is None
+    assert read_gaps(tmp_path.parent / "killed")[-1].missing.reason == "SOURCE_GAP"
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_a_relay_that_goes_on_leaves_no_gap(build: Any, tmp_path: Path, goes_on: bool) -> None:
+    record(tmp_path, build, 1, 10)
+    with Recorder(tmp_path) as recorder:
+        gap = recorder.follow("relay.1", goes_on=goes_on)
+        recorder.rows(QUOTE, build.quotes(5, first_sequence=21), 1)
+    assert (gap is None) == goes_on
+    assert len(read_gaps(tmp_path)) == (not goes_on)
 
 
 def test_rows_that_fall_back_begin_another_file(build: Any, tmp_path: Path) -> None:

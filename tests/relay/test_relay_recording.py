@@ -144,6 +144,38 @@ async def test_killed_and_run_again_everything_is_recorded_or_declared(
     assert (listing.venue, listing.currency) == ("XV", "USD")
 
 
+async def test_killed_and_run_again_at_a_relay_with_a_log_nothing_is_missing(
+    open_relay: Start, build: Any, recording: Recording, fresh_redis_url: str
+) -> None:
+    """Killed while events come, again while it fetches what came meanwhile, and run the last time at the next life of the relay."""
+    async with open_relay(log_url=fresh_redis_url) as relay:
+        relay.define(build.listing(1))
+        lives = [await _relay_id(relay)]
+        await recording.start(relay.config.egress_socket)
+        collector = await relay.collector("SOMEWHERE")
+        await collector.send(build.quotes([1] * 500, first_bid=1))
+        await recording.received(_bid(20))
+        await recording.kill()
+        await collector.send(build.quotes([1] * 5_000, first_bid=501))
+        await _all_taken(relay, 5_500)
+        await recording.start(relay.handle.address)
+        await recording.kill()
+    async with open_relay(log_url=fresh_redis_url) as relay:
+        relay.define(build.listing(1))
+        lives.append(await _relay_id(relay))
+        collector = await relay.collector("SOMEWHERE")
+        await collector.send(build.quotes([1] * 10, first_bid=5_501))
+        await recording.start(relay.config.egress_socket)
+        await recording.received(_bid(5_510))
+        summary, told = await recording.stop()
+    assert [bid for _, bid in recording.rows()] == list(range(1, 5_511))
+    assert [sequence for sequence, _ in recording.rows()] == [*range(1, 5_501), *range(1, 11)]
+    assert read_gaps(recording.folder) == []
+    assert "gap" not in told
+    assert summary["gaps"] == 0
+    assert {one.relay_id for one in read_definitions(recording.folder)} <= set(lives)
+
+
 async def test_a_relay_that_is_replaced_is_another_life_behind_a_gap(
     start_relay: Start, build: Any, recording: Recording
 ) -> None:
