@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from alphapulse.client import Backoff
+from alphapulse.domain.errors import InvalidArgument, NoEventLog, ResumeTokenInvalid
 from alphapulse.recording import Recorder, read_gaps
 from alphapulse_cli.recording_session import RecordingSession
-from strategy_sdk import Event, EventFilter, EventType, Gap, Latest, connect
+from strategy_sdk import Event, EventFilter, EventType, Gap, Latest, Place, Quote, connect
 
 PATIENCE = 20.0
 
@@ -92,6 +95,83 @@ async def test_a_strategy_misses_nothing_across_restarts(
     assert (stats.duplicates, stats.undeclared_gaps) == (0, 0)
     if not conflates:
         assert len(bids) == 3 * 4 * 6
+
+
+async def test_a_strategy_that_keeps_its_place_goes_on_in_another_process(
+    open_relay: Any, build: Any, fresh_redis_url: str
+) -> None:
+    """Each stream is dropped in the middle of a batch, once what was taken of it and the place behind it were kept."""
+    rolled = random.Random(4)
+    taken: list[Event] = []
+    kept: str = ""
+    bid = 0
+    for _ in range(2):
+        async with open_relay(log_url=fresh_redis_url) as relay:
+            relay.define(build.listing(1), build.listing(2))
+            collector, watcher, before = await relay.collector(), await relay.unix(), bid
+            await watcher.put()
+            for turn in range(5):
+                where = relay.handle.address if turn % 2 else ""
+                async with connect(where, egress_socket="" if where else str(relay.config.egress_socket)) as stream:
+                    start = Place.parse(kept) if kept else None
+                    subscription = await stream.subscribe(start=start)
+                    count = rolled.randint(5, 40)
+                    await collector.send(build.quotes([1, 2] * count, first_bid=bid + 1))
+                    bid += 2 * count
+                    async for one in stream:
+                        assert isinstance(one, Event)
+                        taken.append(one)
+                        kept = str(subscription.place)
+                        if rolled.random() < 0.05 or one.values["bid_price"] == bid:
+                            break
+            await watcher.rows(bid - before)  # the relay has taken everything before it goes
+    async with open_relay(log_url=fresh_redis_url) as relay, connect(relay.handle.address) as stream:
+        relay.define(build.listing(1), build.listing(2))
+        await stream.subscribe(start=Place.parse(kept))
+        async with asyncio.timeout(PATIENCE):
+            while len(taken) < bid:
+                one = await anext(stream)
+                assert isinstance(one, Event)
+                taken.append(one)
+    assert [one.values["bid_price"] for one in taken] == list(range(1, bid + 1))
+    assert [one.number for one in taken] == list(range(1, bid + 1))
+
+
+async def test_a_strategy_starts_from_a_time(open_relay: Any, build: Any, fresh_redis_url: str) -> None:
+    async with open_relay(log_url=fresh_redis_url) as relay:
+        relay.define(build.listing(1))
+        collector = await relay.collector()
+        socket = str(relay.config.egress_socket)
+        times = []
+        async with connect(egress_socket=socket) as stream:
+            await stream.subscribe()
+            for frame in (1, 2, 3):
+                await collector.send(build.quotes([1, 1], first_bid=10 * frame))
+                times.append((await anext(stream)).relay_in_ns)
+                await anext(stream)
+
+        async def first_bid(start: int | datetime) -> int:
+            async with connect(egress_socket=socket) as stream:
+                await stream.subscribe(start=start)
+                one = await anext(stream)
+                assert isinstance(one, Quote)
+                assert one.number == 1
+                return int(one.values["bid_price"])
+
+        assert await first_bid(times[1]) == 20
+        assert await first_bid(times[1] + 1) == 30
+        moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=times[1] // 1_000)
+        assert await first_bid(moment) == 20
+        async with connect(egress_socket=socket) as stream:
+            with pytest.raises(InvalidArgument) as refused:
+                await stream.subscribe(start=datetime.now(UTC) + timedelta(hours=1))
+            assert refused.value.violations[0].rule == "start-time"
+            with pytest.raises(ResumeTokenInvalid) as forged:
+                await stream.subscribe(start=Place("no token"))
+            assert forged.value.violations[0].rule == "resume-token-format"
+    async with open_relay() as relay, connect(relay.handle.address) as stream:
+        with pytest.raises(NoEventLog):
+            await stream.subscribe(start=times[0])
 
 
 async def test_of_several_relays_any_that_answers_will_do(start_relay: Any, build: Any) -> None:
