@@ -130,18 +130,18 @@ def _start_message(snapshot: bool, start: Start | None) -> relay.SubscriptionSta
             return relay.SubscriptionStart(snapshot=relay.StartSnapshot())
         return relay.SubscriptionStart(now=relay.StartNow())
     if snapshot:
-        text = "a snapshot is of now: give a start in the past or a snapshot, not both"
-        raise InvalidArgument.field("start", str(start), "start-twice", text)
+        twice = "a snapshot is of now: give a start in the past or a snapshot, not both"
+        raise InvalidArgument.field("start", str(start), "start-twice", twice)
     if isinstance(start, Place):
         return start.to_message()
     if isinstance(start, datetime):
         return relay.SubscriptionStart(time_ns=stamp(start, "start").ToNanoseconds())
     if type(start) is not int:
-        text = f"a Place, a datetime or nanoseconds since the Unix epoch, not {type(start).__name__}"
-        raise InvalidArgument.field("start", repr(start), "start-kind", text)
+        kinds = f"a Place, a datetime or nanoseconds since the Unix epoch, not {type(start).__name__}"
+        raise InvalidArgument.field("start", repr(start), "start-kind", kinds)
     if not 0 <= start <= _LATEST_NS:
-        text = f"nanoseconds since the Unix epoch lie in 0 to {_LATEST_NS}"
-        raise InvalidArgument.field("start", str(start), "start-time", text)
+        span = f"nanoseconds since the Unix epoch lie in 0 to {_LATEST_NS}"
+        raise InvalidArgument.field("start", str(start), "start-time", span)
     return relay.SubscriptionStart(time_ns=start)
 
 

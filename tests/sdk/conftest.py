@@ -272,6 +272,8 @@ def platform(database_maker: Any, redis_url: str) -> Iterator[Platform]:
             sockets = {
                 "RELAY_INGRESS_SOCKET": str(Path(folder) / "in.sock"),
                 "RELAY_EGRESS_SOCKET": str(Path(folder) / "out.sock"),
+                "RELAY_LOG_URL": redis_url,
+                "RELAY_ID": f"sdk-{Path(folder).name}",
             }
             registries = {f"{key.upper()}_REGISTRY_ADDRESS": value for key, value in found.items()}
             process, relay_address = _start(["relay_service"], {**sockets, **registries}, Path(folder) / "relay.log")

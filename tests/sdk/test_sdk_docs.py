@@ -30,8 +30,9 @@ EXAMPLES = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8
 
 
 @pytest.fixture
-def environment(platform: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def environment(platform: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     where = platform.addresses
+    monkeypatch.chdir(tmp_path)  # examples may keep files
     monkeypatch.setenv("INSTRUMENT_REGISTRY_ADDRESS", where.instrument_registry)
     monkeypatch.setenv("VENUE_REGISTRY_ADDRESS", where.venue_registry)
     monkeypatch.setenv("SYNTHETIC_REGISTRY_ADDRESS", where.synthetic_registry)
@@ -111,7 +112,7 @@ async def execute(example: str) -> dict[str, Any]:
 
 
 async def test_every_example_runs(platform: Any, environment: None, capsys: pytest.CaptureFixture[str]) -> None:
-    assert len(EXAMPLES) >= 8
+    assert len(EXAMPLES) >= 11
     async with quoting(platform):
         for example in EXAMPLES:
             async with asyncio.timeout(30):
