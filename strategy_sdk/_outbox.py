@@ -61,4 +61,4 @@ class Outbox:
     def _append(self, batch: EventBatch) -> None:
         if self._error is None:
             self._items.append(batch)
-            self._progress.queued()
+            self._progress.queued += 1

@@ -114,7 +114,8 @@ class Behind:
     def events(self, batch: EventBatch, last: int) -> None:
         """The events of a batch came, up to a sequence."""
         if not self.conflates:
-            self.sequence = max(self.sequence, last)
+            if last > self.sequence:
+                self.sequence = last
             return
         for layout, rows in batch.runs:
             came = rows["sequence"][rows["sequence"] <= last]

@@ -29,6 +29,19 @@ class _Handed:
         self.behind = behind
         self.number = number
 
+    def batch(self, batch: EventBatch) -> None:
+        """All of a batch was handed over. For every batch of a stream, so it looks at what is there alone."""
+        behind = self.behind
+        for gap in batch.gaps:
+            behind.gap(gap)
+            self.number = max(self.number, gap.to_number)
+        if batch.count:
+            self.number = batch.first_number + batch.count - 1
+            if behind.conflates:
+                behind.events(batch, batch.last_sequence)
+            elif batch.last_sequence > behind.sequence:
+                behind.sequence = batch.last_sequence
+
 
 class Progress:
     """Follows the batches from the outbox to the reader, who may take one as a whole or event by event (`handed`)."""
@@ -36,7 +49,9 @@ class Progress:
     def __init__(self) -> None:
         self._subscriptions: dict[int, _Handed] = {}
         self._marks: deque[_Mark] = deque()
-        self._queued = self._taken = 0
+        self._taken = 0
+        self.queued = 0
+        """Batches so far, those that wait for the reader included; the outbox counts them."""
         self._batch: EventBatch | None = None
         """The last one taken, as long as it is not counted."""
         self.handed: EventBatch | Event | Gap | None = None
@@ -53,21 +68,17 @@ class Progress:
         """It is over."""
         self._subscriptions.pop(identity, None)
 
-    def queued(self) -> None:
-        """A batch waits for the reader."""
-        self._queued += 1
-
     def point(self, identity: int, token: str, number: int, life: str) -> None:
         """The relay named a point behind the batches that wait; without a token, that there is none any more."""
         marks = self._marks
         # Of points with no batch between them the last counts: a reader that is away must not find an hour of them.
         for mark in reversed(marks):
-            if mark.position != self._queued:
+            if mark.position != self.queued:
                 break
             if mark.identity == identity:
                 marks.remove(mark)
                 break
-        marks.append(_Mark(self._queued, identity, token, number, life))
+        marks.append(_Mark(self.queued, identity, token, number, life))
 
     def take(self, batch: EventBatch) -> None:
         """The reader has a batch, as a whole; what it had before it is done with."""
@@ -100,22 +111,18 @@ class Progress:
         return not batch.count and (not batch.gaps or handed is batch.gaps[-1])
 
     def _settle(self) -> None:
-        batch, self._batch = self._batch, None
+        batch = self._batch
         if batch is not None:
+            self._batch = None
             found = self._subscriptions.get(batch.subscription_id)
             if found is not None:
-                found.behind.batch(batch)
-                found.number = max(found.number, _last_number(batch))
-        while self._marks and self._marks[0].position <= self._taken:
-            self._pass(self._marks.popleft())
+                found.batch(batch)
+        marks = self._marks
+        while marks and marks[0].position <= self._taken:
+            self._pass(marks.popleft())
 
     def _pass(self, mark: _Mark) -> None:
         found = self._subscriptions.get(mark.identity)
         if found is not None:
             found.behind.point(mark.token, mark.life)
             found.number = mark.number
-
-
-def _last_number(batch: EventBatch) -> int:
-    numbers = [gap.to_number for gap in batch.gaps]
-    return max(batch.first_number + batch.count - 1 if batch.count else 0, *numbers, 0)
