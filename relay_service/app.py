@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from typing import Any, Final
 
 import grpc
@@ -19,10 +19,11 @@ from relay_service.egress.fanout import FanOut, FanOutSettings
 from relay_service.egress.grpc_stream import SubscribeStream
 from relay_service.egress.unix_socket import egress_socket
 from relay_service.egress.warm_up import warm_up
-from relay_service.enrichment.feed import RegistryAddresses, RegistryFeed
 from relay_service.ingress.publish import PublishStream
 from relay_service.ingress.server import IngressServer
 from relay_service.kernel.engine import KernelSettings
+from relay_service.learning import end_task, learn
+from relay_service.log.beats import Beats
 from relay_service.log.relay_log import LogSettings, RelayLog
 from relay_service.metrics import RelayMetrics
 from relay_service.servicer import RelayServicer, relay_service
@@ -54,7 +55,7 @@ class RelayApplication:
         start_ns = time.time_ns()
         relay_id = f"{config.relay_id}.{start_ns:x}"
         settings = FanOutSettings(relay_id, config.registry_enabled, config.queue_bytes)
-        self.log = RelayLog(_log_settings(config), start_ns, self.core.last_sequence) if config.log_url else None
+        self.log = RelayLog(log_settings(config), start_ns, self.core.last_sequence) if config.log_url else None
         self.fanout = FanOut(self.core, settings, self.log)
 
     @property
@@ -68,13 +69,14 @@ class RelayApplication:
         warm_up()
         async with AsyncExitStack() as stack:
             if self._config.registry_enabled:
-                await self._learn(stack)
+                await learn(stack, self._config, self.core, self.fanout)
             if self.log is not None:
                 await stack.enter_async_context(self.log)
+                await stack.enter_async_context(Beats(self.log, lambda: self.fanout.beat().SerializeToString()))
             metrics = RelayMetrics(self.fanout, self._registry)
             stack.callback(metrics.close)
             ticking = asyncio.create_task(self._tick())
-            stack.push_async_callback(_end, ticking)
+            stack.push_async_callback(end_task, ticking)
             sockets = await stack.enter_async_context(AsyncExitStack())
             await sockets.enter_async_context(egress_socket(self._config.egress_socket, self.fanout))
             await sockets.enter_async_context(
@@ -83,30 +85,6 @@ class RelayApplication:
             self._sockets = sockets
             self._stack = stack.pop_all()
         return (relay_service(RelayServicer(self.fanout, self._publish, SubscribeStream(self.fanout))),)
-
-    async def _learn(self, stack: AsyncExitStack) -> None:
-        config = self._config
-        addresses = RegistryAddresses(
-            config.instrument_registry_address, config.venue_registry_address, config.synthetic_registry_address
-        )
-        feed = await stack.enter_async_context(RegistryFeed(self.core.replica, addresses, self.core.settle))
-        learning = asyncio.create_task(self._note_learned(feed))
-        stack.push_async_callback(_end, learning)
-        try:
-            async with asyncio.timeout(config.registry_wait_seconds):
-                await feed.complete.wait()
-        except TimeoutError:
-            _log.warning(
-                "the registries have not been learned yet: events are taken and marked until they are",
-                waited_seconds=config.registry_wait_seconds,
-                instrument=addresses.instrument,
-                venue=addresses.venue,
-                synthetic=addresses.synthetic,
-            )
-
-    async def _note_learned(self, feed: RegistryFeed) -> None:
-        await feed.complete.wait()
-        self.fanout.learned.set()
 
     async def _publish(self, requests: AsyncIterator[Any], context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         return await PublishStream(self.core, self.fanout.deliver).run(requests)
@@ -138,7 +116,8 @@ class RelayApplication:
         await self._stack.aclose()
 
 
-def _log_settings(config: RelayConfig) -> LogSettings:
+def log_settings(config: RelayConfig) -> LogSettings:
+    """Which log, and what it keeps."""
     return LogSettings(
         name=config.relay_id,
         url=config.log_url,
@@ -147,9 +126,3 @@ def _log_settings(config: RelayConfig) -> LogSettings:
         buffer_bytes=config.log_buffer_bytes,
         token_key=config.token_key,
     )
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task

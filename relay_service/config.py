@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 from alphapulse.runtime import ServerConfig, setting
 
 _INGRESS = Path(tempfile.gettempdir()) / "alphapulse" / "ingress.sock"
 _EGRESS = Path(tempfile.gettempdir()) / "alphapulse" / "egress.sock"
+
+
+class Role(Enum):
+    """What a relay does."""
+
+    CORE = "core"
+    EDGE = "edge"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +29,14 @@ class RelayConfig(ServerConfig):
 
     relay_id: str = setting("RELAY_ID", default="relay", rule="a name of 1 to 64 characters")
     """Names this relay to its clients, in RelayWelcome and GetRelayStatus, with a dot and the time of its start behind it: counters of another id are
-    of another life."""
+    of another life. It also names its log; of an edge it is the RELAY_ID of the core whose log it serves."""
+
+    role: Role = setting("RELAY_ROLE", default=Role.CORE)
+    """`core` takes events in, and writes the log where RELAY_LOG_URL is set. `edge` takes none: it serves subscribers from the log of the core whose
+    RELAY_ID and RELAY_LOG_URL it is given, and any number of edges may do so beside each other."""
+
+    edge_id: str = setting("RELAY_EDGE_ID", default="edge", rule="a name of 1 to 64 characters")
+    """Names an edge to its clients, with a dot and the time of its start behind it; one for each. No matter to a core."""
 
     registry_enabled: bool = setting("REGISTRY_ENABLED", default=True)
     """False relays without registries: nothing is enriched or detected, and every event bears the flag NO_REGISTRY."""
@@ -60,7 +75,8 @@ class RelayConfig(ServerConfig):
     """Bytes that the log keeps at most; the oldest goes first."""
 
     log_buffer_bytes: int = setting("RELAY_LOG_BUFFER_BYTES", default=64 << 20, ge=1 << 16, le=1 << 40)
-    """Bytes of the relay's own memory for what the log's server has not taken yet; what does not fit is missing in the log, which says so."""
+    """Bytes of the relay's own memory for what the log's server has not taken yet; what does not fit is missing in the log, which says so. Of an
+    edge: for the end of the log, from which clients resume without a read of the server."""
 
     token_key: str = setting(
         "RELAY_TOKEN_KEY", default="", rule="any text, the same for all relays of a log", secret=True

@@ -18,7 +18,7 @@ What the egress side uses:
   stream (b"" where there is none), `listing(slot)`, `instrument(slot)`, `synthetic(slot)` the messages, `revision` the `RevisionToken` applied.
 - `RelayCore.snapshot(event_type, slots)` gives the last quote, trade, status or synthetic row of each of these slots that has one;
   `RelayCore.last_sequence` is the sequence it stands for.
-- `RelayCore.engine.stamp_out(...)` writes relay_out_ns into a group's rows and measures the hop: called once for each group by egress.
+- `RelayCore.stamp_out(...)` writes relay_out_ns into a group's rows and measures the hop: called once for each group by egress.
 - `RelayCore.counters()` gives what GetRelayStatus and the heartbeat need; `RelayCore.sources` the sources.
 """
 
@@ -62,6 +62,8 @@ class RelayCore:
         self._callbacks: list[DefinitionCallback] = []
         self._venue_callbacks: list[VenueCallback] = []
         self._seen_slots = 0
+        self.stamp_out = self.engine.stamp_out
+        """Writes relay_out_ns into rows that are about to be handed on, and measures the hop."""
 
     @property
     def slots(self) -> SlotTable:
@@ -201,8 +203,7 @@ class RelayCore:
     def slots_for(self, keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.int32]:
         """The slots of the listings of events that were relayed before, by an earlier life of the relay too."""
         slots = self.engine.slots_for(keys)
-        if self.slots.count > self._seen_slots:
-            self._announce_new()
+        self.announce_new()
         return slots
 
     def snapshot(self, event_type: int, slots: npt.NDArray[np.int32]) -> Rows:
@@ -230,7 +231,7 @@ class RelayCore:
         self, event_type: int, raw: npt.NDArray[np.uint8], output: KernelOutput, first: int, now_ns: int
     ) -> tuple[RowGroup, ...]:
         if self.engine.slots.count > self._seen_slots:
-            self._announce_new()
+            self.announce_new()
         if not output.written:
             return ()
         frame = RowGroup(event_type, raw, output.slots, first)
@@ -245,7 +246,10 @@ class RelayCore:
                 groups.append(self._synthetic_group(updates))
         return tuple(groups)
 
-    def _announce_new(self) -> None:
+    def announce_new(self) -> None:
+        """Tell the callbacks of slots that events made."""
+        if self.engine.slots.count <= self._seen_slots:
+            return
         slots = np.arange(self._seen_slots, self.slots.count, dtype=np.int32)
         self._seen_slots = self.slots.count
         for callback in self._callbacks:

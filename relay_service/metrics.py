@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 
 from relay_service.counters import Counters
 from relay_service.egress.fanout import FanOut
-from relay_service.log.relay_log import LogState
+from relay_service.log.relay_log import LogState, RelayLog
 from relay_service.subscriptions.convert import event_type_name
 
 
@@ -36,19 +36,11 @@ class RelayMetrics(Collector):
         counters = self._fanout.core.counters()
         yield from self._sources(counters)
         yield from self._totals(counters)
-        yield from self._subscribers()
+        yield from self.egress(counters)
         yield from self._log()
         yield _by_label(
             CounterMetricFamily("relay_rejected_events", "Events refused.", labels=("reason",)), counters.rejects
         )
-        latency = GaugeMetricFamily(
-            "relay_latency_microseconds", "Percentiles of a hop since the start.", labels=("hop", "quantile")
-        )
-        for hop in counters.hops:
-            for quantile, value in (("0.5", hop.p50_us), ("0.99", hop.p99_us)):
-                if not math.isnan(value):
-                    latency.add_metric((hop.hop, quantile), value)
-        yield latency
 
     def _sources(self, counters: Counters) -> Iterable[Metric]:
         events = CounterMetricFamily("relay_events_in", "Events taken in.", labels=("source", "type"))
@@ -71,24 +63,38 @@ class RelayMetrics(Collector):
             shed.add_metric((source.name,), source.breaker.shed)
         return events, gaps, connected, breaker, shed
 
-    def _totals(self, counters: Counters) -> Iterable[Metric]:
+    def egress(self, counters: Counters) -> Iterable[Metric]:
+        """What concerns subscribers."""
         figures = self._fanout.figures
         delivered = CounterMetricFamily("relay_events_delivered", "Events written to subscribers.", labels=("type",))
         for kind, count in tuple(figures.delivered.items()):
             delivered.add_metric((event_type_name(kind),), count)
         yield delivered
+        yield CounterMetricFamily(
+            "relay_gap_events_declared", "Events declared as gaps to subscribers.", value=figures.gaps_declared
+        )
+        yield GaugeMetricFamily("relay_listings", "Listings in the replica of the registries.", value=counters.listings)
+        yield from self._subscribers()
+        latency = GaugeMetricFamily(
+            "relay_latency_microseconds", "Percentiles of a hop since the start.", labels=("hop", "quantile")
+        )
+        for hop in counters.hops:
+            for quantile, value in (("0.5", hop.p50_us), ("0.99", hop.p99_us)):
+                if not math.isnan(value):
+                    latency.add_metric((hop.hop, quantile), value)
+        yield latency
+
+    def _totals(self, counters: Counters) -> Iterable[Metric]:
         for name, text, value in (
-            ("relay_gap_events_declared", "Events declared as gaps to subscribers.", figures.gaps_declared),
             ("relay_unknown_listing_events", "Events of unknown listings.", counters.unknown_listing_events),
             ("relay_opportunities", "Opportunities opened.", counters.opportunities),
             ("relay_synthetic_updates", "Synthetic values computed.", counters.synthetic_updates),
         ):
             yield CounterMetricFamily(name, text, value=value)
-        yield GaugeMetricFamily("relay_listings", "Listings in the replica of the registries.", value=counters.listings)
 
     def _log(self) -> Iterable[Metric]:
         log = self._fanout.log
-        if log is None:
+        if not isinstance(log, RelayLog):
             return
         up = GaugeMetricFamily("relay_log_state", "1 for the state the log is in.", labels=("state",))
         for state in LogState:

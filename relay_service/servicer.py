@@ -12,7 +12,7 @@ import grpc
 
 from alphapulse.api.relay.v1 import relay_service_pb2, relay_service_pb2_grpc
 from alphapulse.domain.errors import InvalidArgument, PageTokenInvalid, Unimplemented
-from alphapulse.runtime import GrpcService
+from alphapulse.runtime import GrpcService, Readiness
 from relay_service.egress import convert
 from relay_service.egress.fanout import FanOut
 from relay_service.egress.subscriber import Subscriber
@@ -91,7 +91,7 @@ class RelayServicer(relay_service_pb2_grpc.RelayServiceServicer):
         fanout = self._fanout
         counters = fanout.core.counters()
         return relay_service_pb2.GetRelayStatusResponse(
-            relay_id=fanout.settings.relay_id,
+            relay_id=fanout.relay_id,
             last_sequence=counters.last_sequence,
             sources=[convert.source_health(source) for source in counters.sources],
             rejects=counters.rejects,
@@ -105,6 +105,8 @@ class RelayServicer(relay_service_pb2_grpc.RelayServiceServicer):
             registry_enabled=fanout.settings.registry_enabled,
             gaps_declared=fanout.figures.gaps_declared,
             rejected_candidates=counters.rejected_candidates,
+            edge_id=fanout.settings.edge_id,
+            behind_ns=fanout.behind_ns,
         )
 
 
@@ -120,7 +122,7 @@ def _after(token: str) -> str:
     return token[2:]
 
 
-def relay_service(servicer: RelayServicer) -> GrpcService:
+def relay_service(servicer: RelayServicer, readiness: Readiness | None = None) -> GrpcService:
     """The service: the generated handlers, and Subscribe before them with bytes as its responses."""
 
     def add(server: grpc.aio.Server) -> None:
@@ -132,4 +134,4 @@ def relay_service(servicer: RelayServicer) -> GrpcService:
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE_NAME, {"Subscribe": handler}),))
         relay_service_pb2_grpc.add_RelayServiceServicer_to_server(servicer, server)
 
-    return GrpcService(SERVICE_NAME, add)
+    return GrpcService(SERVICE_NAME, add, readiness=readiness)

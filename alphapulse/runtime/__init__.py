@@ -7,6 +7,7 @@ Not here: what a service answers (its own package), and how a client reads an er
 """
 
 from alphapulse.runtime.config import Variable, describe, load, setting
+from alphapulse.runtime.health import Readiness
 from alphapulse.runtime.server import Application, GrpcService
 from alphapulse.runtime.server_config import ServerConfig
 from alphapulse.runtime.service import ServiceHandle, launch, run, serve, serve_in_background
@@ -14,6 +15,7 @@ from alphapulse.runtime.service import ServiceHandle, launch, run, serve, serve_
 __all__ = [
     "Application",
     "GrpcService",
+    "Readiness",
     "ServerConfig",
     "ServiceHandle",
     "Variable",

@@ -1,14 +1,15 @@
 """The gRPC health protocol over one switch: not serving until started, serving, draining.
 
 The empty service name is liveness: SERVING as long as the process answers. Every other name (the full name of a service,
-or `readiness`) is readiness: NOT_SERVING until the application has started and again from the first moment of draining.
+or `readiness`) is readiness: NOT_SERVING until the application has started and again from the first moment of draining, and in
+between while a service says so itself (`Readiness`).
 """
 
 # ruff: noqa: N802 - the names of a servicer's methods are the protocol's.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from enum import Enum
 from typing import Any, Final
 
@@ -31,6 +32,21 @@ class State(Enum):
     DRAINING = "draining"
 
 
+class Readiness:
+    """Whether a service that has started can do its work now: it says so itself. It is still served, so that who has found it may stay."""
+
+    def __init__(self) -> None:
+        self.is_ready = True
+        self.on_change: Callable[[], None] = lambda: None
+        """Called at each change; set by the server."""
+
+    def set(self, is_ready: bool) -> None:
+        """Say so; saying it again changes nothing."""
+        if is_ready != self.is_ready:
+            self.is_ready = is_ready
+            self.on_change()
+
+
 class Lifecycle:
     """The state of one server and the names it serves; whoever waits is told of a change."""
 
@@ -38,6 +54,17 @@ class Lifecycle:
         self.state = State.STARTING
         self.services: frozenset[str] = frozenset()
         self._changed = asyncio.Event()
+        self._conditions: list[Readiness] = []
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it has started, is not draining, and no service says that it cannot do its work."""
+        return self.state is State.SERVING and all(one.is_ready for one in self._conditions)
+
+    def depend_on(self, condition: Readiness) -> None:
+        """Be ready no longer than this is."""
+        self._conditions.append(condition)
+        condition.on_change = lambda: self.enter(self.state)
 
     def enter(self, state: State) -> None:
         """Change the state and wake whoever waits."""
@@ -61,7 +88,7 @@ class HealthServicer(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
         if service == "":
             return int(_SERVING)
         # Which services there will be is not known before the start is done.
-        if state is State.STARTING or (state is State.DRAINING and self._known(service)):
+        if state is State.STARTING or (self._known(service) and not self._lifecycle.is_ready):
             return int(_NOT_SERVING)
         return int(_SERVING if self._known(service) else _UNKNOWN)
 

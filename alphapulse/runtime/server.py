@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.export import SpanExporter
 from prometheus_client import CollectorRegistry
 
 from alphapulse.domain.errors import Unavailable
-from alphapulse.runtime.health import HealthServicer, Lifecycle, State
+from alphapulse.runtime.health import HealthServicer, Lifecycle, Readiness, State
 from alphapulse.runtime.http import Caller, Gateway, HttpPage
 from alphapulse.runtime.interceptors import RpcBoundary
 from alphapulse.runtime.metrics import RpcMetrics, cannot_listen, metrics_server
@@ -42,6 +42,8 @@ class GrpcService:
     """What it serves over HTTP beside its RPCs, by path."""
     beside: Sequence[AbstractAsyncContextManager[object]] = ()
     """What runs as long as the service does; entered by the application once everything else is open."""
+    readiness: Readiness | None = None
+    """By which it says that it cannot do its work for now. None: it always can."""
 
 
 class Application(Protocol):
@@ -166,6 +168,8 @@ class Server:
                 await asyncio.sleep(wait)
         for service in services:
             service.add(self._added())
+            if service.readiness is not None:
+                self.lifecycle.depend_on(service.readiness)
         names = [service.full_name for service in services]
         self.lifecycle.services = frozenset(names)
         if self._gateway is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from alphapulse.api.common.v1 import common_pb2
@@ -17,10 +17,14 @@ from relay_service.sources import SourceState
 from relay_service.subscriptions.wanted import Filter, FromTime, FromToken, Latest, Sample, Start, Wanted
 
 
-def welcome(relay_id: str, subscriber_id: str, registry_enabled: bool) -> bytes:
+def welcome(relay_id: str, subscriber_id: str, registry_enabled: bool, edge_id: str) -> bytes:
     """Answers a hello."""
     message = pb.RelayWelcome(
-        relay_id=relay_id, subscriber_id=subscriber_id, row_sizes=row_sizes(), registry_enabled=registry_enabled
+        relay_id=relay_id,
+        subscriber_id=subscriber_id,
+        row_sizes=row_sizes(),
+        registry_enabled=registry_enabled,
+        edge_id=edge_id,
     )
     return pb.SubscribeResponse(welcome=message).SerializeToString()
 
@@ -66,15 +70,23 @@ def gap(notice: GapNotice) -> bytes:
     return pb.SubscribeResponse(gap=message).SerializeToString()
 
 
-def heartbeat(last_sequence: int, last_numbers: Mapping[int, int], sources: Iterable[SourceState], token: str) -> bytes:
-    """The relay is there."""
-    message = pb.Heartbeat(
+def beat(
+    last_sequence: int, sources: Iterable[SourceState], token: str, relay_id: str, behind_ns: int, **fields: Any
+) -> Any:
+    """What a relay says of itself, as a Heartbeat."""
+    return pb.Heartbeat(
         time_ns=time.time_ns(),
         last_sequence=last_sequence,
-        last_numbers=last_numbers,
         sources=[source_health(source) for source in sources],
         revision_token=token,
+        relay_id=relay_id,
+        behind_ns=behind_ns,
+        **fields,
     )
+
+
+def heartbeat(message: Any) -> bytes:
+    """The relay is there."""
     return pb.SubscribeResponse(heartbeat=message).SerializeToString()
 
 
@@ -110,9 +122,11 @@ def draining(grace_ms: int) -> bytes:
     return pb.SubscribeResponse(draining=pb.RelayDraining(grace_ms=grace_ms)).SerializeToString()
 
 
-def snapshot_mark(subscription_id: int, sequence: int, complete: bool) -> bytes:
+def snapshot_mark(subscription_id: int, sequence: int, complete: bool, known_from: int) -> bytes:
     """Begin or end of a snapshot."""
-    message = pb.SnapshotMark(subscription_id=subscription_id, sequence=sequence, complete=complete)
+    message = pb.SnapshotMark(
+        subscription_id=subscription_id, sequence=sequence, complete=complete, known_from=known_from
+    )
     return pb.SubscribeResponse(snapshot=message).SerializeToString()
 
 

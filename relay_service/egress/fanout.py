@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -25,8 +25,8 @@ from relay_service.egress.resuming import Resumes
 from relay_service.egress.rows import Selected
 from relay_service.egress.subscriber import Subscriber
 from relay_service.egress.subscription import Subscription
+from relay_service.log.reader import LogReader
 from relay_service.log.records import Point, Position
-from relay_service.log.relay_log import RelayLog
 from relay_service.results import AcceptResult, RowGroup, Slots, SourceGapRecord
 from relay_service.subscriptions.compiled import CompiledFilter
 from relay_service.subscriptions.definitions import DefinitionReader
@@ -45,15 +45,18 @@ class FanOutSettings:
     """What holds for every subscriber."""
 
     relay_id: str
+    """Names the relay until its log does: see `FanOut.relay_id`."""
     registry_enabled: bool = True
     queue_bytes: int = 64 << 20
     """Bytes of memory that may wait for one subscriber."""
+    edge_id: str = ""
+    """Names the edge; empty: this is the relay itself."""
 
 
 class FanOut:
     """The core's sink. Synchronous: when `deliver` returns, every row is queued, written or declared, and the caller's buffer is free."""
 
-    def __init__(self, core: RelayCore, settings: FanOutSettings, log: RelayLog | None = None) -> None:
+    def __init__(self, core: RelayCore, settings: FanOutSettings, log: LogReader | None = None) -> None:
         self.core = core
         self.log = log
         """Where everything that is relayed goes; None: nobody can resume."""
@@ -67,7 +70,7 @@ class FanOut:
         self._facets = FacetTable(core.slots, core.replica, DefinitionReader())
         self._gatherer = Gatherer(core.slots, self._facets)
         self._index = FilterIndex(self._compile, lambda: core.slots.count)
-        self._stamp_out = core.engine.stamp_out
+        self._stamp_out = core.stamp_out
         self._resumes = Resumes(core, self._index, log, self.learned)
         self._idle = asyncio.Event()
         self._idle.set()
@@ -77,6 +80,17 @@ class FanOut:
     def _compile(self, wanted: Filter) -> CompiledFilter:
         core, enabled = self.core, self.settings.registry_enabled
         return CompiledFilter(wanted, core.slots, core.replica, self._facets, self._gatherer, registry_enabled=enabled)
+
+    @property
+    def relay_id(self) -> str:
+        """The life of the relay that sequences are of."""
+        log, own = self.log, self.settings.relay_id
+        return own if log is None else log.life_of(log.incarnation, own)
+
+    @property
+    def behind_ns(self) -> int:
+        """For how long, in nanoseconds, it may not have had what the relay relayed; 0: it is the relay itself."""
+        return 0 if self.log is None else self.log.behind_ns
 
     @property
     def token(self) -> str:
@@ -122,7 +136,8 @@ class FanOut:
             core = self.core
             subscriber.ledger = DefinitionLedger(core.replica.definition, lambda: core.slots.count)
         settings = self.settings
-        subscriber.notify(convert.welcome(settings.relay_id, subscriber.subscriber_id, settings.registry_enabled))
+        enabled, edge_id = settings.registry_enabled, settings.edge_id
+        subscriber.notify(convert.welcome(self.relay_id, subscriber.subscriber_id, enabled, edge_id))
         subscriber.start_heartbeat(heartbeat_seconds)
 
     def put(self, subscriber: Subscriber, wanted: Wanted) -> None:
@@ -213,7 +228,7 @@ class FanOut:
         token = self._resumes.token(subscription.place.subject, point)
         if token is None or self.log is None:
             return None
-        life = self.log.life_of(point.position.incarnation, self.settings.relay_id)
+        life = self.log.life_of(point.position.incarnation, self.relay_id)
         return convert.resume_point(subscription.wanted.subscription_id, token, point.number, life)
 
     def remove(self, subscriber: Subscriber, number: int) -> bool:
@@ -297,7 +312,9 @@ class FanOut:
     def _snapshot(self, subscriber: Subscriber, subscription: Subscription, slots: Slots) -> None:
         """The last events of the matching listings between two marks, type by type; the next live event follows."""
         number, sequence = subscription.wanted.subscription_id, self.core.last_sequence
-        subscriber.notify(convert.snapshot_mark(number, sequence, complete=False), after=subscription)
+        known_from = 0 if self.log is None else self.log.known_from
+        mark = convert.snapshot_mark(number, sequence, complete=False, known_from=known_from)
+        subscriber.notify(mark, after=subscription)
         wanted = subscription.wanted.filter
         for kind in SNAPSHOT_TYPES:
             if wanted.event_types and kind not in wanted.event_types:
@@ -308,7 +325,8 @@ class FanOut:
                 rows["relay_out_ns"] = now_ns
                 group = RowGroup(kind, rows.view(np.uint8), self._slots_of(rows, slots), int(rows["sequence"][0]))
                 subscriber.accept_snapshot(subscription, Selected(group, None, now_ns))
-        subscriber.notify(convert.snapshot_mark(number, sequence, complete=True), after=subscription)
+        mark = convert.snapshot_mark(number, sequence, complete=True, known_from=known_from)
+        subscriber.notify(mark, after=subscription)
 
     def _slots_of(self, rows: Rows, slots: Slots) -> Slots:
         keys = self.core.slots.table["key"][slots]
@@ -317,7 +335,12 @@ class FanOut:
 
     def _heartbeat(self, subscriber: Subscriber) -> bytes:
         numbers = {number: one.sent_number for number, one in subscriber.subscriptions.items()}
-        return convert.heartbeat(self.core.last_sequence, numbers, self.core.sources.all(), self.token)
+        return convert.heartbeat(self.beat(last_numbers=numbers))
+
+    def beat(self, **fields: Any) -> Any:
+        """What the relay says of itself, as a Heartbeat, with these fields more."""
+        core = self.core
+        return convert.beat(core.last_sequence, core.sources.all(), self.token, self.relay_id, self.behind_ns, **fields)
 
     async def drain(self, grace_seconds: float) -> None:
         """Tell every subscriber that the relay stops, send what waits, end the streams; cancelled by whoever bounds it."""

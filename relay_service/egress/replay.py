@@ -17,8 +17,8 @@ from relay_service.egress.rows import Selected
 from relay_service.egress.subscriber import Subscriber
 from relay_service.egress.subscription import Subscription
 from relay_service.log.cursor import Cursor, Missing, Step, Turned
+from relay_service.log.reader import LogReader
 from relay_service.log.records import LoggedGap, LoggedRows, Position
-from relay_service.log.relay_log import RelayLog
 from relay_service.log.store import FAILURES
 from relay_service.results import RowGroup, Slots
 from relay_service.subscriptions.index import FilterIndex
@@ -37,7 +37,7 @@ class Replay:
         self,
         core: RelayCore,
         index: FilterIndex,
-        log: RelayLog,
+        log: LogReader,
         subscriber: Subscriber,
         subscription: Subscription,
         learned: asyncio.Event,
@@ -110,6 +110,7 @@ class Replay:
     async def _run(self, cursor: Cursor) -> None:
         pause = _PAUSES[0]
         while not self._over:
+            await self._log.reached(self._received(cursor.position))
             records = self._log.tail.after(cursor.position.sequence) if self._is_own_life(cursor) else None
             if records is not None:
                 self._waited = False
@@ -125,6 +126,10 @@ class Replay:
                 _log.info("the log cannot be read now: %s: %s", type(error).__name__, error)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _PAUSES[1])
+
+    def _received(self, position: Position) -> Position:
+        """Behind everything the client has, from another relay of this log perhaps, that was ahead of this one."""
+        return position._replace(sequence=max(position.sequence, self._floor, *self._floors.values()))
 
     def _is_own_life(self, cursor: Cursor) -> bool:
         return cursor.position.incarnation == self._log.incarnation

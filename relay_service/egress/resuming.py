@@ -11,8 +11,8 @@ from relay_service.egress.replay import Replay
 from relay_service.egress.subscriber import Subscriber
 from relay_service.egress.subscription import Subscription
 from relay_service.log.cursor import Cursor
+from relay_service.log.reader import LogReader, PlaceTooOldError
 from relay_service.log.records import Point
-from relay_service.log.relay_log import PlaceTooOldError, RelayLog
 from relay_service.subscriptions.index import FilterIndex
 from relay_service.subscriptions.wanted import FromTime, FromToken
 
@@ -23,7 +23,7 @@ End = Callable[[AlphaPulseError], None]
 class Resumes:
     """Of all subscribers. `learned` is set once filters over definitions can be applied to what is replayed."""
 
-    def __init__(self, core: RelayCore, index: FilterIndex, log: RelayLog | None, learned: asyncio.Event) -> None:
+    def __init__(self, core: RelayCore, index: FilterIndex, log: LogReader | None, learned: asyncio.Event) -> None:
         self._core = core
         self._index = index
         self.log = log
@@ -46,8 +46,7 @@ class Resumes:
         """
         log = self._needed()
         position, floor, number = log.mint().read(start.token, subject)
-        here = log.position
-        at_most = here.sequence if position.incarnation == here.incarnation else None
+        at_most = log.highest_of(position.incarnation)
         if start.sequence:
             _check_received("received_sequence", start.sequence, position.sequence, at_most)
             floor = max(floor, start.sequence)
@@ -77,7 +76,7 @@ class Resumes:
         replay.start(find, begin, end)
 
     def _find(
-        self, log: RelayLog, subscription: Subscription, start: FromToken | FromTime, point: Point
+        self, log: LogReader, subscription: Subscription, start: FromToken | FromTime, point: Point
     ) -> Callable[[], Awaitable[Cursor]]:
         async def find() -> Cursor:
             try:
@@ -106,7 +105,7 @@ class Resumes:
         """Raises NoEventLog or Unavailable where nothing can be read from the log."""
         self._needed().mint()
 
-    def _needed(self) -> RelayLog:
+    def _needed(self) -> LogReader:
         if self.log is None:
             raise NoEventLog(
                 "this relay keeps no log of its events to start from", hint="start now, or with a snapshot"

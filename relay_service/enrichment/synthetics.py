@@ -144,6 +144,10 @@ class SyntheticEngine:
         for slot, row in zip(slots, rows, strict=True):
             self._rows[slot] = row.tobytes()
 
+    def forget_rows(self) -> None:
+        """No slot has a last row."""
+        self._rows.clear()
+
     def last_rows(self, slots: list[int]) -> Rows:
         """The last rows of these slots, of those that have one."""
         found = b"".join(self._rows[slot] for slot in slots if slot in self._rows)

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from relay_service.kernel import absorb as _absorb
 from relay_service.kernel import intake as _intake
 from relay_service.kernel import lookup as _lookup
 from relay_service.kernel.jit import entry_point
@@ -32,6 +33,8 @@ class Kernels:
     """The entry points; each compiles at its first call, or loads what an earlier process compiled."""
 
     intake: Callable[..., int]
+    absorb: Callable[..., int]
+    first_undefined: Callable[..., int]
     pass_time: Callable[..., int]
     stamp_out: Callable[..., None]
     rehash: Callable[..., None]
@@ -57,6 +60,16 @@ def _make(fingerprint: str) -> Kernels:
         return int(_intake.intake(block, rows, numbers, start, stop, kind, source_id, provenance, gap, now_ns))
 
     @entry_point
+    def absorb(block: Any, rows: Any, numbers: Any, start: int, stop: int, kind: int, now_ns: int) -> int:
+        _ = fingerprint
+        return int(_absorb.absorb(block, rows, numbers, start, stop, kind, now_ns))
+
+    @entry_point
+    def first_undefined(block: Any, rows: Any, total: int, kind: int) -> int:
+        _ = fingerprint
+        return int(_absorb.first_undefined(block, rows, total, kind))
+
+    @entry_point
     def pass_time(block: Any, place: int, now_ns: int) -> int:
         _ = fingerprint
         return int(_intake.pass_time(block, place, now_ns))
@@ -71,7 +84,7 @@ def _make(fingerprint: str) -> Kernels:
         _ = fingerprint
         _lookup.rehash(block)
 
-    return Kernels(intake, pass_time, stamp_out, rehash)
+    return Kernels(intake, absorb, first_undefined, pass_time, stamp_out, rehash)
 
 
 @cache

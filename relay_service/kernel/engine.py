@@ -189,6 +189,29 @@ class KernelEngine:
         written = int(words[state.WRITTEN])
         return _output(written, numbers if written == count else numbers[:written], parts, touched)
 
+    def absorb_bytes(
+        self, event_type: int, raw: npt.NDArray[np.uint8], count: int, now_ns: int
+    ) -> npt.NDArray[np.int32]:
+        """Take `count` rows, given as their bytes, that another relay stamped: the last ones are kept, the rows stay as they are. Their slots.
+        `now_ns` is their relay_in_ns."""
+        numbers = np.empty(count, np.int32)
+        start = 0
+        while (start := self._compiled.absorb(self._block, raw, numbers, start, count, event_type, now_ns)) < count:
+            self.slots.grow()
+        return numbers
+
+    def first_undefined(self, event_type: int, raw: npt.NDArray[np.uint8], count: int) -> int:
+        """The place of the first of `count` rows that bears a later definition than the one held of its listing; -1 where none does."""
+        return self._compiled.first_undefined(self._block, raw, count, event_type)
+
+    def resume_at(self, sequence: int) -> None:
+        """The next event has this sequence."""
+        self._block[state.NEXT_SEQUENCE] = sequence
+
+    def measure(self, count: int, latency_ns: int) -> None:
+        """Count the hop through the relay of `count` rows that are handed on as they are."""
+        self._relay_hop[histogram.bucket(latency_ns)] += count
+
     def pass_time(self, now_ns: int) -> KernelOutput:
         """Close, or replace, the opportunities whose quotes became too old."""
         parts: list[tuple[Rows, npt.NDArray[np.int32], npt.NDArray[np.int32]]] = []
@@ -219,6 +242,8 @@ class KernelEngine:
         rows["flags"] = 1
         scratch.intake(QUOTE.event_type, rows, 1, False, 1)
         scratch.stamp_out(QUOTE.event_type, rows.view(np.uint8), 3, 2)
+        scratch.absorb_bytes(QUOTE.event_type, rows.view(np.uint8), 3, 2)
+        scratch.first_undefined(QUOTE.event_type, rows.view(np.uint8), 3)
         self._compiled.pass_time(scratch._block, -1, 2)
 
     def _take_out(self) -> tuple[Rows, npt.NDArray[np.int32], npt.NDArray[np.int32]]:

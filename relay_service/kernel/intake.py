@@ -163,18 +163,26 @@ def stamp(block: Any, head: int, version: int, source_id: int, now_ns: int) -> i
 
 
 @compiled
-def keep(block: Any, slots: Any, number: int, kind: int, address: int, flags: int, now_ns: int) -> None:
-    """A stamped row changes the state of its listing and, where it may, the opportunity of its group."""
-    slot = slots[number]
+def hold(block: Any, slot: Any, number: int, kind: int, address: int, flags: int, now_ns: int) -> bool:
+    """A stamped row becomes the last one of its listing; False where it changes nothing."""
     if kind == QUOTE_TYPE:
         if is_late(slot, flags, now_ns):
-            return
+            return False
         keep_quote(block, slot, number, address, flags, now_ns)
     elif kind == TRADE_TYPE:
         keep_trade(block, slot, number, address, flags, now_ns)
     elif kind == STATUS_TYPE:
         keep_status(block, slot, number, address)
     else:
+        return False
+    return True
+
+
+@compiled
+def keep(block: Any, slots: Any, number: int, kind: int, address: int, flags: int, now_ns: int) -> None:
+    """A stamped row changes the state of its listing and, where it may, the opportunity of its group."""
+    slot = slots[number]
+    if not hold(block, slot, number, kind, address, flags, now_ns):
         return
     touch(block, slot, number)
     if slot.group < 0 or kind == TRADE_TYPE:

@@ -12,12 +12,12 @@ from typing import Final, Self
 
 import structlog
 
-from alphapulse.domain.errors import NoEventLog, Unavailable
+from alphapulse.domain.errors import NoEventLog
 from relay_service.log.cursor import Cursor
 from relay_service.log.entries import ENTRY_COST, MAX_ENTRY_BYTES, Entry, EntryKind, encode_entry, pieces
+from relay_service.log.reader import LogReader
 from relay_service.log.records import LoggedGap, LoggedRows, Position, Record
 from relay_service.log.retention import Retention
-from relay_service.log.search import first_that
 from relay_service.log.store import FAILURES, LogStore, OutOfOrderError, ServerFullError
 from relay_service.log.tail import BATCH_BYTES, Tail, is_within
 from relay_service.log.tokens import TokenMint
@@ -32,8 +32,6 @@ _OPEN_SECONDS: Final = 2.0
 """How long the start waits for Redis, as long as it has not failed."""
 _END_SECONDS: Final = 2.0
 """How long the end waits until everything is logged."""
-_PAGE_BYTES: Final = 1 << 20
-_PAGE_ENTRIES: Final = range(8, 513)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,34 +60,19 @@ class LogState(Enum):
     CLOSED = "closed"
 
 
-class PlaceTooOldError(Exception):
-    """The log does not hold what follows a place any more; `oldest` is the first place it does hold everything after."""
-
-    def __init__(self, oldest: Position, oldest_ns: int) -> None:
-        super().__init__(oldest)
-        self.oldest = oldest
-        self.oldest_ns = oldest_ns
-        """Up to this time, nanoseconds since the Unix epoch, events came that are before it."""
-
-
-class RelayLog:
+class RelayLog(LogReader):
     """Async context manager. `append` and `append_gap` only put something into memory; nothing here ever waits for Redis on their way."""
 
     def __init__(self, settings: LogSettings, start_ns: int, last_sequence: int = 0) -> None:
+        super().__init__(LogStore(settings.url, settings.name), settings.name)
         self.settings = settings
         self.state = LogState.OPENING
-        self.tokens: TokenMint | None = None
-        """None before the log is open."""
-        self.errors = 0
-        """Times that Redis did not take or give something."""
         self.entries = 0
         self.bytes = 0
         """Written so far."""
-        self.tail = Tail(settings.buffer_bytes, last_sequence)
-        self._store = LogStore(settings.url, settings.name)
+        self.tail: Tail = Tail(settings.buffer_bytes, last_sequence)
         self._start_ns = start_ns
         self._retention = Retention(self._store, settings.seconds, settings.max_bytes)
-        self._incarnation = 0
         self._source_gap = 0
         self._high = start_ns
         self._offset = 0
@@ -98,7 +81,6 @@ class RelayLog:
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._tried = asyncio.Event()
-        self._page = _PAGE_ENTRIES.start
 
     async def __aenter__(self) -> Self:
         self._tasks = [asyncio.create_task(self._write(), name="log-write")]
@@ -145,15 +127,6 @@ class RelayLog:
         return Position(self._incarnation, self.tail.last, self._source_gap)
 
     @property
-    def incarnation(self) -> int:
-        """This life of the relay; 0 before the log is open."""
-        return self._incarnation
-
-    def life_of(self, incarnation: int, own: str) -> str:
-        """The relay_id of a life; `own` is that of this one."""
-        return own if incarnation == self._incarnation else f"{self.settings.name}.{incarnation:x}"
-
-    @property
     def unlogged(self) -> int:
         """Events that are in memory alone."""
         return self.tail.last - self.tail.base
@@ -167,44 +140,7 @@ class RelayLog:
         """What makes tokens. Raises Unavailable or NoEventLog."""
         if self.state is LogState.FENCED:
             raise NoEventLog("a relay of the same RELAY_ID that was started later writes the log of this one")
-        if self.tokens is None:
-            raise Unavailable("the log has not been reached since this relay was started", retry_after=1.0)
-        return self.tokens
-
-    # --- reading
-    async def check(self, position: Position) -> None:
-        """Whether everything after a place can be given, or declared. Raises PlaceTooOldError; Unavailable where Redis does not answer;
-        NoEventLog where the place is of a later life than this one."""
-        if position.incarnation > self._incarnation:
-            raise NoEventLog(
-                "the place is of a later life of the relay: another of the same RELAY_ID writes the log now"
-            )
-        if position.incarnation == self._incarnation and position.sequence >= self.tail.base:
-            return
-        try:
-            entry = await self._store.at_or_before(position.incarnation << 64 | position.sequence + 1)
-            if entry is None:
-                raise await self._too_old()
-        except FAILURES as error:
-            raise self._unavailable(error) from error
-
-    async def find_time(self, time_ns: int) -> Cursor:
-        """A cursor before the first event that came at this time or later. Raises as `check` does."""
-        try:
-            entry = await first_that(self._store, lambda one: one.high >= time_ns)
-            if entry is None:
-                return await self._find_in_tail(time_ns)
-            before = await self._store.at_or_before(entry.number - 1)
-        except FAILURES as error:
-            raise self._unavailable(error) from error
-        if before is None:
-            if entry.high_before >= time_ns:
-                raise PlaceTooOldError(_beginning(entry), entry.high_before)
-            return Cursor(_beginning(entry), time_ns)
-        cursor = Cursor(Position(before.incarnation, before.last), time_ns)
-        for _ in cursor.follow(before):
-            pass  # what it holds is before the place; that it ended a life is known now
-        return cursor
+        return super().mint()
 
     async def _find_in_tail(self, time_ns: int) -> Cursor:
         if await self._store.oldest() is None and self._high >= time_ns:
@@ -214,25 +150,9 @@ class RelayLog:
             return Cursor(self.position)
         return Cursor(Position(self._incarnation, found.first - 1), time_ns)
 
-    async def page(self, cursor: Cursor) -> list[Entry]:
-        """What Redis has after a cursor, about a mebibyte; the first entries may lie before it. Raises FAILURES."""
-        place = cursor.position
-        before, after = await self._store.around(place.incarnation << 64 | place.sequence + 1, self._page)
-        cursor.trimmed = before is None
-        found = [one for one in (before, *after) if one is not None and one.incarnation <= self._incarnation]
-        size = sum(entry.size for entry in found) // len(found) if found else 0
-        self._page = min(max(_PAGE_BYTES // (size + 1), _PAGE_ENTRIES.start), _PAGE_ENTRIES.stop - 1)
-        return found
-
-    async def _too_old(self) -> PlaceTooOldError:
-        oldest = await self._store.oldest()
-        if oldest is None:
-            return PlaceTooOldError(Position(self._incarnation, self.tail.base), self._high)
-        return PlaceTooOldError(_beginning(oldest), oldest.high_before)
-
-    def _unavailable(self, error: BaseException) -> Unavailable:
-        self.errors += 1
-        return Unavailable(f"the log does not answer: {type(error).__name__}: {error}", retry_after=1.0)
+    @property
+    def _latest_ns(self) -> int:
+        return self._high
 
     # --- writing
     async def _write(self) -> None:
@@ -338,6 +258,11 @@ class RelayLog:
         self.state = LogState.OPEN
         self._tried.set()
 
+    async def beat(self, data: bytes) -> None:
+        """Leave what the relay says of itself beside the log, for who follows it. Raises FAILURES."""
+        if self.state is LogState.OPEN:
+            await self._store.write_beat(self._incarnation, data)
+
     async def _end(self) -> None:
         """Write everything, and that it is everything."""
         await self._sync()  # the last write may have been interrupted
@@ -368,8 +293,3 @@ async def end(tasks: Sequence[asyncio.Task[None]]) -> None:
         for task in pending:
             task.cancel()
         await asyncio.wait(pending, timeout=0.05)
-
-
-def _beginning(entry: Entry) -> Position:
-    """The place before everything an entry holds."""
-    return Position(entry.incarnation, entry.last if entry.kind is EntryKind.START else entry.first - 1)

@@ -20,6 +20,7 @@ _FIELD: Final = "e"
 _PREFIX: Final = "alphapulse:relay:"
 _FULL: Final = "maxmemory"
 """What it says when it has no room."""
+_BEAT_SECONDS: Final = 60
 _ORDER: Final = "equal or smaller"
 """What Redis says of an id that is not above the last one."""
 
@@ -100,6 +101,20 @@ class LogStore:
         pipe.xrange(self.name, f"({entry_id(number)}", "+", count=count)
         before, after = await pipe.execute()
         return _first(before), [_entry(one) for one in after]
+
+    async def following(self, number: int, count: int, wait_ms: int) -> list[Entry]:
+        """Up to `count` entries after a number; where there is none yet, waited for so long at most."""
+        found: Any = await self._redis.xread({self.name: entry_id(number)}, count=count, block=wait_ms)
+        return [_entry(one) for _, entries in found or () for one in entries]
+
+    async def write_beat(self, incarnation: int, data: bytes) -> None:
+        """Keep what a life of the relay says of itself for a minute."""
+        await self._redis.set(f"{self.name}:beat:{incarnation:x}", data, ex=_BEAT_SECONDS)
+
+    async def read_beat(self, incarnation: int) -> bytes | None:
+        """What a life of the relay said of itself last; None where that was more than a minute ago."""
+        found: Any = await self._redis.get(f"{self.name}:beat:{incarnation:x}")
+        return None if found is None else bytes(found)
 
     async def trim(self, number: int) -> int:
         """Forget the entries before a number; how many."""

@@ -204,7 +204,7 @@ class Gateway:
         return answer(request, json.dumps({"status": "SERVING"}))
 
     def _ready(self, request: web.Request) -> web.Response:
-        ready = self._lifecycle.state is State.SERVING
+        ready = self._lifecycle.is_ready
         return answer(
             request, json.dumps({"status": "SERVING" if ready else "NOT_SERVING"}), status=200 if ready else 503
         )

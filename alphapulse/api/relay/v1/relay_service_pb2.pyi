@@ -875,12 +875,15 @@ class RelayWelcome(_message.Message):
     SUBSCRIBER_ID_FIELD_NUMBER: _builtins.int
     ROW_SIZES_FIELD_NUMBER: _builtins.int
     REGISTRY_ENABLED_FIELD_NUMBER: _builtins.int
+    EDGE_ID_FIELD_NUMBER: _builtins.int
     relay_id: _builtins.str
-    """Names the relay."""
+    """Names the relay, and its life: sequences of one id belong together. Of an edge: the life of the relay whose log it serves."""
     subscriber_id: _builtins.str
     """Names this stream, as ListSubscribers does."""
     registry_enabled: _builtins.bool
     """False when the relay runs without registries."""
+    edge_id: _builtins.str
+    """Names the edge that serves this stream from the relay's log, and its life. Empty: the relay itself does."""
     @_builtins.property
     def row_sizes(self) -> _containers.ScalarMap[_builtins.int, _builtins.int]:
         """The row length in bytes of each event type, by type."""
@@ -892,10 +895,11 @@ class RelayWelcome(_message.Message):
         subscriber_id: _builtins.str = ...,
         row_sizes: _abc.Mapping[_builtins.int, _builtins.int] | None = ...,
         registry_enabled: _builtins.bool = ...,
+        edge_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["registry_enabled", b"registry_enabled", "relay_id", b"relay_id", "row_sizes", b"row_sizes", "subscriber_id", b"subscriber_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["edge_id", b"edge_id", "registry_enabled", b"registry_enabled", "relay_id", b"relay_id", "row_sizes", b"row_sizes", "subscriber_id", b"subscriber_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1230,12 +1234,20 @@ class Heartbeat(_message.Message):
     LAST_NUMBERS_FIELD_NUMBER: _builtins.int
     SOURCES_FIELD_NUMBER: _builtins.int
     REVISION_TOKEN_FIELD_NUMBER: _builtins.int
+    RELAY_ID_FIELD_NUMBER: _builtins.int
+    BEHIND_NS_FIELD_NUMBER: _builtins.int
     time_ns: _builtins.int
     """The relay's time, nanoseconds since the Unix epoch."""
     last_sequence: _builtins.int
     """The relay's last sequence."""
     revision_token: _builtins.str
     """The registries' revision the relay has applied."""
+    relay_id: _builtins.str
+    """The life of the relay that last_sequence is of, as in RelayWelcome.relay_id. An edge's streams outlive it: then another one is named."""
+    behind_ns: _builtins.int
+    """Of an edge: for how long, in nanoseconds, it may not have had what the relay relayed: about a second at rest, more while it, the log or the
+    relay is away. The clocks of both machines are part of it. 0: the relay itself.
+    """
     @_builtins.property
     def last_numbers(self) -> _containers.ScalarMap[_builtins.int, _builtins.int]:
         """The last number of each subscription."""
@@ -1252,10 +1264,12 @@ class Heartbeat(_message.Message):
         last_numbers: _abc.Mapping[_builtins.int, _builtins.int] | None = ...,
         sources: _abc.Iterable[Global___SourceHealth] | None = ...,
         revision_token: _builtins.str = ...,
+        relay_id: _builtins.str = ...,
+        behind_ns: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["last_numbers", b"last_numbers", "last_sequence", b"last_sequence", "revision_token", b"revision_token", "sources", b"sources", "time_ns", b"time_ns"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["behind_ns", b"behind_ns", "last_numbers", b"last_numbers", "last_sequence", b"last_sequence", "relay_id", b"relay_id", "revision_token", b"revision_token", "sources", b"sources", "time_ns", b"time_ns"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1318,22 +1332,28 @@ class SnapshotMark(_message.Message):
     SUBSCRIPTION_ID_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
     COMPLETE_FIELD_NUMBER: _builtins.int
+    KNOWN_FROM_FIELD_NUMBER: _builtins.int
     subscription_id: _builtins.int
     """Which subscription."""
     sequence: _builtins.int
     """The sequence the snapshot stands for: the first live event is the next one that matches."""
     complete: _builtins.bool
     """False before the first event of the snapshot, true after its last."""
+    known_from: _builtins.int
+    """The snapshot knows of no event of this life of the relay before this sequence: of what has been quiet for longer it holds nothing. 0: it knows
+    them all, as a relay itself does; an edge knows what the log held when the edge was started, and what came since.
+    """
     def __init__(
         self,
         *,
         subscription_id: _builtins.int = ...,
         sequence: _builtins.int = ...,
         complete: _builtins.bool = ...,
+        known_from: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete", b"complete", "sequence", b"sequence", "subscription_id", b"subscription_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete", b"complete", "known_from", b"known_from", "sequence", b"sequence", "subscription_id", b"subscription_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1736,8 +1756,10 @@ class GetRelayStatusResponse(_message.Message):
     REGISTRY_ENABLED_FIELD_NUMBER: _builtins.int
     GAPS_DECLARED_FIELD_NUMBER: _builtins.int
     REJECTED_CANDIDATES_FIELD_NUMBER: _builtins.int
+    EDGE_ID_FIELD_NUMBER: _builtins.int
+    BEHIND_NS_FIELD_NUMBER: _builtins.int
     relay_id: _builtins.str
-    """Names the relay."""
+    """Names the relay, and its life. Of an edge: the life of the relay whose log it serves."""
     last_sequence: _builtins.int
     """Its last sequence."""
     unknown_listing_events: _builtins.int
@@ -1754,6 +1776,12 @@ class GetRelayStatusResponse(_message.Message):
     """False when it runs without registries."""
     gaps_declared: _builtins.int
     """Events declared as gaps to subscribers."""
+    edge_id: _builtins.str
+    """Names the edge that answers, and its life: delivered, gaps_declared, latencies, listings and revision_token are its own, sources as the relay
+    last told of them; what only a relay counts is 0. Empty: the relay itself answers.
+    """
+    behind_ns: _builtins.int
+    """Of an edge: as Heartbeat.behind_ns."""
     @_builtins.property
     def sources(self) -> _containers.RepeatedCompositeFieldContainer[Global___SourceHealth]:
         """Its sources."""
@@ -1791,10 +1819,12 @@ class GetRelayStatusResponse(_message.Message):
         registry_enabled: _builtins.bool = ...,
         gaps_declared: _builtins.int = ...,
         rejected_candidates: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        edge_id: _builtins.str = ...,
+        behind_ns: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["delivered", b"delivered", "gaps_declared", b"gaps_declared", "last_sequence", b"last_sequence", "latencies", b"latencies", "listings", b"listings", "opportunities", b"opportunities", "registry_enabled", b"registry_enabled", "rejected_candidates", b"rejected_candidates", "rejects", b"rejects", "relay_id", b"relay_id", "revision_token", b"revision_token", "sources", b"sources", "synthetic_updates", b"synthetic_updates", "unknown_listing_events", b"unknown_listing_events"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["behind_ns", b"behind_ns", "delivered", b"delivered", "edge_id", b"edge_id", "gaps_declared", b"gaps_declared", "last_sequence", b"last_sequence", "latencies", b"latencies", "listings", b"listings", "opportunities", b"opportunities", "registry_enabled", b"registry_enabled", "rejected_candidates", b"rejected_candidates", "rejects", b"rejects", "relay_id", b"relay_id", "revision_token", b"revision_token", "sources", b"sources", "synthetic_updates", b"synthetic_updates", "unknown_listing_events", b"unknown_listing_events"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,110 @@
+"""An edge put together: the log of another relay, what follows it, the registries' feed, egress, gRPC and metrics. There is no ingress."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
+from typing import Any, Final
+
+import grpc
+import structlog
+from prometheus_client import CollectorRegistry
+
+from alphapulse.domain.errors import ConfigurationError, FailedPrecondition
+from alphapulse.runtime import GrpcService, Readiness
+from relay_service.config import RelayConfig
+from relay_service.edge.core import EdgeCore
+from relay_service.edge.follower import Follower
+from relay_service.edge.log import EdgeLog
+from relay_service.edge.metrics import EdgeMetrics
+from relay_service.egress.fanout import FanOut, FanOutSettings
+from relay_service.egress.grpc_stream import SubscribeStream
+from relay_service.egress.unix_socket import egress_socket
+from relay_service.egress.warm_up import warm_up
+from relay_service.kernel.engine import KernelSettings
+from relay_service.learning import learn
+from relay_service.log.relay_log import LogSettings
+from relay_service.servicer import RelayServicer, relay_service
+
+_log = structlog.stdlib.get_logger(__name__)
+_FLUSH_SHARE: Final = 0.8
+"""Share of DRAIN_SECONDS that subscribers get to take what waits for them."""
+
+
+class EdgeApplication:
+    """An `alphapulse.runtime` application. It has started once it has read the log to its end; it is not ready while it cannot read on, and serves
+    whom it has all the same."""
+
+    def __init__(self, config: RelayConfig, registry: CollectorRegistry) -> None:
+        if not config.log_url:
+            rule = "required of an edge (RELAY_ROLE=edge): the log that it serves"
+            raise ConfigurationError.for_variable("RELAY_LOG_URL", "", rule, secret=True)
+        self._config = config
+        self._registry = registry
+        self._stack = AsyncExitStack()
+        self._sockets = AsyncExitStack()
+        self.readiness = Readiness()
+        self.core = EdgeCore(KernelSettings(registry_enabled=config.registry_enabled))
+        self.log = EdgeLog(
+            LogSettings(
+                config.relay_id, config.log_url, buffer_bytes=config.log_buffer_bytes, token_key=config.token_key
+            )
+        )
+        settings = FanOutSettings(
+            config.relay_id,
+            config.registry_enabled,
+            config.queue_bytes,
+            edge_id=f"{config.edge_id}.{time.time_ns():x}",
+        )
+        self.fanout = FanOut(self.core, settings, self.log)
+        self.follower = Follower(self.core, self.log, self.fanout, self.readiness)
+
+    @property
+    def name(self) -> str:
+        """Short name of the service."""
+        return "relay"
+
+    async def start(self) -> Sequence[GrpcService]:
+        """Compile, learn the registries for a while at most, read the log to its end, then listen. Raises Unavailable where there is no log yet."""
+        self.core.warm_up()
+        warm_up()
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self.log)
+            if self._config.registry_enabled:
+                await learn(stack, self._config, self.core, self.fanout)
+            await stack.enter_async_context(self.follower)
+            await self.follower.caught_up.wait()
+            metrics = EdgeMetrics(self.fanout, self.core, self.log, self.follower, self._registry)
+            stack.callback(metrics.close)
+            sockets = await stack.enter_async_context(AsyncExitStack())
+            await sockets.enter_async_context(egress_socket(self._config.egress_socket, self.fanout))
+            self._sockets = sockets
+            self._stack = stack.pop_all()
+        servicer = RelayServicer(self.fanout, self._publish, SubscribeStream(self.fanout))
+        return (relay_service(servicer, self.readiness),)
+
+    async def _publish(self, requests: AsyncIterator[Any], context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+        raise FailedPrecondition(
+            "this relay is an edge: it takes no events in",
+            metadata={"relay_id": self.fanout.relay_id, "edge_id": self.fanout.settings.edge_id},
+            hint="publish to the relay whose log it serves",
+        )
+
+    async def drain(self) -> None:
+        """Every subscriber gets a notice and what waits for it."""
+        await self._sockets.aclose()
+        limit = self._config.drain_seconds * _FLUSH_SHARE
+        try:
+            async with asyncio.timeout(limit):
+                await self.fanout.drain(limit)
+        except TimeoutError:
+            _log.warning(
+                "subscribers are cut that did not take what waited for them", count=len(self.fanout.subscribers)
+            )
+
+    async def stop(self) -> None:
+        """Close everything, socket files included."""
+        await self._sockets.aclose()
+        await self._stack.aclose()

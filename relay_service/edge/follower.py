@@ -1,0 +1,176 @@
+"""Reads the log of a relay as it is written, and hands on what it holds to the subscribers of this edge."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from types import TracebackType
+from typing import Final, Self
+
+import structlog
+
+from alphapulse.runtime import Readiness
+from relay_service.edge.core import EdgeCore
+from relay_service.edge.log import PAGE_ENTRIES, EdgeLog
+from relay_service.edge.pacing import Pacing
+from relay_service.egress.fanout import FanOut
+from relay_service.egress.items import HeartbeatDue
+from relay_service.log.cursor import Cursor, Missing, Step, Turned
+from relay_service.log.entries import Entry, EntryKind
+from relay_service.log.records import LoggedGap, LoggedRows
+from relay_service.log.relay_log import end
+from relay_service.log.store import FAILURES
+from relay_service.results import AcceptResult
+
+_log = structlog.stdlib.get_logger(__name__)
+_PAUSES: Final = (0.05, 2.0)
+"""Seconds between two attempts to read the log: the first, and the longest."""
+_BEAT_SECONDS: Final = 0.5
+"""How often it is looked at what the relay says of itself."""
+_TURN_BYTES: Final = 1 << 20
+"""Rows handed on before others get their turn."""
+
+
+class Follower:
+    """Async context manager; the log is entered before it. `caught_up` is set when the log was read to its end for the first time."""
+
+    def __init__(self, core: EdgeCore, log: EdgeLog, fanout: FanOut, readiness: Readiness) -> None:
+        self._core = core
+        self._log = log
+        self._fanout = fanout
+        self._readiness = readiness
+        self._pacing = Pacing(fanout)
+        self._cursor = Cursor(log.position)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._handed_on = 0
+        self._pause = _PAUSES[0]
+        self.caught_up = asyncio.Event()
+        self.entries = 0
+        """Entries handed on so far."""
+        self.missing = 0
+        """Events that the log did not have, where it is known how many."""
+
+    async def __aenter__(self) -> Self:
+        self._cursor = Cursor(self._log.beginning)
+        self._core.begin(self._log.beginning.sequence)
+        self._tasks = [
+            asyncio.create_task(self._follow(), name="edge-follow"),
+            asyncio.create_task(self._listen(), name="edge-listen"),
+        ]
+        for task in self._tasks:
+            task.add_done_callback(self._report)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await end(self._tasks)
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                entries = await self._log.next_entries()
+                await self._look_back(entries)
+            except FAILURES as error:
+                await self._failed(error)
+                continue
+            self._pause = _PAUSES[0]
+            self._pacing.page(len(entries) == PAGE_ENTRIES)
+            for entry in entries:
+                await self._take(entry)
+            if len(entries) < PAGE_ENTRIES:
+                self.caught_up.set()
+                self._readiness.set(True)
+
+    async def _failed(self, error: Exception) -> None:
+        self._log.errors += 1
+        if self._pause == _PAUSES[0]:
+            _log.warning("the log cannot be read now: %s: %s", type(error).__name__, error)
+        self._readiness.set(False)
+        await asyncio.sleep(self._pause)
+        self._pause = min(2 * self._pause, _PAUSES[1])
+
+    async def _look_back(self, entries: list[Entry]) -> None:
+        """Where something is missing before these entries: whether the log has forgotten it, or never had it. Raises FAILURES."""
+        place = self._cursor.position
+        if entries and not _continues(place.incarnation, place.sequence, entries[0]):
+            self._cursor.trimmed = await self._log.is_forgotten(place)
+
+    async def _take(self, entry: Entry) -> None:
+        for step in self._cursor.follow(entry):
+            await self._step(step, entry)
+        self.entries += 1
+        self._handed_on += entry.size
+        if self._handed_on >= _TURN_BYTES:
+            self._handed_on = 0
+            await asyncio.sleep(0)
+
+    async def _step(self, step: Step, entry: Entry) -> None:
+        if isinstance(step, LoggedRows):
+            await self._pacing.room()
+            await self._core.wait_defined(step)
+            group = self._core.take(step)
+            self._cursor.passed(step.last)
+            self._fanout.deliver(AcceptResult((group,), (), step.now_ns, step.source))
+        elif isinstance(step, LoggedGap):
+            self._log.expect_gap(step.number)
+            self._fanout.deliver(AcceptResult(gaps=(step.record,), source=step.record.source))
+        elif isinstance(step, Missing):
+            self._declare(step)
+        else:
+            self._turn(step, whole=entry.kind is EntryKind.START)
+
+    def _declare(self, missing: Missing) -> None:
+        """Tell every subscription that takes live events; those that are replayed come by it themselves."""
+        self.missing += missing.events
+        place = self._cursor.position
+        if missing.last_sequence > self._log.position.sequence:
+            self._core.begin(place.sequence)  # what it knew may not be the last any more
+        self._log.passed(place)
+        for subscriber in tuple(self._fanout.subscribers.values()):
+            for subscription in subscriber.subscriptions.values():
+                if subscription.replay is None:
+                    subscriber.declare_missing(subscription, *missing)
+            subscriber.wake()
+
+    def _turn(self, step: Turned, *, whole: bool) -> None:
+        """Another life of the relay begins: its sequences do anew, and clients resume there from now on."""
+        place = self._cursor.position
+        _log.info("another life of the relay begins", relay_id=self._log.life_of(step.incarnation, ""))
+        self._core.begin(place.sequence)
+        self._log.turn(place, whole=whole)
+        for subscriber in tuple(self._fanout.subscribers.values()):
+            for subscription in subscriber.subscriptions.values():
+                if subscription.replay is None:
+                    subscriber.mark_point(subscription)
+            subscriber.queue.push(HeartbeatDue())  # names the life for what is asked from now on
+            subscriber.wake()
+
+    async def _listen(self) -> None:
+        """Keep what the relay says of itself and its sources."""
+        while True:
+            with contextlib.suppress(*FAILURES):  # following says so
+                beat = await self._log.read_beat()
+                if beat is not None:
+                    self._log.heard(beat)
+                    self._core.adopt(beat.sources)
+            self._core.pass_time(time.time_ns())
+            await asyncio.sleep(_BEAT_SECONDS)
+
+    def _report(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error(
+                "this edge follows the log no more, by a fault of its own: its clients are sent away", exc_info=error
+            )
+            self._readiness.set(False)
+            for subscriber in tuple(self._fanout.subscribers.values()):
+                subscriber.ending = True
+                subscriber.wake()
+
+
+def _continues(incarnation: int, sequence: int, entry: Entry) -> bool:
+    """Whether nothing lies between a place and an entry, as far as their numbers say."""
+    if entry.incarnation != incarnation:
+        return entry.kind is EntryKind.START
+    return entry.first <= sequence + 1

@@ -1,0 +1,54 @@
+"""After an outage an edge reads faster than its subscribers do. They are waited for, so that what the log has kept for them is not dropped here."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from relay_service.egress.fanout import FanOut
+from relay_service.egress.subscriber import Subscriber
+
+PATIENCE_SECONDS: Final = 5.0
+"""What all of them together may hold up the others by while an edge catches up; then queues fill as they do of anybody who is slow."""
+STALLED_SECONDS: Final = 0.2
+"""One that takes nothing for so long is not waited for any more."""
+
+
+class Pacing:
+    """`page` with each page read; `room` before rows are handed on."""
+
+    def __init__(self, fanout: FanOut) -> None:
+        self._fanout = fanout
+        self._behind = False
+        self._left = PATIENCE_SECONDS
+        self._stalled: set[str] = set()
+
+    def page(self, is_full: bool) -> None:
+        """Whether a page was as long as may be: there is more, so this edge is behind."""
+        self._behind = is_full
+        if not is_full:
+            self._left = PATIENCE_SECONDS
+            self._stalled.clear()
+
+    async def room(self) -> None:
+        """While behind, wait for whoever is at half of what may wait for it."""
+        if not self._behind:
+            return
+        for name, subscriber in tuple(self._fanout.subscribers.items()):
+            if subscriber.queue.is_lagging and name not in self._stalled:
+                await self._wait(name, subscriber)
+
+    async def _wait(self, name: str, subscriber: Subscriber) -> None:
+        loop = asyncio.get_running_loop()
+        while subscriber.queue.is_lagging and self._left > 0 and name in self._fanout.subscribers:
+            began = loop.time()
+            subscriber.taken.clear()
+            subscriber.wake()
+            try:
+                async with asyncio.timeout(STALLED_SECONDS):
+                    await subscriber.taken.wait()
+            except TimeoutError:
+                self._stalled.add(name)
+                return
+            finally:
+                self._left -= loop.time() - began
