@@ -6,13 +6,13 @@ import sys
 
 from prometheus_client import CollectorRegistry
 
-from alphapulse.runtime import Application, launch
+from alphapulse.runtime import launch
 from relay_service.app import RelayApplication
 from relay_service.config import RelayConfig, Role
 from relay_service.edge.app import EdgeApplication
 
 
-def make(config: RelayConfig, registry: CollectorRegistry) -> Application:
+def make(config: RelayConfig, registry: CollectorRegistry) -> RelayApplication | EdgeApplication:
     """The application of the role that is configured."""
     return EdgeApplication(config, registry) if config.role is Role.EDGE else RelayApplication(config, registry)
 

@@ -36,6 +36,10 @@ class Heartbeat:
     revision_token: str
     """The registries' revision the relay has applied."""
     sources: tuple[SourceHealth, ...]
+    relay_id: str = ""
+    """The life of the relay that `last_sequence` is of."""
+    behind_ns: int = 0
+    """Of an edge: for how long it may not have had what the relay relayed; about a second at rest. 0: the relay itself."""
 
 
 def heartbeat_of(message: relay.Heartbeat, received_ns: int) -> Heartbeat:
@@ -46,4 +50,12 @@ def heartbeat_of(message: relay.Heartbeat, received_ns: int) -> Heartbeat:
         )
         for one in message.sources
     )
-    return Heartbeat(message.time_ns, received_ns, message.last_sequence, message.revision_token, sources)
+    return Heartbeat(
+        message.time_ns,
+        received_ns,
+        message.last_sequence,
+        message.revision_token,
+        sources,
+        message.relay_id,
+        message.behind_ns,
+    )

@@ -113,6 +113,13 @@ class Link:
             self._silent = 0
         return item
 
+    def turns(self, relay_id: str) -> bool:
+        """The relay says in which life it is; whether that is another one than before: at an edge the relay may be started anew."""
+        if not relay_id or relay_id == self.welcome.relay_id:
+            return False
+        self.welcome.relay_id = relay_id
+        return True
+
     def settled(self) -> None:
         """The connection is of use: the next loss is waited for as briefly as the first."""
         self._backoff.reset()

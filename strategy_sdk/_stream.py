@@ -208,9 +208,14 @@ class MarketStream(Callbacks):
 
     @property
     def relay_id(self) -> str:
-        """Names the relay connected to, and its life: sequences of one id belong together. After a reconnection it may be another; from where on
-        events are of it, `EventBatch.life` tells."""
+        """Names the relay connected to, and its life: sequences of one id belong together. After a reconnection, or at an edge, it may become another;
+        from where on events are of it, `EventBatch.life` tells."""
         return self._link.welcome.relay_id
+
+    @property
+    def edge_id(self) -> str:
+        """Names the edge that serves the stream from the relay's log; empty: the relay itself does."""
+        return self._link.welcome.edge_id
 
     @property
     def transport(self) -> str:
@@ -385,9 +390,8 @@ class MarketStream(Callbacks):
             self._link.tell(self._anew(identity))
 
     def _take_heartbeat(self, message: relay.Heartbeat) -> None:
-        self._tally.heartbeats += 1
+        self._tally.heartbeat(message.last_sequence, turned=self._link.turns(message.relay_id))
         self._link.settled()
-        self._tally.sequence = max(self._tally.sequence, message.last_sequence)
         self.last_heartbeat = heartbeat_of(message, time.time_ns())
         for identity, number in message.last_numbers.items():
             self._reached(identity, number)

@@ -66,6 +66,11 @@ class Tally:
         self.conflated += batch.conflated
         self.sequence = max(self.sequence, batch.last_sequence)
 
+    def heartbeat(self, last_sequence: int, *, turned: bool) -> None:
+        """The relay says which event was its last; `turned`: in another life than before, whose sequences begin anew."""
+        self.heartbeats += 1
+        self.sequence = last_sequence if turned else max(self.sequence, last_sequence)
+
     def stats(self, counts: NumberingCounts) -> StreamStats:
         """All of it as it stands."""
         return StreamStats(

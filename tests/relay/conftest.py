@@ -33,8 +33,10 @@ from alphapulse.records import (
     row_sizes,
 )
 from alphapulse.runtime import ServiceHandle, serve_in_background
+from relay_service.__main__ import make
 from relay_service.app import RelayApplication
 from relay_service.config import RelayConfig
+from relay_service.edge.app import EdgeApplication
 
 LIVE = 1
 PATIENCE = 20.0
@@ -312,7 +314,7 @@ class Relay:
     """A relay that serves, and what a test connects to it."""
 
     def __init__(
-        self, app: RelayApplication, config: RelayConfig, handle: ServiceHandle, stack: AsyncExitStack
+        self, app: RelayApplication | EdgeApplication, config: RelayConfig, handle: ServiceHandle, stack: AsyncExitStack
     ) -> None:
         self.app = app
         self.config = config
@@ -361,22 +363,23 @@ def socket_folder() -> Iterator[Path]:
 
 @pytest.fixture
 def open_relay(socket_folder: Path) -> Callable[..., Any]:
-    """A relay with these settings, as an async context manager; no registry is up, definitions come by `Relay.define`."""
+    """A relay with these settings, as an async context manager, an edge too; no registry is up, definitions come by `Relay.define`."""
 
     @asynccontextmanager
     async def start(**settings: Any) -> AsyncIterator[Relay]:
+        name = settings.get("edge_id", "")
         usual: dict[str, Any] = {
             "metrics_port": None,
             "drain_seconds": 2.0,
             "registry_wait_seconds": 0.0,
             "ingress_socket": socket_folder / "in.sock",
-            "egress_socket": socket_folder / "out.sock",
+            "egress_socket": socket_folder / f"out{name}.sock",
             "instrument_registry_address": "127.0.0.1:1",
             "venue_registry_address": "127.0.0.1:1",
             "synthetic_registry_address": "127.0.0.1:1",
         }
         config = RelayConfig(**usual | settings)
-        app = RelayApplication(config, CollectorRegistry())
+        app = make(config, CollectorRegistry())
         port = settings.get("grpc_port", 0)
         async with serve_in_background(app, config, port=port) as handle, AsyncExitStack() as stack:
             app.fanout.learned.set()

@@ -29,7 +29,9 @@ PATIENCE = 20.0
 
 async def until(found: Callable[[], Any]) -> None:
     async with asyncio.timeout(PATIENCE):
-        while not found():
+        while True:
+            if found():
+                return
             await asyncio.sleep(0.002)
 
 
