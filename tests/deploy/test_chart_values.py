@@ -54,6 +54,8 @@ def test_values_of_ci_follow_the_schema(path: Path) -> None:
     [
         {"relay": {"replcas": 2}},
         {"relay": {"port": 0}},
+        {"edges": {"of": -1}},
+        {"edges": {"replicas": "many"}},
         {"common": {"logLevel": "info"}},
         {"database": {"url": "mysql://u@h/d"}},
         {"image": {"digest": "sha256:short"}},

@@ -11,15 +11,24 @@ import yaml
 
 from alphapulse.runtime import load
 from collector_service.config import CollectorConfig
+from relay_service.config import RelayConfig, Role
 
 ROOT = Path(__file__).resolve().parents[2]
 Compose = Callable[..., dict[str, Any]]
-OURS = {"instrument-registry", "venue-registry", "synthetic-registry", "relay", "collector", "strategy", "seed"}
+OURS = {"instrument-registry", "venue-registry", "synthetic-registry", "relay", "edge", "collector", "strategy", "seed"}
 SERVERS = OURS - {"strategy", "seed"}
 
 
 def test_every_process_is_there(compose: Compose) -> None:
-    assert set(compose()["services"]) == OURS | {"postgres", "valkey", "log", "prometheus"}
+    services = compose()["services"]
+    assert set(services) == OURS | {"postgres", "valkey", "log", "prometheus"}
+    assert {name for name, service in services.items() if "profiles" in service} == {"edge"}
+
+
+def test_the_edge_serves_the_log_of_the_relay(compose: Compose) -> None:
+    relay, edge = (load(RelayConfig, compose()["services"][name]["environment"]) for name in ("relay", "edge"))
+    assert (relay.role, edge.role) == (Role.CORE, Role.EDGE)
+    assert (edge.relay_id, edge.log_url, edge.token_key) == (relay.relay_id, relay.log_url, relay.token_key)
 
 
 def test_every_variable_is_one_its_process_takes(
@@ -89,7 +98,9 @@ def test_what_is_waited_for_can_become_healthy(compose: Compose) -> None:
 def test_prometheus_scrapes_every_server() -> None:
     config = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
     targets = {t for job in config["scrape_configs"] for each in job["static_configs"] for t in each["targets"]}
-    assert targets == {f"{name}:9090" for name in SERVERS}
+    by_name = {name for job in config["scrape_configs"] for found in job["dns_sd_configs"] for name in found["names"]}
+    assert by_name == {"edge"}
+    assert targets == {f"{name}:9090" for name in SERVERS - by_name}
 
 
 def test_replay_override_is_taken(compose: Compose, tmp_path: Path) -> None:

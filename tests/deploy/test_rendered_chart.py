@@ -151,6 +151,42 @@ def test_collectors_reach_the_relays_socket(manifests: list[Manifest]) -> None:
     assert len(ports) == len(set(ports)), "two containers of one pod listen on one port"
 
 
+def test_edges_serve_the_log_of_a_pod_of_the_relay(helm: str) -> None:
+    values = CHART / "ci/production-values.yaml"
+    manifests = render(helm, values)
+    by_name = {(m["kind"], m["metadata"]["name"]): m for m in manifests}
+    relay = by_name["StatefulSet", "check-alphapulse-relay"]
+    edge = by_name["Deployment", "check-alphapulse-edge"]
+    for kind in ("Service", "HorizontalPodAutoscaler", "PodDisruptionBudget", "NetworkPolicy"):
+        assert (kind, "check-alphapulse-edge") in by_name
+    [serving] = edge["spec"]["template"]["spec"]["containers"]
+    writing = relay["spec"]["template"]["spec"]["containers"][0]
+    held = environment(serving, manifests)
+    assert held["RELAY_ROLE"] == "edge"
+    assert held["RELAY_ID"] == f"{relay['metadata']['name']}-1"
+    assert relay["spec"]["replicas"] > 1
+    assert [v for v in serving["env"] if v["name"] == "RELAY_LOG_URL"] == [
+        v for v in writing["env"] if v["name"] == "RELAY_LOG_URL"
+    ]
+    (strategy,) = (c for c in containers(manifests) if c["args"][0] == "strategy")
+    assert environment(strategy, manifests)["RELAY_ADDRESS"] == f"check-alphapulse-edge:{held['GRPC_PORT']}"
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (("--set", "edges.of=2"), "relay.replicas"),
+        (("--set", "relay.log.existingSecret="), "relay.log.url"),
+    ],
+)
+def test_edges_that_could_serve_nothing_are_refused(helm: str, options: tuple[str, ...], why: str) -> None:
+    values = CHART / "ci/production-values.yaml"
+    command = [helm, "template", "check", str(CHART), "--kube-version", "1.31.0", "--values", str(values), *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert why in done.stderr
+
+
 def test_addresses_lead_to_services_of_the_release(manifests: list[Manifest]) -> None:
     services = {
         f"{m['metadata']['name']}:{p['port']}" for m in manifests if m["kind"] == "Service" for p in m["spec"]["ports"]
