@@ -171,7 +171,7 @@ class EdgeLog(LogReader):
         if position[:2] < self.position[:2]:
             await super().check(position)
 
-    async def _find_in_tail(self, time_ns: int) -> Cursor:
+    async def _find_at_end(self, time_ns: int) -> Cursor:
         newest = await self._store.newest()
         if newest is None:  # Redis lost it
             if self._complete_ns >= time_ns:

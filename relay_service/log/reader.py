@@ -126,9 +126,10 @@ class LogReader:
     async def find_time(self, time_ns: int) -> Cursor:
         """A cursor before the first event that came at this time or later. Raises as `check` does."""
         try:
+            at_end = await self._find_at_end(time_ns)  # beforehand: what is written during the search lies behind it
             entry = await first_that(self._store, lambda one: one.high >= time_ns)
             if entry is None:
-                return await self._find_in_tail(time_ns)
+                return at_end
             before = await self._store.at_or_before(entry.number - 1)
         except FAILURES as error:
             raise self._unavailable(error) from error
@@ -141,8 +142,8 @@ class LogReader:
             pass  # what it holds is before the place; that it ended a life is known now
         return cursor
 
-    async def _find_in_tail(self, time_ns: int) -> Cursor:
-        """Nothing in Redis came at this time or later."""
+    async def _find_at_end(self, time_ns: int) -> Cursor:
+        """Where to begin if nothing that is in Redis now, or was, came at this time or later. Raises PlaceTooOldError where Redis lost it."""
         raise NotImplementedError
 
     async def page(self, cursor: Cursor) -> list[Entry]:

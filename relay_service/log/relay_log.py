@@ -142,13 +142,11 @@ class RelayLog(LogReader):
             raise NoEventLog("a relay of the same RELAY_ID that was started later writes the log of this one")
         return super().mint()
 
-    async def _find_in_tail(self, time_ns: int) -> Cursor:
+    async def _find_at_end(self, time_ns: int) -> Cursor:
+        found, here = self.tail.since(time_ns), self.position
         if await self._store.oldest() is None and self._high >= time_ns:
             raise await self._too_old()
-        found = self.tail.since(time_ns)
-        if found is None:
-            return Cursor(self.position)
-        return Cursor(Position(self._incarnation, found.first - 1), time_ns)
+        return Cursor(here) if found is None else Cursor(Position(self._incarnation, found.first - 1), time_ns)
 
     @property
     def _latest_ns(self) -> int:

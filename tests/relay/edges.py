@@ -135,6 +135,11 @@ async def _run(world: EdgeWorld, strategy: Any, script: list[Any], window: int) 
             strategy.beat()
         elif kind == "turn":
             await asyncio.sleep(values[0] / 1000)
+        elif kind == "level":
+            await until(lambda: not world.log.unlogged)
+            for edge in world.edges.values():
+                await edge.level()
+            await strategy.settle()
         elif kind == "move":
             strategy.cut()
             go(values[0])
