@@ -10,6 +10,7 @@ from typing import Final
 from google.protobuf.json_format import MessageToJson
 
 from alphapulse.domain.errors import (
+    InvalidArgument,
     NoEventLog,
     ResumeTokenInvalid,
     ResumeTokenTooOld,
@@ -21,8 +22,15 @@ from strategy_sdk import EventBatch, EventFilter, MarketStream, Place, Subscript
 
 SYNC_SECONDS: Final = 1.0
 """How often the disk is made to hold what was received: as much is lost when the machine goes down, not when the process does."""
-_CANNOT_GO_ON: Final = (NoEventLog, ResumeTokenInvalid, ResumeTokenTooOld, Unavailable, Unimplemented)
-"""What a relay refuses with that has nothing of what came meanwhile."""
+_CANNOT_GO_ON: Final = (
+    InvalidArgument,
+    NoEventLog,
+    ResumeTokenInvalid,
+    ResumeTokenTooOld,
+    Unavailable,
+    Unimplemented,
+)
+"""What a relay refuses with that does not go on. A filter that is refused is refused once more, without a start."""
 
 
 class RecordingSession:

@@ -110,7 +110,8 @@ def command(
 ) -> None:
     """Record market events from now on as Parquet, by event type and day, with the definitions of their listings and every gap.
 
-    Ctrl-C or SIGTERM ends it in order. What a recorder that was killed had received is recorded by the next one, and what came between is a gap.
+    Ctrl-C or SIGTERM ends it in order. What a recorder that was killed had received is recorded by the next one, which goes on from there where the
+    relay's log has what came between; else that is a gap.
     """
     locator = Locator(data_dir)
     address, socket = relay if relay is not None else (locator.address("relay"), locator.egress_socket())

@@ -12,9 +12,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from alphapulse.api.relay.v1 import relay_service_pb2 as pb
 from alphapulse.client import Backoff
-from alphapulse.recording import RECORDER_DIED, Recorder, read_gaps, read_rows
+from alphapulse.recording import RECORDER_DIED, RECORDER_STOPPED, Point, Recorder, read_gaps, read_rows
+from alphapulse.recording.folder import Folder
 from alphapulse.recording.journal import read_journal
 from alphapulse.records import QUOTE, TRADE, FrameType, RecordLayout, Rows, encode_control
 from alphapulse_cli.recording_session import RecordingSession
@@ -185,3 +188,38 @@ async def test_what_the_log_forgot_meanwhile_is_declared(
     later = found[len(kept) :]
     assert later == list(range(later[0], traffic.count + 1))
     assert later[0] > gap.after_sequence + 1
+
+
+@pytest.mark.parametrize("point", [Point("no token", 7), None])
+async def test_a_place_that_the_relay_does_not_take_is_declared(
+    open_relay: Any, build: Any, fresh_redis_url: str, tmp_path: Path, point: Point | None
+) -> None:
+    """A token that is none, or what was received before the token's own point."""
+    recording, traffic = Recording(tmp_path), Traffic(build)
+    async with open_relay(log_url=fresh_redis_url) as relay:
+        await traffic.begin(relay)
+        async with recording.running(relay):
+            await traffic.send(20)
+            await until(lambda: 20 in recording.received())
+            await point_behind_all(recording)
+        folder = Folder(recording.folder)
+        state = folder.load_state()
+        assert state.point.number == 20
+        state.point = point or Point(state.point.resume_token, 1)
+        folder.save_state(state)
+        await traffic.send(5)
+        async with recording.running(relay):
+            await traffic.send(3)
+            await until(lambda: traffic.count in recording.received())
+    assert recording.found() == [*range(1, 21), 26, 27, 28]
+    (gap,) = [one.missing for one in read_gaps(recording.folder)]
+    assert (gap.reason, gap.after_sequence, gap.before_sequence) == (RECORDER_STOPPED, 20, 26)
+
+
+async def point_behind_all(recording: Recording) -> None:
+    """Until the journal has a point behind twenty events."""
+
+    def points() -> list[int]:
+        return [one.item.number for one in read_journal(recording.journal) if isinstance(one.item, Point)]
+
+    await until(lambda: 20 in points())
