@@ -34,6 +34,8 @@ class EdgeCore(RelayCore):
         self._defined = np.zeros(1024, np.bool_)
         """By slot: whether it ever had a definition. One that lost it is not waited for."""
         self._gave_up_at = ""
+        self._waived: dict[int, int] = {}
+        """By listing_key: the definition version that was waited for in vain."""
         self.definition_waits = 0
         """Times that rows waited for a definition."""
         self.on_definition_changed(self._note_defined)
@@ -53,17 +55,19 @@ class EdgeCore(RelayCore):
             return
         self.definition_waits += 1
         deadline = time.monotonic() + DEFINITION_SECONDS
-        while self._lacks(rows):
+        while lacking := self._lacks(rows):
             if time.monotonic() >= deadline:
                 self._gave_up_at = self.replica.revision.encode()
+                self._waived |= lacking
                 return
             await asyncio.sleep(_LOOK_SECONDS)
 
-    def _lacks(self, rows: LoggedRows) -> bool:
+    def _lacks(self, rows: LoggedRows) -> dict[int, int]:
+        """The listings among these rows of which a later definition is named than is held, with its version."""
         raw = np.frombuffer(rows.data, np.uint8)
         place = self.engine.first_undefined(rows.event_type, raw, rows.events)
         if place < 0:
-            return False
+            return {}
         if self.replica.has_changed:
             self.settle()
         left = raw.view(LAYOUTS[rows.event_type].dtype)[place:]
@@ -71,7 +75,9 @@ class EdgeCore(RelayCore):
         held = np.where(slots >= 0, self.slots.table["definition_version"][slots], 0)
         known = np.where(slots >= 0, self.slots.table["known"][slots], 0)
         gone = (slots >= 0) & (known == 0) & self._ever_defined(slots)
-        return bool(np.any((left["definition_version"] > held) & ~gone))
+        found = left[(left["definition_version"] > held) & ~gone]
+        named = zip(found["listing_key"].tolist(), found["definition_version"].tolist(), strict=True)
+        return {key: version for key, version in named if version > self._waived.get(key, 0)}
 
     def _ever_defined(self, slots: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
         inside = (slots >= 0) & (slots < len(self._defined))

@@ -76,7 +76,7 @@ class Follower:
                 await self._failed(error)
                 continue
             self._pause = _PAUSES[0]
-            self._pacing.page(len(entries) == PAGE_ENTRIES)
+            self._pacing.page(len(entries))
             for entry in entries:
                 await self._take(entry)
             if len(entries) < PAGE_ENTRIES:

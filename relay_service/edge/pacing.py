@@ -9,9 +9,13 @@ from relay_service.egress.fanout import FanOut
 from relay_service.egress.subscriber import Subscriber
 
 PATIENCE_SECONDS: Final = 5.0
-"""What all of them together may hold up the others by while an edge catches up; then queues fill as they do of anybody who is slow."""
+"""What all of them together may hold up the others by; then queues fill as they do of anybody who is slow."""
+REGAINED: Final = 0.02
+"""Seconds of it that each second gives back."""
 STALLED_SECONDS: Final = 0.2
 """One that takes nothing for so long is not waited for any more."""
+MANY: Final = 8
+"""Entries read at once that say that this edge is behind."""
 
 
 class Pacing:
@@ -21,13 +25,16 @@ class Pacing:
         self._fanout = fanout
         self._behind = False
         self._left = PATIENCE_SECONDS
+        self._counted = 0.0
         self._stalled: set[str] = set()
 
-    def page(self, is_full: bool) -> None:
-        """Whether a page was as long as may be: there is more, so this edge is behind."""
-        self._behind = is_full
-        if not is_full:
-            self._left = PATIENCE_SECONDS
+    def page(self, entries: int) -> None:
+        """So many entries were read at once."""
+        now = asyncio.get_running_loop().time()
+        self._left = min(self._left + REGAINED * (now - self._counted), PATIENCE_SECONDS)
+        self._counted = now
+        self._behind = entries >= MANY
+        if not self._behind:
             self._stalled.clear()
 
     async def room(self) -> None:

@@ -242,7 +242,9 @@ class KernelEngine:
         rows["flags"] = 1
         scratch.intake(QUOTE.event_type, rows, 1, False, 1)
         scratch.stamp_out(QUOTE.event_type, rows.view(np.uint8), 3, 2)
-        logged = np.frombuffer(rows.tobytes(), np.uint8)  # rows of a log are read-only, which is another type to the compiler
+        logged = np.frombuffer(
+            rows.tobytes(), np.uint8
+        )  # rows of a log are read-only, which is another type to the compiler
         scratch.absorb_bytes(QUOTE.event_type, logged, 3, 2)
         scratch.first_undefined(QUOTE.event_type, logged, 3)
         self._compiled.pass_time(scratch._block, -1, 2)

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from alphapulse.api.relay.v1 import relay_service_pb2 as pb
 from alphapulse.records import LAYOUTS, QUOTE, TRADE
 from relay_service.edge.follower import Follower
-from relay_service.edge.log import EdgeLog
+from relay_service.edge.log import PAGE_ENTRIES, EdgeLog
 from relay_service.log.records import LoggedRows
 
 _spec = importlib.util.spec_from_file_location("edges", Path(__file__).with_name("edges.py"))
@@ -273,3 +273,43 @@ def without_time(rows: Any) -> bytes:
     rows = rows.copy()
     rows["relay_out_ns"] = 0
     return bytes(rows.tobytes())
+
+
+async def test_after_an_outage_readers_are_waited_for_and_one_that_reads_nothing_is_not(
+    fresh_redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world_of(fresh_redis_url) as world:
+        edge = await world.edge(1)
+        reader, stalled = (resuming.Strategy(edge, {}) for _ in range(2))
+        for one in (reader, stalled):
+            one.connect()
+            one.read()
+        go = hold_back(edge, monkeypatch)
+        for _ in range(2 * PAGE_ENTRIES):
+            world.relay("A", Q, [1] * 40)
+            await until(lambda: not world.log.unlogged)
+        go.set()
+        async with asyncio.timeout(20):
+            while len(reader.rows) < len(world.events):
+                reader.read(1)
+                await asyncio.sleep(0)
+        assert reader.gaps == []
+        stalled.read()
+        assert {gap.reason for gap in stalled.gaps} == {"QUEUE_FULL"}
+        assert len(stalled.rows) + sum(gap.count for gap in stalled.gaps) == len(world.events)
+        reader.cut()
+        stalled.cut()
+
+
+async def test_an_edge_with_a_fault_of_its_own_sends_its_clients_away(
+    fresh_redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world_of(fresh_redis_url) as world:
+        edge = await world.edge(1)
+        strategy = resuming.Strategy(edge, {})
+        strategy.connect()
+        monkeypatch.setattr(edge.core, "take", lambda rows: rows.nothing)
+        world.relay("A", Q, [1])
+        await until(lambda: strategy.client.ending)
+        assert not edge.readiness.is_ready
+        strategy.cut()

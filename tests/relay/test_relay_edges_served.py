@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -11,6 +12,7 @@ from typing import Any
 
 import grpc
 import pytest
+import yaml
 from google.protobuf.json_format import MessageToDict
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
@@ -23,6 +25,7 @@ from alphapulse.embedded import LaunchOptions, ValkeyStore
 from relay_service.config import Role
 from strategy_sdk import Event, Gap, connect
 
+ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 20.0
 BOTH = pytest.mark.parametrize("transport", ["grpc", "unix"])
 
@@ -136,6 +139,11 @@ async def test_a_strategy_at_an_edge_that_is_killed_goes_on_at_another(
     assert len(lives) == len(set(lives)) == 2
 
 
+def defined(client: Any) -> dict[int, Any]:
+    """The definitions that came, by listing_key."""
+    return {one.listing.listing_key: one for told in client.all("definitions") for one in told.definitions}
+
+
 def instruments(build: Any) -> list[Instrument]:
     return [Instrument(instrument_id=build.hex_id(900), asset_class=1, name="share")]
 
@@ -169,7 +177,8 @@ async def test_an_edge_serves_what_the_relay_would(
     async with open_relay(log_url=fresh_redis_url, quote_age_ms=3_600_000) as core, open_edge("one") as edge:
         know(core)
         know(edge)
-        clients = [await one.subscriber(transport, heartbeat_interval_ms=20) for one in (core, edge)]
+        hello: dict[str, Any] = {"heartbeat_interval_ms": 20, "with_definitions": True}
+        clients = [await one.subscriber(transport, **hello) for one in (core, edge)]
         for client in clients:
             for number, chosen in enumerate(asked, 1):
                 await client.put(number, filter=chosen)
@@ -181,6 +190,8 @@ async def test_an_edge_serves_what_the_relay_would(
             assert await mine.rows(count, number) == await theirs.rows(count, number)
             assert len(mine.of(number).rows) == count
         assert [row["type"] for row in mine.of(4).rows] == [17]
+        assert defined(mine) == defined(theirs)
+        assert set(defined(mine)) == {1, 2, 3}
 
         snapshots = []
         for relay in (core, edge):
@@ -228,9 +239,10 @@ async def test_an_edge_serves_what_the_relay_would(
 
 
 async def test_rows_wait_for_definitions_that_the_relay_had_before_the_edge(
-    open_relay: Any, open_edge: Any, build: Any, fresh_redis_url: str
+    open_relay: Any, open_edge: Any, build: Any, fresh_redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     listing = build.listing(1)
+    monkeypatch.setattr("relay_service.edge.core.DEFINITION_SECONDS", 60.0)
     async with open_relay(log_url=fresh_redis_url) as core, open_edge("one") as edge:
         core.define(listing)
         client = await edge.unix()
@@ -244,6 +256,13 @@ async def test_rows_wait_for_definitions_that_the_relay_had_before_the_edge(
         await collector.send(build.quotes([1, 1]))
         await until(level(edge, core))
         assert edge.app.core.definition_waits == 1, "one that is gone is not waited for"
+        monkeypatch.setattr("relay_service.edge.core.DEFINITION_SECONDS", 0.05)
+        core.define(build.listing(2))
+        await client.put(2, filter={"include_unknown": True})
+        for _ in range(2):
+            await collector.send(build.quotes([2]))
+        await client.rows(2, 2)
+        assert edge.app.core.definition_waits == 2, "one that does not come is waited for once"
 
 
 async def test_without_its_log_an_edge_is_not_ready_and_says_how_far_behind_it_is(
@@ -290,6 +309,21 @@ async def test_without_its_log_an_edge_is_not_ready_and_says_how_far_behind_it_i
                 await client.close()
             finally:
                 again.stop()
+
+
+async def test_what_is_alerted_on_is_told_by_an_edge_and_what_the_relay_counts_is_left_to_it(
+    open_relay: Any, open_edge: Any, fresh_redis_url: str
+) -> None:
+    rules = yaml.safe_load((ROOT / "deploy/prometheus/rules/alphapulse.yml").read_text())["groups"][0]["rules"]
+    alerted = {name for rule in rules for name in re.findall(r"relay_edge_\w+", rule["expr"])}
+    async with open_relay(log_url=fresh_redis_url) as core, open_edge("one") as edge:
+        told, theirs = (
+            {sample.name for family in one.app._registry.collect() for sample in family.samples} for one in (edge, core)
+        )
+    assert alerted
+    assert alerted <= told
+    assert {"relay_subscribers", "relay_gap_events_declared_total", "relay_listings"} <= told & theirs
+    assert {"relay_opportunities_total", "relay_log_entries_total"} <= theirs - told
 
 
 def test_an_edge_without_a_log_is_refused_by_name(open_edge: Any) -> None:

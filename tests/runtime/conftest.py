@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 import pytest
 
-from alphapulse.runtime import GrpcService
+from alphapulse.runtime import GrpcService, Readiness
 from alphapulse.runtime.service import ServiceHandle, serve_in_background
 
 SERVICE = "alphapulse.test.v1.Scripted"
@@ -24,6 +24,7 @@ class ScriptedApp:
         self._handlers = handlers
         self._on_start = on_start
         self._on_drain = on_drain
+        self.readiness = Readiness()
         self.calls: list[str] = []
 
     async def start(self) -> Sequence[GrpcService]:
@@ -31,7 +32,9 @@ class ScriptedApp:
         if self._on_start:
             await self._on_start()
         handler = grpc.method_handlers_generic_handler(SERVICE, self._handlers)
-        return [GrpcService(SERVICE, lambda server: server.add_generic_rpc_handlers((handler,)))]
+        return [
+            GrpcService(SERVICE, lambda server: server.add_generic_rpc_handlers((handler,)), readiness=self.readiness)
+        ]
 
     async def drain(self) -> None:
         self.calls.append("drain")

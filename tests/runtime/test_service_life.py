@@ -60,6 +60,22 @@ async def test_health_is_not_serving_until_the_start_is_done(serve_handlers: Any
     assert type(from_rpc_error(caught.value)) is NotFound
 
 
+async def test_a_service_may_say_that_it_is_not_ready_and_still_serves(serve_handlers: Any, scripted: Any) -> None:
+    app = scripted(ANSWER)
+    caller, _ = await serve_handlers({}, app=app)
+    watching = health_pb2_grpc.HealthStub(caller.channel).Watch(health_pb2.HealthCheckRequest(service=SERVICE))
+    seen = []
+    for is_ready in (True, False, True):
+        app.readiness.set(is_ready)
+        app.readiness.set(is_ready)
+        seen.append((await watching.read()).status)
+        assert await health(caller.channel, "readiness") == seen[-1]
+        assert await health(caller.channel, "") == Status.SERVING
+        assert await caller.unary("Get") == b"answer"
+    assert seen == [Status.SERVING, Status.NOT_SERVING, Status.SERVING]
+    watching.cancel()
+
+
 async def test_a_health_watch_follows_the_server_and_ends_with_it(serve_handlers: Any, scripted: Any) -> None:
     may_start = asyncio.Event()
 
