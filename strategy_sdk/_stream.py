@@ -208,8 +208,8 @@ class MarketStream(Callbacks):
 
     @property
     def relay_id(self) -> str:
-        """Names the relay connected to, and its life: sequences of one id belong together. After a reconnection, or at an edge, it may become another;
-        from where on events are of it, `EventBatch.life` tells."""
+        """Names the relay connected to, and its life: sequences of one id belong together. After a reconnection, or at an edge, it may become
+        another; from where on events are of it, `EventBatch.life` tells."""
         return self._link.welcome.relay_id
 
     @property

@@ -313,3 +313,39 @@ async def test_an_edge_with_a_fault_of_its_own_sends_its_clients_away(
         await until(lambda: strategy.client.ending)
         assert not edge.readiness.is_ready
         strategy.cut()
+
+
+async def test_a_hole_in_the_log_is_told_to_who_listens_at_an_edge(fresh_redis_url: str) -> None:
+    async with world_of(fresh_redis_url, buffer_bytes=8192) as world:
+        edge = await world.edge(1)
+        strategy = resuming.Strategy(edge, {})
+        strategy.connect()
+        for _ in range(40):  # at once, so that the log takes nothing meanwhile
+            world.relay("A", Q, list(KEYS))
+        await edge.level()
+        strategy.read()
+        missing = len(world.events) - len(strategy.rows)
+        assert missing == world.log.tail.lost > 0
+        assert [(gap.reason, gap.count, gap.from_number) for gap in strategy.gaps] == [("LOG_HOLE", missing, 0)]
+        assert strategy.rows == [resuming.payload(event) for event in world.events[missing:]]
+        assert edge.log.known_from == missing + 1
+        strategy.cut()
+
+
+async def test_a_start_from_a_time_at_an_edge_finds_the_first_event_that_came_then(fresh_redis_url: str) -> None:
+    async with world_of(fresh_redis_url) as world:
+        edge = await world.edge(1)
+        now_ns = world.log._start_ns + 1
+        for step in range(8):
+            world.relay("A", Q, [1, 2], now_ns + 10 * step)
+            if step % 3 == 0:
+                await edge.level()
+        for at in range(now_ns + 5, now_ns + 80, 15):
+            strategy = resuming.Strategy(edge, {}, start=pb.SubscriptionStart(time_ns=at))
+            strategy.connect()
+            await edge.level()
+            await strategy.settle()
+            expected = [event for event in world.events if event.now_ns >= at]
+            assert strategy.rows == [resuming.payload(event) for event in expected]
+            assert strategy.gaps == []
+            strategy.cut()
