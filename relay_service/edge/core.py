@@ -10,12 +10,14 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from alphapulse.domain.provenance import Provenance
 from alphapulse.records import LAYOUTS, OPPORTUNITY, SYNTHETIC_UPDATE
 from relay_service.breaker import BreakerState
 from relay_service.core import RelayCore
 from relay_service.kernel.engine import KernelSettings
 from relay_service.log.records import LoggedRows
 from relay_service.results import RowGroup
+from relay_service.sources import SourceTable
 
 DEFINITION_SECONDS: Final = 5.0
 """How long rows wait for a definition that the relay had and this edge has not; then they go on, and none wait until the registries say
@@ -116,9 +118,10 @@ class EdgeCore(RelayCore):
         self.settle()
 
     def adopt(self, sources: Iterable[Any]) -> None:
-        """Know the sources as the relay tells of them, in messages SourceHealth."""
+        """Know the sources as the relay tells of them, in messages SourceHealth, and no others."""
+        self.sources = SourceTable()
         for told in sources:
-            source = self.sources.get(told.source) or self.sources.claim(told.source, 0, 1)[0]
+            source, _ = self.sources.claim(told.source, 0, int(Provenance.LIVE))
             source.connected, source.last_event_ns = told.connected, told.last_event_ns
             source.next_sequence = told.last_sequence + 1 & (1 << 64) - 1
             source.gap_events, source.clock_offset_ns = told.gap_events, told.clock_offset_ns

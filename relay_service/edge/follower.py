@@ -100,6 +100,7 @@ class Follower:
     async def _take(self, entry: Entry) -> None:
         for step in self._cursor.follow(entry):
             await self._step(step, entry)
+        self._log.took(entry)
         self.entries += 1
         self._handed_on += entry.size
         if self._handed_on >= _TURN_BYTES:
@@ -109,7 +110,8 @@ class Follower:
     async def _step(self, step: Step, entry: Entry) -> None:
         if isinstance(step, LoggedRows):
             await self._pacing.room()
-            await self._core.wait_defined(step)
+            if self._fanout.subscribers:
+                await self._core.wait_defined(step)
             group = self._core.take(step)
             self._cursor.passed(step.last)
             self._fanout.deliver(AcceptResult((group,), (), step.now_ns, step.source))
@@ -139,6 +141,7 @@ class Follower:
         place = self._cursor.position
         _log.info("another life of the relay begins", relay_id=self._log.life_of(step.incarnation, ""))
         self._core.begin(place.sequence)
+        self._core.adopt(())
         self._log.turn(place, whole=whole)
         for subscriber in tuple(self._fanout.subscribers.values()):
             for subscription in subscriber.subscriptions.values():

@@ -7,6 +7,9 @@ import time
 from types import TracebackType
 from typing import Final, Self
 
+import structlog
+from google.protobuf.message import DecodeError
+
 from alphapulse.api.relay.v1.relay_service_pb2 import Heartbeat
 from alphapulse.domain.errors import Unavailable
 from relay_service.edge.window import Window
@@ -19,6 +22,7 @@ from relay_service.log.store import FAILURES, LogStore
 from relay_service.log.tokens import TokenMint
 from relay_service.results import SourceGapRecord
 
+_log = structlog.stdlib.get_logger(__name__)
 PAGE_ENTRIES: Final = 64
 """Entries read at once: eight mebibytes at most."""
 _WAIT_MS: Final = 500
@@ -33,7 +37,7 @@ class EdgeLog(LogReader):
         self.tail: Window = Window(settings.buffer_bytes)
         self._key = settings.token_key.encode()
         self._read = 0
-        """The number of the last entry that was read."""
+        """The number of the last entry that was taken."""
         self._source_gap = 0
         self._known_from = 0
         self._complete_ns = 0
@@ -150,21 +154,28 @@ class EdgeLog(LogReader):
 
     # --- reading
     async def next_entries(self) -> list[Entry]:
-        """What was written behind the entries read so far, waited for half a second. Raises FAILURES."""
-        found = await self._store.following(self._read, PAGE_ENTRIES, _WAIT_MS)
-        if found:
-            self._read = found[-1].number
-        return found
+        """What was written behind the entries taken so far, waited for half a second. Raises FAILURES."""
+        return await self._store.following(self._read, PAGE_ENTRIES, _WAIT_MS)
+
+    def took(self, entry: Entry) -> None:
+        """An entry is dealt with: it is not read again."""
+        self._read = entry.number
 
     async def is_forgotten(self, position: Position) -> bool:
         """Whether the log does not reach back to a place any more. Raises FAILURES."""
         return await self._store.at_or_before(position.incarnation << 64 | position.sequence + 1) is None
 
     async def read_beat(self) -> Heartbeat | None:
-        """What the relay said of itself last. Raises FAILURES."""
+        """What the relay said of itself last; None where it has not lately, or not so that it can be read. Raises FAILURES."""
         incarnation = self._incarnation
         data = await self._store.read_beat(incarnation)
-        return None if data is None or incarnation != self._incarnation else Heartbeat.FromString(data)
+        if data is None or incarnation != self._incarnation:
+            return None
+        try:
+            return Heartbeat.FromString(data)
+        except DecodeError as error:
+            _log.warning("what the relay says of itself cannot be read: %s", error)
+            return None
 
     async def check(self, position: Position) -> None:
         """As of any relay; a place that another one came to before this is good."""

@@ -212,6 +212,14 @@ async def test_what_was_forgotten_before_an_edge_read_it_is_told_and_is_not_in_i
             world.relay("A", Q, [3, 4])
             await until(lambda: not world.log.unlogged)
         await world.log._store.trim((await world.log._store.newest()).number)
+        looks, look = itertools.count(), edge.log.is_forgotten
+
+        async def interrupted(place: Any) -> bool:
+            if not next(looks):
+                raise OSError("the server is away")
+            return bool(await look(place))
+
+        monkeypatch.setattr(edge.log, "is_forgotten", interrupted)
         go.set()
         await edge.level()
         strategy.read()
@@ -219,6 +227,7 @@ async def test_what_was_forgotten_before_an_edge_read_it_is_told_and_is_not_in_i
         came = [sequence for _, sequence in strategy.received]
         assert sum(gap.count for gap in strategy.gaps) == len(world.events) - len(came)
         assert came[-2:] == [8, 9]
+        assert next(looks) == 2
         assert edge.log.known_from == 8
         assert edge.core.snapshot(Q, edge.core.slots_for(np.arange(1, 6, dtype=np.uint64)))["listing_key"].tolist() == [
             3,

@@ -43,6 +43,11 @@ def level(edge: Any, core: Any) -> Callable[[], bool]:
     return lambda: edge.app.log.position[:2] >= core.app.log.position[:2]
 
 
+def sources_of(stream: Any) -> set[str]:
+    """The sources that the last heartbeat told of."""
+    return {one.source for one in stream.last_heartbeat.sources}
+
+
 async def beat_of(client: Any) -> Any:
     """The next heartbeat."""
     place = len(client.log)
@@ -124,6 +129,7 @@ async def test_a_strategy_at_an_edge_that_is_killed_goes_on_at_another(
                 name = core.app.fanout.relay_id
                 await until(lambda name=name: stream.relay_id == name)
                 assert lives[-1] == name
+                await until(lambda life=life: sources_of(stream) == {f"B{life}"})
                 await send(collector)
         await came()
         stats = stream.stats()
