@@ -44,11 +44,11 @@ class Selected:
             self.data = raw.tobytes()
         else:
             self.count = len(places)
-            # A take of numpy's costs five microseconds before its first row.
+            # A take of numpy's costs three microseconds before its first row; one of structured rows costs ten.
             if self.count <= _FEW:
                 self.data = b"".join([raw[k * size : (k + 1) * size].tobytes() for k in places.tolist()])
             else:
-                self.data = group.rows.take(places).tobytes()
+                self.data = raw.reshape(-1, size).take(places, axis=0).tobytes()
 
     @property
     def slots(self) -> Slots:
