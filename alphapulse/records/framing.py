@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final, NamedTuple
 
-import google_crc32c
 import numpy as np
 import numpy.typing as npt
+from google_crc32c import extend as _extend
+from google_crc32c import value as _checksum
 
 from alphapulse.domain.errors import (
     BadMagic,
@@ -87,13 +88,15 @@ class FrameFault:
 
 def encode_frame(kind: int, payload: Any, *, slot: int = 0, sequence: int = 0, time_ns: int | None = None) -> bytes:
     """One frame. `payload` is bytes or an array of rows; over MAX_PAYLOAD raises FrameTooLarge."""
-    body = bytes(payload) if not isinstance(payload, np.ndarray) else payload.tobytes()
+    body = payload
+    if type(payload) is not bytes:
+        body = payload.tobytes() if isinstance(payload, np.ndarray) else bytes(payload)
     if len(body) > MAX_PAYLOAD:
         raise _too_large(len(body))
     head = _HEADER.pack(
         MAGIC, VERSION, kind, slot, 0, len(body), sequence, time.time_ns() if time_ns is None else time_ns
     )
-    checksum = google_crc32c.extend(google_crc32c.value(head), body)
+    checksum = _extend(_checksum(head), body)
     return b"".join((head, _CRC.pack(checksum), body))
 
 
@@ -136,6 +139,10 @@ class FrameDecoder:
 
     def writable(self, size: int = _READ_SIZE) -> memoryview:
         """Room for at least `size` bytes. Frames given out before are void from now on."""
+        if self._start == self._end:
+            self._start = self._end = 0  # memory just read is in the processor's caches, memory further on is not
+            if size <= len(self._buffer):
+                return self._view
         if len(self._buffer) - self._end < size:
             kept = bytes(self._view[self._start : self._end])
             if len(kept) + size > len(self._buffer):
@@ -169,8 +176,9 @@ class FrameDecoder:
                 return
             self._start = stop
             (expected,) = _CRC.unpack_from(self._buffer, start + _CHECKED)
-            body = self._raw[start + HEADER_SIZE : stop]
-            found = google_crc32c.extend(google_crc32c.value(self._raw[start : start + _CHECKED]), body)
+            raw = self._raw
+            body = raw[start + HEADER_SIZE : stop]
+            found = _extend(_checksum(raw[start : start + _CHECKED]), body)
             if found != expected:
                 text = (
                     f"the checksum of a frame is {found:#010x}, its header says {expected:#010x}: the frame is refused"

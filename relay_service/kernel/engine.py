@@ -54,7 +54,7 @@ class KernelOutput:
     written: int
     """Rows kept, from the start of the array that was passed in."""
     slots: npt.NDArray[np.int32]
-    """Shape (written,): the slot of each row kept."""
+    """Shape (written,): the slot of each row kept. Valid until the next call."""
     opportunities: Rows | None
     """Rows of OPPORTUNITY, not yet numbered; None when there are none."""
     buy_slots: npt.NDArray[np.int32]
@@ -100,6 +100,7 @@ class KernelEngine:
         self._out_buy = np.zeros(state.OUT_CAPACITY, np.int32)
         self._out_sell = np.zeros(state.OUT_CAPACITY, np.int32)
         self._touched = np.zeros(_TOUCHED_CAPACITY, np.int32)
+        self._single = np.zeros(1, np.int32)
         self._settings = np.zeros(4, np.float64)
         self._shapes, self._templates = _shapes()
         self._publish(settings)
@@ -169,7 +170,7 @@ class KernelEngine:
     ) -> KernelOutput:
         """`intake` of `count` rows given as their bytes."""
         block, words = self._block, self._words
-        numbers = np.empty(count, np.int32)
+        numbers = self._single if count == 1 else np.empty(count, np.int32)
         parts: list[tuple[Rows, npt.NDArray[np.int32], npt.NDArray[np.int32]]] = []
         touched: tuple[int, ...] = ()
         start = 0
@@ -187,7 +188,10 @@ class KernelEngine:
             if self.slots.count >= self.slots.capacity:
                 self.slots.grow()
         written = int(words[state.WRITTEN])
-        return _output(written, numbers if written == count else numbers[:written], parts, touched)
+        kept = numbers if written == count else numbers[:written]
+        if not parts:
+            return KernelOutput(written, kept, None, _NO_SLOTS, _NO_SLOTS, touched)
+        return _output(written, kept, parts, touched)
 
     def absorb_bytes(
         self, event_type: int, raw: npt.NDArray[np.uint8], count: int, now_ns: int
