@@ -90,11 +90,11 @@ async def measure(options: Options) -> Sequence[Metric]:
     rows, rounds = options.pick(500_000, 20_000), options.pick(5, 1)
     async with AsyncExitStack() as stack:
         relay = await stack.enter_async_context(running_relay(options.pick(1_000, 20)))
-        keys = np.frombuffer(relay.ingress.with_name("keys").read_bytes(), "<u8")
+        keys = np.frombuffer(relay.keys.read_bytes(), "<u8")
         fanout = _FanOut(relay, rows)
         await fanout.join(stack, keys)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        floor = await bare_forwarder(stack, folder, relay.ingress.with_name("keys"), rows)
+        floor = await bare_forwarder(stack, folder, relay.keys, rows)
         await fanout.round()
         await floor.round()
         fanout.cpu, fanout.sent, fanout.delivered = 0.0, 0, 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import statistics
 import tempfile
 import time
@@ -12,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-import redis
-import zmq
 from calls import bare_stream, open_bytes_channel
 from harness import Child, Metric, Options, alternate, main, start
+from peers import running_peers
 from relay import Relay, running_relay
 
 from alphapulse.records import QUOTE
@@ -25,7 +23,6 @@ from strategy_sdk import EventType, MarketStream, connect
 FRAME_ROWS = 500
 WINDOW_ROWS = 100_000
 _TELL_EVERY = 10_000
-_CHANNEL = "quotes"
 
 
 class _Progress:
@@ -42,16 +39,25 @@ class _Progress:
             await self._feeder.tell(f"got {total}")
 
 
-class _Ours:
+class Burst:
     """The SDK's stream of batches."""
 
     def __init__(self, relay: Relay, stream: MarketStream, rows: int) -> None:
         self._relay = relay
         self._stream = stream
         self._rows = rows
-        self.sent = self.delivered = 0
         self.checksum = 0.0
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin the sums anew."""
+        self.sent = self.delivered = 0
         self.cpu = 0.0
+
+    @property
+    def relay_cpu(self) -> float:
+        """Microseconds of the relay's processor time for each quote."""
+        return self.cpu / self.sent * 1e6
 
     async def round(self) -> float:
         """Quotes a second, from the order to send to the last received and decoded."""
@@ -99,66 +105,6 @@ class BareForwarder:
         return self._rows / seconds
 
 
-class _ZeroMq:
-    """pyzmq PUB to SUB, one message a quote."""
-
-    def __init__(self, publisher: Child, endpoint: str, rows: int) -> None:
-        self._publisher = publisher
-        self._rows = rows
-        self._context = zmq.Context()
-        self._socket = self._context.socket(zmq.SUB)
-        self._socket.setsockopt(zmq.RCVHWM, 0)
-        self._socket.setsockopt(zmq.SUBSCRIBE, b"")
-        self._socket.connect(endpoint)
-
-    async def round(self) -> float:
-        """Quotes a second."""
-        await self._publisher.tell(f"burst {self._rows}")
-        return await asyncio.to_thread(self._receive)
-
-    def _receive(self) -> float:
-        begin, got = time.perf_counter(), 0
-        while self._socket.recv():
-            got += 1
-        return got / (time.perf_counter() - begin)
-
-    def close(self) -> None:
-        """Ends the subscription."""
-        self._context.destroy(linger=0)
-
-
-class _Redis:
-    """redis-py with hiredis, PUBLISH to SUBSCRIBE, one message a quote."""
-
-    def __init__(self, publisher: Child, url: str, rows: int) -> None:
-        self._publisher = publisher
-        self._rows = rows
-        self._client = redis.Redis.from_url(url)
-        self._channel = self._client.pubsub(ignore_subscribe_messages=True)
-        self._channel.subscribe(_CHANNEL)
-        self._channel.get_message(timeout=5)
-
-    async def round(self) -> float:
-        """Quotes a second."""
-        await self._publisher.tell(f"burst {self._rows}")
-        return await asyncio.to_thread(self._receive)
-
-    def _receive(self) -> float:
-        begin, got = time.perf_counter(), 0
-        for message in self._channel.listen():
-            if not message["data"]:
-                break
-            got += 1
-        if got != self._rows:
-            raise RuntimeError(f"Redis delivered {got} of {self._rows}")
-        return got / (time.perf_counter() - begin)
-
-    def close(self) -> None:
-        """Ends the subscription."""
-        self._channel.close()
-        self._client.close()
-
-
 async def bare_forwarder(stack: AsyncExitStack, folder: Path, keys: Path, rows: int) -> BareForwarder:
     forwarder = await start(stack, "child_forward_grpc", folder / "bare")
     feeder = await start(stack, "child_feeder", folder / "bare", keys)
@@ -173,30 +119,25 @@ async def measure(options: Options) -> Sequence[Metric]:
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         relay = await stack.enter_async_context(running_relay(options.pick(1_000, 20)))
-        floor = await bare_forwarder(stack, folder, relay.ingress.with_name("keys"), rows)
-        endpoint = f"ipc://{folder / 'zmq'}"
-        publisher = await start(stack, "child_zmq_pub", endpoint)
+        floor = await bare_forwarder(stack, folder, relay.keys, rows)
         stream = await stack.enter_async_context(connect(relay.address, egress_socket="", name="benchmark"))
         await stream.subscribe(event_types=[EventType.QUOTE])
-        ours = _Ours(relay, stream, rows)
+        ours = Burst(relay, stream, rows)
         await ours.round()
         await floor.round()
-        ours.cpu, ours.sent, ours.delivered = 0.0, 0, 0
+        ours.forget()
+        begun = relay.resident()
         rate, bare, ratio = await alternate(rounds, ours.round, floor.round)
-        zeromq = _ZeroMq(publisher, endpoint, rows // 5)
-        stack.callback(zeromq.close)
-        other = await start(stack, "child_redis_pub", relay.redis_url, _CHANNEL)
-        redis_peer = _Redis(other, relay.redis_url, rows // 50)
-        stack.callback(redis_peer.close)
+        held = relay.resident()
         peers = {}
-        for name, peer in (("pyzmq_pub_sub", zeromq), ("redis_pub_sub", redis_peer)):
-            peers[name] = statistics.median([await peer.round() for _ in range(options.pick(3, 1))])
+        for name, peer in (await running_peers(stack, folder, relay.listed.redis_url)).items():
+            peers[name] = statistics.median([await peer.burst(rows // 20) for _ in range(options.pick(3, 1))])
     timed = (
         f"quotes of {relay.listings} listings on three venues, {rows} a round in frames of {FRAME_ROWS}, at most {WINDOW_ROWS} under way, "
         "sent by one process over the Unix socket, from the order to send to the last one received, checked for gaps and read as arrays by "
         "the SDK in another; registries, detection and fees on; three busy processes share the processors; floor: an asyncio process "
         "that writes what it reads from the Unix socket to a gRPC stream, unlooked at; peers, one message a quote: pyzmq XPUB to SUB, redis-py "
-        "PUBLISH to SUBSCRIBE over a Valkey; "
+        "PUBLISH to SUBSCRIBE over a Valkey, nats-py over a nats-server where that is installed; "
         f"median of {rounds} rounds"
     )
     return [
@@ -208,8 +149,14 @@ async def measure(options: Options) -> Sequence[Metric]:
             f"quotes delivered of {ours.sent} sent; a gap ends the benchmark",
         ),
         Metric(
-            "relay_cpu", ours.cpu / ours.sent * 1e6, "us/quote", "processor time of the relay's process, all threads"
+            "memory",
+            held,
+            "MiB",
+            f"memory of the relay's process after {rounds} rounds; floor: before them, after one to warm up; `make soak` is the long run",
+            begun,
+            held / begun,
         ),
+        Metric("relay_cpu", ours.relay_cpu, "us/quote", "processor time of the relay's process, all threads"),
     ]
 
 

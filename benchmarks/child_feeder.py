@@ -5,7 +5,8 @@
 
 KEYS is a file of listing keys, eight bytes each. Commands on standard input, each answered by a line of JSON:
 `burst ROWS FRAME WINDOW` sends ROWS in frames of FRAME rows, as fast as it can with at most WINDOW rows that are not yet received;
-lines `got TOTAL` meanwhile say how many are; `paced COUNT RATE` sends frames of one row at RATE a second, each stamped when sent.
+lines `got TOTAL` meanwhile say how many are; `paced COUNT RATE [ROWS]` sends COUNT frames of ROWS rows (1) at RATE frames a second, each stamped when
+sent.
 """
 
 from __future__ import annotations
@@ -82,17 +83,18 @@ class Feeder:
             sent += len(part)
         return {"sent": sent, "seconds": time.perf_counter() - begin}
 
-    def paced(self, count: int, rate: float) -> dict[str, float]:
-        """One row a frame."""
+    def paced(self, count: int, rate: float, size: int = 1) -> dict[str, float]:
+        """Frames of `size` rows."""
         begin = time.perf_counter()
         for number in range(count):
             wait = begin + number / rate - time.perf_counter()
             if wait > 0:
                 time.sleep(wait)
-            part = self._rows[number % len(self._rows)][np.newaxis]
+            at = number * size % (len(self._rows) - size)
+            part = self._rows[at : at + size]
             part["collector_time_ns"] = time.time_ns()
             self._send(part)
-        return {"sent": count, "seconds": time.perf_counter() - begin}
+        return {"sent": count * size, "seconds": time.perf_counter() - begin}
 
     def _send(self, rows: Rows) -> None:
         self._socket.sendall(encode_frame(_KIND, rows, slot=SLOT, sequence=self._sequence))
@@ -121,7 +123,7 @@ def run() -> None:
         if name == "burst":
             print(json.dumps(feeder.burst(*map(int, numbers))), flush=True)
         elif name == "paced":
-            print(json.dumps(feeder.paced(int(numbers[0]), float(numbers[1]))), flush=True)
+            print(json.dumps(feeder.paced(int(numbers[0]), float(numbers[1]), *map(int, numbers[2:]))), flush=True)
         # a late "got" has nobody to wait for it
 
 

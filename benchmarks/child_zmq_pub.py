@@ -1,6 +1,6 @@
-"""A peer of the relay: pyzmq PUB sends quotes of 103 bytes one by one, as a Python publisher does.
+"""A peer of the relay: pyzmq PUB sends quotes one by one, as a Python publisher does.
 
-child_zmq_pub.py ENDPOINT; each line `burst COUNT` on standard input sends so many, then an empty message.
+child_zmq_pub.py ENDPOINT; see `publishing` for what it obeys.
 """
 
 from __future__ import annotations
@@ -8,23 +8,16 @@ from __future__ import annotations
 import sys
 
 import zmq
-
-from alphapulse.records import QUOTE
+from publishing import obey
 
 
 def run(endpoint: str) -> None:
-    """Bind, say ready, obey. XPUB, to know when the subscriber is there."""
-    row = QUOTE.new(1).tobytes()
+    """Bind, say ready, obey. XPUB drops what nobody subscribed to: whoever commands has subscribed before, and waited a moment."""
     context = zmq.Context()
     publisher = context.socket(zmq.XPUB)
     publisher.setsockopt(zmq.SNDHWM, 0)
     publisher.bind(endpoint)
-    print("ready", flush=True)
-    publisher.recv()
-    for line in sys.stdin:
-        for _ in range(int(line.split()[1])):
-            publisher.send(row)
-        publisher.send(b"")
+    obey(publisher.send)
 
 
 if __name__ == "__main__":

@@ -123,6 +123,12 @@ async def alternate(rounds: int, measured: Round, floor: Round) -> tuple[float, 
     )
 
 
+def paired(name: str, values: Sequence[float], floors: Sequence[float], unit: str, timed: str) -> Metric:
+    """A metric of rounds measured by turns: medians, and the median of the ratios of each round."""
+    ratio = statistics.median(value / floor for value, floor in zip(values, floors, strict=True))
+    return Metric(name, statistics.median(values), unit, timed, statistics.median(floors), ratio)
+
+
 class Child:
     """A process that prints one line beginning with `ready` when it can be used; stopped at the end of the block.
 
