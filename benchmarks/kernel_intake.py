@@ -24,15 +24,15 @@ POOLS = (3_000, LISTINGS)
 SIZES = (1, 16, 256, 1_000, 10_000)
 
 
-def build() -> tuple[RelayCore, np.ndarray]:
-    """A core that knows LISTINGS listings, three an instrument, and their keys."""
-    core = RelayCore(KernelSettings(capacity=1 << 19))
+def build(listings: int = LISTINGS) -> tuple[RelayCore, np.ndarray]:
+    """A core that knows so many listings, three an instrument, and their keys."""
+    core = RelayCore(KernelSettings(capacity=1 << listings.bit_length()))
     core.warm_up()
-    keys = np.random.default_rng(1).integers(1, 2**64 - 1, LISTINGS, dtype=np.uint64)
+    keys = np.random.default_rng(1).integers(1, 2**64 - 1, listings, dtype=np.uint64)
     for number, key in enumerate(keys.tolist()):
         core.slots.add(key)
         core.engine.groups.place(number, f"{number // 3 + 1:032x}", "USD", 1.0)
-    table = core.slots.table[:LISTINGS]
+    table = core.slots.table[:listings]
     table["known"], table["definition_version"], table["taker_fee_bps"] = 1, 1, 1.0
     table["tick"], table["tick_exponent"] = 1, -2
     return core, keys

@@ -133,12 +133,12 @@ class FilterIndex:
         found = count_hits(self._match, allowed, group.slots, others, counts, hits)
         if not found:
             return []
-        numbers = hits[:found].tolist()
-        wanted = [int(counts[number]) for number in numbers]
+        numbers = hits[:found]
+        wanted = counts[numbers]
         counts[numbers] = 0
         total = len(group.slots)
-        if all(count == total for count in wanted):
-            return [(self._of(number), None) for number in numbers]
+        if (wanted == total).all():
+            return [(self._of(number), None) for number in numbers.tolist()]
         return self._list(allowed, group, others, numbers, wanted)
 
     def _select_one(self, allowed: list[int], slot: int) -> list[tuple[FilterClass, Places | None]]:
@@ -155,16 +155,24 @@ class FilterIndex:
         return found
 
     def _list(
-        self, allowed: Any, group: RowGroup, others: Slots, numbers: list[int], wanted: list[int]
+        self,
+        allowed: Any,
+        group: RowGroup,
+        others: Slots,
+        numbers: npt.NDArray[np.int32],
+        wanted: npt.NDArray[np.int32],
     ) -> list[tuple[FilterClass, Places | None]]:
         total = len(group.slots)
         ends = np.cumsum(wanted)
         self._places[numbers] = ends - wanted
         listed = np.empty(int(ends[-1]), np.int32)
         list_hits(self._match, allowed, group.slots, others, self._places, listed)
+        held: list[Any] = self._by_number  # only bits of living classes are allowed
         result: list[tuple[FilterClass, Places | None]] = []
-        for number, count, end in zip(numbers, wanted, ends.tolist(), strict=True):
-            result.append((self._of(number), None if count == total else listed[end - count : end]))
+        begin = 0
+        for number, end in zip(numbers.tolist(), ends.tolist(), strict=True):
+            result.append((held[number], None if end - begin == total else listed[begin:end]))
+            begin = end
         return result
 
     def _of(self, number: int) -> FilterClass:
