@@ -71,6 +71,9 @@ buf: $(NODE_TOOLS) ## Lint the protos and hold them against the last commit of m
 bench: $(INSTALLED) ## Print the figures of benchmarks/, each with its floor; BENCH="name name" for some
 	$(if $(BENCH),$(foreach name,$(BENCH),$(BIN)/alphapulse bench $(name) &&) true,$(BIN)/alphapulse bench --all)
 
+soak: $(INSTALLED) ## Load a relay for ten minutes: its memory may not grow
+	$(BIN)/python benchmarks/soak_relay.py
+
 bench-check: $(INSTALLED) ## Run every benchmark for a moment, to see that it works
 	$(BIN)/python -m pytest -n $(JOBS) tests/benchmarks
 

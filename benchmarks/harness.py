@@ -70,7 +70,11 @@ def main(name: str, measure: Measure) -> None:
     parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
     parser.add_argument("--quick", action="store_true", help="a second or two, to see that it runs")
     options = Options(parser.parse_args().quick)
-    metrics = uvloop.run(measure(options))
+    print_line(name, uvloop.run(measure(options)))
+
+
+def print_line(name: str, metrics: Sequence[Metric]) -> None:
+    """The JSON object that a benchmark ends with."""
     line = {"bench": name, "machine": machine(), "metrics": [asdict(metric) for metric in metrics]}
     print(msgspec.json.encode(line).decode(), flush=True)
 

@@ -26,6 +26,11 @@ PROMISED = {
     "register_stream",
     "relay_throughput",
     "relay_latency",
+    "relay_fanout",
+    "relay_kernel",
+    "relay_log",
+    "relay_many",
+    "relay_slow_client",
 }
 FIELDS = {"metric", "value", "unit", "floor", "ratio", "peers", "timed"}
 
