@@ -20,11 +20,12 @@ from alphapulse.records import QUOTE
 from strategy_sdk import EventType, MarketStream, connect
 
 HEALTHY: Final = 9
-RATE: Final = 20_000
+RATE: Final = 10_000
 FRAME_ROWS: Final = 50
 SHARE: Final = 100
-QUEUE_BYTES: Final = 1 << 20
+QUEUE_BYTES: Final = 2 << 20
 _SLOW: Final = "slow"
+_HEARTBEAT_SECONDS: Final = 10.0
 _MIB: Final = 1 << 20
 
 
@@ -39,7 +40,13 @@ class _Healthy:
         """Subscribe to all quotes."""
         for number in range(HEALTHY):
             stream = await stack.enter_async_context(
-                connect(self._relay.address, egress_socket="", name=f"healthy-{number}")
+                connect(
+                    self._relay.address,
+                    egress_socket="",
+                    name=f"healthy-{number}",
+                    heartbeat_seconds=_HEARTBEAT_SECONDS,
+                    with_definitions=False,
+                )
             )
             await stream.subscribe(event_types=[EventType.QUOTE])
             self._streams.append(stream)
