@@ -1,7 +1,8 @@
 """The connection to the relay: one Unix socket for all sources of this process, a slot for each.
 
 Rows are numbered when they are cut into frames, from 1 in each epoch, one a row. While the relay is away they gather up to a bound;
-what goes beyond it is dropped and counted, yet numbered, so that the relay sees the gap; a SOURCE_GAP frame says why.
+what goes beyond it is dropped and counted, yet numbered, so that the relay sees the gap; a SOURCE_GAP frame says why. It stands where
+the rows would have: behind those that came before the loss, before those that came after it.
 A frame is whatever gathered while the one before was being sent: no timer, one row when it is quiet, thousands when it is not. Where
 nothing is being sent, rows leave at the end of the turn that wrote them: they do not wait for the other sources' turns.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final, Self
 
 import structlog
@@ -19,111 +20,16 @@ import structlog
 from alphapulse.client.backoff import Backoff
 from alphapulse.domain.errors import FailedPrecondition
 from alphapulse.domain.provenance import Provenance
-from alphapulse.records import LAYOUTS, MAX_PAYLOAD, Frame, FrameDecoder, FrameType, encode_frame, row_sizes
+from alphapulse.records import Frame, FrameDecoder, FrameType, encode_frame, row_sizes
 from collector_service import convert
+from collector_service.port import Port
 from collector_service.rows import RowSink
 
-MAX_WAITING_ROWS: Final = 200_000
-"""Rows of one source that wait for a relay that is away: about 20 MB."""
-_ROOM_ROWS: Final = 20_000
-"""A source that can wait does so while more than this is under way."""
-_MAX_GAPS: Final = 1_024
 _MAX_TOKENS: Final = 16
 _READ_SIZE: Final = 64 << 10
 _WELCOME_SECONDS: Final = 10.0
 _CLOSE_SECONDS: Final = 1.0
 _log = structlog.stdlib.get_logger(__name__)
-
-
-class Port:
-    """One source's side of the connection."""
-
-    def __init__(
-        self, link: RelayLink, source: str, slot: int, epoch: int, provenance: Provenance, sink: RowSink
-    ) -> None:
-        self.source = source
-        self.slot = slot
-        self.epoch = epoch
-        self.provenance = provenance
-        self.sink = sink
-        self.next_sequence = 1
-        """Of the next row that is cut into a frame."""
-        self.dropped = 0
-        """Rows that the relay never got because it was away."""
-        self.refused = ""
-        """Why the relay does not take this source; empty when it does."""
-        self.lost = False
-        """The relay has missed rows or is another process."""
-        self.on_lost: Callable[[], None] = lambda: None
-        """Writes the books into the sink anew."""
-        self.gaps: list[tuple[str, int, int]] = []
-        self.room = asyncio.Event()
-        self.room.set()
-        self._link = link
-
-    @property
-    def waits(self) -> bool:
-        """Whether there is something to send to a relay that takes it."""
-        return not self.refused and bool(len(self.sink) or self.gaps)
-
-    def flush(self, *, at_once: bool = False) -> None:
-        """There are rows to send, `at_once` at the end of a turn. Never waits: what the relay cannot take yet waits, up to
-        the bound."""
-        waiting = len(self.sink)
-        if self.refused and waiting:
-            self.drop("RELAY_REFUSED")
-        elif waiting > MAX_WAITING_ROWS:
-            self.drop("RELAY_AWAY")
-        elif waiting > _ROOM_ROWS:
-            self.room.clear()
-        if not (at_once and waiting and self._link.send_now(self)):
-            self._link.wake()
-
-    def gap(self, reason: str, listing_key: int = 0, count: int = 0) -> None:
-        """Tells the relay of a loss of the source's own."""
-        if len(self.gaps) >= _MAX_GAPS:
-            # Too many to tell one by one: one that concerns the whole source stands for them all.
-            self.gaps = [(reason, 0, sum(gap[2] for gap in self.gaps))]
-        self.gaps.append((reason, listing_key, count))
-        self._link.wake()
-
-    def drop(self, reason: str) -> None:
-        """Gives up the rows that wait; their numbers stay taken."""
-        count = sum(len(rows) for rows in self.sink.take().values())
-        self.next_sequence += count
-        self.dropped += count
-        self.gap(reason, count=count)
-        self.room.set()
-        self.lost = True
-
-    def resume(self, expected: int) -> None:
-        """A relay welcomes the source and expects `expected` next. Tells of rows that were sent into a connection that broke."""
-        if expected == 1:
-            # A relay that knows nothing of this epoch: it has not missed what another one took, so the numbers start again.
-            self.next_sequence = 1
-            self.gap("RELAY_RESTARTED")
-            return
-        lost = self.next_sequence - expected - sum(gap[2] for gap in self.gaps)
-        if lost > 0:
-            self.gap("CONNECTION_LOST", count=lost)
-
-    def cut(self) -> list[bytes]:
-        """Frames of all rows that wait, numbered; first the books, where the relay has missed some of them."""
-        if self.lost:
-            self.lost = False
-            self.on_lost()
-        frames: list[bytes] = []
-        now = time.time_ns()
-        for kind, rows in self.sink.take().items():
-            step = MAX_PAYLOAD // LAYOUTS[kind].row_size
-            for at in range(0, len(rows), step):
-                piece = rows[at : at + step]
-                frames.append(
-                    encode_frame(kind, b"".join(piece), slot=self.slot, sequence=self.next_sequence, time_ns=now)
-                )
-                self.next_sequence += len(piece)
-        self.room.set()
-        return frames
 
 
 class RelayLink:
@@ -190,7 +96,7 @@ class RelayLink:
         writer = self._writer
         if writer is None or self._writing or self._barriers:
             return False
-        if port.lost or port.refused or port.gaps or port.slot not in self._introduced:
+        if port.lost or port.refused or port.losses or port.slot not in self._introduced:
             return False
         if writer.transport.is_closing():
             return False  # the relay is gone, and the reader has yet to find that out: the rows wait for the next one
@@ -350,12 +256,7 @@ class RelayLink:
             for port in self._ports:
                 if port.refused or port.slot not in self._introduced:
                     continue
-                gaps, port.gaps = port.gaps, []
-                frames = port.cut()
-                frames += [
-                    encode_frame(FrameType.SOURCE_GAP, convert.gap(port.slot, *gap), slot=port.slot) for gap in gaps
-                ]
-                writer.writelines(frames)
+                writer.writelines(port.cut())
             await writer.drain()
             self._writing = False
 

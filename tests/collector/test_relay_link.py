@@ -16,7 +16,7 @@ from alphapulse.client import Backoff
 from alphapulse.domain.ids import source_id
 from alphapulse.domain.provenance import Provenance
 from alphapulse.records import Frame, FrameDecoder, FrameType, encode_control, row_sizes
-from collector_service import link as link_module
+from collector_service import port as port_module
 from collector_service.link import Port, RelayLink
 from collector_service.rows import RowSink
 
@@ -86,7 +86,7 @@ async def test_rows_wait_for_a_relay_that_comes_later(small_relay: Any) -> None:
 async def test_what_is_dropped_while_the_relay_is_away_is_a_gap_in_the_numbers_and_is_told(
     small_relay: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(link_module, "MAX_WAITING_ROWS", 50)
+    monkeypatch.setattr(port_module, "MAX_WAITING_ROWS", 50)
     republished: list[int] = []
     async with quick(small_relay.path) as link:
         port = new_port(link)
@@ -130,6 +130,47 @@ async def test_rows_sent_into_a_connection_that_broke_are_missing_visibly(small_
         assert [(gap.reason, gap.count) for gap in small_relay.gaps] == [("CONNECTION_LOST", 10)]
 
 
+async def test_a_loss_stands_where_its_rows_would_have(small_relay: Any) -> None:
+    """What was sent to a relay that died, before the rows that waited for the next one; what the source lost itself, between its rows."""
+    async with quick(small_relay.path) as link:
+        port = new_port(link)
+        write(port, 5)
+        await small_relay.until(lambda: small_relay.count() == 10)
+        await small_relay.stop()
+        while link.connected:  # noqa: ASYNC110 - the link's own task finds it out
+            await asyncio.sleep(0)
+        small_relay.frames.clear()
+        small_relay.order.clear()
+        write(port, 5, 5)
+        port.gap("RECONNECTED")
+        write(port, 5, 10)
+        port.gap("BOOK_RESYNC", 7)
+        await small_relay.start()
+        await small_relay.until(lambda: small_relay.count() == 20 and len(small_relay.gaps) == 3)
+        assert [gap.reason for gap in small_relay.gaps] == ["RELAY_RESTARTED", "RECONNECTED", "BOOK_RESYNC"]
+        assert small_relay.order == ["hello", "gap", "rows", "rows", "gap", "rows", "rows", "gap"]
+        assert small_relay.sequences(port.slot) == list(range(1, 21))
+
+
+async def test_losses_that_are_too_many_to_tell_become_one_before_all_their_rows(
+    small_relay: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(port_module, "_MAX_LOSSES", 3)
+    await small_relay.stop()
+    async with quick(small_relay.path) as link:
+        port = new_port(link)
+        for at in range(6):
+            write(port, 1, at)
+            port.gap("RECONNECTED", count=2)
+        await small_relay.start()
+        await small_relay.until(lambda: small_relay.count() == 12)
+        await small_relay.until(lambda: sum(gap.count for gap in small_relay.gaps) == 12)
+        assert len(small_relay.gaps) <= 3
+        assert small_relay.order[:4] == ["hello", "rows", "rows", "gap"]
+        prices = [int(row["price"]) for rows in small_relay.rows_of(port.slot, 1) for row in rows]
+        assert prices == list(range(6))
+
+
 async def test_a_barrier_is_answered_and_comes_first_at_a_relay_that_is_new(small_relay: Any) -> None:
     async with quick(small_relay.path) as link:
         port = new_port(link)
@@ -150,6 +191,8 @@ async def test_a_relay_that_knows_nothing_is_sent_numbers_from_one(small_relay: 
         write(port, 5)
         await small_relay.until(lambda: small_relay.count() == 10)
         await small_relay.stop()
+        while link.connected:  # noqa: ASYNC110 - the link's own task finds it out
+            await asyncio.sleep(0)
         small_relay.frames.clear()
         await small_relay.start()
         await small_relay.until(lambda: len(small_relay.hellos) == 2)
@@ -197,7 +240,7 @@ async def test_a_refused_source_sends_nothing(small_relay: Any) -> None:
 
 
 async def test_a_refused_source_holds_nothing_back(small_relay: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(link_module, "_ROOM_ROWS", 3)
+    monkeypatch.setattr(port_module, "_ROOM_ROWS", 3)
     small_relay.accepts = False
     async with quick(small_relay.path) as link:
         port = new_port(link)
