@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 if TYPE_CHECKING:
     from relay_service.egress.conflation import Conflater
     from relay_service.egress.subscription import Subscription
-    from relay_service.log.records import Point
+    from relay_service.log.records import Point, Position
 
 MAX_BATCH_BYTES: Final = 1 << 20
 """Rows of one delivery, in bytes: well below the message limit that gRPC clients have by default (4 MiB)."""
@@ -34,6 +34,8 @@ class Batch:
     conflated: int = 0
     parts: list[tuple[int, bytes, int]] = field(default_factory=list)
     """(event type, rows, how many), in order of sequence."""
+    reaches: Position | None = None
+    """Of the last one of what conflated: behind it, everything up to here is written."""
 
     @property
     def cost(self) -> int:

@@ -166,7 +166,7 @@ class Subscriber:
         subscription.close_run()
         place = subscription.place
         if place is not None:
-            place.settled = False
+            place.due()
             self.queue.push(PointDue(subscription, subscription.next_point()))
 
     def _warn(self, subscription: Subscription) -> None:

@@ -127,7 +127,11 @@ class Subscription:
     def flush(self) -> int:
         """Queue what waits to be conflated; how many events are declared missing thereby."""
         before = self.dropped
-        for item in self.take_conflated():
+        reaches = self.place.reached(bool(self._losses)) if self.place is not None else None
+        items = self.take_conflated()
+        if batches := [one for one in items if isinstance(one, Batch)]:
+            batches[-1].reaches = reaches  # other items may be written before it
+        for item in items:
             self.queue.push(item)
             self.queued += item.cost if isinstance(item, Batch) else 0
         if self._conflater is not None:
@@ -270,8 +274,6 @@ class Subscription:
         self._due = False
         if self._conflater is None:
             return []
-        if self.place is not None:
-            self.place.catches_up(bool(self._losses))
         since_ns = self._conflater.since_ns
         runs, replaced = self._conflater.take()
         batches = [batch for kind, data in runs for batch in self._batches(kind, data, since_ns)]
@@ -305,7 +307,11 @@ class Subscription:
 
     def take_turn(self, item: Conflated) -> list[Batch | GapNotice]:
         """What is delivered at this place: nothing where the contract changed since it was queued."""
-        return self.take_conflated() if item.conflater is self._conflater else []
+        if item.conflater is not self._conflater:
+            return []
+        if self.place is not None:
+            self.place.catches_up(self.place.reached(bool(self._losses)))
+        return self.take_conflated()
 
     def taken(self, item: Batch | GapNotice) -> None:
         """An item left the queue to be written."""
@@ -315,8 +321,10 @@ class Subscription:
             self.sent_number = item.first_number + item.count - 1
             if item is self._open:
                 self._open = None
-            if self.place is not None and self._conflater is None:
-                self.place.wrote(item.last_sequence)
+            if self.place is not None:
+                self.place.catches_up(item.reaches)
+                if self._conflater is None:
+                    self.place.wrote(item.last_sequence)
             return
         if item.to_number:
             self.sent_number = max(self.sent_number, item.to_number)

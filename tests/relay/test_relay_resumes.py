@@ -164,3 +164,44 @@ async def test_a_lost_notice_of_a_hole_is_found(fresh_redis_url: str, monkeypatc
     )
     with pytest.raises(AssertionError):
         await _a_hole(fresh_redis_url)
+
+
+@pytest.mark.parametrize("crash", [False, True])
+@pytest.mark.parametrize("taken", range(1, 7))
+async def test_no_point_is_told_ahead_of_what_conflated_and_waits(
+    fresh_redis_url: str, taken: int, crash: bool
+) -> None:
+    """A heartbeat fell due while a replay went on into another life; the connection breaks behind each message there is."""
+    async with resuming.world_of(fresh_redis_url) as world:
+        strategy = resuming.Strategy(world, {}, {"latest": pb.LatestContract()})
+        strategy.connect()
+        world.relay("A", Q, [1, 2])
+        strategy.read()
+        strategy.beat()
+        strategy.read()
+        world.relay("A", Q, [1])
+        strategy.read()  # behind the point
+        strategy.cut()
+        world.relay("A", Q, [1, 2, 3])
+        world.relay("B", T, [3])
+        while world.log.unlogged:  # noqa: ASYNC110 - written by another task
+            await asyncio.sleep(0.001)
+        await world.stop(crash=crash)
+        await world.start()
+        strategy.connect()
+        [one] = strategy.client.subscriptions.values()
+        while not one.replay.begun:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0)
+        strategy.beat()
+        while one.replay is not None:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.001)
+        strategy.read(taken)
+        strategy.cut()
+        strategy.connect()
+        await strategy.settle()
+        strategy.cut()
+        places = {resuming.payload(one): place for place, one in enumerate(world.events)}
+        came = [places[data] for data in strategy.rows]
+        assert len(came) == len(set(came)), "no event comes twice"
+        assert {3, 4, 5, 6} <= set(came), "the latest of each life come"
+        assert {gap.reason for gap in strategy.gaps} <= ({"RELAY_RESTARTED"} if crash else set())
