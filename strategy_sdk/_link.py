@@ -11,6 +11,7 @@ from alphapulse.api.relay.v1 import relay_service_pb2 as relay
 from alphapulse.client.backoff import Backoff
 from alphapulse.domain.errors import DeadlineExceeded, FailedPrecondition
 from alphapulse.records import row_sizes
+from strategy_sdk._batch import EventBatch
 from strategy_sdk._inbox import Received
 from strategy_sdk._transport import Connection, ConnectionLost, Transport
 
@@ -19,6 +20,7 @@ GREETING_SECONDS: Final = 5.0
 """How long the relay may take to answer the hello."""
 SILENT_INTERVALS: Final = 3
 """Heartbeats that may be missing before a connection is given up."""
+_MOST_SILENT_INTERVALS: Final = 16 * SILENT_INTERVALS
 
 
 class Link:
@@ -33,6 +35,9 @@ class Link:
         self._interval = hello.heartbeat_interval_ms / 1000
         self._waiting = False
         self._silent = 0
+        self._patience = SILENT_INTERVALS
+        """Doubles with each connection that was given up before any events came: over a slow line many of them at once take longer than a heartbeat,
+        and would be sent again from the start for ever."""
         self._timer: asyncio.TimerHandle | None = None
         self._opening: asyncio.Task[None] | None = None
         self._stopped = False
@@ -111,6 +116,8 @@ class Link:
             self._waiting = False
         if self._silent:
             self._silent = 0
+        if isinstance(item, EventBatch):
+            self._patience = SILENT_INTERVALS
         return item
 
     def turns(self, relay_id: str) -> bool:
@@ -171,8 +178,9 @@ class Link:
         # is taken before the next tick.
         if self._waiting:
             self._silent += 1
-        if self._silent > SILENT_INTERVALS:
-            _log.warning("the relay (%s) has been silent for %d heartbeats", self.transport.name, SILENT_INTERVALS)
+        if self._silent > self._patience:
+            _log.warning("the relay (%s) has been silent for %d heartbeats", self.transport.name, self._patience)
+            self._patience = min(2 * self._patience, _MOST_SILENT_INTERVALS)
             self.abort()
         else:
             self._watch()

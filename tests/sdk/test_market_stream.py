@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -173,6 +174,27 @@ async def test_a_silent_relay_is_given_up(fake_relay: Any, open_stream: Open) ->
         gap = await anext(stream)
         assert isinstance(gap, Gap)
         assert gap.reason == RECONNECTED
+
+
+async def test_a_line_over_which_events_take_longer_than_heartbeats_is_waited_for_longer_each_time(
+    fake_relay: Any, open_stream: Open
+) -> None:
+    async def answer_late() -> None:
+        while True:
+            client = await fake_relay.client()
+            await asyncio.sleep(0.15)
+            with contextlib.suppress(Exception):  # whatever a transport says of a client that has left
+                await client.quotes(1, 1)
+
+    async with open_stream(heartbeat_seconds=0.01) as stream, asyncio.timeout(20):
+        await stream.subscribe()
+        answering = asyncio.create_task(answer_late())
+        async for found in stream:
+            if isinstance(found, Quote):
+                break
+        assert stream.stats().reconnects >= 1
+        answering.cancel()
+        await asyncio.gather(answering, return_exceptions=True)
 
 
 async def test_cancelled_reads_lose_nothing(fake_relay: Any, open_stream: Open) -> None:
