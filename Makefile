@@ -77,6 +77,9 @@ soak: $(INSTALLED) ## Load a relay for ten minutes: its memory may not grow
 bench-check: $(INSTALLED) ## Run every benchmark for a moment, to see that it works
 	$(BIN)/python -m pytest -n $(JOBS) tests/benchmarks
 
+soak: $(INSTALLED) ## Play 1,000 seeds of the fault harness; SEEDS=n for another number, FIRST=n to begin elsewhere
+	FAULT_SEEDS=$(or $(SEEDS),1000) FAULT_FIRST=$(or $(FIRST),1) $(BIN)/python -m pytest -n $(JOBS) --dist load tests/faults/test_seeds.py
+
 chart: $(INSTALLED) ## Lint, render and validate the Helm chart and the compose file
 	tools/check_chart.sh
 

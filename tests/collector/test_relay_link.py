@@ -17,7 +17,8 @@ from alphapulse.domain.ids import source_id
 from alphapulse.domain.provenance import Provenance
 from alphapulse.records import Frame, FrameDecoder, FrameType, encode_control, row_sizes
 from collector_service import port as port_module
-from collector_service.link import Port, RelayLink
+from collector_service.link import RelayLink
+from collector_service.port import Port
 from collector_service.rows import RowSink
 
 SOURCE = "BINANCE"

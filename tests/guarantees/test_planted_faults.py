@@ -39,6 +39,9 @@ PLANTED_WHERE_THEY_ARE_FOUND: Final = {
         "tests/watch/test_watch_interleavings.py",
         ("test_a_planted_fault_is_found",),
     ),
+    "a-resume-off-by-one": ("tests/relay/test_relay_resumes.py", ("test_a_planted_fault_of_the_resume_is_found",)),
+    "a-lost-notice-of-a-hole": ("tests/relay/test_relay_resumes.py", ("test_a_lost_notice_of_a_hole_is_found",)),
+    "what-the-fault-harness-finds": ("tests/faults/test_planted.py", ("test_a_planted_fault_of_the_relay_is_found",)),
 }
 _FAILED: Final = 1
 

@@ -1,0 +1,12 @@
+"""The fault harness of the relay: real processes, faults drawn from a seed, and validators named after the promises (docs/guarantees.md, G6-G9).
+
+    feeders --proxies--> relay (log in Valkey) --proxies--> a strategy of the SDK, a client of the bare protocol
+                           `----------------------------> the witness, in the test's process, which nothing befalls
+
+`plan` draws from a seed what happens; `episode` plays it in a `world` of processes (`process`): `feeder`, `reader`, `strategy` and the `relay`
+itself. `proxy` delays, cuts, truncates and stalls what goes between them. Each process writes what it sent or saw into a `journal` before it goes
+on, so that its death leaves the truth behind. `history` reads them, `validators` judges, without any code of the product but the layouts of rows.
+`planted` holds faults of the relay that the validators have to find.
+
+One more kind of process is a module with a `main(name, control)` and its line in `process.ROLES`.
+"""

@@ -1,0 +1,318 @@
+"""Plays one plan in a world, mends everything, waits until all is quiet, and gathers what was seen."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Iterator
+from typing import Any, Final
+
+import grpc
+
+from alphapulse.domain.ids import source_id
+from alphapulse.records import Rows
+from faults.history import Evidence, Sent, Table, Witnessed
+from faults.journal import Entry, Reading
+from faults.plan import CLIENTS, FEEDERS, KEYS, TYPES, Plan, Step
+from faults.validators import lacking
+from faults.world import PATIENCE, QUEUE_BYTES, World
+
+_POLL_SECONDS: Final = 0.003
+_SHOWN: Final = 12
+_TRIES: Final = 20
+_MORE: Final = 60
+"""Events of each listing and type that are sent while a client is stopped."""
+_LONG: Final = ("runs", "token", "wanted")
+_PROBE_SECONDS: Final = 0.15
+"""How long after one probe the next is sent: a client that has not resumed by then takes up again without it."""
+
+
+def _times(rows: Rows) -> Iterator[tuple[int, int]]:
+    return zip(rows["listing_key"].tolist(), rows["collector_time_ns"].tolist(), strict=True)
+
+
+class Stage:
+    """A world and what is known of it over many episodes."""
+
+    def __init__(self, world: World, *, patience: float = PATIENCE) -> None:
+        self.world = world
+        self._patience = patience
+        """Seconds within which the last values have to arrive."""
+        self._witnessed = Witnessed()
+        self._sent = Sent()
+        self._reading = Reading(world.witness_journal)
+
+    async def play(self, plan: Plan) -> Evidence:
+        """One episode."""
+        self._absorb()
+        self._witnessed.begin()
+        self._sent.begin(self._witnessed.before.items())
+        episode = Episode(self.world, plan, self._witnessed, self._absorb)
+        await episode.begin()
+        for step in plan.steps:
+            await episode.step(step)
+        await episode.mend()
+        return await episode.end(self._sent, self._patience)
+
+    def _absorb(self) -> None:
+        self._witnessed.absorb(self._reading.entries())
+
+
+class Episode:
+    """One plan under way."""
+
+    def __init__(self, world: World, plan: Plan, witnessed: Witnessed, absorb: Any) -> None:
+        self._world = world
+        self._plan = plan
+        self._witnessed = witnessed
+        self._absorb = absorb
+        self._journals = {name: world.folder / f"{plan.seed}.{name}.journal" for name in (*FEEDERS, *CLIENTS)}
+        self._readings = {name: Reading(self._journals[name]) for name in CLIENTS}
+        self._entries: dict[str, list[Entry]] = {name: [] for name in CLIENTS}
+        self._dead: set[str] = set()
+        self._stopped: set[str] = set()
+        self._overtaken: list[str] = []
+        self._queued: list[tuple[str, int, int]] = []
+        self._seed = plan.seed * 1000
+
+    async def begin(self) -> None:
+        """New journals; every client subscribes."""
+        for name in (*FEEDERS, *CLIENTS):
+            await self._world.control.there(name)
+            self._tell_begin(name)
+        await self._until(lambda: all(self._has(name, "acknowledged") for name in CLIENTS), "the clients subscribe")
+
+    def _tell_begin(self, name: str) -> None:
+        order: dict[str, Any] = {"journal": str(self._journals[name])}
+        if name in CLIENTS:
+            way = self._plan.ways[name]
+            order |= {"address": self._world.address(name, way), "wish": self._plan.wishes[name]}
+        self._world.control.tell(name, "begin", **order)
+
+    def _has(self, name: str, kind: str) -> bool:
+        self._read()
+        return any(entry["kind"] == kind for entry in self._entries[name])
+
+    def _read(self) -> None:
+        for name, reading in self._readings.items():
+            self._entries[name] += reading.entries()
+
+    async def _until(self, found: Any, what: str, patience: float = PATIENCE) -> bool:
+        """Whether it comes to be in time. Raises AssertionError, with all that is known, where it has to."""
+        try:
+            async with asyncio.timeout(patience):
+                while not found():  # noqa: ASYNC110 - other processes
+                    await asyncio.sleep(_POLL_SECONDS)
+        except TimeoutError:
+            if patience < PATIENCE:
+                return False
+            raise AssertionError(await self._state(what)) from None
+        return True
+
+    async def _state(self, what: str) -> str:
+        """How everything stands."""
+        self._read()
+        lines = [f"waited in vain: {what}", str(self._plan), f"ended by themselves: {self._world.ended()}"]
+        for name, entries in self._entries.items():
+            shown = [{key: value for key, value in one.items() if key not in _LONG} for one in entries[-_SHOWN:]]
+            lines += [f"{name}:", *(f"  {one}" for one in shown)]
+        with contextlib.suppress(grpc.RpcError, TimeoutError):
+            lines += [str(one) for one in await self._world.subscribers()]
+        lines += [f"{name} said: {process.says.read_text()[-1000:]}" for name, process in self._world.processes.items()]
+        return "\n".join(lines)
+
+    async def step(self, step: Step) -> None:
+        """One thing happens."""
+        await getattr(self, f"_{step.kind}")(step.whom, *step.values)
+
+    # --- the steps
+    async def _send(self, whom: str, seed: int, rows: Any) -> None:
+        self._world.control.tell(whom, "send", seed=seed, rows=rows)
+        await asyncio.sleep(_POLL_SECONDS)
+
+    async def _wait(self, whom: str, milliseconds: int) -> None:
+        await asyncio.sleep(milliseconds / 1000)
+
+    async def _kill(self, whom: str) -> None:
+        self._dead.add(whom)
+        await self._world.kill(whom)
+        if whom == "relay":
+            await self._relay_is_gone(crashed=True)
+
+    async def _leave(self, whom: str) -> None:
+        self._dead.add(whom)
+        self._world.signal(whom, signal.SIGTERM)
+        await self._world.processes[whom].ended()
+        await self._relay_is_gone(crashed=False)
+
+    async def _relay_is_gone(self, *, crashed: bool) -> None:
+        self._world.let_in(False)
+        await self._until(lambda: not self._world.witness.in_force, "the witness sees that the relay is gone")
+        self._absorb()
+        if crashed:
+            self._witnessed.lives.crashed.add(self._witnessed.lives.latest)
+
+    async def _start(self, whom: str, keeps: bool = True) -> None:
+        self._dead.discard(whom)
+        if whom == "server":
+            await self._world.start_server(keeps=keeps)
+        elif whom == "relay":
+            await self._world.start_relay()
+            self._absorb()
+        else:
+            self._world.start(whom)
+            await self._world.control.there(whom)
+            self._tell_begin(whom)
+
+    async def _stop(self, whom: str) -> None:
+        self._stopped.add(whom)
+        self._world.signal(whom, signal.SIGSTOP)
+
+    async def _overtake(self, whom: str) -> None:
+        """While a client is stopped, what is sent reaches the witness all the same."""
+        if whom not in CLIENTS:
+            return
+        before = dict(self._witnessed.latest)
+
+        def came() -> bool:
+            self._absorb()
+            return all(
+                self._witnessed.latest.get((kind, key)) != before.get((kind, key))
+                for kind in TYPES
+                for name in FEEDERS
+                for key in KEYS[name]
+            )
+
+        for _ in range(_TRIES):  # a source may be between two connections
+            for name in FEEDERS:
+                rows = [(kind, KEYS[name] * _MORE) for kind in TYPES]
+                await self._world.control.ask(name, "send", seed=1, rows=rows)
+            if await self._until(came, "the witness overtakes", 0.5):
+                break
+        else:
+            self._overtaken.append(whom)
+        await self._weigh()
+
+    async def _weigh(self) -> None:
+        """Ask the relay what waits for whom."""
+        for one in await self._world.subscribers():
+            for held in one.subscriptions:
+                bound = held.subscription.stream.max_queue_bytes or QUEUE_BYTES
+                self._queued.append((one.name, one.queued_bytes, bound))
+
+    async def _go_on(self, whom: str) -> None:
+        self._stopped.discard(whom)
+        self._world.signal(whom, signal.SIGCONT)
+
+    async def _change(self, whom: str, wish: Any) -> None:
+        self._world.control.tell(whom, "change", wish=wish)
+        await asyncio.sleep(_POLL_SECONDS)
+
+    async def _slow(self, whom: str, milliseconds: int) -> None:
+        self._world.control.tell(whom, "pause", seconds=milliseconds / 1000)
+
+    async def _cut(self, whom: str, reset: bool) -> None:
+        self._route(whom).cut(reset=reset)
+
+    async def _truncate(self, whom: str, way: str, size: int) -> None:
+        self._route(whom).truncate(way, size)
+
+    async def _stall(self, whom: str, way: str) -> None:
+        self._route(whom).stall(way)
+
+    async def _delay(self, whom: str, way: str, milliseconds: int) -> None:
+        self._route(whom).delay(way, milliseconds / 1000)
+
+    async def _heal(self, whom: str) -> None:
+        self._route(whom).heal()
+
+    async def _linger(self, whom: str) -> None:
+        self._route(whom).linger()
+
+    def _route(self, whom: str) -> Any:
+        return self._world.route(whom, self._plan.ways.get(whom, "unix"))
+
+    # --- the end
+    async def mend(self) -> None:
+        """No fault is left."""
+        for name in (*FEEDERS, *CLIENTS):
+            self._route(name).heal()
+        for name in tuple(self._stopped):
+            await self._go_on(name)
+        for name in sorted(self._dead, reverse=True):  # the server before the relay
+            await self._start(name)
+
+    async def end(self, sent: Sent, patience: float) -> Evidence:
+        """All is quiet; what was seen."""
+        await self._all_are_on()
+        self._seed += 1
+        for name in FEEDERS:
+            await self._world.control.ask(
+                name, "send", seed=self._seed, rows=[(kind, KEYS[name] * 2) for kind in TYPES]
+            )
+        self._gather(sent)
+        last = {
+            (kind, int(key)): int(stamp)
+            for kind, parts in sent.rows.items()
+            for rows in parts
+            for key, stamp in _times(rows)
+        }
+        await self._until(lambda: self._witness_has(last), "the witness sees the last values")
+        evidence = Evidence(
+            self._plan,
+            self._witnessed,
+            sent,
+            self._entries,
+            {name: source_id(name) for name in FEEDERS},
+            self._last(),
+            queued=self._queued,
+            overtaken=self._overtaken,
+        )
+        patience = min(patience, PATIENCE - 1)
+        await self._until(lambda: self._all_have_all(evidence), "the last values come", patience)
+        for name in CLIENTS:
+            await self._world.control.ask(name, "end")
+        self._read()
+        self._absorb()
+        return evidence
+
+    async def _all_are_on(self) -> None:
+        """Send something of everything again and again, until each client has got something of it: it is subscribed, and has resumed."""
+        counts = dict.fromkeys(CLIENTS, 0)
+
+        def came() -> bool:
+            self._read()
+            return all(
+                any(entry["kind"] == "rows" for entry in self._entries[name][counts[name] :]) for name in CLIENTS
+            )
+
+        self._read()
+        counts = {name: len(self._entries[name]) for name in CLIENTS}
+        for _ in range(int(PATIENCE / _PROBE_SECONDS)):
+            self._seed += 1
+            rows = {name: [(kind, KEYS[name]) for kind in TYPES] for name in FEEDERS}
+            for name in FEEDERS:
+                await self._world.control.ask(name, "send", seed=self._seed, rows=rows[name])
+            if await self._until(came, "the clients are on", _PROBE_SECONDS):
+                return
+        raise AssertionError(await self._state("the clients are on"))
+
+    def _gather(self, sent: Sent) -> None:
+        for name in FEEDERS:
+            sent.absorb(Reading(self._journals[name]).entries())
+
+    def _witness_has(self, last: dict[tuple[int, int], int]) -> bool:
+        self._absorb()
+        return all(self._witnessed.latest.get(at, 0) >= stamp for at, stamp in last.items())
+
+    def _last(self) -> Table:
+        """The last event of each listing and type."""
+        table = self._witnessed.table
+        keep = {(one[2], one[3]): place for place, one in enumerate(table.tolist())}
+        found: Table = table[list(keep.values())]
+        return found
+
+    def _all_have_all(self, evidence: Evidence) -> bool:
+        self._read()
+        return not any(lacking(evidence, entries) for entries in self._entries.values())

@@ -1,0 +1,74 @@
+"""Plays the episodes of many seeds, in several worlds at a time, and tells of those in which something was broken."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from faults.episode import Stage
+from faults.history import Evidence
+from faults.plan import draw
+from faults.validators import validate
+from faults.world import world
+
+_SHOWN = 12
+
+
+@dataclass
+class Outcome:
+    """Of many seeds."""
+
+    failed: list[str] = field(default_factory=list)
+    """What is to be told of each that failed."""
+    reached: set[str] = field(default_factory=set)
+    """What clients met: kinds of entries of their journals, reasons of gaps."""
+
+
+async def play(seeds: Iterable[int], *, worlds: int = 2) -> Outcome:
+    """All of them, so many at a time."""
+    outcome, left = Outcome(), iter(seeds)
+    async with asyncio.TaskGroup() as group:
+        for _ in range(worlds):
+            group.create_task(_play(left, outcome))
+    return outcome
+
+
+async def _play(seeds: Iterator[int], outcome: Outcome) -> None:
+    async with world() as made:
+        stage = Stage(made)
+        for seed in seeds:
+            evidence = await stage.play(draw(seed))
+            outcome.reached |= set(_met(evidence))
+            faults = validate(evidence)
+            if faults:
+                outcome.failed.append(told(evidence, faults))
+
+
+def _met(evidence: Evidence) -> Iterator[str]:
+    for entries in evidence.clients.values():
+        for entry in entries:
+            yield entry["kind"]
+            if entry["kind"] == "gap":
+                yield entry["reason"]
+            elif entry["kind"] == "put" and entry["resumes"]:
+                yield "change" if entry["changes"] else "resume"
+
+
+async def first_found(planted: str, says: str, seeds: Iterable[int]) -> str:
+    """With a fault planted in the relay, the first finding that says so; empty where there is none."""
+    async with world(planted) as made:
+        stage = Stage(made, patience=1.0)
+        for seed in seeds:
+            for fault in validate(await stage.play(draw(seed))):
+                if says in fault:
+                    return f"seed {seed}: {fault}"
+    return ""
+
+
+def told(evidence: Evidence, faults: list[str]) -> str:
+    """A failure, with all that happened and how to see it again."""
+    seed = evidence.plan.seed
+    shown = [*faults[:_SHOWN], *([f"... and {len(faults) - _SHOWN} more"] if len(faults) > _SHOWN else [])]
+    again = f"once more: FAULT_SEED={seed} python -m pytest tests/faults/test_seeds.py -n0"
+    return "\n".join(("", *shown, str(evidence.plan), again))

@@ -1,0 +1,109 @@
+"""A strategy: the SDK's stream as a process. The journal has what the stream hands over, in order, before the next is taken. Killed, it begins
+anew."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Any
+
+from alphapulse.client import Backoff
+from alphapulse.domain.errors import DeadlineExceeded
+from faults.control import Order, obey
+from faults.journal import Journal
+from strategy_sdk import Every, Latest, MarketStream, Window, connect
+
+HEARTBEAT_SECONDS = 0.025
+
+
+class Strategy:
+    """One stream with one subscription."""
+
+    def __init__(self) -> None:
+        self._task: asyncio.Task[None] | None = None
+        self._stream: MarketStream | None = None
+        self._going = asyncio.Event()
+        self._going.set()
+
+    async def do(self, order: Order) -> None:
+        """An order of the test."""
+        if order["order"] == "begin":
+            self._task = asyncio.create_task(
+                self._run(Journal(Path(order["journal"])), order["address"], order["wish"])
+            )
+        elif order["order"] == "pause":
+            self._going.clear()
+            asyncio.get_running_loop().call_later(order["seconds"], self._going.set)
+        elif order["order"] == "end" and self._task is not None:
+            if self._stream is not None:
+                self._stream.stop()
+            else:
+                self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self, journal: Journal, address: str, wish: dict[str, Any]) -> None:
+        way: dict[str, Any] = (
+            {"egress_socket": address} if address.startswith("/") else {"address": address, "egress_socket": ""}
+        )
+        while True:
+            stream = connect(
+                **way,
+                name="strategy",
+                heartbeat_seconds=HEARTBEAT_SECONDS,
+                with_definitions=False,
+                backoff=Backoff(first=0.005, cap=0.02),
+            )
+            try:
+                async with stream:
+                    self._stream = stream
+                    await self._follow(stream, journal, wish)
+                return
+            except DeadlineExceeded:
+                continue
+            finally:
+                self._stream = None
+
+    async def _follow(self, stream: MarketStream, journal: Journal, wish: dict[str, Any]) -> None:
+        journal.write("put", wish=wish, wanted=wish, resumes=False, changes=False)
+        subscription = await stream.subscribe(contract=_contract(wish["contract"]), **wish["filter"])
+        journal.write("welcome", life=stream.relay_id)
+        journal.write("acknowledged", sequence=subscription.from_sequence, wish=wish)
+        while (batch := await stream.next_batch()) is not None:
+            await self._going.wait()
+            if batch.life:
+                journal.write("point", life=batch.life, number=batch.first_number - 1, token="", wish=wish)
+            for gap in batch.gaps:
+                names = ("from_number", "to_number", "count", "reason", "source", "last_sequence", "source_gap")
+                journal.write("gap", **{name: getattr(gap, name) for name in names})
+            if batch.count:
+                runs = [(layout.event_type, rows) for layout, rows in batch.runs]
+                journal.write("rows", runs, first=batch.first_number, conflated=0, wish=wish)
+        stats = stream.stats()
+        journal.write(
+            "stats",
+            duplicates=stats.duplicates,
+            undeclared=stats.undeclared_gaps,
+            reconnects=stats.reconnects,
+            conflated=stats.conflated,
+        )
+        journal.close()
+
+
+def _contract(asked: dict[str, Any]) -> Every | Latest | Window:
+    if "latest" in asked:
+        return Latest()
+    if "window" in asked:
+        return Window(asked["window"]["interval_ms"])
+    return Every(asked["stream"].get("max_queue_bytes", 0))
+
+
+async def _run(name: str, control: Path) -> int:
+    logging.disable(logging.WARNING)
+    await obey(name, control, Strategy().do)
+    return 0
+
+
+def main(name: str, control: Path) -> int:
+    """A strategy's life."""
+    return asyncio.run(_run(name, control))

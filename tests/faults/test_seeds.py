@@ -1,0 +1,35 @@
+"""G6-G9: real processes under faults drawn from seeds; every validator, on every seed.
+
+FAULT_SEEDS is how many (200; `make soak`: 1,000) from FAULT_FIRST on, FAULT_SEED a single one, as a failure tells it.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+import pytest
+
+from faults.run import play
+
+_BLOCK: Final = 50
+_ONE: Final = os.environ.get("FAULT_SEED")
+_FIRST: Final = int(_ONE or os.environ.get("FAULT_FIRST", "1"))
+_COUNT: Final = 1 if _ONE else int(os.environ.get("FAULT_SEEDS", "200"))
+SEEDS: Final = list(range(_FIRST, _FIRST + _COUNT))
+BLOCKS: Final = [SEEDS[at : at + _BLOCK] for at in range(0, len(SEEDS), _BLOCK)]
+
+
+REACHED: Final = {
+    *("resume", "change", "mark", "conflated"),
+    *("QUEUE_FULL", "RELAY_RESTARTED", "SOURCE_GAP", "SOURCE_RESTARTED", "CONNECTION_LOST"),
+}
+"""What clients of a whole block meet at least: a harness in which nothing happens finds nothing."""
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("seeds", BLOCKS, ids=lambda block: f"{block[0]}-{block[-1]}")
+async def test_nothing_is_lost_doubled_or_disordered_whatever_fails(seeds: list[int]) -> None:
+    outcome = await play(seeds, worlds=min(2, len(seeds)))
+    assert not outcome.failed, "\n".join(outcome.failed)
+    assert len(seeds) < _BLOCK or outcome.reached >= REACHED, REACHED - outcome.reached

@@ -1,0 +1,206 @@
+"""The processes of the harness, the proxies between them, and the witness."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import grpc
+
+from alphapulse.api.relay.v1 import relay_service_pb2 as pb
+from alphapulse.api.relay.v1.relay_service_pb2_grpc import RelayServiceStub
+from alphapulse.embedded import LaunchOptions, ValkeyStore
+from faults.control import Controller
+from faults.plan import CLIENTS, FEEDERS
+from faults.proxy import Proxy
+from faults.reader import Reader
+
+QUEUE_BYTES: Final = 4 << 20
+"""What may wait for one subscriber of the relay."""
+PATIENCE: Final = 20.0
+_PROGRAM: Final = Path(__file__).with_name("process.py")
+
+
+class Process:
+    """One process that was started, and what it says."""
+
+    def __init__(self, role: str, name: str, folder: Path, environment: dict[str, str]) -> None:
+        self.says = folder / f"{name}.says"
+        command = [sys.executable, str(_PROGRAM), role, name, str(folder / "control")]
+        with self.says.open("w") as said:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, env={**os.environ, **environment}
+            )
+
+    def signal(self, number: int) -> None:
+        """Send a signal; one that has ended gets none."""
+        self._process.send_signal(number)
+
+    async def ended(self) -> None:
+        """Until it has ended."""
+        async with asyncio.timeout(PATIENCE):
+            while not self.has_ended:  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0.001)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has."""
+        return self._process.poll() is not None
+
+
+class World:
+    """Everything that runs. What an episode kills it starts again."""
+
+    def __init__(self, folder: Path, planted: str = "") -> None:
+        self.folder = folder
+        self.planted = planted
+        self.control = Controller()
+        self.processes: dict[str, Process] = {}
+        self.grpc_port = 0
+        self.lives: list[str] = []
+        """The lives of the relay that the witness has met."""
+        self.witness = Reader(patience=None, resumes=False)
+        self.witness_journal = folder / "witness.journal"
+        self.server = ValkeyStore(folder / "valkey", LaunchOptions(durable=False, remove_with_parent=True))
+        self.proxies = {name: Proxy(str(folder / f"{name}.in"), lambda: str(folder / "in")) for name in FEEDERS}
+        self.unix = {name: Proxy(str(folder / f"{name}.out"), lambda: str(folder / "out")) for name in CLIENTS}
+        self.grpc = {name: Proxy(0, lambda: self.grpc_port) for name in CLIENTS}
+
+    @property
+    def relay_environment(self) -> dict[str, str]:
+        """The relay's variables."""
+        return {
+            "RELAY_LOG_URL": self.server.url,
+            "RELAY_TOKEN_KEY": "the same for all lives",
+            "RELAY_INGRESS_SOCKET": str(self.folder / "in"),
+            "RELAY_EGRESS_SOCKET": str(self.folder / "out"),
+            "RELAY_QUEUE_BYTES": str(QUEUE_BYTES),
+            "REGISTRY_ENABLED": "false",
+            "GRPC_PORT": str(self.grpc_port),
+            "METRICS_PORT": "off",
+            "LOG_LEVEL": "WARNING",
+            "DRAIN_SECONDS": "0.3",
+            "FAULT_PLANTED": self.planted,
+        }
+
+    async def start_server(self, *, keeps: bool = True) -> None:
+        """Start Valkey, with what it held or without."""
+        if not keeps:
+            shutil.rmtree(self.server.data, ignore_errors=True)
+        await asyncio.to_thread(self.server.start)
+
+    async def start_relay(self) -> None:
+        """A new life of the relay. Sources are let in once the witness sees."""
+        self.let_in(False)
+        relay = self.processes["relay"] = Process("relay", "relay", self.folder, self.relay_environment)
+        await self._until(lambda: "ready grpc=" in relay.says.read_text())
+        ready = relay.says.read_text().partition("ready grpc=")[2].split()[0]
+        self.grpc_port = int(ready.rpartition(":")[2])
+        await self._until(lambda: self.witness.in_force)
+        self.let_in(True)
+
+    def let_in(self, open_: bool) -> None:
+        """Whether sources can connect."""
+        for name in FEEDERS:
+            self.proxies[name].open = open_
+
+    def start(self, name: str) -> None:
+        """A feeder or a client."""
+        role = "feeder" if name in FEEDERS else name
+        self.control.forget(name)
+        way = {"RELAY_INGRESS_SOCKET": str(self.folder / f"{name}.in")}
+        self.processes[name] = Process(role, name, self.folder, way)
+
+    async def kill(self, name: str) -> None:
+        """Without notice."""
+        if name == "server":
+            pid = self.server.pid
+            if pid is not None:
+                os.kill(pid, signal.SIGKILL)
+            await self._until(lambda: not self.server.is_running())
+            return
+        self.processes[name].signal(signal.SIGKILL)
+        await self.processes[name].ended()
+        self.control.forget(name)
+
+    def signal(self, name: str, number: int) -> None:
+        """To a process."""
+        if name == "server":
+            pid = self.server.pid
+            if pid is not None:
+                os.kill(pid, number)
+        else:
+            self.processes[name].signal(number)
+
+    def route(self, name: str, way: str) -> Proxy:
+        """The proxy that a process's connection goes through."""
+        if name in FEEDERS:
+            return self.proxies[name]
+        return self.grpc[name] if way == "grpc" else self.unix[name]
+
+    def address(self, name: str, way: str) -> str:
+        """Where a client connects to."""
+        near = self.route(name, way).near
+        return near if isinstance(near, str) else f"127.0.0.1:{near}"
+
+    async def subscribers(self) -> list[Any]:
+        """Who the relay says is connected, each with its subscriptions and the bytes that wait."""
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{self.grpc_port}") as channel:
+            answer = await RelayServiceStub(channel).ListSubscribers(pb.ListSubscribersRequest(), timeout=PATIENCE)
+            return list(answer.subscribers)
+
+    def ended(self) -> list[str]:
+        """Processes that ended though nobody killed them."""
+        return [name for name, process in self.processes.items() if process.has_ended]
+
+    async def _until(self, found: Any) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while not found():  # noqa: ASYNC110 - other processes
+                await asyncio.sleep(0.002)
+
+    async def open(self) -> None:
+        """Start everything."""
+        await self.control.listen(self.folder / "control")
+        for proxy in (*self.proxies.values(), *self.unix.values(), *self.grpc.values()):
+            await proxy.listen()
+        await self.start_server()
+        await self.witness.begin(
+            self.witness_journal,
+            str(self.folder / "out"),
+            {"filter": {}, "contract": {"stream": {}}, "snapshot": False},
+        )
+        await self.start_relay()
+        for name in (*FEEDERS, *CLIENTS):
+            self.start(name)
+
+    async def close(self) -> None:
+        """End everything."""
+        await self.witness.end()
+        for proxy in (*self.proxies.values(), *self.unix.values(), *self.grpc.values()):
+            await proxy.close()
+        for process in self.processes.values():
+            process.signal(signal.SIGKILL)
+            await process.ended()
+        await self.control.close()
+        await asyncio.to_thread(self.server.stop)
+
+
+@asynccontextmanager
+async def world(planted: str = "") -> AsyncIterator[World]:
+    """A world for as many episodes as one likes."""
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="faults")))
+        folder.chmod(0o711)  # noqa: ASYNC240 - at once
+        made = World(folder, planted)
+        stack.push_async_callback(made.close)
+        await made.open()
+        yield made
