@@ -19,6 +19,7 @@ from relay_service.egress.fanout import FanOut, FanOutSettings
 from relay_service.egress.grpc_stream import SubscribeStream
 from relay_service.egress.unix_socket import egress_socket
 from relay_service.egress.warm_up import warm_up
+from relay_service.evidence.inputs import InputNotes
 from relay_service.ingress.publish import PublishStream
 from relay_service.ingress.server import IngressServer
 from relay_service.kernel.engine import KernelSettings
@@ -56,6 +57,8 @@ class RelayApplication:
         relay_id = f"{config.relay_id}.{start_ns:x}"
         settings = FanOutSettings(relay_id, config.registry_enabled, config.queue_bytes)
         self.log = RelayLog(log_settings(config), start_ns, self.core.last_sequence) if config.log_url else None
+        if self.log is not None:
+            InputNotes(self.core, self.log)
         self.fanout = FanOut(self.core, settings, self.log)
 
     @property

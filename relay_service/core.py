@@ -37,7 +37,8 @@ from relay_service.enrichment.replica import EnrichmentReplica
 from relay_service.enrichment.synthetics import SyntheticEngine
 from relay_service.kernel.engine import KernelEngine, KernelOutput, KernelSettings
 from relay_service.kernel.slots import SlotTable
-from relay_service.results import EMPTY, AcceptResult, RowGroup, SourceGapRecord
+from relay_service.notes import Notes
+from relay_service.results import EMPTY, AcceptResult, Frame, RowGroup, SourceGapRecord
 from relay_service.sources import SourceState, SourceTable, take_run
 
 DERIVED_TYPES: Final = frozenset({OPPORTUNITY.event_type, SYNTHETIC_UPDATE.event_type})
@@ -64,6 +65,7 @@ class RelayCore:
         self._seen_slots = 0
         self.stamp_out = self.engine.stamp_out
         """Writes relay_out_ns into rows that are about to be handed on, and measures the hop."""
+        self._notes: Notes | None = None
 
     @property
     def slots(self) -> SlotTable:
@@ -86,6 +88,10 @@ class RelayCore:
     def on_venue_changed(self, callback: VenueCallback) -> None:
         """Call back with the codes of venues that changed, or whose fees did as time passed. Definitions, which name the venue alone, stay."""
         self._venue_callbacks.append(callback)
+
+    def tell(self, notes: Notes) -> None:
+        """Tell of every input but frames and losses, which are in the results, from now on; results name their frames."""
+        self._notes = self.replica.notes = notes
 
     def reject(self, reason: str, events: int = 1) -> None:
         """Count events that were refused before they came here."""
@@ -123,7 +129,7 @@ class RelayCore:
         """`accept` of `count` rows given as their bytes: what a socket has, and cheaper where a frame holds a single row."""
         if not count:
             return EMPTY
-        run = take_run(source, first_sequence, count)
+        run, rows = take_run(source, first_sequence, count), count
         source.last_event_ns = now_ns
         gaps: tuple[SourceGapRecord, ...] = ()
         if run.missing:
@@ -160,12 +166,17 @@ class RelayCore:
             source.events[event_type] = source.events.get(event_type, 0) + written
         refused = count - written
         breaker.judge(written, refused, now_ns)
+        frame: Frame | None = None
+        if self._notes is not None:
+            frame = Frame(first_sequence, rows, run.missing, run.skip, engine.given, output.refused)
+            if output.met:
+                self._notes.met(output.met)
         groups = self._groups(event_type, raw[: written * row_size] if refused else raw, output, first, now_ns)
-        return AcceptResult(groups, gaps, now_ns, source.name, written, refused, run.skip)
+        return AcceptResult(groups, gaps, now_ns, source.name, written, refused, run.skip, "", frame)
 
     def tick(self, now_ns: int) -> AcceptResult:
         """Let time pass: opportunities and synthetics of old quotes end. Called some times a second."""
-        self.replica.pass_time(now_ns)
+        changed = self.replica.pass_time(now_ns)
         self.settle()
         output = self.engine.pass_time(now_ns)
         groups: list[RowGroup] = []
@@ -174,6 +185,8 @@ class RelayCore:
         updates = self.synthetics.pass_time(now_ns)
         if updates:
             groups.append(self._synthetic_group(updates))
+        if self._notes is not None and not groups and (changed or self.synthetics.stirred):
+            self._notes.ticked(now_ns)
         gaps = [record for source in self.sources.all() for record in self._shed(source, now_ns)]
         return AcceptResult(tuple(groups), tuple(gaps), now_ns) if groups or gaps else EMPTY
 

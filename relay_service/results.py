@@ -37,6 +37,32 @@ class RowGroup(NamedTuple):
         return self.raw.view(LAYOUTS[self.event_type].dtype)
 
 
+class Frame(NamedTuple):
+    """A frame as it came in. Its rows that were kept follow each other in the relay's sequence."""
+
+    first: int
+    """The source's own number of its first row."""
+    rows: int
+    """How many it had."""
+    missing: int = 0
+    """Events of the source's numbering that never came, right before it."""
+    duplicates: int = 0
+    """Rows at its start that had come before."""
+    given: int = 0
+    """Of the flags that the relay judges by, those that any of its rows brought with it."""
+    refused: tuple[int, ...] = ()
+    """Places, from the first row that was no duplicate on, of the rows that could not be taken."""
+
+    def place_of(self, kept: int) -> int:
+        """The place in the frame, from 0, of a row by its place among those that were kept."""
+        place = kept
+        for refused in self.refused:
+            if refused > place:
+                break
+            place += 1
+        return self.duplicates + place
+
+
 class SourceGapRecord(NamedTuple):
     """Events of a source that never arrived, to be declared to its subscribers."""
 
@@ -71,6 +97,8 @@ class AcceptResult:
     """Rows that had come before."""
     refusal: str = ""
     """Why all rows were refused unread; empty where each was looked at."""
+    frame: Frame | None = None
+    """What the rows came in, where that is noted; None of a tick."""
 
 
 EMPTY = AcceptResult()

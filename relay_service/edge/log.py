@@ -20,7 +20,7 @@ from relay_service.log.records import LoggedGap, LoggedRows, Position
 from relay_service.log.relay_log import LogSettings
 from relay_service.log.store import FAILURES, LogStore
 from relay_service.log.tokens import TokenMint
-from relay_service.results import SourceGapRecord
+from relay_service.results import Frame, SourceGapRecord
 
 _log = structlog.stdlib.get_logger(__name__)
 PAGE_ENTRIES: Final = 64
@@ -57,7 +57,7 @@ class EdgeLog(LogReader):
             self.tokens = TokenMint(self._key or await self._store.token_key(), self._store.name)
         except FAILURES as error:
             await self._store.close()
-            raise self._unavailable(error) from error
+            raise self.unavailable(error) from error
         except BaseException:
             await self._store.close()
             raise
@@ -73,9 +73,18 @@ class EdgeLog(LogReader):
         await self._store.close()
 
     # --- what was handed on
-    def append(self, event_type: int, first: int, count: int, data: bytes, source: str, now_ns: int) -> None:
+    def append(
+        self,
+        event_type: int,
+        first: int,
+        count: int,
+        data: bytes,
+        source: str,
+        now_ns: int,
+        frame: Frame | None = None,
+    ) -> None:
         """Rows were handed on."""
-        self.tail.add(LoggedRows(first, count, event_type, data, source, now_ns))
+        self.tail.add(LoggedRows(first, count, event_type, data, source, now_ns, frame))
         self._complete_ns = max(self._complete_ns, now_ns)
         self._move()
 

@@ -256,6 +256,10 @@ class FanOut:
         slots = self._index.matching(subscription.held)
         return int(np.count_nonzero(self.core.slots.table["known"][slots]))
 
+    def matching_subscriptions(self, group: RowGroup, source: str) -> int:
+        """Subscriptions of connected clients that want any row of a group, those that still take what is older included."""
+        return sum(len(held.members) + held.replaying for held, _ in self._index.select(group, source))
+
     def deliver(self, result: AcceptResult) -> None:
         """Queue what came of one frame or tick, and wake whoever got something."""
         log = self.log
@@ -287,7 +291,8 @@ class FanOut:
                     touched[subscriber.subscriber_id] = subscriber
             if log is not None:
                 first, count = group.first_sequence, len(group.slots)
-                log.append(group.event_type, first, count, data or group.raw.tobytes(), result.source, result.now_ns)
+                rows = data or group.raw.tobytes()
+                log.append(group.event_type, first, count, rows, result.source, result.now_ns, result.frame)
         for subscriber in touched.values():
             subscriber.wake()
 

@@ -60,6 +60,9 @@ class PriceReader:
         if slot in held:
             return False
         held.append(slot)
+        held.sort(
+            key=self._key_of
+        )  # of equally fresh ones the first counts: that must not hang on the order in which definitions came
         return True
 
     def leave(self, instrument_id: str, slot: int) -> bool:
@@ -69,6 +72,9 @@ class PriceReader:
             return False
         held.remove(slot)
         return True
+
+    def _key_of(self, slot: int) -> int:
+        return int(self._slots.table["key"][slot])
 
     def slots_of(self, component: ComponentDefinition) -> list[int]:
         """The slots a component may be read from; a listing gets one before the registries define it."""

@@ -25,6 +25,7 @@ from relay_service.enrichment.revision import RevisionGate
 from relay_service.enrichment.synthetics import SyntheticEngine
 from relay_service.kernel.groups import GroupTable
 from relay_service.kernel.slots import SlotTable
+from relay_service.notes import Notes
 
 _log: Final = logging.getLogger(__name__)
 
@@ -52,6 +53,8 @@ class EnrichmentReplica:
         self._now_ns = 0
         self._next_fee_ns = convert.FOREVER
         self._gate = RevisionGate()
+        self.notes: Notes | None = None
+        """Who is told of changes of what events came of."""
 
     # What is known.
 
@@ -78,6 +81,10 @@ class EnrichmentReplica:
         """An instrument by id."""
         return self._instruments.get(instrument_id)
 
+    def listing_keys(self, instrument_id: str) -> list[int]:
+        """The keys of the listings of an instrument."""
+        return [self._listings[slot].listing_key for slot in self._of_instrument.get(instrument_id, ())]
+
     def venue(self, code: str) -> Venue | None:
         """A venue by code."""
         return self._venues.get(code)
@@ -93,6 +100,11 @@ class EnrichmentReplica:
     def synthetics(self) -> dict[int, Synthetic]:
         """All synthetics by slot."""
         return dict(self._synthetics)
+
+    @property
+    def now_ns(self) -> int:
+        """The time that fee schedules are judged by; 0 before time passed for the first time."""
+        return self._now_ns
 
     def definition(self, slot: int) -> bytes:
         """The serialized ListingDefinition of a slot; empty where it has none."""
@@ -147,6 +159,8 @@ class EnrichmentReplica:
         self._groups.reconsider(slot)
         self._engine.relist(listing.instrument_id, slot)
         self._changed[slot] = None
+        if self.notes is not None and row["met"] and listing != before:
+            self.notes.listing(slot)
 
     def remove_listing(self, listing_key: int) -> None:
         """A listing is no longer in force: its events are those of an unknown one."""
@@ -160,6 +174,8 @@ class EnrichmentReplica:
         row = self._slots.table[slot]
         row["known"], row["definition_version"], row["taker_fee_bps"], row["tick"] = 0, 0, math.nan, 0
         self._changed[slot] = None
+        if self.notes is not None and row["met"]:
+            self.notes.listing(slot)
 
     def apply_instrument(self, instrument: Instrument) -> None:
         """An instrument is new or changed."""
@@ -177,9 +193,12 @@ class EnrichmentReplica:
 
     def apply_venue(self, venue: Venue) -> None:
         """A venue is new or changed: its status and fees hold for its listings."""
+        before = self._venues.get(venue.code)
         self._venues[venue.code] = venue
         self._changed_venues[venue.code] = None
         self._refresh_venue(venue)
+        if self.notes is not None and venue != before:
+            self.notes.venue(venue.code)
 
     def remove_venue(self, code: str) -> None:
         """A venue is no longer in force: its fees are not known any more."""
@@ -187,12 +206,16 @@ class EnrichmentReplica:
             self._venue_fees.pop(code, None)
             self._changed_venues[code] = None
             self._refresh_listings(code, 0)
+            if self.notes is not None:
+                self.notes.venue(code)
 
     def apply_synthetic(self, synthetic: Synthetic) -> None:
         """A synthetic is new or changed. One that cannot be computed here is left out, with a line in the log."""
         slot = self._slots.add(synthetic.listing_key)
         self._synthetics[slot] = synthetic
         self._changed[slot] = None
+        if self.notes is not None:
+            self.notes.synthetic(synthetic.name, synthetic.SerializeToString())
         if not convert.is_active(synthetic):
             self._engine.remove(synthetic.name)
             return
@@ -210,6 +233,8 @@ class EnrichmentReplica:
                 self._slots.table["known"][slot] = 0
                 self._changed[slot] = None
         self._engine.remove(name)
+        if self.notes is not None:
+            self.notes.synthetic(name, b"")
 
     def keep_only(self, registry: Registry, keys: set[str]) -> None:
         """After a whole snapshot, all of it applied: what it did not name is gone. Keys: listing and instrument ids, venue codes, or names of
@@ -242,13 +267,15 @@ class EnrichmentReplica:
             return False
         return True
 
-    def pass_time(self, now_ns: int) -> None:
-        """Let fee schedules begin and end."""
+    def pass_time(self, now_ns: int) -> bool:
+        """Let fee schedules begin and end; whether any may have."""
         first, self._now_ns = self._now_ns == 0, now_ns
         if first or now_ns >= self._next_fee_ns:
             self._next_fee_ns = convert.FOREVER
             for venue in self._venues.values():
                 self._refresh_venue(venue)
+            return bool(self._venues)
+        return False
 
     def _refresh_venue(self, venue: Venue) -> None:
         found = convert.venue_fees(venue, self._now_ns)

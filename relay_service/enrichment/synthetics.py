@@ -79,6 +79,9 @@ class SyntheticEngine:
         self._rows: dict[int, bytes] = {}
         self.updates = 0
         """Rows handed on so far."""
+        self.stirred = False
+        """Whether the last passing of time may have changed what is computed later."""
+        self._evaluated = 0
 
     def put(self, definition: SyntheticDefinition) -> int:
         """Add a synthetic or change it; its slot. Raises InvalidArgument for a formula that cannot be."""
@@ -136,8 +139,11 @@ class SyntheticEngine:
                 or (interval and now_ns - synthetic.handed_on_ns >= interval)
             ):
                 chosen[name] = synthetic
+        evaluated, self.stirred = self._evaluated, bool(self._due)
         self._due.clear()
-        return self._evaluate(chosen, 0, now_ns)
+        rows = self._evaluate(chosen, 0, now_ns)
+        self.stirred = self.stirred or self._evaluated > evaluated
+        return rows
 
     def keep_rows(self, slots: list[int], rows: Rows) -> None:
         """Keep numbered rows as the last ones of their slots."""
@@ -157,7 +163,8 @@ class SyntheticEngine:
         for synthetic in list(chosen.values()):
             _with_dependents(synthetic, chosen)
         rows: list[tuple[int, bytes]] = []
-        for synthetic in sorted(chosen.values(), key=lambda one: one.rank):
+        # By their keys, too: the order must not hang on that in which definitions came.
+        for synthetic in sorted(chosen.values(), key=lambda one: (one.rank, one.definition.key)):
             outcome = synthetic.outcome = self._outcome_of(synthetic, now_ns)
             last = synthetic.handed_on
             if not outcome.provenance:
@@ -185,6 +192,7 @@ class SyntheticEngine:
         outcome = _gathered(prices, [component.max_age_ns for component in synthetic.definition.components], now_ns)
         if outcome.state is not SyntheticState.FRESH:
             return outcome
+        self._evaluated += 1  # and with it what later values are held against
         outcome.value = synthetic.formula.evaluate([price.value for price in prices])
         if math.isnan(outcome.value):
             outcome.state = SyntheticState.UNDEFINED

@@ -63,6 +63,10 @@ class KernelOutput:
     """Shape of `opportunities`."""
     touched: tuple[int, ...]
     """Slots that synthetics depend on and that changed, each once."""
+    met: tuple[int, ...] = ()
+    """Slots whose first event this was."""
+    refused: tuple[int, ...] = ()
+    """Places of the rows that were refused, ascending."""
 
 
 def _place(layout: RecordLayout, field: str) -> int:
@@ -101,6 +105,7 @@ class KernelEngine:
         self._out_sell = np.zeros(state.OUT_CAPACITY, np.int32)
         self._touched = np.zeros(_TOUCHED_CAPACITY, np.int32)
         self._single = np.zeros(1, np.int32)
+        self._met = np.zeros(_TOUCHED_CAPACITY, np.int32)
         self._settings = np.zeros(4, np.float64)
         self._shapes, self._templates = _shapes()
         self._publish(settings)
@@ -112,6 +117,7 @@ class KernelEngine:
             (state.OUT_BUY, self._out_buy),
             (state.OUT_SELL, self._out_sell),
             (state.TOUCHED, self._touched),
+            (state.MET, self._met),
             (state.HISTOGRAMS, self.histograms),
             (state.COUNTERS, self.counters),
             (state.SETTINGS, self._settings),
@@ -133,6 +139,11 @@ class KernelEngine:
     def next_sequence(self) -> int:
         """The sequence of the next event."""
         return int(self._words[state.NEXT_SEQUENCE])
+
+    @property
+    def given(self) -> int:
+        """Of the flags that the relay judges by, those that rows of the last frame brought with them."""
+        return int(self._words[state.GIVEN])
 
     def take_sequences(self, count: int) -> int:
         """Give `count` sequences away; the first of them."""
@@ -173,6 +184,7 @@ class KernelEngine:
         numbers = self._single if count == 1 else np.empty(count, np.int32)
         parts: list[tuple[Rows, npt.NDArray[np.int32], npt.NDArray[np.int32]]] = []
         touched: tuple[int, ...] = ()
+        met: tuple[int, ...] = ()
         start = 0
         while True:
             start = self._compiled.intake(
@@ -183,15 +195,18 @@ class KernelEngine:
                 parts.append(self._take_out())
             if words[state.TOUCHED_COUNT]:
                 touched += self._take_touched()
+            if words[state.MET_COUNT]:
+                met += self._take_met()
             if start == count:
                 break
             if self.slots.count >= self.slots.capacity:
                 self.slots.grow()
         written = int(words[state.WRITTEN])
         kept = numbers if written == count else numbers[:written]
-        if not parts:
+        refused = () if written == count else tuple(reversed(numbers[written:].tolist()))
+        if not (parts or met or refused):
             return KernelOutput(written, kept, None, _NO_SLOTS, _NO_SLOTS, touched)
-        return _output(written, kept, parts, touched)
+        return _output(written, kept, parts, touched, met, refused)
 
     def absorb_bytes(
         self, event_type: int, raw: npt.NDArray[np.uint8], count: int, now_ns: int
@@ -263,19 +278,26 @@ class KernelEngine:
         self._block[state.TOUCHED_COUNT] = 0
         return tuple(self._touched[:count].tolist())
 
+    def _take_met(self) -> tuple[int, ...]:
+        count = int(self._block[state.MET_COUNT])
+        self._block[state.MET_COUNT] = 0
+        return tuple(self._met[:count].tolist())
+
 
 def _output(
     written: int,
     numbers: npt.NDArray[np.int32],
     parts: list[tuple[Rows, npt.NDArray[np.int32], npt.NDArray[np.int32]]],
     touched: tuple[int, ...],
+    met: tuple[int, ...] = (),
+    refused: tuple[int, ...] = (),
 ) -> KernelOutput:
     if not parts:
-        return KernelOutput(written, numbers, None, _NO_SLOTS, _NO_SLOTS, touched)
+        return KernelOutput(written, numbers, None, _NO_SLOTS, _NO_SLOTS, touched, met, refused)
     if len(parts) == 1:
-        return KernelOutput(written, numbers, *parts[0], touched)
+        return KernelOutput(written, numbers, *parts[0], touched, met, refused)
     rows, buys, sells = (np.concatenate([part[k] for part in parts]) for k in range(3))
-    return KernelOutput(written, numbers, rows, buys, sells, touched)
+    return KernelOutput(written, numbers, rows, buys, sells, touched, met, refused)
 
 
 def _shapes() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

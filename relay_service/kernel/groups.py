@@ -33,7 +33,7 @@ class GroupTable:
         return int(self._block[state.GROUP_COUNT])
 
     def members(self, group: int) -> npt.NDArray[np.int32]:
-        """The slots of a group, in the order they joined."""
+        """The slots of a group, by listing_key: of equal prices the first counts, and that must not hang on the order in which definitions came."""
         start, count = int(self.table["start"][group]), int(self.table["count"][group])
         return self._members[start : start + count].copy()
 
@@ -48,9 +48,17 @@ class GroupTable:
         row = self.table[group]
         if row["count"] == row["capacity"]:
             self._move(group)
-        self._members[int(row["start"]) + int(row["count"])] = slot
-        row["count"] += 1
+        self._insert(row, slot)
         self._slots.table["group"][slot] = group
+
+    def _insert(self, row: np.void, slot: int) -> None:
+        start, count = int(row["start"]), int(row["count"])
+        held = self._members[start : start + count]
+        keys = self._slots.table["key"]
+        place = start + int(np.searchsorted(keys[held], keys[slot]))
+        self._members[place + 1 : start + count + 1] = self._members[place : start + count].copy()
+        self._members[place] = slot
+        row["count"] = count + 1
 
     def remove(self, slot: int) -> None:
         """Take a listing out of its group, if it is in one; its opportunity is looked at again at the next tick."""

@@ -14,6 +14,7 @@ from relay_service.kernel.lookup import expect, find, put
 from relay_service.kernel.memory import copy_bytes, load_i64, load_u32, pointer, prefetch, store_i64, store_u32
 from relay_service.kernel.opportunity import count, evaluate, note_crossed
 from relay_service.kernel.quality import (
+    JUDGED,
     is_late,
     judge_level,
     judge_quote,
@@ -24,11 +25,14 @@ from relay_service.kernel.quality import (
 )
 from relay_service.kernel.state import (
     BATCH,
+    GIVEN,
     GROUP,
     GROUP_COUNT,
     GROUPS,
     HASH_MASK,
     HISTOGRAMS,
+    MET,
+    MET_COUNT,
     NEXT_SEQUENCE,
     NO_REGISTRY,
     OPEN_COUNT,
@@ -143,6 +147,15 @@ def touch(block: Any, slot: Any, number: int) -> None:
 
 
 @compiled
+def meet(block: Any, slot: Any, number: int) -> None:
+    """Report a slot at its first event, once in a life of the relay."""
+    if slot.met == 0:
+        slot.met = np.uint8(1)
+        store_u32(block[MET] + 4 * block[MET_COUNT], np.uint32(number))
+        block[MET_COUNT] += 1
+
+
+@compiled
 def stamp(block: Any, head: int, version: int, source_id: int, now_ns: int) -> int:
     """Write what the relay owns of a row, measure its way here; the row's sequence."""
     sequence = block[NEXT_SEQUENCE]
@@ -215,6 +228,7 @@ def is_full(block: Any) -> bool:
     return bool(
         block[OUT_COUNT] + 2 > OUT_CAPACITY
         or block[TOUCHED_COUNT] >= block[TOUCHED_CAPACITY]
+        or block[MET_COUNT] >= block[TOUCHED_CAPACITY]
         or block[SLOT_COUNT] >= block[SLOT_CAPACITY]
         or 2 * (block[SLOT_COUNT] + 1) > block[HASH_MASK] + 1
     )
@@ -256,9 +270,11 @@ def intake(
     now_ns: int,
 ) -> int:
     """Take rows `start` to `stop` of `rows` (bytes), writing those kept from block[WRITTEN] on and their slots into `numbers`. Where the result is
-    below `stop`, room has to be made first and the call repeated from there. `gap`: mark the next row kept."""
+    below `stop`, room has to be made first and the call repeated from there. `gap`: mark the next row kept. The places of refused rows are written
+    into `numbers` from its end."""
     if start == 0:
         block[WRITTEN] = 0
+        block[GIVEN] = 0
         block[BATCH] += 1
     shape = block[SHAPES] + 8 * SHAPE_SIZE * kind
     size = load_i64(shape)
@@ -273,6 +289,7 @@ def intake(
         fault = fault_of(address, address + prefix, shape, provenance)
         if fault >= 0:
             count(block, fault)
+            numbers[stop - 1 - (k - block[WRITTEN])] = k
             continue
         written = block[WRITTEN]
         if written != k:
@@ -290,6 +307,7 @@ def take(block: Any, slots: Any, address: int, prefix: int, kind: int, source_id
     head = address + prefix
     key = load_i64(head + _KEY)
     flags = int(load_u32(head + _FLAGS)) & ~(_UNKNOWN | _NO_REGISTRY)
+    block[GIVEN] |= flags & JUDGED
     number = find(block, key)
     if number < 0:
         number = provisional(block, slots, key)
@@ -308,6 +326,7 @@ def take(block: Any, slots: Any, address: int, prefix: int, kind: int, source_id
     if 0 < block[STALE_NS] < now_ns - venue_time and venue_time > 0 and flags & PROVENANCE_MASK != _REPLAY:
         flags |= _STALE
     if number >= 0:
+        meet(block, slots[number], number)
         flags = judge(block, slots[number], kind, address, flags, now_ns)
     store_u32(head + _FLAGS, np.uint32(flags))
     stamp(block, head, version, source_id, now_ns)

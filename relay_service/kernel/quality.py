@@ -31,6 +31,15 @@ _CROSSED: Final = int(RecordFlag.CROSSED)
 _OFF_TICK: Final = int(RecordFlag.OFF_TICK)
 _OUT_OF_ORDER: Final = int(RecordFlag.OUT_OF_ORDER)
 _PRICE_BAND: Final = int(RecordFlag.PRICE_BAND)
+JUDGED: Final = int(
+    RecordFlag.CROSSED
+    | RecordFlag.STALE
+    | RecordFlag.OFF_TICK
+    | RecordFlag.PRICE_BAND
+    | RecordFlag.OUT_OF_ORDER
+    | RecordFlag.GAP_BEFORE
+)
+"""The flags that the relay sets by its own judgement; a source may have set them, too."""
 BAND_TICKS: Final = 10
 """So many ticks from its reference a price is inside the band, however small the reference: a cheap option doubles with its next tick."""
 

@@ -52,6 +52,7 @@ SLOT: Final = np.dtype(
         ("reference", "f8"),  # 0: none yet
         ("reference_time_ns", "i8"),  # relay_in_ns of what it was taken from
         ("reference_provenance", "u4"),
+        ("met", "u1"),  # 1: an event of it came
     ],
     align=True,
 )
@@ -120,6 +121,9 @@ MAX_AGE_NS: Final = 33
 DECAY_NS: Final = 34
 STALE_NS: Final = 35
 BAND_AGE_NS: Final = 36
+GIVEN: Final = 37
+MET: Final = 38
+MET_COUNT: Final = 39
 BLOCK_SIZE: Final = 40
 
 OUT_CAPACITY: Final = 1024

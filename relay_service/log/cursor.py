@@ -83,7 +83,7 @@ class Cursor:
                 yield from self._rows(record)
             elif isinstance(record, LoggedGap):
                 yield from self._gap(record)
-            else:
+            elif isinstance(record, LoggedHole):
                 yield from self._hole(record)
 
     def _turn(self, incarnation: int, sequence: int) -> Iterator[Step]:

@@ -12,7 +12,7 @@ from relay_service.log.records import LoggedRows, Position, Record
 from relay_service.log.search import first_that
 from relay_service.log.store import FAILURES, LogStore
 from relay_service.log.tokens import TokenMint
-from relay_service.results import SourceGapRecord
+from relay_service.results import Frame, SourceGapRecord
 
 _PAGE_BYTES: Final = 1 << 20
 _PAGE_ENTRIES: Final = range(8, 513)
@@ -61,13 +61,27 @@ class LogReader:
         self._incarnation = 0
         self._page = _PAGE_ENTRIES.start
 
-    def append(self, event_type: int, first: int, count: int, data: bytes, source: str, now_ns: int) -> None:
-        """Rows were handed on."""
+    def append(
+        self,
+        event_type: int,
+        first: int,
+        count: int,
+        data: bytes,
+        source: str,
+        now_ns: int,
+        frame: Frame | None = None,
+    ) -> None:
+        """Rows were handed on: those of a frame, or what came of it."""
         raise NotImplementedError
 
     def append_gap(self, record: SourceGapRecord) -> int:
         """A source's loss is declared; its number."""
         raise NotImplementedError
+
+    @property
+    def store(self) -> LogStore:
+        """The stream in Redis."""
+        return self._store
 
     @property
     def position(self) -> Position:
@@ -121,7 +135,7 @@ class LogReader:
             if entry is None:
                 raise await self._too_old()
         except FAILURES as error:
-            raise self._unavailable(error) from error
+            raise self.unavailable(error) from error
 
     async def find_time(self, time_ns: int) -> Cursor:
         """A cursor before the first event that came at this time or later. Raises as `check` does."""
@@ -132,7 +146,7 @@ class LogReader:
                 return at_end
             before = await self._store.at_or_before(entry.number - 1)
         except FAILURES as error:
-            raise self._unavailable(error) from error
+            raise self.unavailable(error) from error
         if before is None:
             if entry.high_before >= time_ns:
                 raise PlaceTooOldError(beginning(entry), entry.high_before)
@@ -171,7 +185,8 @@ class LogReader:
         """The latest relay_in_ns in the log."""
         raise NotImplementedError
 
-    def _unavailable(self, error: BaseException) -> Unavailable:
+    def unavailable(self, error: BaseException) -> Unavailable:
+        """What a reader is told when Redis does not answer; counted."""
         self.errors += 1
         return Unavailable(f"the log does not answer: {type(error).__name__}: {error}", retry_after=1.0)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from relay_service.results import SourceGapRecord
+from relay_service.results import Frame, SourceGapRecord
 
 RECORD_COST: Final = 256
 """Bytes of memory a record takes beside its rows."""
@@ -45,6 +45,10 @@ class LoggedRows(NamedTuple):
     """The source whose frame they came of; empty where time made them."""
     now_ns: int
     """The relay_in_ns of all of them."""
+    frame: Frame | None = None
+    """What they came in, or were made because of; None where time made them, or nobody noted it."""
+    place: int = 0
+    """The place of the first row among those that were kept of the frame, or made because of it."""
 
     @property
     def last(self) -> int:
@@ -66,6 +70,26 @@ class LoggedGap(NamedTuple):
         return self.record.before_sequence - 1
 
 
+class LoggedInput(NamedTuple):
+    """What is not an event and has its part in those that follow: a definition, say."""
+
+    first: int
+    """The sequence of the next event."""
+    what: str
+    """Its kind, as whoever noted it calls it."""
+    name: str
+    """Which one of its kind."""
+    data: bytes
+    """Empty: it is gone."""
+    now_ns: int
+    """The time it was judged by, or that passed."""
+
+    @property
+    def last(self) -> int:
+        """The sequence of the last event before it."""
+        return self.first - 1
+
+
 class LoggedHole(NamedTuple):
     """Events that were relayed and could not be kept."""
 
@@ -76,9 +100,14 @@ class LoggedHole(NamedTuple):
     """The number of the last declared loss of a source that is missing with them; 0: none is."""
 
 
-Record = LoggedRows | LoggedGap | LoggedHole
+Record = LoggedRows | LoggedGap | LoggedInput | LoggedHole
 
 
 def cost_of(record: Record) -> int:
     """Bytes of memory a record takes."""
-    return RECORD_COST + len(record.data) if isinstance(record, LoggedRows) else RECORD_COST
+    return RECORD_COST + size_of(record)
+
+
+def size_of(record: Record) -> int:
+    """Bytes a record holds beside what all do."""
+    return len(record.data) if isinstance(record, LoggedRows | LoggedInput) else 0

@@ -15,13 +15,14 @@ import structlog
 from alphapulse.domain.errors import NoEventLog
 from relay_service.log.cursor import Cursor
 from relay_service.log.entries import ENTRY_COST, MAX_ENTRY_BYTES, Entry, EntryKind, encode_entry, pieces
+from relay_service.log.journal import Journal
 from relay_service.log.reader import LogReader
-from relay_service.log.records import LoggedGap, LoggedRows, Position, Record
+from relay_service.log.records import LoggedRows, Position, Record, size_of
 from relay_service.log.retention import Retention
 from relay_service.log.store import FAILURES, LogStore, OutOfOrderError, ServerFullError
-from relay_service.log.tail import BATCH_BYTES, Tail, is_within
+from relay_service.log.tail import BATCH_BYTES, Tail, is_empty, is_within, starts_at
 from relay_service.log.tokens import TokenMint
-from relay_service.results import SourceGapRecord
+from relay_service.results import Frame
 
 _log = structlog.stdlib.get_logger(__name__)
 _LINGER_SECONDS: Final = 0.01
@@ -60,20 +61,21 @@ class LogState(Enum):
     CLOSED = "closed"
 
 
-class RelayLog(LogReader):
-    """Async context manager. `append` and `append_gap` only put something into memory; nothing here ever waits for Redis on their way."""
+class RelayLog(Journal, LogReader):
+    """Async context manager. `append` and its like only put something into memory; nothing here ever waits for Redis on their way."""
+
+    tail: Tail
 
     def __init__(self, settings: LogSettings, start_ns: int, last_sequence: int = 0) -> None:
-        super().__init__(LogStore(settings.url, settings.name), settings.name)
+        Journal.__init__(self, settings.buffer_bytes, last_sequence)
+        LogReader.__init__(self, LogStore(settings.url, settings.name), settings.name)
         self.settings = settings
         self.state = LogState.OPENING
         self.entries = 0
         self.bytes = 0
         """Written so far."""
-        self.tail: Tail = Tail(settings.buffer_bytes, last_sequence)
         self._start_ns = start_ns
         self._retention = Retention(self._store, settings.seconds, settings.max_bytes)
-        self._source_gap = 0
         self._high = start_ns
         self._offset = 0
         self._synced = False
@@ -107,18 +109,20 @@ class RelayLog(LogReader):
             await self._store.close()
 
     # --- on the way
-    def append(self, event_type: int, first: int, count: int, data: bytes, source: str, now_ns: int) -> None:
-        """Rows were relayed."""
-        self.tail.add(LoggedRows(first, count, event_type, data, source, now_ns))
+    def append(
+        self,
+        event_type: int,
+        first: int,
+        count: int,
+        data: bytes,
+        source: str,
+        now_ns: int,
+        frame: Frame | None = None,
+    ) -> None:
+        """Rows were relayed: those of a frame, or what came of it."""
+        self.tail.add(LoggedRows(first, count, event_type, data, source, now_ns, frame))
         if not self._wake.is_set():
             self._wake.set()
-
-    def append_gap(self, record: SourceGapRecord) -> int:
-        """A source's loss was declared; its number."""
-        self._source_gap += 1
-        placed = record._replace(before_sequence=self.tail.last + 1)
-        self.tail.add(LoggedGap(self._source_gap, placed))
-        return self._source_gap
 
     # --- where it stands
     @property
@@ -211,8 +215,8 @@ class RelayLog(LogReader):
                 if is_within(piece, self.tail.base):
                     continue
                 held.append(piece)
-                size += len(piece.data) if isinstance(piece, LoggedRows) else 0
-                if size >= MAX_ENTRY_BYTES:
+                size += size_of(piece)
+                if size >= MAX_ENTRY_BYTES and not is_empty(piece):
                     yield (packed := self._entry(held, high, offset))
                     held, size, high, offset = [], 0, packed.high, packed.offset
         if held:
@@ -220,9 +224,8 @@ class RelayLog(LogReader):
 
     def _entry(self, records: list[Record], high_before: int, offset: int) -> _Packed:
         high = max([high_before, *(one.now_ns for one in records if isinstance(one, LoggedRows))])
-        first = next(one.last + 1 if isinstance(one, LoggedGap) else one.first for one in records)
-        last = records[-1].last
-        size = sum(len(one.data) for one in records if isinstance(one, LoggedRows)) + ENTRY_COST
+        first, last = starts_at(records[0]), records[-1].last
+        size = sum(map(size_of, records)) + ENTRY_COST
         data = encode_entry(EntryKind.EVENTS, records, last, high_before, high, offset + size)
         return _Packed(self._incarnation << 64 | first, data, last, high, offset + size)
 

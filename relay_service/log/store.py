@@ -94,6 +94,11 @@ class LogStore:
         """The last entry that is not after a number."""
         return _first(await self._redis.xrevrange(self.name, entry_id(number), "-", count=1))
 
+    async def before(self, number: int, count: int) -> list[Entry]:
+        """Up to `count` entries before a number, the last one first."""
+        found: list[Any] = await self._redis.xrevrange(self.name, f"({entry_id(number)}", "-", count=count) or []
+        return [_entry(one) for one in found]
+
     async def around(self, number: int, count: int) -> tuple[Entry | None, list[Entry]]:
         """(the last entry that is not after a number, up to `count` entries after it)."""
         pipe = self._redis.pipeline(transaction=False)

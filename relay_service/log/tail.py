@@ -59,7 +59,7 @@ class Tail:
         size = ends = 0
         for place, record in enumerate(self._waiting):
             size += cost_of(record)
-            if not _is_empty(record):
+            if not is_empty(record):
                 ends = place + 1
                 if size >= BATCH_BYTES:
                     break
@@ -100,6 +100,10 @@ class Tail:
         found.reverse()
         return found
 
+    def records(self) -> list[Record]:
+        """All of them, in order."""
+        return [*self._flying, *self._waiting]
+
     def since(self, now_ns: int) -> LoggedRows | None:
         """The first rows that came at this time or later."""
         for record in itertools.chain(self._flying, self._waiting):
@@ -108,18 +112,23 @@ class Tail:
         return None
 
 
-def _is_empty(record: Record) -> bool:
+def is_empty(record: Record) -> bool:
     """Whether a record holds no event: it stands between two."""
     return isinstance(record, LoggedGap) or record.last < record.first
 
 
+def starts_at(record: Record) -> int:
+    """The sequence of its first event, or of the next one."""
+    return record.last + 1 if isinstance(record, LoggedGap) else record.first
+
+
 def is_within(record: Record, last: int) -> bool:
     """Whether a record is in a log that ends with this event: what holds none is logged together with the event after it."""
-    return record.last < last if _is_empty(record) else record.last <= last
+    return record.last < last if is_empty(record) else record.last <= last
 
 
 def _joined(hole: Record | None, record: Record) -> LoggedHole:
     source_gap = record.number if isinstance(record, LoggedGap) else 0
     if isinstance(hole, LoggedHole):
         return LoggedHole(hole.first, max(hole.last, record.last), max(hole.source_gap, source_gap))
-    return LoggedHole(record.last + 1 if isinstance(record, LoggedGap) else record.first, record.last, source_gap)
+    return LoggedHole(starts_at(record), record.last, source_gap)

@@ -1,0 +1,25 @@
+"""What the core tells of its inputs besides frames and losses, for whoever keeps them: with these its output can be made once more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+
+class Notes(Protocol):
+    """Called in the order things happen, before what they bring about is handed on. Every call is cheap: it puts something into memory."""
+
+    def met(self, slots: Sequence[int]) -> None:
+        """The first event of each of these slots came."""
+
+    def listing(self, slot: int) -> None:
+        """The definition of a slot that events came of is new, changed or gone."""
+
+    def venue(self, code: str) -> None:
+        """A venue is new, changed or gone."""
+
+    def synthetic(self, name: str, data: bytes) -> None:
+        """A synthetic was put, changed or not; without data it is gone."""
+
+    def ticked(self, now_ns: int) -> None:
+        """Time passed, changed something, and nothing came of it that would tell of it."""
