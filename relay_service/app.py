@@ -19,11 +19,13 @@ from relay_service.egress.fanout import FanOut, FanOutSettings
 from relay_service.egress.grpc_stream import SubscribeStream
 from relay_service.egress.unix_socket import egress_socket
 from relay_service.egress.warm_up import warm_up
+from relay_service.evidence.definitions import DefinitionFinder
+from relay_service.evidence.explaining import Explainer
 from relay_service.evidence.inputs import InputNotes
 from relay_service.ingress.publish import PublishStream
 from relay_service.ingress.server import IngressServer
 from relay_service.kernel.engine import KernelSettings
-from relay_service.learning import end_task, learn
+from relay_service.learning import end_task, learn, registry_addresses
 from relay_service.log.beats import Beats
 from relay_service.log.relay_log import LogSettings, RelayLog
 from relay_service.metrics import RelayMetrics
@@ -87,7 +89,11 @@ class RelayApplication:
             )
             self._sockets = sockets
             self._stack = stack.pop_all()
-        return (relay_service(RelayServicer(self.fanout, self._publish, SubscribeStream(self.fanout))),)
+        finder = DefinitionFinder(
+            self.core, registry_addresses(self._config) if self._config.registry_enabled else None
+        )
+        explainer = Explainer(self.fanout, finder)
+        return (relay_service(RelayServicer(self.fanout, self._publish, SubscribeStream(self.fanout), explainer)),)
 
     async def _publish(self, requests: AsyncIterator[Any], context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         return await PublishStream(self.core, self.fanout.deliver).run(requests)

@@ -15,11 +15,16 @@ from relay_service.enrichment.feed import RegistryAddresses, RegistryFeed
 _log = structlog.stdlib.get_logger(__name__)
 
 
-async def learn(stack: AsyncExitStack, config: RelayConfig, core: RelayCore, fanout: FanOut) -> None:
-    """Follow the registries for as long as `stack` is open. Returns when they have been learned, or RELAY_REGISTRY_WAIT_SECONDS have passed."""
-    addresses = RegistryAddresses(
+def registry_addresses(config: RelayConfig) -> RegistryAddresses:
+    """Where the registries are."""
+    return RegistryAddresses(
         config.instrument_registry_address, config.venue_registry_address, config.synthetic_registry_address
     )
+
+
+async def learn(stack: AsyncExitStack, config: RelayConfig, core: RelayCore, fanout: FanOut) -> None:
+    """Follow the registries for as long as `stack` is open. Returns when they have been learned, or RELAY_REGISTRY_WAIT_SECONDS have passed."""
+    addresses = registry_addresses(config)
     feed = await stack.enter_async_context(RegistryFeed(core.replica, addresses, core.settle))
     learning = asyncio.create_task(_note_learned(feed, fanout))
     stack.push_async_callback(end_task, learning)

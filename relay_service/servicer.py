@@ -11,15 +11,17 @@ from typing import Any, Final
 import grpc
 
 from alphapulse.api.relay.v1 import relay_service_pb2, relay_service_pb2_grpc
-from alphapulse.domain.errors import InvalidArgument, PageTokenInvalid, Unimplemented
+from alphapulse.domain.errors import InvalidArgument, PageTokenInvalid
 from alphapulse.runtime import GrpcService, Readiness
 from relay_service.egress import convert
 from relay_service.egress.fanout import FanOut
 from relay_service.egress.subscriber import Subscriber
 from relay_service.egress.subscription import Subscription
+from relay_service.evidence.convert import explained
+from relay_service.evidence.explaining import Explainer
 
 SERVICE_NAME: Final = "alphapulse.api.relay.v1.RelayService"
-UNSERVED: Final = ("ExplainEvent",)
+UNSERVED: Final[tuple[str, ...]] = ()
 """Calls of the API that answer UNIMPLEMENTED."""
 _DEFAULT_PAGE: Final = 100
 _LARGEST_PAGE: Final = 1000
@@ -32,10 +34,11 @@ Subscribe = Callable[[AsyncIterator[Any], Context], Coroutine[Any, Any, None]]
 class RelayServicer(relay_service_pb2_grpc.RelayServiceServicer):
     """The generated servicer's calls."""
 
-    def __init__(self, fanout: FanOut, publish: Publish, subscribe: Subscribe) -> None:
+    def __init__(self, fanout: FanOut, publish: Publish, subscribe: Subscribe, explainer: Explainer) -> None:
         self._fanout = fanout
         self._publish = publish
         self._subscribe = subscribe
+        self._explainer = explainer
 
     async def Publish(self, request_iterator: AsyncIterator[Any], context: Context) -> Any:
         """Takes events in from one collector."""
@@ -49,8 +52,8 @@ class RelayServicer(relay_service_pb2_grpc.RelayServiceServicer):
         await self._subscribe(request_iterator, context)
 
     async def ExplainEvent(self, request: Any, context: Context) -> Any:
-        """Not served yet."""
-        raise Unimplemented("ExplainEvent is not served yet: this relay keeps no log of its events")
+        """Where one event came from, from the log."""
+        return explained(await self._explainer.explain(request.sequence, request.relay_id))
 
     async def ListSubscribers(self, request: Any, context: Context) -> Any:
         """Who is connected, a page of them, ordered by id."""

@@ -35,6 +35,7 @@ ADVICE: Final = {
     "FRAME_UNSUPPORTED_VERSION": "Update the older side.",
     "INTERNAL": "Report the error id: the log of the server has the rest.",
     "INVALID_ARGUMENT": "Correct every field that is listed; the rules are below.",
+    "LOG_HOLE": "Nothing: the event is gone. RELAY_LOG_BUFFER_BYTES says how much the relay keeps while the log's server is away.",
     "NOT_FOUND": "Check the id; a look-up answers NOT_FOUND as an outcome, not as an error.",
     "OUT_OF_RANGE": "Ask within what is kept.",
     "NO_EVENT_LOG": "Start now, or with a snapshot; what was missed is told as a gap.",

@@ -36,6 +36,7 @@ interceptor turns an error into google.rpc.Status, the SDK turns it back into th
     |- Unimplemented           The API has this call, no code serves it yet.
     |- Internal                A bug: an invariant did not hold.
     |- DataLoss                Stored data is damaged beyond what can be rebuilt.
+    |  `- LogHole              The relay relayed the event, and its log does not have it.
     `- FrameError              The bytes on a Unix socket are not a valid frame.
        |- BadMagic             The header does not start with the magic bytes: not our protocol, or out of step.
        |- UnsupportedVersion   The header names a version this side does not speak.
@@ -324,6 +325,12 @@ class DataLoss(AlphaPulseError):
     """Stored data is damaged beyond what can be rebuilt."""
 
     reason, code = "DATA_LOSS", "DATA_LOSS"
+
+
+class LogHole(DataLoss):
+    """The relay relayed the event, and its log does not have it; metadata `first_sequence` and `last_sequence` of what is missing with it."""
+
+    reason = "LOG_HOLE"
 
 
 class FrameError(AlphaPulseError):

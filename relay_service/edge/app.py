@@ -23,8 +23,10 @@ from relay_service.egress.fanout import FanOut, FanOutSettings
 from relay_service.egress.grpc_stream import SubscribeStream
 from relay_service.egress.unix_socket import egress_socket
 from relay_service.egress.warm_up import warm_up
+from relay_service.evidence.definitions import DefinitionFinder
+from relay_service.evidence.explaining import Explainer
 from relay_service.kernel.engine import KernelSettings
-from relay_service.learning import learn
+from relay_service.learning import learn, registry_addresses
 from relay_service.log.relay_log import LogSettings
 from relay_service.servicer import RelayServicer, relay_service
 
@@ -82,7 +84,11 @@ class EdgeApplication:
             await sockets.enter_async_context(egress_socket(self._config.egress_socket, self.fanout))
             self._sockets = sockets
             self._stack = stack.pop_all()
-        servicer = RelayServicer(self.fanout, self._publish, SubscribeStream(self.fanout))
+        finder = DefinitionFinder(
+            self.core, registry_addresses(self._config) if self._config.registry_enabled else None
+        )
+        explainer = Explainer(self.fanout, finder)
+        servicer = RelayServicer(self.fanout, self._publish, SubscribeStream(self.fanout), explainer)
         return (relay_service(servicer, self.readiness),)
 
     async def _publish(self, requests: AsyncIterator[Any], context: grpc.aio.ServicerContext[Any, Any]) -> Any:

@@ -123,6 +123,11 @@ class EdgeLog(LogReader):
         """Behind everything that was handed on."""
         return Position(self._incarnation, self.tail.last, self._source_gap)
 
+    @property
+    def logged(self) -> int:
+        """Of what was handed on everything is in Redis: it came from there."""
+        return self.tail.last
+
     def highest_of(self, incarnation: int) -> int | None:
         """Not known: others may be ahead."""
         return None

@@ -89,6 +89,15 @@ class LogReader:
         raise NotImplementedError
 
     @property
+    def logged(self) -> int:
+        """The sequence of the last event of this life that is in Redis."""
+        raise NotImplementedError
+
+    def pending(self) -> Sequence[Record]:
+        """What was handed on, and is not in Redis yet."""
+        return ()
+
+    @property
     def behind_ns(self) -> int:
         """For how long, in nanoseconds, it may not have had what the relay relayed; 0 where the relay itself writes it."""
         return 0

@@ -131,9 +131,18 @@ class RelayLog(Journal, LogReader):
         return Position(self._incarnation, self.tail.last, self._source_gap)
 
     @property
+    def logged(self) -> int:
+        """The sequence of the last event of this life that is in Redis."""
+        return self.tail.base
+
+    @property
     def unlogged(self) -> int:
         """Events that are in memory alone."""
         return self.tail.last - self.tail.base
+
+    def pending(self) -> list[Record]:
+        """What is in memory alone."""
+        return self.tail.records()
 
     @property
     def trimmed(self) -> int:

@@ -6,6 +6,7 @@ The relay: takes events in from collectors, gives them identity, and streams the
 from alphapulse.api.common.v1 import common_pb2 as _common_pb2
 from alphapulse.api.instrument.v1 import instrument_pb2 as _instrument_pb2
 from alphapulse.api.marketdata.v1 import marketdata_pb2 as _marketdata_pb2
+from alphapulse.api.synthetic.v1 import synthetic_pb2 as _synthetic_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -49,6 +50,38 @@ BREAKER_STATE_OPEN: BreakerState.ValueType  # 2
 BREAKER_STATE_HALF_OPEN: BreakerState.ValueType  # 3
 """Some of it is taken, to see whether it is better now."""
 Global___BreakerState: _TypeAlias = BreakerState  # noqa: Y015
+
+class _DefinitionOrigin:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DefinitionOriginEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DefinitionOrigin.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DEFINITION_ORIGIN_UNSPECIFIED: _DefinitionOrigin.ValueType  # 0
+    """Never sent."""
+    DEFINITION_ORIGIN_HELD: _DefinitionOrigin.ValueType  # 1
+    """The one that the event was enriched with: of the version it bears, which the relay still applies."""
+    DEFINITION_ORIGIN_HISTORY: _DefinitionOrigin.ValueType  # 2
+    """The one that the event was enriched with: of the version it bears, from the registry's history."""
+    DEFINITION_ORIGIN_PRESENT: _DefinitionOrigin.ValueType  # 3
+    """The present one. That of the event could not be found; definition_note says why."""
+    DEFINITION_ORIGIN_UNKNOWN: _DefinitionOrigin.ValueType  # 4
+    """None is known."""
+
+class DefinitionOrigin(_DefinitionOrigin, metaclass=_DefinitionOriginEnumTypeWrapper):
+    """Whose a definition is."""
+
+DEFINITION_ORIGIN_UNSPECIFIED: DefinitionOrigin.ValueType  # 0
+"""Never sent."""
+DEFINITION_ORIGIN_HELD: DefinitionOrigin.ValueType  # 1
+"""The one that the event was enriched with: of the version it bears, which the relay still applies."""
+DEFINITION_ORIGIN_HISTORY: DefinitionOrigin.ValueType  # 2
+"""The one that the event was enriched with: of the version it bears, from the registry's history."""
+DEFINITION_ORIGIN_PRESENT: DefinitionOrigin.ValueType  # 3
+"""The present one. That of the event could not be found; definition_note says why."""
+DEFINITION_ORIGIN_UNKNOWN: DefinitionOrigin.ValueType  # 4
+"""None is known."""
+Global___DefinitionOrigin: _TypeAlias = DefinitionOrigin  # noqa: Y015
 
 @_typing.final
 class SourceHello(_message.Message):
@@ -1653,7 +1686,7 @@ class HopLatency(_message.Message):
     P99_US_FIELD_NUMBER: _builtins.int
     COUNT_FIELD_NUMBER: _builtins.int
     hop: _builtins.str
-    """The hop: "venue_to_collector", "collector_to_relay", "relay"."""
+    """The hop: "venue_to_collector", "collector_to_relay", "relay", and "relay_to_log" where the relay keeps a log."""
     p50_us: _builtins.float
     """Median, in microseconds."""
     p99_us: _builtins.float
@@ -1837,20 +1870,166 @@ class ExplainEventRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SEQUENCE_FIELD_NUMBER: _builtins.int
+    RELAY_ID_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """The relay's sequence of the event."""
+    relay_id: _builtins.str
+    """The life of the relay that numbered it, as RelayWelcome.relay_id names it. Empty: the one that is asked."""
     def __init__(
         self,
         *,
         sequence: _builtins.int = ...,
+        relay_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["relay_id", b"relay_id", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExplainEventRequest: _TypeAlias = ExplainEventRequest  # noqa: Y015
+
+@_typing.final
+class ExplainedFrame(_message.Message):
+    """The frame an event came in."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_SEQUENCE_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
+    DUPLICATES_FIELD_NUMBER: _builtins.int
+    MISSING_BEFORE_FIELD_NUMBER: _builtins.int
+    first_sequence: _builtins.int
+    """The source's own number of the frame's first event."""
+    rows: _builtins.int
+    """How many events it had."""
+    place: _builtins.int
+    """The event's place among them, from 0."""
+    refused: _builtins.int
+    """How many of them could not be taken."""
+    duplicates: _builtins.int
+    """How many of them, from its start, had come before."""
+    missing_before: _builtins.int
+    """Events of the source's numbering that never came, right before the frame."""
+    def __init__(
+        self,
+        *,
+        first_sequence: _builtins.int = ...,
+        rows: _builtins.int = ...,
+        place: _builtins.int = ...,
+        refused: _builtins.int = ...,
+        duplicates: _builtins.int = ...,
+        missing_before: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["duplicates", b"duplicates", "first_sequence", b"first_sequence", "missing_before", b"missing_before", "place", b"place", "refused", b"refused", "rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainedFrame: _TypeAlias = ExplainedFrame  # noqa: Y015
+
+@_typing.final
+class ExplainedFlag(_message.Message):
+    """A flag of an event."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    MEANING_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name, as EventFlag has it: "STALE"."""
+    meaning: _builtins.str
+    """What it says of any event."""
+    why: _builtins.str
+    """Why this event bears it, as far as the log and the definition tell; empty where its source set it and nothing else is known."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        meaning: _builtins.str = ...,
+        why: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["meaning", b"meaning", "name", b"name", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainedFlag: _TypeAlias = ExplainedFlag  # noqa: Y015
+
+@_typing.final
+class ExplainedInput(_message.Message):
+    """An earlier event that an opportunity or a synthetic value came of."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROLE_FIELD_NUMBER: _builtins.int
+    EVENT_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    SOURCE_SEQUENCE_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    role: _builtins.str
+    """Its part: "trigger", "buy", "sell", or the variable of the formula."""
+    source: _builtins.str
+    """Its source."""
+    source_sequence: _builtins.int
+    """The source's own number of it. 0: not known."""
+    note: _builtins.str
+    """What stands for it where it was not found, and how far was looked; for people."""
+    @_builtins.property
+    def event(self) -> _marketdata_pb2.EventBatch:
+        """The event; empty where it was not found."""
+
+    def __init__(
+        self,
+        *,
+        role: _builtins.str = ...,
+        event: _marketdata_pb2.EventBatch | None = ...,
+        source: _builtins.str = ...,
+        source_sequence: _builtins.int = ...,
+        note: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "note", b"note", "role", b"role", "source", b"source", "source_sequence", b"source_sequence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainedInput: _TypeAlias = ExplainedInput  # noqa: Y015
+
+@_typing.final
+class EventStamp(_message.Message):
+    """A stamp of an event."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    TIME_NS_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Whose: "venue", "collector_in", "relay_in", "relay_out", "logged"."""
+    time_ns: _builtins.int
+    """Nanoseconds since the Unix epoch, of the clock of the machine that stamped it. 0: there is none; the note says why."""
+    note: _builtins.str
+    """For people."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        time_ns: _builtins.int = ...,
+        note: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "note", b"note", "time_ns", b"time_ns"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EventStamp: _TypeAlias = EventStamp  # noqa: Y015
 
 @_typing.final
 class ExplainEventResponse(_message.Message):
@@ -1863,10 +2042,37 @@ class ExplainEventResponse(_message.Message):
     SOURCE_SEQUENCE_FIELD_NUMBER: _builtins.int
     DEFINITION_FIELD_NUMBER: _builtins.int
     HOPS_FIELD_NUMBER: _builtins.int
+    RELAY_ID_FIELD_NUMBER: _builtins.int
+    EVENT_TYPE_FIELD_NUMBER: _builtins.int
+    FRAME_FIELD_NUMBER: _builtins.int
+    PROVENANCE_FIELD_NUMBER: _builtins.int
+    FLAGS_FIELD_NUMBER: _builtins.int
+    DEFINITION_VERSION_FIELD_NUMBER: _builtins.int
+    DEFINITION_ORIGIN_FIELD_NUMBER: _builtins.int
+    DEFINITION_NOTE_FIELD_NUMBER: _builtins.int
+    SYNTHETIC_FIELD_NUMBER: _builtins.int
+    INPUTS_FIELD_NUMBER: _builtins.int
+    STAMPS_FIELD_NUMBER: _builtins.int
+    GAPS_BEFORE_FIELD_NUMBER: _builtins.int
+    MATCHING_SUBSCRIPTIONS_FIELD_NUMBER: _builtins.int
     source: _builtins.str
     """The source."""
     source_sequence: _builtins.int
     """The source's own sequence."""
+    relay_id: _builtins.str
+    """The life of the relay that numbered it."""
+    event_type: _marketdata_pb2.EventType.ValueType
+    """Its type."""
+    provenance: _common_pb2.Provenance.ValueType
+    """Where it comes from."""
+    definition_version: _builtins.int
+    """The version of the definition that it bears. 0: it was relayed as one of an unknown listing."""
+    definition_origin: Global___DefinitionOrigin.ValueType
+    """Whose the definition is."""
+    definition_note: _builtins.str
+    """For people."""
+    matching_subscriptions: _builtins.int
+    """Subscriptions, of clients that are connected now, that would take it."""
     @_builtins.property
     def event(self) -> _marketdata_pb2.EventBatch:
         """The event."""
@@ -1877,7 +2083,31 @@ class ExplainEventResponse(_message.Message):
 
     @_builtins.property
     def hops(self) -> _containers.RepeatedCompositeFieldContainer[Global___HopLatency]:
-        """What each hop took."""
+        """What each hop took: one measurement, so both percentiles are it. Of an opportunity or a synthetic value the first two are those of its trigger."""
+
+    @_builtins.property
+    def frame(self) -> Global___ExplainedFrame:
+        """The frame it came in, or that it was made because of. Absent: time caused it, or the log is of a version that did not say."""
+
+    @_builtins.property
+    def flags(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExplainedFlag]:
+        """Its flags."""
+
+    @_builtins.property
+    def synthetic(self) -> _synthetic_pb2.Synthetic:
+        """Of a synthetic value instead of a listing's definition: the synthetic."""
+
+    @_builtins.property
+    def inputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExplainedInput]:
+        """What an opportunity or a synthetic value came of."""
+
+    @_builtins.property
+    def stamps(self) -> _containers.RepeatedCompositeFieldContainer[Global___EventStamp]:
+        """Its stamps, in the order it passed them."""
+
+    @_builtins.property
+    def gaps_before(self) -> _containers.RepeatedCompositeFieldContainer[Global___Gap]:
+        """Losses of its source that were declared right before it."""
 
     def __init__(
         self,
@@ -1887,10 +2117,23 @@ class ExplainEventResponse(_message.Message):
         source_sequence: _builtins.int = ...,
         definition: Global___ListingDefinition | None = ...,
         hops: _abc.Iterable[Global___HopLatency] | None = ...,
+        relay_id: _builtins.str = ...,
+        event_type: _marketdata_pb2.EventType.ValueType = ...,
+        frame: Global___ExplainedFrame | None = ...,
+        provenance: _common_pb2.Provenance.ValueType = ...,
+        flags: _abc.Iterable[Global___ExplainedFlag] | None = ...,
+        definition_version: _builtins.int = ...,
+        definition_origin: Global___DefinitionOrigin.ValueType = ...,
+        definition_note: _builtins.str = ...,
+        synthetic: _synthetic_pb2.Synthetic | None = ...,
+        inputs: _abc.Iterable[Global___ExplainedInput] | None = ...,
+        stamps: _abc.Iterable[Global___EventStamp] | None = ...,
+        gaps_before: _abc.Iterable[Global___Gap] | None = ...,
+        matching_subscriptions: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["definition", b"definition", "event", b"event"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["definition", b"definition", "event", b"event", "frame", b"frame", "synthetic", b"synthetic"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["definition", b"definition", "event", b"event", "hops", b"hops", "source", b"source", "source_sequence", b"source_sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["definition", b"definition", "definition_note", b"definition_note", "definition_origin", b"definition_origin", "definition_version", b"definition_version", "event", b"event", "event_type", b"event_type", "flags", b"flags", "frame", b"frame", "gaps_before", b"gaps_before", "hops", b"hops", "inputs", b"inputs", "matching_subscriptions", b"matching_subscriptions", "provenance", b"provenance", "relay_id", b"relay_id", "source", b"source", "source_sequence", b"source_sequence", "stamps", b"stamps", "synthetic", b"synthetic"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
