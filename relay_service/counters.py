@@ -4,25 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
 
 from relay_service.kernel import state
 from relay_service.kernel.engine import KernelEngine
-from relay_service.kernel.histogram import HOPS, percentile
+from relay_service.kernel.histogram import BUCKETS, HOPS, middle_of, percentile
 from relay_service.sources import SourceState, SourceTable
+
+_MIDDLES: Final = np.array([middle_of(bucket) for bucket in range(BUCKETS)])
+_BOUNDS: Final = range(10, 37)
+"""Powers of two, in nanoseconds, that the buckets of a histogram end at: about 1 us to 69 s."""
 
 
 @dataclass(frozen=True, slots=True)
 class HopFigures:
-    """Percentiles of one hop since the start."""
+    """One hop since the start."""
 
     hop: str
-    """venue_to_collector, collector_to_relay or relay."""
+    """venue_to_collector, collector_to_relay, relay; relay_to_log of a relay with a log."""
     p50_us: float
     """Median in microseconds; NaN when nothing was measured."""
     p99_us: float
     """99th percentile in microseconds."""
     count: int
     """How many were measured."""
+    counts: npt.NDArray[np.int64]
+    """The same by the buckets of `kernel.histogram`."""
+
+    def cumulative(self) -> list[tuple[float, int]]:
+        """(seconds, how many took less) for each power of two of nanoseconds from 2**10 to 2**36."""
+        sums = self.counts.cumsum()
+        return [((1 << power) / 1e9, int(sums[(power - 2) * 8 - 1])) for power in _BOUNDS]
+
+    def total_seconds(self) -> float:
+        """The sum of all, within 7 %: each is taken for the middle of its bucket."""
+        return float(self.counts @ _MIDDLES) / 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +71,7 @@ class Counters:
     duplicates: int
     """Events that came again."""
     hops: tuple[HopFigures, ...]
-    """Latency of each hop."""
+    """Each hop of the kernel."""
 
 
 def counters_of(
@@ -77,10 +96,11 @@ def counters_of(
         listings=listings,
         gap_events=sum(source.gap_events for source in known),
         duplicates=sum(source.duplicates for source in known),
-        hops=tuple(_hop(engine, number, hop) for number, hop in enumerate(HOPS)),
+        hops=tuple(hop_figures(hop, engine.histograms[number]) for number, hop in enumerate(HOPS)),
     )
 
 
-def _hop(engine: KernelEngine, number: int, hop: str) -> HopFigures:
-    counts = engine.histograms[number]
-    return HopFigures(hop, percentile(counts, 0.5) / 1e3, percentile(counts, 0.99) / 1e3, int(counts.sum()))
+def hop_figures(hop: str, counts: npt.NDArray[np.int64]) -> HopFigures:
+    """The figures of a hop from its histogram, as it stands now."""
+    counts = counts.copy()
+    return HopFigures(hop, percentile(counts, 0.5) / 1e3, percentile(counts, 0.99) / 1e3, int(counts.sum()), counts)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from relay_service.counters import Counters
@@ -42,6 +42,19 @@ class RelayMetrics(Collector):
             CounterMetricFamily("relay_rejected_events", "Events refused.", labels=("reason",)), counters.rejects
         )
 
+    def _hops(self, counters: Counters) -> Iterable[Metric]:
+        latency = GaugeMetricFamily(
+            "relay_latency_microseconds", "Percentiles of a hop since the start.", labels=("hop", "quantile")
+        )
+        spans = HistogramMetricFamily("relay_hop_seconds", "Events by how long a hop took.", labels=("hop",))
+        for hop in self._fanout.hops(counters):
+            for quantile, value in (("0.5", hop.p50_us), ("0.99", hop.p99_us)):
+                if not math.isnan(value):
+                    latency.add_metric((hop.hop, quantile), value)
+            bounds = [(str(seconds), float(count)) for seconds, count in hop.cumulative()]
+            spans.add_metric((hop.hop,), [*bounds, ("+Inf", float(hop.count))], hop.total_seconds())
+        return latency, spans
+
     def _sources(self, counters: Counters) -> Iterable[Metric]:
         events = CounterMetricFamily("relay_events_in", "Events taken in.", labels=("source", "type"))
         gaps = CounterMetricFamily(
@@ -75,14 +88,7 @@ class RelayMetrics(Collector):
         )
         yield GaugeMetricFamily("relay_listings", "Listings in the replica of the registries.", value=counters.listings)
         yield from self._subscribers()
-        latency = GaugeMetricFamily(
-            "relay_latency_microseconds", "Percentiles of a hop since the start.", labels=("hop", "quantile")
-        )
-        for hop in counters.hops:
-            for quantile, value in (("0.5", hop.p50_us), ("0.99", hop.p99_us)):
-                if not math.isnan(value):
-                    latency.add_metric((hop.hop, quantile), value)
-        yield latency
+        yield from self._hops(counters)
 
     def _totals(self, counters: Counters) -> Iterable[Metric]:
         for name, text, value in (

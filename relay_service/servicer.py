@@ -102,7 +102,7 @@ class RelayServicer(relay_service_pb2_grpc.RelayServiceServicer):
             unknown_listing_events=counters.unknown_listing_events,
             opportunities=counters.opportunities,
             synthetic_updates=counters.synthetic_updates,
-            latencies=[convert.hop_latency(hop) for hop in counters.hops],
+            latencies=[convert.hop_latency(hop) for hop in fanout.hops(counters)],
             listings=counters.listings,
             revision_token=fanout.token,
             registry_enabled=fanout.settings.registry_enabled,

@@ -15,6 +15,7 @@ from alphapulse.domain.errors import AlphaPulseError, FailedPrecondition
 from alphapulse.domain.ids import source_id
 from alphapulse.records import QUOTE, SYNTHETIC_UPDATE, TRADE, TRADING_STATUS, Rows
 from relay_service.core import RelayCore
+from relay_service.counters import Counters, HopFigures, hop_figures
 from relay_service.egress import convert
 from relay_service.egress.definitions import DefinitionLedger
 from relay_service.egress.figures import Figures
@@ -25,6 +26,8 @@ from relay_service.egress.resuming import Resumes
 from relay_service.egress.rows import Selected
 from relay_service.egress.subscriber import Subscriber
 from relay_service.egress.subscription import Subscription
+from relay_service.log.hop import NAME as LOG_HOP
+from relay_service.log.journal import Journal
 from relay_service.log.reader import LogReader
 from relay_service.log.records import Point, Position
 from relay_service.results import AcceptResult, RowGroup, Slots, SourceGapRecord
@@ -56,10 +59,20 @@ class FanOutSettings:
 class FanOut:
     """The core's sink. Synchronous: when `deliver` returns, every row is queued, written or declared, and the caller's buffer is free."""
 
-    def __init__(self, core: RelayCore, settings: FanOutSettings, log: LogReader | None = None) -> None:
+    def __init__(
+        self,
+        core: RelayCore,
+        settings: FanOutSettings,
+        log: LogReader | None = None,
+        journal: Journal | None = None,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
         self.core = core
         self.log = log
         """Where everything that is relayed goes; None: nobody can resume."""
+        self._journal: LogReader | Journal | None = log if log is not None else journal
+        self._clock = clock
+        """Gives relay_out_ns: asked once for each group that is handed on."""
         self.learned = asyncio.Event()
         """Set once the registries have been learned: what is replayed is filtered by definitions."""
         if not settings.registry_enabled:
@@ -80,6 +93,11 @@ class FanOut:
     def _compile(self, wanted: Filter) -> CompiledFilter:
         core, enabled = self.core, self.settings.registry_enabled
         return CompiledFilter(wanted, core.slots, core.replica, self._facets, self._gatherer, registry_enabled=enabled)
+
+    def hops(self, counters: Counters) -> tuple[HopFigures, ...]:
+        """Every hop that the relay measures: those of the kernel, and the way to the log where it keeps one."""
+        hop = None if self.log is None else self.log.hop
+        return counters.hops if hop is None else (*counters.hops, hop_figures(LOG_HOP, hop.counts))
 
     @property
     def relay_id(self) -> str:
@@ -262,20 +280,20 @@ class FanOut:
 
     def deliver(self, result: AcceptResult) -> None:
         """Queue what came of one frame or tick, and wake whoever got something."""
-        log = self.log
-        if not self.subscribers and log is None:
+        journal = self._journal
+        if not self.subscribers and journal is None:
             return
         touched: dict[str, Subscriber] = {}
         for record in result.gaps:
-            number = log.append_gap(record) if log is not None else 0
+            number = journal.append_gap(record) if journal is not None else 0
             self._declare(record, number, touched)
         # Of several groups one write is better than one write each.
         alone = len(result.groups) == 1
         for group in result.groups:
             hits = self._index.select(group, result.source)
-            if not hits and log is None:
+            if not hits and journal is None:
                 continue
-            now_ns = time.time_ns()
+            now_ns = self._clock()
             self._stamp_out(group.event_type, group.raw, len(group.slots), now_ns)
             data: bytes | None = None
             for held, places in hits:
@@ -289,10 +307,10 @@ class FanOut:
                         continue
                     subscriber.accept(subscription, selected)
                     touched[subscriber.subscriber_id] = subscriber
-            if log is not None:
+            if journal is not None:
                 first, count = group.first_sequence, len(group.slots)
                 rows = data or group.raw.tobytes()
-                log.append(group.event_type, first, count, rows, result.source, result.now_ns, result.frame)
+                journal.append(group.event_type, first, count, rows, result.source, result.now_ns, result.frame)
         for subscriber in touched.values():
             subscriber.wake()
 

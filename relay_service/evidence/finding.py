@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,8 +10,8 @@ from alphapulse.domain.errors import LogHole, OutOfRange
 from alphapulse.records import LAYOUTS, Rows
 from relay_service.evidence.lives import Lives
 from relay_service.log.entries import Entry, EntryKind, EntryUnreadableError
-from relay_service.log.records import LoggedGap, LoggedHole, LoggedRows, Record
 from relay_service.log.reader import LogReader
+from relay_service.log.records import LoggedGap, LoggedHole, LoggedRows, Record
 from relay_service.log.store import FAILURES
 from relay_service.log.tail import starts_at
 
@@ -90,7 +90,7 @@ def _in_memory(log: LogReader, sequence: int, life: str) -> Found:
     return _among(log.pending(), log.incarnation, sequence, life, 0)
 
 
-def _among(records: list[Record], incarnation: int, sequence: int, life: str, logged_ns: int) -> Found:
+def _among(records: Sequence[Record], incarnation: int, sequence: int, life: str, logged_ns: int) -> Found:
     gaps: list[LoggedGap] = []
     frame: LoggedRows | None = None
     for record in records:

@@ -17,8 +17,8 @@ from alphapulse.records import LAYOUTS, QUOTE, SYNTHETIC_UPDATE, TRADE, Rows
 from relay_service.core import RelayCore
 from relay_service.enrichment.definitions import PriceField
 from relay_service.evidence.finding import Found, before, row_at, source_sequence
-from relay_service.log.records import LoggedGap, LoggedRows
 from relay_service.log.reader import LogReader
+from relay_service.log.records import LoggedGap, LoggedRows
 
 _LATE = int(RecordFlag.OUT_OF_ORDER)
 

@@ -8,6 +8,7 @@ from typing import Final, Protocol
 from alphapulse.domain.errors import NoEventLog, Unavailable
 from relay_service.log.cursor import Cursor
 from relay_service.log.entries import Entry, EntryKind
+from relay_service.log.hop import LogHop
 from relay_service.log.records import LoggedRows, Position, Record
 from relay_service.log.search import first_that
 from relay_service.log.store import FAILURES, LogStore
@@ -49,6 +50,8 @@ class LogReader:
     """Places, tokens and pages. Who has the log derives from it and says what has been handed on."""
 
     tail: Recent
+    hop: LogHop | None = None
+    """How long events take to the log, where this process writes it."""
 
     def __init__(self, store: LogStore, name: str) -> None:
         self.name = name

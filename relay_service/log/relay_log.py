@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -15,6 +16,7 @@ import structlog
 from alphapulse.domain.errors import NoEventLog
 from relay_service.log.cursor import Cursor
 from relay_service.log.entries import ENTRY_COST, MAX_ENTRY_BYTES, Entry, EntryKind, encode_entry, pieces
+from relay_service.log.hop import LogHop
 from relay_service.log.journal import Journal
 from relay_service.log.reader import LogReader
 from relay_service.log.records import LoggedRows, Position, Record, size_of
@@ -65,6 +67,7 @@ class RelayLog(Journal, LogReader):
     """Async context manager. `append` and its like only put something into memory; nothing here ever waits for Redis on their way."""
 
     tail: Tail
+    hop: LogHop
 
     def __init__(self, settings: LogSettings, start_ns: int, last_sequence: int = 0) -> None:
         Journal.__init__(self, settings.buffer_bytes, last_sequence)
@@ -74,6 +77,7 @@ class RelayLog(Journal, LogReader):
         self.entries = 0
         self.bytes = 0
         """Written so far."""
+        self.hop = LogHop()
         self._start_ns = start_ns
         self._retention = Retention(self._store, settings.seconds, settings.max_bytes)
         self._high = start_ns
@@ -205,6 +209,7 @@ class RelayLog(Journal, LogReader):
         entries = list(self._packed(records))
         await self._store.append([(one.number, one.data) for one in entries])
         self._pause = _PAUSES[0]
+        self.hop.taken(records, time.time_ns())
         for one in entries:
             self._wrote(one)
 

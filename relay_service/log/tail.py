@@ -75,6 +75,12 @@ class Tail:
         self._waiting.clear()
         return taken
 
+    def drain(self) -> list[Record]:
+        """Everything, as if it were in Redis: of a journal that nobody takes further."""
+        taken = self.take_all()
+        self._flying, self.base = [], self.last
+        return taken
+
     def logged(self, last: int) -> None:
         """Everything up to this event, and before it, is in Redis."""
         self._flying = [record for record in self._flying if not is_within(record, last)]
