@@ -27,7 +27,7 @@ class Exit(IntEnum):
     """A value the command or a service refuses."""
     PORT_IN_USE = 3
     PLATFORM = 4
-    """The platform could not be started, or a check of `doctor` failed."""
+    """The platform could not be started, or a check failed: of `doctor`, or a replay that differs."""
     UNDECIDED = 5
     """A look-up with more than one answer: ambiguous, reused or retired."""
     UNAVAILABLE = 6

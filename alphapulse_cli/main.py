@@ -29,6 +29,7 @@ _COMMANDS: Final = {
     "watch": "Follow the changes of a registry.",
     "subscribe": "Follow market events.",
     "record": "Record market events as Parquet.",
+    "relay": "Explain an event, replay a life of the relay.",
     "sources": "List, start and stop sources.",
     "bench": "Measure, beside the floor and peers.",
     "doctor": "Check stores, ports, versions and clock.",

@@ -60,9 +60,8 @@ class PriceReader:
         if slot in held:
             return False
         held.append(slot)
-        held.sort(
-            key=self._key_of
-        )  # of equally fresh ones the first counts: that must not hang on the order in which definitions came
+        # Of equally fresh ones the first counts: that must not hang on the order in which definitions came.
+        held.sort(key=self._key_of)
         return True
 
     def leave(self, instrument_id: str, slot: int) -> bool:

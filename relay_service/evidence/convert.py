@@ -30,7 +30,7 @@ def explained(one: Explanation) -> pb.ExplainEventResponse:
     return pb.ExplainEventResponse(
         event=_batch(found.row),
         source=found.record.source,
-        source_sequence=0 if found.record.event_type in DERIVED_TYPES else found.source_sequence,
+        source_sequence=found.source_sequence,
         definition=definition.listing,
         hops=_hops({stamp.name: stamp.time_ns for stamp in stamps}),
         relay_id=one.relay_id,

@@ -8,6 +8,7 @@ from typing import Final
 
 from alphapulse.domain.errors import LogHole, OutOfRange
 from alphapulse.records import LAYOUTS, Rows
+from relay_service.core import DERIVED_TYPES
 from relay_service.evidence.lives import Lives
 from relay_service.log.entries import Entry, EntryKind, EntryUnreadableError
 from relay_service.log.reader import LogReader
@@ -59,9 +60,13 @@ def row_at(record: LoggedRows, place: int) -> Rows:
 
 
 def source_sequence(record: LoggedRows, place: int) -> int:
-    """The source's own number of a row that came in a frame."""
+    """The source's own number of a row that came in a frame; 0 of others."""
     frame = record.frame
-    return 0 if frame is None else (frame.first + frame.place_of(record.place + place)) & ((1 << 64) - 1)
+    return (
+        0
+        if frame is None or record.event_type in DERIVED_TYPES
+        else (frame.first + frame.place_of(record.place + place)) & ((1 << 64) - 1)
+    )
 
 
 async def find_event(log: LogReader, lives: Lives, incarnation: int, sequence: int) -> Found:

@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import grpc
 import pytest
+from click.testing import CliRunner
 
 from alphapulse.api.relay.v1 import relay_service_pb2 as pb
 from alphapulse.api.synthetic.v1.synthetic_pb2 import Component, Synthetic
@@ -19,6 +20,7 @@ from alphapulse.client import from_rpc_error
 from alphapulse.domain import errors
 from alphapulse.embedded import LaunchOptions, ValkeyStore
 from alphapulse.records import LAYOUTS, OPPORTUNITY, QUOTE, SYNTHETIC_UPDATE, TRADE, encode_frame
+from alphapulse_cli.main import cli
 from relay_service.log.records import LoggedHole
 
 PATIENCE = 20.0
@@ -113,6 +115,18 @@ async def test_an_event_is_explained_with_its_frame_its_stamps_and_its_definitio
             )
         ]
     assert (await explain(relay, 2)).source_sequence == 2
+    shown = await asyncio.to_thread(
+        CliRunner().invoke, cli, ["relay", "explain", "3"], env={"RELAY_ADDRESS": relay.handle.address}
+    )
+    assert shown.exit_code == 0, shown.output
+    for text in (
+        f"event 3 of {told.relay_id}: QUOTE XV S1 (LIVE)",
+        "bid_price 1.06",
+        "SOURCE, its number 4: row 4 of 4 of the frame from 1 (1 refused, 1 had come before)",
+        "version 7: the one it was enriched with",
+        "2 subscriptions would take it now",
+    ):
+        assert text in shown.output
     url = f"http://{relay.handle.http_address}/RelayService/ExplainEvent?sequence=3"
     async with aiohttp.ClientSession() as session, session.get(url) as answer:
         by_http = await answer.json()
