@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -12,12 +13,15 @@ from relay_service.core import DERIVED_TYPES
 from relay_service.evidence.lives import Lives
 from relay_service.log.entries import Entry, EntryKind, EntryUnreadableError
 from relay_service.log.reader import LogReader
-from relay_service.log.records import LoggedGap, LoggedHole, LoggedRows, Record
+from relay_service.log.records import LoggedGap, LoggedHole, LoggedRows, Record, cost_of
 from relay_service.log.store import FAILURES
 from relay_service.log.tail import starts_at
 
-_PAGE: Final = 8
-"""Entries read at once on the way back."""
+_MASK: Final = (1 << 64) - 1
+_PAGE: Final = 4
+"""Entries read at once on the way back: others of the relay's loop have their turn between any two of them."""
+_TURN_BYTES: Final = 1 << 17
+"""So much of what is in memory is looked at in one turn of the loop."""
 MOST_BACK_BYTES: Final = 16 << 20
 """Nothing is looked for further back than this."""
 
@@ -62,18 +66,16 @@ def row_at(record: LoggedRows, place: int) -> Rows:
 def source_sequence(record: LoggedRows, place: int) -> int:
     """The source's own number of a row that came in a frame; 0 of others."""
     frame = record.frame
-    return (
-        0
-        if frame is None or record.event_type in DERIVED_TYPES
-        else (frame.first + frame.place_of(record.place + place)) & ((1 << 64) - 1)
-    )
+    if frame is None or record.event_type in DERIVED_TYPES:
+        return 0
+    return frame.first + frame.place_of(record.place + place) & _MASK
 
 
 async def find_event(log: LogReader, lives: Lives, incarnation: int, sequence: int) -> Found:
     """The event. OutOfRange tells what the log has; LogHole: it was relayed and is missing; Unavailable: Redis does not answer."""
     life = lives.name_of(incarnation)
-    if incarnation == log.incarnation and sequence > log.logged:
-        return _in_memory(log, sequence, life)
+    if incarnation == log.incarnation and log.logged < sequence <= log.tail.last:
+        return _among(log.pending(), incarnation, sequence, life, 0)
     try:
         entry = await log.store.at_or_before(incarnation << 64 | sequence)
         if entry is None or entry.incarnation != incarnation or entry.last < sequence:
@@ -84,15 +86,6 @@ async def find_event(log: LogReader, lives: Lives, incarnation: int, sequence: i
         return _among(list(entry.records()), incarnation, sequence, life, entry.written_ns)
     except EntryUnreadableError as error:
         raise _hole(life, sequence, entry.first, entry.last, str(error)) from error
-
-
-def _in_memory(log: LogReader, sequence: int, life: str) -> Found:
-    if not 0 < sequence <= log.tail.last:
-        raise OutOfRange(
-            f"sequence {sequence} has not been relayed: the newest of {life} is {log.tail.last}",
-            metadata={"relay_id": life, "newest_sequence": str(log.tail.last)},
-        )
-    return _among(log.pending(), log.incarnation, sequence, life, 0)
 
 
 def _among(records: Sequence[Record], incarnation: int, sequence: int, life: str, logged_ns: int) -> Found:
@@ -157,10 +150,16 @@ async def before(log: LogReader, found: Found, oldest_ns: int) -> AsyncIterator[
         size = LAYOUTS[record.event_type].row_size
         yield record._replace(events=found.place, data=record.data[: found.place * size])
     held = log.pending() if found.incarnation == log.incarnation else []
+    turn = 0
     for one in reversed(held):
         if isinstance(one, LoggedRows | LoggedGap) and one.last < start:
-            if _is_older(one, oldest_ns):
+            if _is_older(one, oldest_ns) or left <= 0:
                 return
+            left -= cost_of(one)
+            turn += cost_of(one)
+            if turn >= _TURN_BYTES:
+                turn = 0
+                await asyncio.sleep(0)
             yield one
     if held:
         start = min(start, starts_at(held[0]))
@@ -177,6 +176,7 @@ async def before(log: LogReader, found: Found, oldest_ns: int) -> AsyncIterator[
                     if _is_older(one, oldest_ns):
                         return
                     yield one
+                await asyncio.sleep(0)
             page = await log.store.before(page[-1].number, _PAGE)
     except FAILURES as error:
         raise log.unavailable(error) from error

@@ -251,7 +251,7 @@ async def test_what_cannot_be_explained_says_why(open_relay: Any, build: Any, fr
         for sequence in (3, (1 << 64) - 1):
             beyond = await refusal(relay, sequence)
             assert isinstance(beyond, errors.OutOfRange)
-            assert beyond.metadata["newest_sequence"] == "2"
+            assert (beyond.metadata["oldest_sequence"], beyond.metadata["newest_sequence"]) == ("1", "2")
         for given in ("two.5", "one", "one.", "one.xyz", "one.-1", "one.0", "one.12345678901234567"):
             [violation] = (await refusal(relay, 1, given)).violations
             assert (violation.field, violation.rule) == ("relay_id", "relay-id"), given
