@@ -42,7 +42,18 @@ TEMPORARY = LaunchOptions(durable=False, remove_with_parent=True)
 
 _ONE_PLATFORM = ("cli", "sdk")
 """Folders whose files share a running platform: one worker runs them all, one after the other."""
-_LONGEST_FIRST = ("faults", "e2e", "guarantees", "benchmarks", "cli", "embedded", "deploy", "sdk", "relay", "interchange")
+_LONGEST_FIRST = (
+    "faults",
+    "e2e",
+    "guarantees",
+    "benchmarks",
+    "cli",
+    "embedded",
+    "deploy",
+    "sdk",
+    "relay",
+    "interchange",
+)
 """Folders of the files that take longest: begun last they would keep one worker waiting for the other."""
 
 
