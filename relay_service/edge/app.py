@@ -77,7 +77,7 @@ class EdgeApplication:
             if self._config.registry_enabled:
                 await learn(stack, self._config, self.core, self.fanout)
             await stack.enter_async_context(self.follower)
-            await self.follower.caught_up.wait()
+            await self.follower.wait_caught_up()
             metrics = EdgeMetrics(self.fanout, self.core, self.log, self.follower, self._registry)
             stack.callback(metrics.close)
             sockets = await stack.enter_async_context(AsyncExitStack())

@@ -67,6 +67,16 @@ class Follower:
     ) -> None:
         await end(self._tasks)
 
+    async def wait_caught_up(self) -> None:
+        """Until the log was read to its end for the first time. Raises what following it ended with."""
+        caught_up = asyncio.create_task(self.caught_up.wait())
+        try:
+            await asyncio.wait((caught_up, self._tasks[0]), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            caught_up.cancel()
+        if self._tasks[0].done():
+            self._tasks[0].result()
+
     async def _follow(self) -> None:
         while True:
             try:

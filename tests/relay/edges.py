@@ -51,7 +51,7 @@ class Edge:
     async def open(self) -> Edge:
         await self.log.__aenter__()
         await self.follower.__aenter__()
-        await asyncio.wait_for(self.follower.caught_up.wait(), PATIENCE)
+        await asyncio.wait_for(self.follower.wait_caught_up(), PATIENCE)
         return self
 
     async def close(self) -> None:

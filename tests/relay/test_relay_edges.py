@@ -322,6 +322,11 @@ async def test_an_edge_with_a_fault_of_its_own_sends_its_clients_away(
         await until(lambda: strategy.client.ending)
         assert not edge.readiness.is_ready
         strategy.cut()
+        monkeypatch.setattr(edges.EdgeCore, "take", lambda self, rows: rows.nothing)
+        late = edges.Edge(world)
+        with pytest.raises(AttributeError, match="nothing"):  # nor does it start
+            await late.open()
+        await late.close()
 
 
 async def test_a_hole_in_the_log_is_told_to_who_listens_at_an_edge(fresh_redis_url: str) -> None:

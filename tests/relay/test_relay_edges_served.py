@@ -233,9 +233,10 @@ async def test_an_edge_serves_what_the_relay_would(
         assert status.edge_id.startswith("one.")
         assert core_status.edge_id == ""
         assert core_status.behind_ns == 0 < status.behind_ns
-        await until(lambda: edge.app.core.sources.all() and edge.app.core.sources.all()[0].events == {2: 5})
         beat = await mine.until(
-            lambda: (found := mine.last("heartbeat")) and found.heartbeat.sources and found.heartbeat
+            lambda: next(
+                (one for one in mine.all("heartbeat") if [dict(s.events) for s in one.sources] == [{2: 5}]), None
+            )
         )
         assert (beat.relay_id, beat.last_sequence) == (core_status.relay_id, core_status.last_sequence)
         [source] = beat.sources
@@ -260,6 +261,7 @@ async def test_rows_wait_for_definitions_that_the_relay_had_before_the_edge(
         await client.rows(1)
         edge.app.core.replica.remove_listing(1)
         await collector.send(build.quotes([1, 1]))
+        await until(lambda: core.app.core.last_sequence == 3)
         await until(level(edge, core))
         assert edge.app.core.definition_waits == 1, "one that is gone is not waited for"
         monkeypatch.setattr("relay_service.edge.core.DEFINITION_SECONDS", 0.05)
