@@ -67,6 +67,8 @@ class Walk:
     # --- what was asked and answered
     def _take_put(self, entry: Entry) -> None:
         self._resumed, self._changes = entry["resumes"], entry["changes"]
+        if not entry["changes"]:
+            self._mark = None  # a snapshot that was cut short, by the client's own death too
         if not entry["resumes"]:
             self._number = 0
             self._started = False
