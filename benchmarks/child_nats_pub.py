@@ -14,7 +14,7 @@ from typing import Any, Final
 import uvloop
 from publishing import Quote, commands, wait_for
 
-_nats: Final[Any] = importlib.import_module("nats")  # no dependency of the project
+_nats: Final[Any] = importlib.import_module("nats")  # typed where it is installed alone
 
 
 async def run(url: str, subject: str) -> None:
