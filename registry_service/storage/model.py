@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 
 class EntityKind(IntEnum):
@@ -72,6 +72,24 @@ class IdentifierRow(NamedTuple):
     """The revision that knew better. None: it is what we know now."""
     shared: bool = False
     """A person decided that several instruments bear it (KEEP_BOTH): the one-holder constraint leaves this row out."""
+
+
+_UNAMBIGUOUS: Final = frozenset({1, 2, 3, 4, 10, 11, 12})
+"""ISIN, CUSIP, SEDOL, FIGI, CAIP-19, DTI, OCC."""
+_OF_INSTRUMENTS: Final = frozenset({2, 3})
+"""The levels of instruments."""
+
+
+def stands_alone(row: IdentifierRow) -> bool:
+    """Whether Postgres refuses a second assertion of the name beside this one: it is open, without end, of a scheme that tells
+    instruments apart, and nobody decided that several bear it. Such a row is found by its name alone."""
+    return (
+        row.closed_revision is None
+        and row.valid_to is None
+        and not row.shared
+        and row.scheme in _UNAMBIGUOUS
+        and row.level in _OF_INSTRUMENTS
+    )
 
 
 class IdentifierKey(NamedTuple):
@@ -159,7 +177,7 @@ class WriteSession(Protocol):
         """What we know now of these names: every assertion not closed, whatever its valid time."""
 
     async def identifiers_of(self, target_ids: Sequence[str]) -> Mapping[str, Sequence[IdentifierRow]]:
-        """What we know now of these holders."""
+        """What we know now of these holders, but for what stands alone (`stands_alone`): that is found by its name."""
 
     def next_revision(self) -> int:
         """Takes the next revision; exactly one `put` has to use it."""
@@ -255,9 +273,6 @@ class Store(Protocol):
     ) -> Mapping[IdentifierKey, Sequence[IdentifierRow]]:
         """Assertions of these names as known now, or at a revision. `most` bounds those of one scheme and value: those recorded first
         are read."""
-
-    async def identifiers_of(self, target_ids: Sequence[str]) -> Mapping[str, Sequence[IdentifierRow]]:
-        """What we know now of these holders."""
 
     async def revision_at(self, time: datetime) -> int:
         """The last revision committed at or before a time: what known_at means. 0: none."""

@@ -152,11 +152,6 @@ class PostgresStore:
         async with self._connect() as connection:
             return await self._reads.identifiers(connection, keys, at_revision, most)
 
-    async def identifiers_of(self, target_ids: Sequence[str]) -> Mapping[str, Sequence[IdentifierRow]]:
-        """What we know now of these holders."""
-        async with self._connect() as connection:
-            return await self._reads.identifiers_of(connection, target_ids)
-
     async def revision_at(self, time: datetime) -> int:
         """The last revision committed at or before a time. Final for a time that has passed; one to come is answered with
         what is committed now."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Interval, Select, exists, func, literal, or_, select, union_all
+from sqlalchemy import ColumnElement, Interval, Select, exists, func, literal, or_, select, text, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.selectable import FromClause
 
@@ -17,6 +17,24 @@ from registry_service.storage.reads import Reads, one_of, text_array
 from registry_service.storage.schema import Tables
 from registry_service.storage.search import Found, Search
 
+_BISECT: Final = """
+WITH RECURSIVE span (low, high) AS (
+    SELECT (SELECT min(revision) - 1 FROM {log}), (SELECT max(revision) FROM {log})
+    UNION ALL
+    SELECT CASE WHEN one.commit_time <= :time THEN one.revision ELSE span.low END,
+           CASE WHEN one.commit_time <= :time THEN span.high ELSE middle - 1 END
+    FROM span CROSS JOIN LATERAL (SELECT (low + high + 1) / 2) halves (middle)
+    LEFT JOIN LATERAL (
+        SELECT revision, commit_time FROM {log}
+        WHERE revision >= middle AND revision <= high ORDER BY revision LIMIT 1
+    ) one ON true
+    WHERE low < high
+)
+SELECT one.revision FROM span JOIN {log} one ON one.revision = span.low WHERE span.low = span.high
+"""
+"""The last revision with a commit time at or before `:time`: commit times rise with revisions, so the log is halved until one is left. None
+where the log begins later."""
+
 
 class Queries:
     """The statements of one schema; each method runs one on the connection it is given."""
@@ -25,6 +43,7 @@ class Queries:
         self._tables = tables
         self._reads = reads
         self._search = Search(tables)
+        self._bisect = text(_BISECT.format(log=f'"{tables.schema}".change_log'))
 
     async def page(
         self, connection: AsyncConnection, query: Query, after_id: str, limit: int, at_revision: int
@@ -86,11 +105,12 @@ class Queries:
     ) -> dict[str, list[Entity]]:
         """Every version up to a revision, by id, the oldest first."""
         entity = self._tables.entity
-        statement = (
-            select(*self._reads.entity_columns)
-            .where(entity.c.kind == int(kind), one_of(entity.c.entity_id, ids), entity.c.revision_from <= at_revision)
-            .order_by(entity.c.entity_id, entity.c.revision_from)
+        current = entity.c.revision_to.is_(None)
+        every = select(*self._reads.entity_columns).where(
+            entity.c.kind == int(kind), one_of(entity.c.entity_id, ids), entity.c.revision_from <= at_revision
         )
+        both = union_all(every.where(current), every.where(~current)).subquery()
+        statement = select(both).order_by(both.c.entity_id, both.c.revision_from)
         found: dict[str, list[Entity]] = {}
         for row in await connection.execute(statement):
             found.setdefault(row[1], []).append(rows.entity(row))
@@ -126,35 +146,29 @@ class Queries:
         self, connection: AsyncConnection, entity_ids: Sequence[str], before_revision: int | None, limit: int
     ) -> list[Change]:
         """Rows of these entries and those below them, newest first."""
-        log = self._tables.change_log
-        parts = []
-        for belongs in (
-            one_of(log.c.entity_id, entity_ids),
-            one_of(log.c.parent_id, entity_ids) & (log.c.parent_id != ""),
-        ):
-            part = select(log).where(belongs).order_by(log.c.revision.desc()).limit(limit)
-            if before_revision is not None:
-                part = part.where(log.c.revision < before_revision)
-            parts.append(part.subquery().select())
-        both = union_all(*parts).subquery()
-        statement = select(both).distinct().order_by(both.c.revision.desc()).limit(limit)
+        entity, log = self._tables.entity, self._tables.change_log
+        current, kinds = entity.c.revision_to.is_(None), entity.c.kind.in_([int(kind) for kind in EntityKind])
+        own, below = one_of(entity.c.entity_id, entity_ids), one_of(entity.c.parent_id, entity_ids)
+        # A revision wrote one version and one row of the log, so the versions say which rows are theirs.
+        parts = [
+            select(entity.c.revision_from).where(which)
+            for which in (kinds & own & current, kinds & own & ~current, below & (entity.c.parent_id != ""))
+        ]
+        versions = func.array(union_all(*parts).scalar_subquery())
+        statement = select(log).where(log.c.revision == func.any(versions)).order_by(log.c.revision.desc()).limit(limit)
+        if before_revision is not None:
+            statement = statement.where(log.c.revision < before_revision)
         return [rows.change(row) for row in await connection.execute(statement)]
 
     async def revision_at(self, connection: AsyncConnection, time: datetime) -> int:
         """The last revision with a commit time at or before `time`."""
-        log, counter = self._tables.change_log, self._tables.revision
+        counter = self._tables.revision
         # A commit under way may have taken an earlier time than `time` and not be seen yet: the answer would change
         # later. Waiting for its lock makes it final; what comes after takes a later time.
         recent = select(func.clock_timestamp() - time < literal("1 minute").cast(Interval()))
         if (await connection.execute(recent)).scalar_one():
             await connection.execute(select(counter.c.value).with_for_update(read=True))
-        statement = (
-            select(log.c.revision)
-            .where(log.c.commit_time <= time)
-            .order_by(log.c.commit_time.desc(), log.c.revision.desc())
-            .limit(1)
-        )
-        found = (await connection.execute(statement)).scalar_one_or_none()
+        found = (await connection.execute(self._bisect, {"time": time})).scalar_one_or_none()
         if found is None:
             # Before all that the log still holds: the times of pruned commits are kept.
             pruned = self._tables.pruned_commit

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import asyncpg
-from sqlalchemy import ARRAY, ColumnElement, Table, Text, bindparam, func, or_
+from sqlalchemy import ARRAY, ColumnElement, FromClause, Text, bindparam, func, or_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alphapulse.domain.errors import Internal
@@ -32,6 +32,14 @@ _ASSERTION: Final = ", ".join(
 )
 
 
+ALONE: Final = (
+    "i.closed_revision IS NULL AND i.valid_to IS NULL AND NOT i.shared "
+    "AND i.level IN (2, 3) AND i.scheme IN (1, 2, 3, 4, 10, 11, 12)"
+)
+"""Whether an assertion `i` stands alone (`model.stands_alone`): then it is in the index `identifier_one_holder`, and otherwise in
+`identifier_other` and `identifier_target`. Spelled as there, so that Postgres sees which index answers."""
+
+
 class Reads:
     """The statements of one schema; each method runs one on the connection it is given."""
 
@@ -47,9 +55,8 @@ class Reads:
         if not ids:
             return {}
         texts, value = _texts(2, ids)
-        query, more = self._entities(at_revision)
-        found = await _fetch(connection, f"{query} AND entity_id = ANY({texts})", int(kind), value, *more)
-        return {row[1]: rows.entity(row) for row in found}
+        query, more = self._entities(f"kind = $1 AND entity_id = ANY({texts})", at_revision)
+        return {row[1]: rows.entity(row) for row in await _fetch(connection, query, int(kind), value, *more)}
 
     async def children(
         self, connection: AsyncConnection, kind: EntityKind, parent_ids: Sequence[str], at_revision: int | None
@@ -59,9 +66,8 @@ class Reads:
         if not found:
             return found
         texts, value = _texts(2, list(found))
-        query, more = self._entities(at_revision)
-        below = f"{query} AND parent_id = ANY({texts}) AND parent_id <> '' ORDER BY entity_id"
-        for row in await _fetch(connection, below, int(kind), value, *more):
+        query, more = self._entities(f"kind = $1 AND parent_id = ANY({texts}) AND parent_id <> ''", at_revision)
+        for row in await _fetch(connection, f"{query} ORDER BY entity_id", int(kind), value, *more):
             found[row[6]].append(rows.entity(row))
         return found
 
@@ -79,13 +85,12 @@ class Reads:
         if not ids:
             return found, below
         texts, value = _texts(2, list(below))
-        parents, more = self._entities(at_revision)
-        children = parents.replace("$1", f"${3 + len(more)}")
-        both = (
-            f"{parents} AND entity_id = ANY({texts}) "
-            f"UNION ALL {children} AND parent_id = ANY({texts}) AND parent_id <> ''"
-        )
-        for row in await _fetch(connection, both, int(kind), value, *more, int(child_kind)):
+        parents, more = self._entities(f"kind = $1 AND entity_id = ANY({texts})", at_revision)
+        of_child = f"kind = ${3 + len(more)} AND parent_id = ANY({texts}) AND parent_id <> ''"
+        children, _ = self._entities(of_child, at_revision)
+        for row in await _fetch(
+            connection, f"{parents} UNION ALL {children}", int(kind), value, *more, int(child_kind)
+        ):
             one = rows.entity(row)
             if one.kind == kind:
                 found[one.entity_id] = one
@@ -102,7 +107,7 @@ class Reads:
         """Current versions by sort key."""
         if not keys:
             return {}
-        query = f"{self._entities(None)[0]} AND sort_key = ANY($2::bigint[]) AND sort_key <> 0"
+        query, _ = self._entities("kind = $1 AND sort_key = ANY($2::bigint[]) AND sort_key <> 0", None)
         return {row[7]: rows.entity(row) for row in await _fetch(connection, query, int(kind), list(keys))}
 
     async def with_facets(
@@ -135,10 +140,11 @@ class Reads:
         schemes = "string_to_array($1, ',')::smallint[]"
         condition, more = _known(at_revision)
         bounded = f"ORDER BY i.seq LIMIT {int(most)}" if most is not None else "OFFSET 0"
-        below = (
+        named = (
             f"SELECT * FROM {self._identifier()} i WHERE i.scheme = wanted.scheme "  # noqa: S608
-            f'AND i.value = wanted.value COLLATE "C" AND {condition} {bounded}'
+            f'AND i.value = wanted.value COLLATE "C" AND {condition} AND'
         )
+        below = f"SELECT * FROM ({named} {ALONE} UNION ALL {named} NOT ({ALONE})) i {bounded}"  # noqa: S608
         wanted = f"unnest({schemes}, {texts}) AS wanted(scheme, value)"
         query = f"SELECT {_ASSERTION} FROM {wanted} CROSS JOIN LATERAL ({below}) i"  # noqa: S608
         read = await _fetch(connection, query, ",".join([str(key[0]) for key in found]), value, *more)
@@ -154,24 +160,26 @@ class Reads:
     async def identifiers_of(
         self, connection: AsyncConnection, target_ids: Sequence[str]
     ) -> dict[str, list[IdentifierRow]]:
-        """What we know now of these holders; every holder asked for is there."""
+        """What we know now of these holders, but for what stands alone; every holder asked for is there."""
         found: dict[str, list[IdentifierRow]] = {target: [] for target in target_ids}
         if not found:
             return found
         texts, value = _texts(1, list(found))
         condition, _ = _known(None)
         query = f"SELECT {_ASSERTION} FROM {self._identifier()} i WHERE i.target_id = ANY({texts})"  # noqa: S608
-        query = f"{query} AND {condition} ORDER BY i.seq"
+        query = f"{query} AND {condition} AND NOT ({ALONE}) ORDER BY i.seq"
         for row in await _fetch(connection, query, value):
             found[row[5]].append(rows.identifier(row))
         return found
 
-    def _entities(self, at_revision: int | None) -> tuple[str, tuple[int, ...]]:
-        """The versions of the kind $1 at a revision, which is $3 where it is one, and not what is current."""
-        query = f'SELECT {_ENTITY} FROM "{self._schema}".entity WHERE kind = $1'  # noqa: S608
+    def _entities(self, condition: str, at_revision: int | None) -> tuple[str, tuple[int, ...]]:
+        """The versions at a revision, which is $3 where it is one, and not what is current. Those that are current still, and those
+        replaced since, are asked for apart: each has its indexes."""
+        query = f'SELECT {_ENTITY} FROM "{self._schema}".entity WHERE {condition}'  # noqa: S608
         if at_revision is None:
             return f"{query} AND revision_to IS NULL", ()
-        return f"{query} AND revision_from <= $3 AND (revision_to IS NULL OR revision_to > $3)", (at_revision,)
+        written = f"{query} AND revision_from <= $3 AND"
+        return f"{written} revision_to IS NULL UNION ALL {written} revision_to > $3", (at_revision,)
 
     def _identifier(self) -> str:
         if not self._keeps_identifiers:
@@ -208,7 +216,7 @@ def _texts(place: int, values: Sequence[str]) -> tuple[str, Any]:
     return f"string_to_array(${place}, chr({ord(_SEPARATOR)}))", joined
 
 
-def known(table: Table, at_revision: int | None) -> ColumnElement[bool]:
+def known(table: FromClause, at_revision: int | None) -> ColumnElement[bool]:
     """Whether an assertion is what is known now, or was at a revision."""
     if at_revision is None:
         return table.c.closed_revision.is_(None)

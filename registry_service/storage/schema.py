@@ -61,8 +61,8 @@ def _entity(metadata: MetaData) -> Table:
     return Table(
         "entity",
         metadata,
-        Column("kind", SmallInteger, primary_key=True),
-        Column("entity_id", Text(collation="C"), primary_key=True),
+        Column("kind", SmallInteger, nullable=False),
+        Column("entity_id", Text(collation="C"), nullable=False),
         Column("revision_from", BigInteger, primary_key=True),
         Column("revision_to", BigInteger),
         Column("body", LargeBinary, nullable=False),
@@ -116,11 +116,11 @@ def _pruned_commit(metadata: MetaData) -> Table:
 
 
 def _identifier(metadata: MetaData) -> Table:
-    """Assertions: only ever added, or closed by setting closed_revision once."""
+    """Assertions: only ever added, or closed by setting closed_revision once. `seq` numbers them; Postgres gives it."""
     return Table(
         "identifier",
         metadata,
-        Column("seq", BigInteger, primary_key=True),
+        Column("seq", BigInteger, nullable=False),
         Column("scheme", SmallInteger, nullable=False),
         Column("value", Text(collation="C"), nullable=False),
         Column("venue", Text(collation="C"), nullable=False),

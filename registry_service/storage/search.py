@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import asyncpg
-from sqlalchemy import ColumnElement, Select, SmallInteger, Text, func, literal, or_, select, true
+from sqlalchemy import ColumnElement, Select, SmallInteger, Text, func, literal, or_, select, text, true, union_all
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -21,7 +21,7 @@ from registry_service.storage import rows
 from registry_service.storage.alike import words_of
 from registry_service.storage.database import cause_of
 from registry_service.storage.model import Entity, IdentifierRow
-from registry_service.storage.reads import array_of, known, text_array
+from registry_service.storage.reads import ALONE, array_of, known, text_array
 from registry_service.storage.schema import Tables
 
 CLEAR: Final = 0.3
@@ -88,9 +88,9 @@ class Search:
         """Assertions known at a revision whose value begins with a text, by scheme; True where a scheme has more of them.
 
         `venues` restricts those that are spelled at one."""
-        table = self._identifier
-        if table is None or not starts:
+        if self._identifier is None or not starts:
             return [], False
+        table = self._identifier.alias("i")
         wanted = (
             func.unnest(
                 array_of([scheme for scheme, _ in starts], SmallInteger()),
@@ -108,8 +108,10 @@ class Search:
         )
         if venues:
             inner = inner.where(or_(table.c.venue == "", table.c.venue == func.any(text_array(venues))))
-        inner = inner.order_by(table.c.scheme, table.c.value, table.c.venue).limit(MOST_VALUES)
-        each = inner.correlate(wanted).lateral("each")
+        inner = inner.order_by(table.c.scheme, table.c.value, table.c.venue).limit(MOST_VALUES).correlate(wanted)
+        parts = [inner.where(text(which)).subquery() for which in (ALONE, f"NOT ({ALONE})")]
+        both = union_all(*[select(part) for part in parts]).subquery()
+        each = select(both).order_by(both.c.scheme, both.c.value, both.c.venue).limit(MOST_VALUES).lateral("each")
         columns = [each.c[column.name] for column in table.c if column.name != "seq"]
         read = (await connection.execute(select(*columns).select_from(wanted.join(each, true())))).all()
         counts = Counter(row[0] for row in read)

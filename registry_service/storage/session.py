@@ -38,7 +38,7 @@ class GroupState:
     sort_keys: dict[tuple[EntityKind, int], Entity | None] = field(default_factory=dict)
     names: dict[IdentifierKey, Sequence[IdentifierRow]] = field(default_factory=dict)
     borne: dict[str, Sequence[IdentifierRow]] = field(default_factory=dict)
-    """Committed assertions of a holder."""
+    """Committed assertions of a holder, but for what stands alone."""
     lost: Exception | None = None
 
     @property
@@ -189,7 +189,7 @@ class StagedSession:
         return self._overlay.identifiers({key: names[key] for key in keys})
 
     async def identifiers_of(self, target_ids: Sequence[str]) -> Mapping[str, Sequence[IdentifierRow]]:
-        """What we know now of these holders."""
+        """What we know now of these holders, but for what stands alone."""
         borne = self._group.borne
         await self._read(self._group.read_borne(self._reads, target_ids))
         return {target: self._overlay.identifiers_of(target, borne[target]) for target in target_ids}

@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import NamedTuple
 
-from registry_service.storage.model import ChangeKind, Entity, EntityKind, IdentifierKey, IdentifierRow
+from registry_service.storage.model import (
+    ChangeKind,
+    Entity,
+    EntityKind,
+    IdentifierKey,
+    IdentifierRow,
+    stands_alone,
+)
 
 EntityKey = tuple[EntityKind, str]
 RowKey = tuple[object, ...]
@@ -165,8 +172,9 @@ class Overlay:
         return found
 
     def identifiers_of(self, target_id: str, committed: Sequence[IdentifierRow]) -> Sequence[IdentifierRow]:
-        """The open assertions of a holder."""
-        return self._open(committed, [row for layer in self._layers for row in layer.borne_by(target_id)])
+        """The open assertions of a holder, but for what stands alone."""
+        staged = [key for layer in self._layers for key in layer.borne_by(target_id)]
+        return [row for row in self._open(committed, staged) if not stands_alone(row)]
 
     def _open(self, committed: Sequence[IdentifierRow], staged: Sequence[RowKey]) -> Sequence[IdentifierRow]:
         if not committed and not staged:

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alphapulse.domain.errors import AlreadyExists
-from registry_service.storage.model import ChangeKind, Entity, EntityKind, IdentifierKey, IdentifierRow
+from registry_service.storage.model import ChangeKind, Entity, EntityKind, IdentifierKey, IdentifierRow, stands_alone
 
 ISIN, TICKER = 1, 13
 INSTRUMENT_LEVEL, LISTING_LEVEL = 2, 4
@@ -82,19 +82,17 @@ async def test_known_at_is_not_changed_by_a_correction(store) -> None:
     assert [(one.target_id, one.recorded_revision, one.closed_revision) for one in before] == [("a", 1, 2)]
 
 
-async def test_operations_of_one_group_see_and_close_each_others_assertions(store) -> None:
-    key = IdentifierKey(ISIN, "US0378331005")
+@pytest.mark.parametrize("scheme", [ISIN, TICKER])
+async def test_operations_of_one_group_see_and_close_each_others_assertions(store, scheme) -> None:
+    key = IdentifierKey(scheme, "US0378331005")
 
     def take_over(target):
         async def operation(session):
             held = (await session.identifiers([key]))[key]
-            assert [r.target_id for r in held] == [
-                r.target_id
-                for r in (await session.identifiers_of([r.target_id for r in held])).get(
-                    held[0].target_id if held else "", []
-                )
-            ]
-            return await asserting(row(target), close=tuple(held))(session)
+            read = await session.identifiers_of([r.target_id for r in held])
+            # What stands alone is found by its name, not by who bears it.
+            assert [r for rows in read.values() for r in rows] == ([] if scheme == ISIN else list(held))
+            return await asserting(row(target, scheme=scheme), close=tuple(held))(session)
 
         return operation
 
@@ -147,6 +145,33 @@ async def test_no_two_ranges_of_one_holder_overlap(make_store, migrated_url, sch
     await connection.close()
 
 
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.integers(1, 16), st.none() | st.integers(2000, 2008), SPELLED), min_size=1, max_size=8))
+async def test_a_row_is_found_by_its_name_and_by_its_holder_unless_it_stands_alone(store, assertions) -> None:
+    """Each of another name, so that none is refused; whichever index holds it, now and as it was known before it was closed."""
+    start = f"V{await store.revision()}-"
+    sent = [
+        row(start, end=end, scheme=scheme, value=f"{start}{at}", level=level, shared=shared)
+        for at, (scheme, end, (level, shared)) in enumerate(assertions)
+    ]
+    keys = [IdentifierKey(one.scheme, one.value) for one in sent]
+    first = (await store.write(asserting(*sent), actor="t")).revision
+    known = [one._replace(recorded_revision=first) for one in sent]
+    assert await store.identifiers(keys) == {key: [one] for key, one in zip(keys, known, strict=True)}
+    starting, _ = await store.identifiers_starting([(one, start) for one in {key.scheme for key in keys}], (), first)
+    assert sorted(starting) == sorted(known)
+
+    async def operation(session):
+        borne = (await session.identifiers_of([start]))[start]
+        assert borne == [one for one in known if not stands_alone(one)]
+        return await asserting(close=tuple(known))(session)
+
+    last = (await store.write(operation, actor="t")).revision
+    assert not any((await store.identifiers(keys)).values())
+    closed = [one._replace(closed_revision=last) for one in known]
+    assert await store.identifiers(keys, first) == {key: [one] for key, one in zip(keys, closed, strict=True)}
+
+
 async def test_two_sessions_that_know_nothing_of_each_other_cannot_overlap(migrated_url) -> None:
     insert = (
         "INSERT INTO instrument.identifier (scheme, value, venue, level, target_kind, target_id, instrument_id, "
@@ -183,4 +208,37 @@ async def test_a_row_is_looked_up_by_its_name_whatever_postgres_supposes(migrate
     assert rows == "INSERT 0 2000"
     await connection.execute("SELECT pg_stat_force_next_flush()")
     assert await connection.fetchval(read) < 20 * 2000
+    await connection.close()
+
+
+async def test_names_and_holders_are_read_by_index_though_no_index_holds_every_row(store, migrated_url) -> None:
+    """Ten thousand assertions, half of them standing alone; reads by name, by beginning, by holder, at a revision."""
+    insert = (
+        "INSERT INTO instrument.identifier (scheme, value, venue, level, target_kind, target_id, instrument_id, source, "
+        "recorded_revision, shared) SELECT scheme, 'V' || n, '', 2, 1, 'i' || n, 'i' || n, 't', 1, false "
+        "FROM generate_series(1, 5000) n, unnest($1::smallint[]) scheme"
+    )
+    connection = await asyncpg.connect(migrated_url)
+    await connection.execute(insert, [ISIN, TICKER])
+    await connection.execute("ANALYZE instrument.identifier")
+    keys = [IdentifierKey(scheme, f"V{n}") for scheme in (ISIN, TICKER) for n in (1, 17, 4999)]
+
+    async def operation(session):
+        assert {r.scheme for r in (await session.identifiers_of(["i17"]))["i17"]} == {TICKER}
+        return b""
+
+    read = "SELECT sum(seq_tup_read)::bigint FROM pg_stat_user_tables WHERE schemaname = 'instrument'"
+    await connection.execute("SELECT pg_stat_force_next_flush()")
+    before = await connection.fetchval(read)
+    for at in (None, 1):
+        assert all(len(found) == 1 for found in (await store.identifiers(keys, at)).values())
+    found, more = await store.identifiers_starting([(ISIN, "V49"), (TICKER, "V49")], (), 1)
+    assert len(found) == 2 * 111
+    assert not more
+    await store.write(operation, actor="t")
+    for one in await connection.fetch(
+        "SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
+    ):
+        await connection.execute("SELECT pg_terminate_backend($1, 5000)", one[0])  # so that their figures are there
+    assert await connection.fetchval(read) - before < 1000
     await connection.close()

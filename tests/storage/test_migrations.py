@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
 import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, text
 
 from registry_service.storage import migrations
 from registry_service.storage.database import make_engine
 from registry_service.storage.migrations.run import migrate
+from registry_service.storage.model import (
+    ChangeKind,
+    Entity,
+    EntityKind,
+    IdentifierKey,
+    IdentifierRow,
+    Operation,
+    WriteSession,
+)
+from registry_service.storage.postgres import PostgresStore
 from registry_service.storage.schema import SERVICES, calendar_tables, tables
 
 VERSIONS = Path(migrations.__file__).parent / "versions"
@@ -50,6 +64,64 @@ async def test_again_changes_nothing(migrated_url: str) -> None:
     await migrate(engine, "venue")
     await migrate(engine, "venue")
     await engine.dispose()
+
+
+async def test_what_was_written_before_indexes_were_dropped_is_read_as_before(database_url: str) -> None:
+    """Versions, assertions, histories and times, before the migration and after it."""
+    engine = make_engine(database_url, "instrument", pool_size=4)
+    async with engine.begin() as connection:
+        await connection.execute(text("CREATE SCHEMA instrument"))
+        await connection.run_sync(upgrade_to, "0009")
+    kind, ids = EntityKind.INSTRUMENT, [f"i{n}" for n in range(6)]
+
+    def writing(n: int) -> Operation:
+        async def operation(session: WriteSession) -> bytes:
+            entity_id = ids[n % len(ids)]
+            held = await session.get(kind, [entity_id])
+            revision = session.next_revision()
+            parent = ids[0] if n % 3 == 0 and n else ""
+            version = Entity(kind, entity_id, b"%d" % n, revision, name=f"name {n}", parent_id=parent)
+            session.put(version, ChangeKind.UPDATED if held else ChangeKind.CREATED)
+            for rows in (await session.identifiers([IdentifierKey(1 + n % 3, "V")])).values():
+                for row in rows:
+                    session.close_identifier(row, revision)
+            bearer = (2, kind, entity_id, entity_id, None, None, "t", revision, None, n % 4 == 0)
+            session.assert_identifiers([IdentifierRow(1 + n % 3, "V", "", *bearer)])
+            return b""
+
+        return operation
+
+    async with PostgresStore(engine, "instrument") as store:
+        for n in range(20):
+            await store.write(writing(n), actor="t")
+        times = [one.commit_time for one in await store.changes(0, 100)]
+
+        async def answers() -> list[object]:
+            keys = [IdentifierKey(scheme, "V") for scheme in (1, 2, 3)]
+            found: list[object] = []
+            for at in (None, 1, 7, 13, 20):
+                found += [await store.get(kind, ids, at), await store.children(kind, ids, at)]
+                found += [await store.identifiers(keys, at), await store.versions(kind, ids, at or 20)]
+            for before in (None, 12):
+                found.append(await store.changes_of(ids[:3], before_revision=before, limit=9))
+            for time in times:
+                found += [await store.revision_at(time), await store.revision_at(time - timedelta(microseconds=1))]
+            return found
+
+        before = await answers()
+        await migrate(engine, "instrument")
+        assert await answers() == before
+        assert before[-2 * len(times) :] == [at for number in range(1, 21) for at in (number, number - 1)]
+    await engine.dispose()
+
+
+def upgrade_to(connection: Connection, version: str) -> None:
+    """The schema as an earlier version of the registry made it."""
+    config = Config()
+    config.set_main_option("script_location", str(VERSIONS.parent))
+    config.set_main_option("path_separator", "os")
+    config.attributes.update(connection=connection, schema="instrument")
+    command.upgrade(config, version)
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from alphapulse.domain.errors import FailedPrecondition, InvalidArgument
 from alphapulse.domain.ids import InstrumentId
 from registry_service.instrument.convert import moment, service, stamp, wire
-from registry_service.instrument.keys import VENUE_SCOPED, truth_key
+from registry_service.instrument.keys import SHARED, VENUE_SCOPED, truth_key
 from registry_service.instrument.registering.drafts import Draft, Minter, listing_key_of, prepare, signed
 from registry_service.instrument.registering.extension import extend
 from registry_service.instrument.registering.holdings import Holdings
@@ -18,7 +18,7 @@ from registry_service.instrument.registering.needs import needs_of
 from registry_service.instrument.registering.planning import MAX_SALT, Registered, Step
 from registry_service.instrument.registering.registration import create
 from registry_service.instrument.registering.rules import broken_references, refusal
-from registry_service.storage.model import ChangeKind, IdentifierKey, IdentifierRow
+from registry_service.storage.model import ChangeKind, IdentifierKey
 
 
 @dataclass(slots=True)
@@ -49,9 +49,9 @@ class Entering:
         if newcomer and not more:
             return newcomer
         message = self._message()
-        bearers = {} if newcomer else await self._borne(self.case.incumbent_ids)
+        borne = set() if newcomer else await self._borne(message)
         for one in list(message.identifiers):
-            if truth_key(one.scheme, one.value, one.venue) in {key, *bearers}:
+            if truth_key(one.scheme, one.value, one.venue) in {key, *borne}:
                 message.identifiers.remove(one)
         message.identifiers.extend(more)
         if not message.identifiers:
@@ -84,7 +84,7 @@ class Entering:
         draft = await self._draft(self._message())
         self.shared = {key}
         if apart:
-            borne = await self._borne(self.case.incumbent_ids)
+            borne = await self._borne(draft.message)
             self.shared |= {claim.key for claim in draft.claims if claim.exclusive and claim.key in borne}
         return await self._entered(draft, newcomer, apart=apart)
 
@@ -161,14 +161,17 @@ class Entering:
                 return identity
         raise AssertionError(f"{draft.text}: no free id within {MAX_SALT} salts")
 
-    async def _borne(self, ids: Iterable[str]) -> dict[IdentifierKey, list[IdentifierRow]]:
-        """The global names that instruments bear."""
-        found: dict[IdentifierKey, list[IdentifierRow]] = {}
-        for rows in (await self.holdings.session.identifiers_of(list(ids))).values():
-            for row in rows:
-                if row.scheme not in VENUE_SCOPED:
-                    found.setdefault(IdentifierKey(row.scheme, row.value, row.venue), []).append(row)
-        return found
+    async def _borne(self, message: wire.Instrument) -> set[IdentifierKey]:
+        """The global names that the case's incumbents bear, as far as the message names them or others may bear them, too."""
+        session, incumbents = self.holdings.session, list(self.case.incumbent_ids)
+        named = [truth_key(one.scheme, one.value, one.venue) for one in message.identifiers if one.scheme not in SHARED]
+        rows = [row for found in (await session.identifiers_of(incumbents)).values() for row in found]
+        rows += [row for found in (await session.identifiers(named)).values() for row in found]
+        return {
+            IdentifierKey(row.scheme, row.value, row.venue)
+            for row in rows
+            if row.target_id in incumbents and row.scheme not in VENUE_SCOPED
+        }
 
     async def _draft(self, message: wire.Instrument, listings: Sequence[wire.Listing] | None = None) -> Draft:
         """The entry made ready and what it touches read. Raises what a registration would be refused with."""

@@ -9,14 +9,14 @@ from datetime import datetime
 from alphapulse.domain.errors import FailedPrecondition, InvalidArgument
 from alphapulse.domain.validation import MAX_IDENTIFIERS
 from registry_service.instrument.convert import moment, stamp, wire
-from registry_service.instrument.keys import truth_key
+from registry_service.instrument.keys import SHARED, truth_key
 from registry_service.instrument.lifecycle.events import note_status
 from registry_service.instrument.registering.drafts import listing_key_of
 from registry_service.instrument.registering.extension import put_changed_listing
 from registry_service.instrument.registering.holdings import Holdings
 from registry_service.instrument.registering.linking import instrument
 from registry_service.instrument.registering.merging import add_missing
-from registry_service.storage.model import ChangeKind, EntityKind, IdentifierKey, IdentifierRow
+from registry_service.storage.model import ChangeKind, EntityKind, IdentifierKey, IdentifierRow, stands_alone
 
 Span = tuple[datetime | None, datetime | None]
 
@@ -38,12 +38,14 @@ class Changes:
             self.holdings.names.update({key: list(rows) for key, rows in read.items() if rows})
 
     async def rows_of(self, instrument_id: str) -> list[IdentifierRow]:
-        """Every assertion about an instrument and its listings."""
-        listings = list(self.holdings.children.get(instrument_id, {}))
-        read = await self.holdings.session.identifiers_of([instrument_id, *listings])
+        """Every assertion about an instrument and its listings: what stands alone is found by the names in its message."""
+        holdings, message = self.holdings, await instrument(self.holdings, instrument_id)
+        read = await holdings.session.identifiers_of([instrument_id, *holdings.children.get(instrument_id, {})])
         rows = [row for found in read.values() for row in found]
-        await self.load_names([key_of(row) for row in rows])
-        return rows
+        named = [truth_key(one.scheme, one.value, one.venue) for one in message.identifiers if one.scheme not in SHARED]
+        await self.load_names([*named, *map(key_of, rows)])
+        known = [row for key in dict.fromkeys(named) for row in holdings.names.get(key, ())]
+        return [*[row for row in known if row.instrument_id == instrument_id and stands_alone(row)], *rows]
 
     def mark_shared(self, rows: Sequence[IdentifierRow], revision: int) -> None:
         """Several bear this name from now on, as a person decided."""
