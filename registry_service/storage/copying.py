@@ -47,7 +47,10 @@ _CHANGE_HEAD: Final = Struct(">hiqihi").pack
 _IDENTIFIER_HEAD: Final = Struct(">hihi").pack
 _TWO_SMALL: Final = Struct(">ihihi").pack
 _SMALL: Final = Struct(">ihi").pack
-_ZERO_BIGINT: Final = _BIGINT(8, 0)
+_EMPTY: Final = _SHORT[0]
+_OF_NO_PARENT: Final = _EMPTY + _BIGINT(8, 0) + _NULL
+"""parent_id, sort_key and expires_at of most instruments."""
+_UNSEEN: Final[tuple[str, ...]] = ("",)
 _SHARED: Final = {False: b"\0\0\0\1\0", True: b"\0\0\0\1\1"}
 
 
@@ -59,42 +62,53 @@ def framed(rows: Sequence[bytes]) -> memoryview:
 def entity_rows(rows: Iterable[tuple[Entity, int | None]]) -> bytes:
     """Of the table `entity`: versions, and the revision that replaced each."""
     parts: list[bytes] = []
+    last, raw_facets = _UNSEEN, b""
     for entity, revision_to in rows:
-        entity_id, body = entity.entity_id.encode(), entity.body
+        kind, entity_id, body, revision, facets, name, parent_id, sort_key, expires_at = entity
+        if facets is not last:  # those of one shape are one tuple
+            last, raw_facets = facets, _kept_array(facets)
+        raw_id = entity_id.encode()
         parts += (
-            _ENTITY_HEAD(len(ENTITY), 2, entity.kind, len(entity_id)),
-            entity_id,
-            _BIGINT(8, entity.revision),
+            _ENTITY_HEAD(len(ENTITY), 2, kind, len(raw_id)),
+            raw_id,
+            _BIGINT(8, revision),
             _NULL if revision_to is None else _BIGINT(8, revision_to),
             _LENGTH(len(body)),
             body,
-            _kept_array(entity.facets),
-            _text(entity.name),
-            _text(entity.parent_id),
-            _BIGINT(8, entity.sort_key) if entity.sort_key else _ZERO_BIGINT,
-            _time(entity.expires_at),
+            raw_facets,
+            _text(name),
         )
+        if parent_id or sort_key or expires_at is not None:
+            parts += (_text(parent_id), _BIGINT(8, sort_key), _time(expires_at))
+        else:
+            parts.append(_OF_NO_PARENT)
     return b"".join(parts)
 
 
 def change_rows(rows: Iterable[Change]) -> bytes:
     """Of the table `change_log`."""
     parts: list[bytes] = []
+    last, raw_facets = _UNSEEN, b""
+    writer, raw_writer = ("", ""), b""
     for one in rows:
-        entity_id, after, before = one.entity_id.encode(), one.after, one.before
+        revision, kind, entity_id, change, after, before, facets, parent_id, cache_keys, actor, request_id, time = one
+        if facets is not last:
+            last, raw_facets = facets, _kept_array(facets)
+        if (actor, request_id) != writer or not raw_writer:  # all of one request have the same
+            writer, raw_writer = (actor, request_id), _text(actor) + _text(request_id)
+        raw_id = entity_id.encode()
         parts += (
-            _CHANGE_HEAD(len(CHANGE), 8, one.revision, 2, one.kind, len(entity_id)),
-            entity_id,
-            _SMALL(2, one.change, len(after)),
+            _CHANGE_HEAD(len(CHANGE), 8, revision, 2, kind, len(raw_id)),
+            raw_id,
+            _SMALL(2, change, len(after)),
             after,
             _LENGTH(len(before)),
             before,
-            _kept_array(one.facets),
-            _text(one.parent_id),
-            _array(one.cache_keys),
-            _kept_text(one.actor),
-            _kept_text(one.request_id),
-            _time(one.commit_time),
+            raw_facets,
+            _text(parent_id) if parent_id else _EMPTY,
+            _array(cache_keys),
+            raw_writer,
+            _time(time),
         )
     return b"".join(parts)
 
@@ -103,16 +117,17 @@ def identifier_rows(rows: Iterable[IdentifierRow]) -> bytes:
     """Of the table `identifier`."""
     parts: list[bytes] = []
     last: tuple[object, ...] = ()
-    bearer = b""
+    raw_bearer = b""
     for row in rows:
-        value = row.value.encode()
-        if row[3:] != last:  # from the level on: the names of one instrument mostly differ in nothing there
-            last, bearer = row[3:], _bearer(row)
+        scheme, name, venue = row[:3]
+        value, bearer = name.encode(), row[3:]
+        if bearer != last:  # from the level on: the names of one instrument mostly differ in nothing there
+            last, raw_bearer = bearer, _bearer(row)
         parts += (
-            _IDENTIFIER_HEAD(len(IDENTIFIER), 2, row.scheme, len(value)),
+            _IDENTIFIER_HEAD(len(IDENTIFIER), 2, scheme, len(value)),
             value,
-            _kept_text(row.venue),
-            bearer,
+            _kept_text(venue) if venue else _EMPTY,
+            raw_bearer,
         )
     return b"".join(parts)
 
@@ -120,11 +135,12 @@ def identifier_rows(rows: Iterable[IdentifierRow]) -> bytes:
 def _bearer(row: IdentifierRow) -> bytes:
     """The columns from the level on."""
     target_id, closed = row.target_id.encode(), row.closed_revision
+    itself = row.instrument_id is row.target_id
     return b"".join(
         (
             _TWO_SMALL(2, row.level, 2, row.target_kind, len(target_id)),
             target_id,
-            _text(row.instrument_id),
+            _LENGTH(len(target_id)) + target_id if itself else _text(row.instrument_id),
             _time(row.valid_from),
             _time(row.valid_to),
             _kept_text(row.source),
@@ -145,7 +161,11 @@ def _array(values: tuple[str, ...]) -> bytes:
     """Of type text[]; an empty one has no dimension."""
     if not values:
         return _LENGTH(12) + Struct(">iiI").pack(0, 0, _TEXT_OID)
-    body = b"".join([_text(value) for value in values])
+    raw = [value.encode() for value in values]
+    try:
+        body = b"".join([_SHORT[len(one)] + one for one in raw])
+    except IndexError:
+        body = b"".join([_LENGTH(len(one)) + one for one in raw])
     return _ARRAY(20 + len(body), 1, 0, _TEXT_OID, len(values), 1) + body
 
 

@@ -97,9 +97,8 @@ class Rendering:
         done.log.append(copying.change_rows(changes))
         done.entities.append(copying.entity_rows(records))
         asserted = group.staged.asserted
-        new = islice(asserted.values(), self._asserted, None)
         # One that was asserted and closed by one revision nobody could ever have known.
-        rows = [row for row in new if row.closed_revision != row.recorded_revision]
+        rows = [row for row in asserted[self._asserted :] if row.closed_revision != row.recorded_revision]
         done.identifiers.append(copying.identifier_rows(rows))
         self._versions += len(versions)
         self._asserted = len(asserted)

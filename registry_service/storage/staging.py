@@ -47,13 +47,16 @@ class Staging:
     current: dict[EntityKey, Entity] = field(default_factory=dict)
     by_parent: dict[tuple[EntityKind, str], dict[str, None]] = field(default_factory=dict)
     by_sort_key: dict[tuple[EntityKind, int], str] = field(default_factory=dict)
-    asserted: dict[RowKey, IdentifierRow] = field(default_factory=dict)
-    _by_name: dict[tuple[object, object], list[RowKey]] = field(default_factory=dict)
-    _by_target: dict[object, list[RowKey]] = field(default_factory=dict)
-    _unnamed: list[RowKey] = field(default_factory=list)
-    """Asserted since names were asked: most operations never ask."""
-    _untargeted: list[RowKey] = field(default_factory=list)
-    """Asserted since holders were asked: that is rarer still."""
+    asserted: list[IdentifierRow] = field(default_factory=list)
+    _by_value: dict[str, list[int]] = field(default_factory=dict)
+    """Places in `asserted`, of as many as were there when a name was asked last: most operations never ask."""
+    _by_target: dict[str, list[int]] = field(default_factory=dict)
+    """Of as many as were there when a holder was asked: that is rarer still."""
+    _by_key: dict[RowKey, int] = field(default_factory=dict)
+    """The last of each key; of as many as were there when one was closed."""
+    _valued: int = 0
+    _targeted: int = 0
+    _keyed: int = 0
     closed: dict[RowKey, tuple[IdentifierRow, int]] = field(default_factory=dict)
     """Committed rows that end."""
     _reclosed: bool = False
@@ -75,39 +78,35 @@ class Staging:
 
     def assert_rows(self, rows: Sequence[IdentifierRow]) -> None:
         """New assertions."""
-        asserted, unnamed, untargeted = self.asserted, self._unnamed, self._untargeted
-        for row in rows:
-            key = row_key(row)
-            if key not in asserted:
-                unnamed.append(key)
-                untargeted.append(key)
-            asserted[key] = row
+        self.asserted += rows
 
-    def by_name(self) -> Mapping[tuple[object, object], Sequence[RowKey]]:
-        """The assertions by scheme and value, at any venue."""
-        if self._unnamed:
-            index = self._by_name
-            for key in self._unnamed:
-                index.setdefault((key[0], key[1]), []).append(key)
-            self._unnamed.clear()
-        return self._by_name
+    def by_value(self) -> Mapping[str, Sequence[int]]:
+        """The places of assertions by the name's value, whatever its scheme and venue."""
+        index, asserted = self._by_value, self.asserted
+        for at in range(self._valued, len(asserted)):
+            index.setdefault(asserted[at].value, []).append(at)
+        self._valued = len(asserted)
+        return index
 
-    def borne_by(self, target_id: str) -> Sequence[RowKey]:
+    def borne_by(self, target_id: str) -> Sequence[IdentifierRow]:
         """The assertions of a holder."""
-        if self._untargeted:
-            for key in self._untargeted:
-                self._by_target.setdefault(key[4], []).append(key)
-            self._untargeted.clear()
-        return self._by_target.get(target_id, ())
+        index, asserted = self._by_target, self.asserted
+        for at in range(self._targeted, len(asserted)):
+            index.setdefault(asserted[at].target_id, []).append(at)
+        self._targeted = len(asserted)
+        return [asserted[at] for at in index.get(target_id, ())]
 
     def close_row(self, row: IdentifierRow, revision: int) -> None:
         """The end of an assertion: of one staged here, or of a committed one."""
-        key = row_key(row)
-        staged = self.asserted.get(key)
-        if staged is None:
+        index, asserted, key = self._by_key, self.asserted, row_key(row)
+        for at in range(self._keyed, len(asserted)):
+            index[row_key(asserted[at])] = at
+        self._keyed = len(asserted)
+        place = index.get(key)
+        if place is None:
             self.closed[key] = (row, revision)
         else:
-            self.asserted[key] = staged._replace(closed_revision=revision)
+            asserted[place] = asserted[place]._replace(closed_revision=revision)
             self._reclosed = True
 
     def absorb(self, other: Staging) -> None:
@@ -118,9 +117,7 @@ class Staging:
             self.by_parent.setdefault(parent, {}).update(ids)
         self.by_sort_key |= other.by_sort_key
         # The revisions of an operation are its own, so none of its assertions is here yet.
-        self._unnamed += other.asserted
-        self._untargeted += other.asserted
-        self.asserted |= other.asserted
+        self.asserted += other.asserted
         for row, revision in other.closed.values():
             self.close_row(row, revision)
 
@@ -162,39 +159,29 @@ class Overlay:
     ) -> dict[IdentifierKey, Sequence[IdentifierRow]]:
         """The open assertions of names."""
         found: dict[IdentifierKey, Sequence[IdentifierRow]] = dict.fromkeys(committed, ())
-        indexes = [index for layer in self._layers if (index := layer.by_name())]
+        indexes = [(index, layer.asserted) for layer in self._layers if (index := layer.by_value())]
         for key, rows in committed.items():
-            name = key[:2]
-            staged = [row for index in indexes if name in index for row in index[name]] if indexes else ()
+            scheme, value, venue = key
+            staged: list[IdentifierRow] = []
+            for index, asserted in indexes:
+                if value in index:
+                    staged += [row for at in index[value] if (row := asserted[at]).scheme == scheme]
             if rows or staged:
-                rows, venue = self._open(rows, staged), key[2]
+                rows = self._open(rows, staged)
                 found[key] = [row for row in rows if row.venue == venue] if venue else rows
         return found
 
     def identifiers_of(self, target_id: str, committed: Sequence[IdentifierRow]) -> Sequence[IdentifierRow]:
         """The open assertions of a holder, but for what stands alone."""
-        staged = [key for layer in self._layers for key in layer.borne_by(target_id)]
+        staged = [row for layer in self._layers for row in layer.borne_by(target_id)]
         return [row for row in self._open(committed, staged) if not stands_alone(row)]
 
-    def _open(self, committed: Sequence[IdentifierRow], staged: Sequence[RowKey]) -> Sequence[IdentifierRow]:
-        if not committed and not staged:
-            return ()
+    def _open(self, committed: Sequence[IdentifierRow], staged: Sequence[IdentifierRow]) -> Sequence[IdentifierRow]:
+        """Of the assertions of one name or holder, those that nobody closed; of the staged ones of one key the last counts."""
+        last = {row_key(row): row for row in staged}
         # A row of the group before may have been committed between two reads: then it is here twice.
-        keys = [row_key(row) for row in committed]
-        found = [
-            row
-            for row, key in zip(committed, keys, strict=True)
-            if not self._is_closed(key) and not self._is_staged(key)
-        ]
-        for key in dict.fromkeys(staged):
-            if not self._is_closed(key):
-                row = next(layer.asserted[key] for layer in reversed(self._layers) if key in layer.asserted)
-                if row.closed_revision is None:
-                    found.append(row)
-        return found
-
-    def _is_staged(self, key: RowKey) -> bool:
-        return any(key in layer.asserted for layer in self._layers)
+        found = [row for row in committed if (key := row_key(row)) not in last and not self._is_closed(key)]
+        return found + [row for key, row in last.items() if row.closed_revision is None and not self._is_closed(key)]
 
     def _is_closed(self, key: RowKey) -> bool:
         return any(key in layer.closed for layer in self._layers)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Final
 
 _VALUE: Final = {char: value for value, char in enumerate("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ*@#")}
 _EXPANDED: Final = {char: str(value) for char, value in _VALUE.items()}
+_COMPLEMENT: Final = "0987654321"
+"""The check digit by the last digit of the sum."""
 _SEDOL_WEIGHTS: Final = (1, 3, 1, 7, 3, 9)
 
 
@@ -71,24 +74,24 @@ def isin_sum_is_right(text: str) -> bool:
     return total % 10 == 0
 
 
-_SINGLES: Final = tuple({char: _chunk_entry(char, doubled) for char in _ALPHANUMERIC} for doubled in (False, True))
+@cache
+def _beginnings(prefixes: tuple[str, ...], first: str) -> tuple[Sequence[tuple[str, int]], Sequence[tuple[str, int]]]:
+    """What each prefix adds together with the first character behind it: where that character's last digit is plain, and where it is
+    doubled."""
+    plain, doubled = ([(one, _chunk_entry(one + first, twice)) for one in prefixes] for twice in (False, True))
+    return plain, doubled
 
 
-def isins_around(nsin: str, prefixes: Iterable[str]) -> list[str]:
-    """The ISINs of these prefixes around the nine capitals and digits of an NSIN: the fast form of `luhn_expanded` for each."""
+def isins_around(nsin: str, prefixes: tuple[str, ...]) -> list[str]:
+    """The ISINs of these prefixes around the nine capitals and digits of an NSIN: the fast form of `luhn_expanded` for each. KeyError for
+    other characters. What the prefixes add is kept for as long as the process lives: they are one of a few constants."""
     plain, doubled = _CHUNKS
-    single, single_doubled = _SINGLES
     total = entry = doubled[nsin[7:]]
     total += (entry := (doubled if entry >= _NEXT_DOUBLED else plain)[nsin[5:7]])
     total += (entry := (doubled if entry >= _NEXT_DOUBLED else plain)[nsin[3:5]])
     total += (entry := (doubled if entry >= _NEXT_DOUBLED else plain)[nsin[1:3]])
-    chunks, first = (doubled if entry >= _NEXT_DOUBLED else plain), nsin[0]
-    found = []
-    for prefix in prefixes:
-        last = chunks[prefix[1] + first]
-        whole = total + last + (single_doubled if last >= _NEXT_DOUBLED else single)[prefix[0]]
-        found.append(f"{prefix}{nsin}{-whole % 10}")
-    return found
+    beginnings = _beginnings(prefixes, nsin[0])[entry >= _NEXT_DOUBLED]
+    return [prefix + nsin + _COMPLEMENT[(total + added) % 10] for prefix, added in beginnings]
 
 
 def double_add_double(payload: str) -> int:

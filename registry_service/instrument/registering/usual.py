@@ -1,10 +1,10 @@
 """Entries of a usual shape: securities that differ from one met before in nothing but their name and their identifiers' values.
 
 Most of a registration's cost is finding out, field by field, that an entry says what the one before it said. So what was found of
-the first is kept as a `Shape`: that its rules hold, its facets, the bytes around its values. Of the next, `usual` looks at the name
-and the values alone, and `create_usual` stages it where nobody bears its id or its names. Every other entry, and every doubt, goes
-the whole way (`drafts.prepare`, `registration.register`), which says what is wrong; both ways stage the same
-(`tests/instrument/test_usual_entries.py`).
+the first is kept as a `Shape`: that its rules hold, its facets, the bytes around its values. The next is known by the bytes it was sent
+as (`spelling`): where they are those of a shape but for the name and the values, `read` looks at these alone, and `create_usual` stages it
+where nobody bears its id or its names. Every other entry, and every doubt, goes the whole way (`drafts.prepare`, `registration.register`),
+which says what is wrong; both ways stage the same (`tests/instrument/test_usual_entries.py`).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from registry_service.instrument.keys import FIXED_LENGTHS, PREFIXES, SHARED, en
 from registry_service.instrument.queries.facets import instrument_facets
 from registry_service.instrument.registering.drafts import Draft, Minter, prepare
 from registry_service.instrument.registering.holdings import Holdings
+from registry_service.instrument.registering.spelling import Spelling, spelled, taken_apart
 from registry_service.storage.model import Entity, EntityKind, IdentifierKey, IdentifierRow
 
 _made: Final = tuple.__new__
@@ -42,7 +43,6 @@ _LARGEST: Final = 1024
 
 Kind = tuple[int, int, str]
 """Scheme, level and source of an identifier, as they were sent."""
-ShapeKey = tuple[object, ...]
 
 
 class Usual(NamedTuple):
@@ -52,7 +52,8 @@ class Usual(NamedTuple):
     shape: Shape
     hex: str
     """The minted id's text."""
-    values: Sequence[str]
+    name: str
+    values: Sequence[bytes]
     """Of the identifiers, in order."""
     names: Sequence[IdentifierKey]
     """Under which the identifiers are found, in order."""
@@ -88,7 +89,7 @@ class Shape:
 
     __slots__ = (
         *("_bound", "_details", "_stamp", "asset_class", "bearings"),
-        *("best", "facets", "filled", "head", "inside", "isin", "sharing", "size", "source", "status"),
+        *("best", "facets", "filled", "head", "inside", "isin", "sharing", "source", "status"),
     )
 
     def __init__(self, draft: Draft, status: int, kinds_sent: Sequence[Kind]) -> None:
@@ -113,13 +114,6 @@ class Shape:
             (one.level, one.source) != kind[1:] for one, kind in zip(self.bearings, kinds_sent, strict=True)
         )
         """Whether a level or a source of an identifier is left to the registry."""
-        sent = [
-            chunk(5, number(1, scheme) + chunk(2, bytes(one.length)) + number(3, level) + text(10, source))
-            for one, (scheme, level, source) in zip(self.bearings, kinds_sent, strict=True)
-        ]
-        sent += [number(2, self.asset_class), number(4, status), text(7, self.source), self._details]
-        self.size = sum(map(len, sent))
-        """Bytes of a message without its name: where it has as many, it says nothing else."""
         self._stamp, self._bound = b"", b""
 
     def told_apart(self, names: Sequence[IdentifierKey]) -> Sequence[IdentifierKey]:
@@ -132,8 +126,8 @@ class Shape:
         """The message as it is kept: what `Step.put_new` makes of it. `stamp`: the time of the commit, serialized."""
         if stamp != self._stamp:
             self._stamp, self._bound = stamp, self._bind(stamp)
-        own, values = entry.hex.encode(), [value.encode() for value in entry.values]
-        parts = [own, chunk(3, entry.message.name.encode())]
+        own, values = entry.hex.encode(), entry.values
+        parts = [own, chunk(3, entry.name.encode())]
         for value in values:
             parts += (value, own)
         parts += (values[self.best], chunk(9, b"%d" % revision), varint(revision))
@@ -166,33 +160,47 @@ def _bearing(one: wire.IdentifierAssertion) -> _Bearing:
     return _Bearing(one.scheme, one.level, one.source, *rules, prefix)
 
 
-_SHAPES: Final[dict[ShapeKey, Shape]] = {}
+_SHAPES: Final[dict[tuple[bytes, ...], Shape]] = {}
+"""By the bytes around the name and the values (`Spelling.around`)."""
 
 
-def read(message: wire.Instrument, listings: Sequence[wire.Listing], minter: Minter) -> Draft | Usual:
-    """An entry made ready to be planned, in the way that is open to it."""
-    if listings or not message.identifiers:
+def read(
+    message: wire.Instrument, listings: Sequence[wire.Listing], minter: Minter, sent: bytes | None = None
+) -> Draft | Usual:
+    """An entry made ready to be planned, in the way that is open to it. `sent`: the bytes that the message was read of, where they are
+    at hand."""
+    if listings:
         return prepare(message, listings, minter)
-    kinds: list[Kind] = []
-    values = []
-    for one in message.identifiers:
-        kinds.append((one.scheme, one.level, one.source))
-        values.append(one.value)
-    which, status = message.WhichOneof("details"), message.status
-    details = getattr(message, which).SerializeToString() if which is not None else b""
-    key = (message.asset_class, status, message.source, which, details, *kinds)
-    shape = _SHAPES.get(key)
-    if shape is not None and (entry := _usual(message, shape, values, minter)) is not None:
+    raw = message.SerializeToString() if sent is None else sent
+    spelling = taken_apart(raw)
+    if spelling is None or not spelling.values:
+        return prepare(message, (), minter)
+    shape = _SHAPES.get(spelling.around)
+    if shape is not None and (entry := _usual(message, shape, spelling, minter)) is not None:
         return entry
-    size = message.ByteSize()
+    status = message.status
+    kinds: list[Kind] = [(one.scheme, one.level, one.source) for one in message.identifiers] if shape is None else []
     draft = prepare(message, (), minter)
-    if shape is None and len(details) <= _LARGEST and _may_have_shape(draft):
-        shape = Shape(draft, status, kinds)
-        if shape.size + len(text(3, message.name)) == size:
-            if len(_SHAPES) >= _MOST:
-                _SHAPES.clear()
-            _SHAPES[key] = shape
+    if shape is None and _may_have_shape(draft) and raw == _spelled(draft.message, status, kinds, spelling):
+        if len(_SHAPES) >= _MOST:
+            _SHAPES.clear()
+        _SHAPES[spelling.around] = Shape(draft, status, kinds)
     return draft
+
+
+def _spelled(message: wire.Instrument, status: int, kinds: Sequence[Kind], spelling: Spelling) -> bytes:
+    """The bytes of an entry that says what a shape can say, and nothing else."""
+    identifiers = [
+        number(1, scheme) + chunk(2, value) + number(3, level) + text(10, source)
+        for (scheme, level, source), value in zip(kinds, spelling.values, strict=True)
+    ]
+    which = message.WhichOneof("details") or ""
+    details: Any = getattr(message, which)
+    body = details.SerializeToString()
+    if len(body) > _LARGEST:
+        return b""
+    rest = text(7, message.source) + chunk(message.DESCRIPTOR.fields_by_name[which].number, body)
+    return spelled(message.asset_class, spelling.name, status, identifiers, rest)
 
 
 def _may_have_shape(draft: Draft) -> bool:
@@ -209,18 +217,20 @@ def _may_have_shape(draft: Draft) -> bool:
     )
 
 
-def _usual(message: wire.Instrument, shape: Shape, values: Sequence[str], minter: Minter) -> Usual | None:
-    """The entry, where its name and values break no rule and it says nothing else."""
-    name = message.name
-    if not (name.isascii() and name.isprintable() and name and not name.isspace() and len(name) <= NAME_LENGTH):
+def _usual(message: wire.Instrument, shape: Shape, spelling: Spelling, minter: Minter) -> Usual | None:
+    """The entry, where its name and values break no rule."""
+    _, name, sent = spelling
+    if not (name.isascii() and name and not name.isspace() and len(name) <= NAME_LENGTH):
         return None
-    size = len(name)
-    if message.ByteSize() != shape.size + size + (2 if size < 0x80 else 3):
+    shown = name.decode("ascii")
+    if not shown.isprintable():
         return None
-    names = []
-    for value, one in zip(values, shape.bearings, strict=True):
+    names, values = [], []
+    for raw, one in zip(sent, shape.bearings, strict=True):
+        value = raw.decode()
         if len(value) != one.length or one.broken_rule(value) is not None:
             return None
+        values.append(value)
         names.append(_made(IdentifierKey, (one.scheme, value, "")))
     claimed = _implied(shape, values)
     if claimed is None:
@@ -232,7 +242,7 @@ def _usual(message: wire.Instrument, shape: Shape, values: Sequence[str], minter
         for said, one in zip(message.identifiers, shape.bearings, strict=True):
             said.level = one.level  # type: ignore[assignment]
             said.source = one.source
-    return _made(Usual, (message, shape, minter.hex(shape.head + values[shape.best]), values, names, claimed))
+    return _made(Usual, (message, shape, minter.hex(shape.head + values[shape.best]), shown, sent, names, claimed))
 
 
 def _implied(shape: Shape, values: Sequence[str]) -> Sequence[IdentifierKey] | None:
@@ -272,7 +282,7 @@ def create_usual(holdings: Holdings, entry: Usual) -> bool:
         else:
             holdings.note(row, key)
     body = shape.body(entry, holdings.raw_stamp, revision)
-    entity = _made(Entity, (_INSTRUMENT, own, body, revision, shape.facets, entry.message.name, "", 0, None))
+    entity = _made(Entity, (_INSTRUMENT, own, body, revision, shape.facets, entry.name, "", 0, None))
     holdings.put_whole(entity, tuple(dict.fromkeys(keys)))
     session.assert_identifiers(rows)
     return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from itertools import repeat
 from typing import Any, Final
 
 from alphapulse.domain.errors import AlphaPulseError
@@ -16,6 +17,7 @@ from registry_service.instrument.registering.drafts import Draft, Minter
 from registry_service.instrument.registering.needs import needs_of
 from registry_service.instrument.registering.planning import Registered
 from registry_service.instrument.registering.registration import register
+from registry_service.instrument.registering.spelling import instruments_of
 from registry_service.instrument.registering.updates import update_instrument, update_listing
 from registry_service.instrument.registering.usual import Usual, read
 from registry_service.instrument.registering.venues import VenueDirectory, check_venues
@@ -108,7 +110,7 @@ class Writing:
                 request = parsed(service.RegisterInstrumentsRequest, raw)
                 bounded_batch(len(request.entries), "entries")
                 await self._calls.after(request.write)
-                entries = await self._read_entries(request.entries)
+                entries = await self._read_entries(request.entries, instruments_of(raw))
                 task = asyncio.create_task(self._batch(request, entries))
                 await started.put(task)
                 if request.write.after_token:
@@ -116,12 +118,15 @@ class Writing:
         finally:
             await started.put(None)
 
-    async def _read_entries(self, entries: Sequence[service.InstrumentEntry]) -> list[Draft | Usual]:
+    async def _read_entries(
+        self, entries: Sequence[service.InstrumentEntry], sent: Sequence[bytes] | None
+    ) -> list[Draft | Usual]:
+        """The entries made ready. `sent`: the bytes of their instruments, where they could be told; none for one with listings."""
         found = []
-        for at, one in enumerate(entries):
+        for at, (one, raw) in enumerate(zip(entries, sent or repeat(None, len(entries)), strict=True)):
             if at % _BREATH == _BREATH - 1:
                 await asyncio.sleep(0)
-            found.append(read(one.instrument, one.listings, self._minter))
+            found.append(read(one.instrument, () if raw else one.listings, self._minter, raw))
         await self._check_venues(found)
         return found
 
