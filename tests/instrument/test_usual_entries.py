@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from google.protobuf.message import DecodeError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -23,6 +24,7 @@ from registry_service.instrument.registering.holdings import Holdings
 from registry_service.instrument.registering.needs import needs_of
 from registry_service.instrument.registering.planning import Registered
 from registry_service.instrument.registering.registration import _plan, register
+from registry_service.instrument.registering.spelling import instruments_of
 from registry_service.instrument.registering.usual import Usual, read
 from registry_service.storage.database import make_engine
 from registry_service.storage.model import Change, EntityKind, IdentifierKey, IdentifierRow, Query, WriteSession
@@ -301,3 +303,54 @@ async def test_a_request_is_known_again_by_whichever_way_it_went(registry: Any, 
     second = await registry.register(identified((ISIN, de), name="Two", status=status), request_id="two")
     usual._SHAPES.clear()
     assert await registry.register(identified((ISIN, de), name="Two", status=status), request_id="two") == second
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(entry(), max_size=8), st.integers(-1, 1 << 62), st.binary(max_size=300), st.booleans())
+def test_the_instruments_of_a_batch_are_found_in_its_bytes(
+    batch: list[Entry], batch_id: int, actor: bytes, foreign: bool
+) -> None:
+    entries = [service.InstrumentEntry(instrument=one, listings=below) for one, below in batch]
+    request = service.RegisterInstrumentsRequest(batch_id=batch_id, entries=entries)
+    request.write.actor = actor.hex()
+    raw = request.SerializeToString()
+    sent = [b"" if one.listings else one.instrument.SerializeToString() for one in entries]
+    assert instruments_of(raw) == sent
+    # A field nobody knows: the request says more than its entries.
+    assert instruments_of(raw + b"\x28\x01" if foreign else raw) == (None if foreign else sent)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.tuples(NUMBERS, st.binary(max_size=12)), min_size=1, max_size=6),
+    st.lists(st.tuples(st.integers(0, 1 << 16), st.integers(0, 255)), max_size=3),
+    st.sampled_from([b"", b"\x48\x07", b"\x10\x02", b"\x1a\x01x", b"\x2a\x02\x08\x04", b"\x4a\x017"]),
+    st.booleans(),
+)
+async def test_bytes_that_nobody_would_write_come_to_what_the_whole_way_comes_to(
+    named: list[tuple[int, bytes]], changed: list[tuple[int, int]], more: bytes, before: bool
+) -> None:
+    """Bytes of a known shape, spoilt, or with a field said twice, out of order or unknown: what protobuf makes of them counts."""
+    minter = Minter()
+    for number, name in named:
+        us = Isin.from_nsin("US", cusip(number)).value
+        share = identified((ISIN, us), (CUSIP, cusip(number)), (FIGI, figi(number)), name=f"No {name.hex()}")
+        plain = share.SerializeToString()
+        read(share, (), minter, plain)
+        spoilt = bytearray(more + plain if before else plain + more)
+        for at, value in changed:
+            spoilt[at % len(spoilt)] = value
+        raw = bytes(spoilt)
+        try:
+            message, whole = wire.Instrument.FromString(raw), wire.Instrument.FromString(raw)
+        except DecodeError:
+            continue
+        one = read(message, (), minter, raw)
+        if isinstance(one, Usual):
+            quick, slow = Recorder(7), Recorder(7)
+            draft = prepare(whole, (), minter)
+            assert not draft.violations
+            assert usual.create_usual(Holdings(quick), one)  # type: ignore[arg-type]
+            await _plan(Holdings(slow), minter, draft)  # type: ignore[arg-type]
+            assert quick.staged == slow.staged
+            assert message == whole

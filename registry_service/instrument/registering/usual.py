@@ -190,6 +190,8 @@ def read(
 
 def _spelled(message: wire.Instrument, status: int, kinds: Sequence[Kind], spelling: Spelling) -> bytes:
     """The bytes of an entry that says what a shape can say, and nothing else."""
+    if len(kinds) != len(spelling.values):
+        return b""  # more of them stand behind other fields
     identifiers = [
         number(1, scheme) + chunk(2, value) + number(3, level) + text(10, source)
         for (scheme, level, source), value in zip(kinds, spelling.values, strict=True)
