@@ -46,6 +46,11 @@ _DETAIL_PARSERS: Final = {
 }
 _DETAIL_TAGS: Final = {one: length_tag(member.number) for one, member in DETAILS_FIELDS.items()}
 _BODIES: Final = {Part.RULES: length_tag(_LISTING["rules"].number), Part.FEES: length_tag(_LISTING["fees"].number)}
+_IDENTIFIERS: Final = _INSTRUMENT["identifiers"].number
+
+Core = tuple[bytes, bytes]
+"""An instrument's fields before its identifiers, and those behind them: in the order of protobuf, so that the registry knows an entry by
+its bytes."""
 
 
 @dataclass(slots=True)
@@ -55,7 +60,7 @@ class _Open:
     key: str
     row: int
     line: int
-    core: bytes
+    core: Core
     identifiers: dict[bytes, None]
     listings: list[bytes]
     next_row: int
@@ -102,7 +107,7 @@ class EntryEncoder:
             self._open = None
 
     def _take(
-        self, block: Block, row: int, key: str, core: bytes, identifiers: Sequence[bytes], listing: bytes
+        self, block: Block, row: int, key: str, core: Core, identifiers: Sequence[bytes], listing: bytes
     ) -> _Open | None:
         """Adds a row to the open entry, or begins another one and gives the one that is complete."""
         held, number = self._open, block.rows[row]
@@ -127,10 +132,11 @@ def _ready(block: Block) -> Iterator[Entry]:
 
 
 def _alone(
-    block: Block, cores: list[bytes], identifiers: list[list[bytes]], listings: list[bytes], broken: Broken
+    block: Block, cores: Sequence[Core], identifiers: list[list[bytes]], listings: list[bytes], broken: Broken
 ) -> Iterator[Entry]:
     """Each row its own entry."""
-    whole = list(map(b"".join, zip(cores, *identifiers, strict=True))) if identifiers else cores
+    heads, rests = zip(*cores, strict=True) if cores else ((), ())
+    whole = map(b"".join, zip(heads, *identifiers, rests, strict=True))
     for row, (core, listing) in enumerate(zip(whole, listings, strict=True)):
         number = block.rows[row]
         if row in broken:
@@ -142,27 +148,37 @@ def _alone(
 def _closed(held: _Open) -> Entry:
     if held.violations:
         return Entry(held.row, held.next_row, held.line, b"", held.violations)
-    body = chunk(_INSTRUMENT_TAG, held.core + b"".join(held.identifiers)) + b"".join(held.listings)
+    head, rest = held.core
+    body = chunk(_INSTRUMENT_TAG, b"".join([head, *held.identifiers, rest])) + b"".join(held.listings)
     return Entry(held.row, held.next_row, held.line, body)
 
 
-def _instruments(columns: dict[str, Cells], count: int, broken: Broken) -> tuple[list[bytes], list[list[bytes]]]:
+def _instruments(columns: dict[str, Cells], count: int, broken: Broken) -> tuple[list[Core], list[list[bytes]]]:
     """The instrument's own fields and its details a row; and, a column each, its identifiers."""
     parts = _encoded(columns, Part.INSTRUMENT, broken)
-    parts.append(_details(columns, count, broken))
-    return list(map(b"".join, zip(*parts, strict=True))), _identifiers(columns, broken)
+    heads = [fields for number, fields in parts if number < _IDENTIFIERS]
+    rests = [fields for number, fields in parts if number > _IDENTIFIERS]
+    rests.append(_details(columns, count, broken))
+    head = map(b"".join, zip(*heads, strict=True)) if heads else [b""] * count
+    rest = map(b"".join, zip(*rests, strict=True))
+    return list(zip(head, rest, strict=True)), _identifiers(columns, broken)
 
 
-def _encoded(columns: dict[str, Cells], part: Part, broken: Broken) -> list[list[bytes]]:
-    """The fields of one message, a list a column that is there."""
+def _encoded(columns: dict[str, Cells], part: Part, broken: Broken) -> list[tuple[int, list[bytes]]]:
+    """The fields of one message in their order, each with its number: a list a column that is there."""
     found = []
     for name, cells in columns.items():
         column = COLUMNS.get(name)
         if column is not None and column.part is part and name != "identifiers":
             fields = encode(cells, _PARSERS[name], name, broken)
             if fields is not None:
-                found.append(fields)
-    return found
+                found.append((_number(column), fields))
+    return sorted(found, key=lambda one: one[0])
+
+
+def _number(column: Column | None) -> int:
+    """Of the column's field in its message."""
+    return column.field.number if column is not None and column.field is not None else 0
 
 
 def _details(columns: dict[str, Cells], count: int, broken: Broken) -> list[bytes]:
@@ -191,10 +207,11 @@ def _details_of(asset_class: AssetClass, columns: dict[str, Cells], rows: list[i
         parse = parsers.get(name) or _foreign(asset_class)
         fields = encode(cells, parse, name, found)
         if fields is not None:
-            parts.append(fields)
+            parts.append((_number(DETAILS[asset_class].get(name)), fields))
         for at, violations in found.items():
             broken.setdefault(rows[at], []).extend(violations)
-    return list(map(b"".join, zip(*parts, strict=True))) if parts else [b""] * len(rows)
+    ordered = [fields for _, fields in sorted(parts, key=lambda one: one[0])]
+    return list(map(b"".join, zip(*ordered, strict=True))) if ordered else [b""] * len(rows)
 
 
 def _foreign(asset_class: AssetClass) -> Parse:
@@ -220,8 +237,8 @@ def _identifiers(columns: dict[str, Cells], broken: Broken) -> list[list[bytes]]
 
 
 def _assertions(column: Column, cells: Cells, venues: Cells | None, broken: Broken) -> list[bytes] | None:
-    head = number_field(_SCHEME_TAG, int(column.scheme or 0)) + number_field(_LEVEL_TAG, int(column.level or 0))
-    bodies = encode(cells, lambda value: head + chunk(_VALUE_TAG, utf8(value)), column.name, broken)
+    scheme, level = number_field(_SCHEME_TAG, int(column.scheme or 0)), number_field(_LEVEL_TAG, int(column.level or 0))
+    bodies = encode(cells, lambda value: scheme + chunk(_VALUE_TAG, utf8(value)) + level, column.name, broken)
     if bodies is None or venues is None:
         return bodies and [chunk(_IDENTIFIER_TAG, body) if body else b"" for body in bodies]
     return [
@@ -233,9 +250,9 @@ def _assertions(column: Column, cells: Cells, venues: Cells | None, broken: Brok
 
 
 def _listings(columns: dict[str, Cells], count: int, broken: Broken) -> list[bytes]:
-    parts = _encoded(columns, Part.LISTING, broken)
+    parts = [fields for _, fields in _encoded(columns, Part.LISTING, broken)]
     for part, tag in _BODIES.items():
-        fields = _encoded(columns, part, broken)
+        fields = [each for _, each in _encoded(columns, part, broken)]
         if fields:
             bodies = map(b"".join, zip(*fields, strict=True))
             parts.append([chunk(tag, body) if body else b"" for body in bodies])

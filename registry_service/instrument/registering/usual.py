@@ -171,11 +171,14 @@ def read(
     at hand."""
     if listings:
         return prepare(message, listings, minter)
-    raw = message.SerializeToString() if sent is None else sent
-    spelling = taken_apart(raw)
+    raw, spelling = sent or b"", taken_apart(sent or b"")
+    shape = _SHAPES.get(spelling.around) if spelling is not None else None
+    if shape is None:  # never met, or spelled in an order of its own: as protobuf spells it
+        raw = message.SerializeToString()
+        spelling = taken_apart(raw)
+        shape = _SHAPES.get(spelling.around) if spelling is not None else None
     if spelling is None or not spelling.values:
         return prepare(message, (), minter)
-    shape = _SHAPES.get(spelling.around)
     if shape is not None and (entry := _usual(message, shape, spelling, minter)) is not None:
         return entry
     status = message.status
