@@ -13,7 +13,7 @@ RECORDINGS ?=
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench bench-check soak proto docs lint types format buf generated chart clients clean
+.PHONY: help install demo test check bench bench-check soak soak-faults soak-relay proto docs lint types format buf generated chart clients clean
 
 help: ## What there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -71,14 +71,16 @@ buf: $(NODE_TOOLS) ## Lint the protos and hold them against the last commit of m
 bench: $(INSTALLED) ## Print the figures of benchmarks/, each with its floor; BENCH="name name" for some
 	$(if $(BENCH),$(foreach name,$(BENCH),$(BIN)/alphapulse bench $(name) &&) true,$(BIN)/alphapulse bench --all)
 
-soak: $(INSTALLED) ## Load a relay for ten minutes: its memory may not grow
-	$(BIN)/python benchmarks/soak_relay.py
-
 bench-check: $(INSTALLED) ## Run every benchmark for a moment, to see that it works
 	$(BIN)/python -m pytest -n $(JOBS) tests/benchmarks
 
-soak: $(INSTALLED) ## Play 1,000 seeds of the fault harness; SEEDS=n for another number, FIRST=n to begin elsewhere
-	FAULT_SEEDS=$(or $(SEEDS),1000) FAULT_FIRST=$(or $(FIRST),1) $(BIN)/python -m pytest -n $(JOBS) --dist load tests/faults/test_seeds.py
+soak: soak-faults soak-relay ## Play 1,000 seeds of the fault harness, then load a relay for ten minutes
+
+soak-faults: $(INSTALLED) ## Play seeds of the fault harness alone; SEEDS=n for another number, FIRST=n to begin elsewhere
+	FAULT_SEEDS=$(or $(SEEDS),1000) FAULT_FIRST=$(or $(FIRST),1) $(BIN)/python -m pytest -n0 tests/faults/test_seeds.py
+
+soak-relay: $(INSTALLED) ## Load a relay for ten minutes: its memory may not grow
+	$(BIN)/python benchmarks/soak_relay.py
 
 chart: $(INSTALLED) ## Lint, render and validate the Helm chart and the compose file
 	tools/check_chart.sh
