@@ -1,4 +1,4 @@
-"""A row stands in the fewest indexes that find it and keep its rules: 17 places of an index a registration become 7.
+"""A row stands in the fewest indexes that find it and keep its rules: 17 places of an index a registration become 6.
 
 - `entity`: a revision writes one version, so the number of the revision is the key; what is current is found by `entity_current`, what
   was replaced by `entity_past`, and none stands in both.
