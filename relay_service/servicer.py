@@ -11,10 +11,12 @@ from typing import Any, Final
 import grpc
 
 from alphapulse.api.relay.v1 import relay_service_pb2, relay_service_pb2_grpc
+from alphapulse.domain.domains import Domain
 from alphapulse.domain.errors import InvalidArgument, PageTokenInvalid, Unimplemented
 from alphapulse.runtime import GrpcService
 from relay_service.egress import convert
 from relay_service.egress.fanout import FanOut
+from relay_service.egress.status import figures_of
 from relay_service.egress.subscriber import Subscriber
 from relay_service.egress.subscription import Subscription
 
@@ -27,21 +29,37 @@ _LARGEST_PAGE: Final = 1000
 Context = grpc.aio.ServicerContext[Any, Any]
 Publish = Callable[[AsyncIterator[Any], Context], Coroutine[Any, Any, Any]]
 Subscribe = Callable[[AsyncIterator[Any], Context], Coroutine[Any, Any, None]]
+Acknowledged = Callable[[AsyncIterator[Any], Context], Coroutine[Any, Any, None]]
 
 
 class RelayServicer(relay_service_pb2_grpc.RelayServiceServicer):
     """The generated servicer's calls."""
 
-    def __init__(self, fanout: FanOut, publish: Publish, subscribe: Subscribe) -> None:
+    def __init__(
+        self,
+        fanout: FanOut,
+        publish: Publish,
+        subscribe: Subscribe,
+        acknowledged: Acknowledged,
+        full_turns: Callable[[Domain], int],
+    ) -> None:
         self._fanout = fanout
         self._publish = publish
         self._subscribe = subscribe
+        self._acknowledged = acknowledged
+        self._full_turns = full_turns
 
     async def Publish(self, request_iterator: AsyncIterator[Any], context: Context) -> Any:
         """Takes events in from one collector."""
         return await self._publish(request_iterator, context)
 
-    # A coroutine that writes to the context, where the generated class would yield.
+    # Both of these are coroutines that write to the context, where the generated class would yield.
+    async def PublishAcknowledged(  # type: ignore[override]
+        self, request_iterator: AsyncIterator[Any], context: Context
+    ) -> None:
+        """Takes events in from one source, which is told what became of them as it goes."""
+        await self._acknowledged(request_iterator, context)
+
     async def Subscribe(  # type: ignore[override]
         self, request_iterator: AsyncIterator[Any], context: Context
     ) -> None:
@@ -105,6 +123,7 @@ class RelayServicer(relay_service_pb2_grpc.RelayServiceServicer):
             registry_enabled=fanout.settings.registry_enabled,
             gaps_declared=fanout.figures.gaps_declared,
             rejected_candidates=counters.rejected_candidates,
+            domains=[one.to_message() for one in figures_of(self._fanout, self._full_turns)],
         )
 
 

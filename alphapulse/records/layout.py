@@ -1,6 +1,7 @@
 """Derives a numpy dtype from a protobuf message whose fields are all fixed-width: the dtype's bytes are the message's wire form.
 
-A text is `bytes` of the constant size that its option `text_size` names: in a row an S of numpy, which gives it back without the zero bytes behind it.
+A text is `bytes` of the constant size that its option `text_size` names: in a row an S of numpy, which gives it back without the zero bytes behind
+it.
 """
 
 from __future__ import annotations

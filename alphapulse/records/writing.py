@@ -12,8 +12,8 @@ _CODES: Final = {"u1": "B", "<u8": "Q", "<i8": "q", "<u4": "I", "<i4": "i", "<f8
 
 
 def compile_writer(layout: RecordLayout) -> Callable[..., bytes]:
-    """A function of the layout's values, in order, that answers the bytes of one row. A text is given as bytes; one that is too long is cut, so whoever
-    writes texts checks them (`texts.text_of`).
+    """A function of the layout's values, in order, that answers the bytes of one row. A text is given as bytes; one that is too long is cut, so
+    whoever writes texts checks them (`texts.text_of`).
 
     Packing with `struct` costs about a microsecond a row, where filling a numpy row of one costs ten; the layout's own
     constants are taken from an empty row, so that the two cannot differ.

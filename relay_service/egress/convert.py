@@ -8,7 +8,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from alphapulse.api.common.v1 import common_pb2
+from alphapulse.api.marketdata.v1 import marketdata_pb2
 from alphapulse.api.relay.v1 import relay_service_pb2 as pb
+from alphapulse.domain.domains import Domain
 from alphapulse.domain.errors import AlphaPulseError
 from alphapulse.records import row_sizes
 from relay_service.counters import HopFigures
@@ -66,11 +68,17 @@ def gap(notice: GapNotice) -> bytes:
     return pb.SubscribeResponse(gap=message).SerializeToString()
 
 
-def heartbeat(last_sequence: int, last_numbers: Mapping[int, int], sources: Iterable[SourceState], token: str) -> bytes:
+def heartbeat(
+    last_sequences: Mapping[Domain, int],
+    last_numbers: Mapping[int, int],
+    sources: Iterable[SourceState],
+    token: str,
+) -> bytes:
     """The relay is there."""
     message = pb.Heartbeat(
         time_ns=time.time_ns(),
-        last_sequence=last_sequence,
+        last_sequence=last_sequences.get(Domain.MARKET, 0),
+        last_sequences={int(domain): sequence for domain, sequence in last_sequences.items()},
         last_numbers=last_numbers,
         sources=[source_health(source) for source in sources],
         revision_token=token,
@@ -91,6 +99,8 @@ def source_health(source: SourceState) -> Any:
         breaker=pb.BreakerState.ValueType(source.breaker.state),
         breaker_opened=source.breaker.opened,
         breaker_shed=source.breaker.shed,
+        domain=marketdata_pb2.Domain.ValueType(source.domain),
+        limited=source.limit.shed,
     )
 
 

@@ -5,26 +5,27 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 
-from alphapulse.domain.errors import AlphaPulseError, FailedPrecondition
-from alphapulse.domain.ids import source_id
-from alphapulse.records import QUOTE, SYNTHETIC_UPDATE, TRADE, TRADING_STATUS, Rows
+from alphapulse.domain.domains import Domain
+from alphapulse.domain.errors import AlphaPulseError, FailedPrecondition, InvalidArgument
 from relay_service.core import RelayCore
 from relay_service.egress import convert
 from relay_service.egress.definitions import DefinitionLedger
 from relay_service.egress.figures import Figures
 from relay_service.egress.items import Encoder, HeartbeatDue
+from relay_service.egress.logged_first import LoggedFirst
 from relay_service.egress.points import Place
 from relay_service.egress.queue import SendQueue
 from relay_service.egress.resuming import Resumes
 from relay_service.egress.rows import Selected
+from relay_service.egress.snapshot import send_snapshot
 from relay_service.egress.subscriber import Subscriber
 from relay_service.egress.subscription import Subscription
+from relay_service.log.first_log import FirstLog
 from relay_service.log.records import Point, Position
 from relay_service.log.relay_log import RelayLog
 from relay_service.results import AcceptResult, RowGroup, Slots, SourceGapRecord
@@ -33,11 +34,8 @@ from relay_service.subscriptions.definitions import DefinitionReader
 from relay_service.subscriptions.digest import subject_of
 from relay_service.subscriptions.facets import FacetTable
 from relay_service.subscriptions.gathered import Gatherer
-from relay_service.subscriptions.index import FilterIndex
+from relay_service.subscriptions.index import FilterClass, FilterIndex, Places
 from relay_service.subscriptions.wanted import Filter, FromTime, FromToken, Start, Wanted
-
-SNAPSHOT_TYPES: Final = tuple(layout.event_type for layout in (TRADING_STATUS, TRADE, QUOTE, SYNTHETIC_UPDATE))
-"""The types whose last event of each listing is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +45,29 @@ class FanOutSettings:
     relay_id: str
     registry_enabled: bool = True
     queue_bytes: int = 64 << 20
-    """Bytes of memory that may wait for one subscriber."""
+    """Bytes of memory that may wait for one subscriber, of the market."""
+    signal_queue_bytes: int = 16 << 20
+    """The same of signals."""
+    execution_queue_bytes: int = 16 << 20
+    """The same of executions."""
+
+    @property
+    def bounds(self) -> Mapping[Domain, int]:
+        """The bytes by domain."""
+        return {
+            Domain.MARKET: self.queue_bytes,
+            Domain.SIGNAL: self.signal_queue_bytes,
+            Domain.EXECUTION: self.execution_queue_bytes,
+        }
 
 
 class FanOut:
     """The core's sink. Synchronous: when `deliver` returns, every row is queued, written or declared, and the caller's buffer is free."""
 
-    def __init__(self, core: RelayCore, settings: FanOutSettings, log: RelayLog | None = None) -> None:
+    def __init__(self, core: RelayCore, settings: FanOutSettings, *logs: RelayLog) -> None:
         self.core = core
-        self.log = log
-        """Where everything that is relayed goes; None: nobody can resume."""
+        self.logs = {log.settings.domain: log for log in logs}
+        """Where everything that is relayed goes, by domain; of one that has none nobody can resume."""
         self.learned = asyncio.Event()
         """Set once the registries have been learned: what is replayed is filtered by definitions."""
         if not settings.registry_enabled:
@@ -68,7 +79,13 @@ class FanOut:
         self._gatherer = Gatherer(core.slots, self._facets)
         self._index = FilterIndex(self._compile, lambda: core.slots.count)
         self._stamp_out = core.engine.stamp_out
-        self._resumes = Resumes(core, self._index, log, self.learned)
+        self._resumes = {domain: Resumes(core, self._index, self.logs.get(domain), self.learned) for domain in Domain}
+        self._first = {
+            log.settings.domain: LoggedFirst(log, self._stamp, self._hand_over)
+            for log in logs
+            if isinstance(log, FirstLog)
+        }
+        core.gates.update({log.settings.domain: log.refusal for log in logs if isinstance(log, FirstLog)})
         self._idle = asyncio.Event()
         self._idle.set()
         core.on_definition_changed(self._definitions_changed)
@@ -89,7 +106,7 @@ class FanOut:
             f"{transport}-{secrets.token_hex(6)}",
             transport,
             encoder,
-            SendQueue(self.settings.queue_bytes),
+            SendQueue(self.settings.bounds),
             self.figures,
             wake,
             self._heartbeat,
@@ -141,21 +158,25 @@ class FanOut:
             self._change(subscriber, subscription, wanted)
         self._acknowledge(subscriber, subscription)
         if wanted.start is Start.SNAPSHOT:
-            self._snapshot(subscriber, subscription, self._index.matching(subscription.held))
+            send_snapshot(self.core, subscriber, subscription, self._index.matching(subscription.held))
         subscriber.mark_point(subscription)
 
     def _new(self, subscriber: Subscriber, wanted: Wanted, number: int = 0) -> Subscription:
         held = self._index.acquire(wanted.filter)
         place = None
-        if self.log is not None:
+        if wanted.filter.domain in self.logs:
             place = Place(lambda: self._here(subscription), subject_of(wanted.filter, wanted.contract))
-        subscription = Subscription(wanted, held, subscriber.queue, place, number)
+        subscription = Subscription(wanted, held, subscriber.queue.lane(wanted.filter.domain), place, number)
         subscriber.subscriptions[wanted.subscription_id] = subscription
+        subscriber.share()
         return subscription
 
     def _change(self, subscriber: Subscriber, subscription: Subscription, wanted: Wanted) -> None:
         if subscription.replay is not None and not subscription.replay.begun:
             raise FailedPrecondition("the subscription is not acknowledged yet; change it when it is")
+        if wanted.filter.domain is not subscription.queue.domain:
+            text = f"the subscription is of the {subscription.queue.domain.title} domain, and stays so; put another one"
+            raise InvalidArgument.field("filter.domain", wanted.filter.domain.name, "domain-change", text)
         held, before = self._index.acquire(wanted.filter), subscription.held
         if subscription.replay is not None:  # it goes on from where it stands, with the new filter
             before.replaying -= 1
@@ -172,7 +193,7 @@ class FanOut:
     def _acknowledge(self, subscriber: Subscriber, subscription: Subscription) -> None:
         subscriber.set_window(subscription)
         replay = subscription.replay
-        first = self.core.last_sequence + 1 if replay is None else replay.first_sequence
+        first = self.last_of(subscription.queue.domain) + 1 if replay is None else replay.first_sequence
         matching = self.matching_listings(subscription)
         message = convert.acknowledged(subscription.wanted.subscription_id, first, matching, self.token)
         subscriber.notify(message, after=subscription)
@@ -183,9 +204,10 @@ class FanOut:
             text = f"subscription {wanted.subscription_id} is in force, and its numbers go on"
             raise FailedPrecondition(text, hint="remove it first, or take another id")
         point = Point(Position(0, 0), 0, 0)
+        resumes = self._resumes[wanted.filter.domain]
         if isinstance(start, FromToken):
-            point = self._resumes.read(start, subject_of(wanted.filter, wanted.contract))
-        self._resumes.check()
+            point = resumes.read(start, subject_of(wanted.filter, wanted.contract))
+        resumes.check()
         subscription = self._new(subscriber, wanted, point.number)
         subscription.held.replaying += 1
 
@@ -200,20 +222,26 @@ class FanOut:
             subscriber.notify(convert.refused(wanted.subscription_id, error))
             subscriber.wake()
 
-        self._resumes.replay(subscriber, subscription, start, point, begin, end)
+        resumes.replay(subscriber, subscription, start, point, begin, end)
 
     def _here(self, subscription: Subscription) -> Position | None:
         """Behind what was handed to a subscription, in the log."""
         if subscription.replay is not None:
             return subscription.replay.position
-        return self.log.position if self.log is not None else None
+        log = self.logs.get(subscription.queue.domain)
+        return log.position if log is not None else None
+
+    def last_of(self, domain: Domain) -> int:
+        """The sequence of the last event of a domain that was handed to subscribers."""
+        return self.logs[domain].position.sequence if domain in self._first else self.core.last_of(domain)
 
     def _point(self, subscription: Subscription, point: Point) -> bytes | None:
         assert subscription.place is not None  # else nobody has a position
-        token = self._resumes.token(subscription.place.subject, point)
-        if token is None or self.log is None:
+        domain = subscription.queue.domain
+        token = self._resumes[domain].token(subscription.place.subject, point)
+        if token is None:
             return None
-        life = self.log.life_of(point.position.incarnation, self.settings.relay_id)
+        life = self.logs[domain].life_of(point.position.incarnation, self.settings.relay_id)
         return convert.resume_point(subscription.wanted.subscription_id, token, point.number, life)
 
     def remove(self, subscriber: Subscriber, number: int) -> bool:
@@ -224,7 +252,8 @@ class FanOut:
         self.figures.gaps_declared += subscription.flush()
         subscriber.end_window(number)
         self._leave(subscriber, subscription)
-        message = convert.acknowledged(number, self.core.last_sequence + 1, 0, self.token, removed=True)
+        following = self.last_of(subscription.queue.domain) + 1
+        message = convert.acknowledged(number, following, 0, self.token, removed=True)
         subscriber.notify(message, after=subscription)
         return True
 
@@ -242,44 +271,82 @@ class FanOut:
         return int(np.count_nonzero(self.core.slots.table["known"][slots]))
 
     def deliver(self, result: AcceptResult) -> None:
-        """Queue what came of one frame or tick, and wake whoever got something."""
-        log = self.log
+        """Queue what came of one frame or tick, and wake whoever got something; of a domain that is logged first, once it is logged."""
+        first = self._first.get(result.domain)
+        if first is not None:
+            first.take(result)
+            return
+        self._deliver(result)
+        if result.receipt is not None:
+            result.receipt.give()
+
+    def _deliver(self, result: AcceptResult) -> None:
+        log = self.logs.get(result.domain)
         if not self.subscribers and log is None:
             return
         touched: dict[str, Subscriber] = {}
         for record in result.gaps:
             number = log.append_gap(record) if log is not None else 0
-            self._declare(record, number, touched)
+            self._declare(record, number, result.domain, touched)
         # Of several groups one write is better than one write each.
         alone = len(result.groups) == 1
         for group in result.groups:
             hits = self._index.select(group, result.source)
             if not hits and log is None:
                 continue
-            now_ns = time.time_ns()
-            self._stamp_out(group.event_type, group.raw, len(group.slots), now_ns)
-            data: bytes | None = None
-            for held, places in hits:
-                if not held.members:
-                    continue
-                selected = Selected(group, places, now_ns)
-                if places is None:
-                    data = selected.data
-                for subscriber, subscription in held.members:
-                    if alone and subscriber.pass_on(subscription, selected):
-                        continue
-                    subscriber.accept(subscription, selected)
-                    touched[subscriber.subscriber_id] = subscriber
+            now_ns = self._stamp(group)
+            data = self._queue(group, hits, now_ns, touched, alone=alone)
             if log is not None:
                 first, count = group.first_sequence, len(group.slots)
                 log.append(group.event_type, first, count, data or group.raw.tobytes(), result.source, result.now_ns)
         for subscriber in touched.values():
             subscriber.wake()
 
-    def _declare(self, record: SourceGapRecord, number: int, touched: dict[str, Subscriber]) -> None:
+    def _hand_over(self, result: AcceptResult, number: int) -> None:
+        """What was logged before: `number` is that of its loss."""
+        touched: dict[str, Subscriber] = {}
+        for record in result.gaps:
+            self._declare(record, number, result.domain, touched)
+        for group in result.groups:
+            hits = self._index.select(group, result.source)
+            self._queue(group, hits, time.time_ns(), touched, alone=True)
+        for subscriber in touched.values():
+            subscriber.wake()
+
+    def _stamp(self, group: RowGroup) -> int:
+        """Write relay_out_ns."""
+        now_ns = time.time_ns()
+        self._stamp_out(group.event_type, group.raw, len(group.slots), now_ns)
+        return now_ns
+
+    def _queue(
+        self,
+        group: RowGroup,
+        hits: list[tuple[FilterClass, Places | None]],
+        now_ns: int,
+        touched: dict[str, Subscriber],
+        *,
+        alone: bool,
+    ) -> bytes | None:
+        """Give rows to whoever wants them; all of them as bytes, where somebody wanted them all."""
+        data: bytes | None = None
+        for held, places in hits:
+            if not held.members:
+                continue
+            selected = Selected(group, places, now_ns)
+            if places is None:
+                data = selected.data
+            for subscriber, subscription in held.members:
+                if alone and subscriber.pass_on(subscription, selected):
+                    continue
+                subscriber.accept(subscription, selected)
+                touched[subscriber.subscriber_id] = subscriber
+        return data
+
+    def _declare(self, record: SourceGapRecord, number: int, domain: Domain, touched: dict[str, Subscriber]) -> None:
         slot = self.core.slots.slot_of(record.listing_key) if record.listing_key else None
         for held in self._index:
-            if not self._index.concerns(held, record.source, slot):
+            if held.wanted.domain is not domain or not self._index.concerns(held, record.source, slot):
                 continue
             for subscriber, subscription in held.members:
                 subscriber.declare(subscription, record, number)
@@ -294,46 +361,18 @@ class FanOut:
     def _venues_changed(self, codes: Sequence[str]) -> None:
         self._index.venues_changed(self._facets.refresh_venues(codes))
 
-    def _snapshot(self, subscriber: Subscriber, subscription: Subscription, slots: Slots) -> None:
-        """The last events of the matching listings between two marks, type by type; the next live event follows."""
-        number, sequence = subscription.wanted.subscription_id, self.core.last_sequence
-        subscriber.notify(convert.snapshot_mark(number, sequence, complete=False), after=subscription)
-        wanted = subscription.wanted.filter
-        for kind in SNAPSHOT_TYPES:
-            if wanted.event_types and kind not in wanted.event_types:
-                continue
-            rows = _of_sources(self.core.snapshot(kind, slots), wanted.sources)
-            if len(rows):
-                now_ns = time.time_ns()
-                rows["relay_out_ns"] = now_ns
-                group = RowGroup(kind, rows.view(np.uint8), self._slots_of(rows, slots), int(rows["sequence"][0]))
-                subscriber.accept_snapshot(subscription, Selected(group, None, now_ns))
-        subscriber.notify(convert.snapshot_mark(number, sequence, complete=True), after=subscription)
-
-    def _slots_of(self, rows: Rows, slots: Slots) -> Slots:
-        keys = self.core.slots.table["key"][slots]
-        order = np.argsort(keys)
-        return slots[order][np.searchsorted(keys[order], rows["listing_key"])]
-
     def _heartbeat(self, subscriber: Subscriber) -> bytes:
         numbers = {number: one.sent_number for number, one in subscriber.subscriptions.items()}
-        return convert.heartbeat(self.core.last_sequence, numbers, self.core.sources.all(), self.token)
+        sequences = {domain: last for domain in Domain if (last := self.last_of(domain))}
+        return convert.heartbeat(sequences, numbers, self.core.sources.all(), self.token)
 
     async def drain(self, grace_seconds: float) -> None:
         """Tell every subscriber that the relay stops, send what waits, end the streams; cancelled by whoever bounds it."""
         message = convert.draining(int(grace_seconds * 1e3))
         for subscriber in tuple(self.subscribers.values()):
             subscriber.queue.push_urgent(message)
-            if self.log is not None:
+            if self.logs:
                 subscriber.queue.push(HeartbeatDue())  # and with it where each subscription can be resumed
             subscriber.ending = True
             subscriber.wake()
         await self._idle.wait()
-
-
-def _of_sources(rows: Rows, sources: frozenset[str]) -> Rows:
-    """The rows of these sources; of all where none is named."""
-    if not sources:
-        return rows
-    numbers = [source_id(name) for name in sources]
-    return rows[np.isin(rows["source_id"], [0, *numbers])]

@@ -8,10 +8,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
-from typing import Final, Self
+from typing import ClassVar, Final, Self
 
 import structlog
 
+from alphapulse.domain.domains import Domain
 from alphapulse.domain.errors import NoEventLog, Unavailable
 from relay_service.log.cursor import Cursor
 from relay_service.log.entries import ENTRY_COST, MAX_ENTRY_BYTES, Entry, EntryKind, encode_entry, pieces
@@ -49,6 +50,10 @@ class LogSettings:
     """Bytes of memory for what is not in Redis yet."""
     token_key: str = ""
     """Signs resume tokens; empty: one that is kept in Redis."""
+    domain: Domain = Domain.MARKET
+    """Whose events it keeps: each domain has a stream of its own."""
+    patience_seconds: float = 2.0
+    """Of a domain that is logged before it is delivered: how long Redis may take nothing until sources are refused."""
 
 
 class LogState(Enum):
@@ -75,6 +80,8 @@ class PlaceTooOldError(Exception):
 class RelayLog:
     """Async context manager. `append` and `append_gap` only put something into memory; nothing here ever waits for Redis on their way."""
 
+    linger_seconds: ClassVar[float] = _LINGER_SECONDS
+
     def __init__(self, settings: LogSettings, start_ns: int, last_sequence: int = 0) -> None:
         self.settings = settings
         self.state = LogState.OPENING
@@ -86,7 +93,7 @@ class RelayLog:
         self.bytes = 0
         """Written so far."""
         self.tail = Tail(settings.buffer_bytes, last_sequence)
-        self._store = LogStore(settings.url, settings.name)
+        self._store = LogStore(settings.url, settings.name, settings.domain)
         self._start_ns = start_ns
         self._retention = Retention(self._store, settings.seconds, settings.max_bytes)
         self._incarnation = 0
@@ -264,11 +271,11 @@ class RelayLog:
             taken = self.tail.take()
             if not taken:
                 await self._wake.wait()
-                await asyncio.sleep(_LINGER_SECONDS)
+                await asyncio.sleep(self.linger_seconds)
                 continue
             await self._append(taken)
             if self.tail.size < BATCH_BYTES:
-                await asyncio.sleep(_LINGER_SECONDS)
+                await asyncio.sleep(self.linger_seconds)
 
     async def _append(self, records: list[Record]) -> None:
         entries = list(self._packed(records))

@@ -76,9 +76,7 @@ def test_symbols_outside_the_list_are_bounded(out: Emitter) -> None:
 @pytest.mark.parametrize("kind", sorted(LAYOUTS))
 def test_the_writer_of_every_layout_agrees_with_the_layout(kind: int) -> None:
     layout = LAYOUTS[kind]
-    values = [
-        f"text {k}".encode() if name in layout.texts else k for k, name in enumerate(layout.fields, 1)
-    ]
+    values = [f"text {k}".encode() if name in layout.texts else k for k, name in enumerate(layout.fields, 1)]
     row = compile_writer(layout)(*values)
     assert layout.is_rows(row)
     assert [layout.from_bytes(row)[0][name].item() for name in layout.fields] == values

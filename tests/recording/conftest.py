@@ -17,8 +17,8 @@ NOON_NS = 20_577 * DAY_NS + DAY_NS // 2
 
 
 def any_rows(layout: RecordLayout, count: int, seed: int) -> Rows:
-    """Rows whose fields are any bits, among them the lowest, the highest, zero, and every kind of NaN, and whose texts are of any length; the sequences
-    are left to the caller."""
+    """Rows whose fields are any bits, among them the lowest, the highest, zero, and every kind of NaN, and whose texts are of any length; the
+    sequences are left to the caller."""
     random = np.random.default_rng(seed)
     rows = layout.new(count)
     for name in layout.fields:
