@@ -15,9 +15,9 @@ from alphapulse.api.relay.v1 import relay_service_pb2 as relay
 from alphapulse.client import Backoff
 from alphapulse.domain.ids import source_id
 from alphapulse.domain.provenance import Provenance
+from alphapulse.publishing import Port, RelayLink
+from alphapulse.publishing import port as port_module
 from alphapulse.records import Frame, FrameDecoder, FrameType, encode_control, row_sizes
-from collector_service import link as link_module
-from collector_service.link import Port, RelayLink
 from collector_service.rows import RowSink
 
 SOURCE = "BINANCE"
@@ -86,7 +86,7 @@ async def test_rows_wait_for_a_relay_that_comes_later(small_relay: Any) -> None:
 async def test_what_is_dropped_while_the_relay_is_away_is_a_gap_in_the_numbers_and_is_told(
     small_relay: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(link_module, "MAX_WAITING_ROWS", 50)
+    monkeypatch.setattr(port_module, "MAX_WAITING_ROWS", 50)
     republished: list[int] = []
     async with quick(small_relay.path) as link:
         port = new_port(link)
@@ -197,7 +197,7 @@ async def test_a_refused_source_sends_nothing(small_relay: Any) -> None:
 
 
 async def test_a_refused_source_holds_nothing_back(small_relay: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(link_module, "_ROOM_ROWS", 3)
+    monkeypatch.setattr(port_module, "_ROOM_ROWS", 3)
     small_relay.accepts = False
     async with quick(small_relay.path) as link:
         port = new_port(link)

@@ -1,4 +1,4 @@
-"""The connection to the relay: one Unix socket for all sources of this process, a slot for each.
+"""The connection to the relay's ingress socket: one for all sources of this process that are of one domain, a slot for each.
 
 Rows are numbered when they are cut into frames, from 1 in each epoch, one a row. While the relay is away they gather up to a bound;
 what goes beyond it is dropped and counted, yet numbered, so that the relay sees the gap; a SOURCE_GAP frame says why.
@@ -11,23 +11,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final, Self
 
 import structlog
 
+from alphapulse.api.relay.v1 import relay_service_pb2
 from alphapulse.client.backoff import Backoff
 from alphapulse.domain.errors import FailedPrecondition
 from alphapulse.domain.provenance import Provenance
-from alphapulse.records import LAYOUTS, MAX_PAYLOAD, Frame, FrameDecoder, FrameType, encode_frame, row_sizes
-from collector_service import convert
-from collector_service.rows import RowSink
+from alphapulse.publishing import messages
+from alphapulse.publishing.port import Port, RowSource
+from alphapulse.records import Frame, FrameDecoder, FrameType, encode_control, encode_frame, row_sizes
 
-MAX_WAITING_ROWS: Final = 200_000
-"""Rows of one source that wait for a relay that is away: about 20 MB."""
-_ROOM_ROWS: Final = 20_000
-"""A source that can wait does so while more than this is under way."""
-_MAX_GAPS: Final = 1_024
 _MAX_TOKENS: Final = 16
 _READ_SIZE: Final = 64 << 10
 _WELCOME_SECONDS: Final = 10.0
@@ -35,102 +31,19 @@ _CLOSE_SECONDS: Final = 1.0
 _log = structlog.stdlib.get_logger(__name__)
 
 
-class Port:
-    """One source's side of the connection."""
-
-    def __init__(
-        self, link: RelayLink, source: str, slot: int, epoch: int, provenance: Provenance, sink: RowSink
-    ) -> None:
-        self.source = source
-        self.slot = slot
-        self.epoch = epoch
-        self.provenance = provenance
-        self.sink = sink
-        self.next_sequence = 1
-        """Of the next row that is cut into a frame."""
-        self.dropped = 0
-        """Rows that the relay never got because it was away."""
-        self.refused = ""
-        """Why the relay does not take this source; empty when it does."""
-        self.lost = False
-        """The relay has missed rows or is another process."""
-        self.on_lost: Callable[[], None] = lambda: None
-        """Writes the books into the sink anew."""
-        self.gaps: list[tuple[str, int, int]] = []
-        self.room = asyncio.Event()
-        self.room.set()
-        self._link = link
-
-    @property
-    def waits(self) -> bool:
-        """Whether there is something to send to a relay that takes it."""
-        return not self.refused and bool(len(self.sink) or self.gaps)
-
-    def flush(self, *, at_once: bool = False) -> None:
-        """There are rows to send, `at_once` at the end of a turn. Never waits: what the relay cannot take yet waits, up to
-        the bound."""
-        waiting = len(self.sink)
-        if self.refused and waiting:
-            self.drop("RELAY_REFUSED")
-        elif waiting > MAX_WAITING_ROWS:
-            self.drop("RELAY_AWAY")
-        elif waiting > _ROOM_ROWS:
-            self.room.clear()
-        if not (at_once and waiting and self._link.send_now(self)):
-            self._link.wake()
-
-    def gap(self, reason: str, listing_key: int = 0, count: int = 0) -> None:
-        """Tells the relay of a loss of the source's own."""
-        if len(self.gaps) >= _MAX_GAPS:
-            # Too many to tell one by one: one that concerns the whole source stands for them all.
-            self.gaps = [(reason, 0, sum(gap[2] for gap in self.gaps))]
-        self.gaps.append((reason, listing_key, count))
-        self._link.wake()
-
-    def drop(self, reason: str) -> None:
-        """Gives up the rows that wait; their numbers stay taken."""
-        count = sum(len(rows) for rows in self.sink.take().values())
-        self.next_sequence += count
-        self.dropped += count
-        self.gap(reason, count=count)
-        self.room.set()
-        self.lost = True
-
-    def resume(self, expected: int) -> None:
-        """A relay welcomes the source and expects `expected` next. Tells of rows that were sent into a connection that broke."""
-        if expected == 1:
-            # A relay that knows nothing of this epoch: it has not missed what another one took, so the numbers start again.
-            self.next_sequence = 1
-            self.gap("RELAY_RESTARTED")
-            return
-        lost = self.next_sequence - expected - sum(gap[2] for gap in self.gaps)
-        if lost > 0:
-            self.gap("CONNECTION_LOST", count=lost)
-
-    def cut(self) -> list[bytes]:
-        """Frames of all rows that wait, numbered; first the books, where the relay has missed some of them."""
-        if self.lost:
-            self.lost = False
-            self.on_lost()
-        frames: list[bytes] = []
-        now = time.time_ns()
-        for kind, rows in self.sink.take().items():
-            step = MAX_PAYLOAD // LAYOUTS[kind].row_size
-            for at in range(0, len(rows), step):
-                piece = rows[at : at + step]
-                frames.append(
-                    encode_frame(kind, b"".join(piece), slot=self.slot, sequence=self.next_sequence, time_ns=now)
-                )
-                self.next_sequence += len(piece)
-        self.room.set()
-        return frames
-
-
 class RelayLink:
     """Connects, introduces the sources, sends. An async context manager; comes back by itself when the relay does."""
 
-    def __init__(self, socket_path: str, *, epoch: int | None = None, backoff: Backoff | None = None) -> None:
+    def __init__(
+        self,
+        socket_path: str,
+        *,
+        epoch: int | None = None,
+        backoff: Backoff | None = None,
+        agent: str = "alphapulse collector",
+    ) -> None:
         self._path = socket_path
+        self._agent = agent
         self._epoch = time.time_ns() if epoch is None else epoch
         self._backoff = backoff or Backoff(first=0.1, cap=2.0)
         self._ports: list[Port] = []
@@ -169,14 +82,14 @@ class RelayLink:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    def port(self, source: str, provenance: Provenance, sink: RowSink) -> Port:
-        """A source's own side. A source that starts again gets a new epoch: the older one is fenced off."""
+    def port(self, source: str, provenance: Provenance, sink: RowSource, kind: type[Port] = Port) -> Port:
+        """A source's own side. A source that starts again gets a new epoch: the older one is fenced off. All ports of a link are of one domain."""
         self._ports = [port for port in self._ports if port.source != source]
         # Never given twice: what is still under way of an older start must not pass as the new one's.
         slot, self._next_slot = self._next_slot, self._next_slot + 1
         # The clock may stand still between two starts; the epoch may not.
         self._epoch = max(self._epoch + 1, time.time_ns() if self._task is not None else 0)
-        port = Port(self, source, slot, self._epoch, provenance, sink)
+        port = kind(self, source, slot, self._epoch, provenance, sink)
         self._ports.append(port)
         self.wake()
         return port
@@ -290,8 +203,17 @@ class RelayLink:
         for port in self._ports:
             if port.slot not in self._greeting:
                 self._greeting.add(port.slot)
-                hello = convert.hello(port.source, port.slot, port.epoch, port.provenance, row_sizes())
-                writer.write(encode_frame(FrameType.HELLO, hello, slot=port.slot))
+                hello = messages.hello(
+                    port.source,
+                    port.slot,
+                    port.epoch,
+                    port.provenance,
+                    row_sizes(),
+                    agent=self._agent,
+                    domain=port.domain,
+                    acknowledges=port.acknowledges,
+                )
+                writer.write(encode_control(FrameType.HELLO, hello, slot=port.slot))
         await writer.drain()
 
     async def _listen(self, reader: asyncio.StreamReader, decoder: FrameDecoder) -> None:
@@ -312,22 +234,34 @@ class RelayLink:
     def _take(self, kind: int, payload: bytes) -> None:
         match kind:
             case FrameType.WELCOME:
-                self._take_welcome(convert.welcome(payload))
+                self._take_welcome(messages.welcome(relay_service_pb2.SourceWelcome.FromString(payload)))
             case FrameType.BARRIER:
-                token, reached = convert.barrier_answer(payload)
+                token, reached = messages.barrier_answer(payload)
                 answer = self._barrier_answers.get(token)
                 if answer is not None and not answer.done():
                     answer.set_result(reached)
             case FrameType.REJECT:
-                reject = convert.rejected(payload)
-                self.rejected[reject.reason] += max(1, reject.events)
-                _log.warning("relay refused a frame", reason=reject.reason, detail=reject.message, events=reject.events)
+                self._take_reject(messages.rejected(relay_service_pb2.FrameRejected.FromString(payload)))
+            case FrameType.ACKNOWLEDGED:
+                slot, sequence = messages.acknowledged(payload)
+                for port in self._ports:
+                    if port.slot == slot:
+                        port.acknowledged(sequence)
             case FrameType.GOODBYE:
                 raise EOFError("the relay says goodbye")
             case _:
                 return
 
-    def _take_welcome(self, welcome: convert.Welcome) -> None:
+    def _take_reject(self, reject: messages.Rejected) -> None:
+        for port in self._ports:
+            if port.acknowledges and port.slot == reject.slot:
+                port.rejected(reject)
+                if reject.resend_from:
+                    return  # it is sent again
+        self.rejected[reject.reason] += max(1, reject.events)
+        _log.warning("relay refused a frame", reason=reject.reason, detail=reject.message, events=reject.events)
+
+    def _take_welcome(self, welcome: messages.Welcome) -> None:
         port = next((port for port in self._ports if port.slot == welcome.slot), None)
         if port is None:
             return
@@ -336,8 +270,9 @@ class RelayLink:
         port.refused = "" if welcome.accepted else f"{welcome.reason}: {welcome.message}"
         if port.refused:
             _log.error("relay refused a source", source=port.source, reason=welcome.reason, detail=welcome.message)
-        elif port.next_sequence > 1:
-            port.resume(welcome.next_sequence)
+        elif (port.next_sequence > 1 or port.acknowledges) and port.resume(welcome.next_sequence, welcome.acknowledged):
+            self._introduced.discard(port.slot)
+            self._greeting.discard(port.slot)
 
     async def _send(self, writer: asyncio.StreamWriter) -> None:
         while True:
@@ -346,14 +281,14 @@ class RelayLink:
             self._writing = True
             await self._introduce(writer)
             for token in self._take_barriers():
-                writer.write(encode_frame(FrameType.BARRIER, convert.barrier(token)))
+                writer.write(encode_frame(FrameType.BARRIER, messages.barrier(token)))
             for port in self._ports:
                 if port.refused or port.slot not in self._introduced:
                     continue
                 gaps, port.gaps = port.gaps, []
                 frames = port.cut()
                 frames += [
-                    encode_frame(FrameType.SOURCE_GAP, convert.gap(port.slot, *gap), slot=port.slot) for gap in gaps
+                    encode_frame(FrameType.SOURCE_GAP, messages.gap(port.slot, *gap), slot=port.slot) for gap in gaps
                 ]
                 writer.writelines(frames)
             await writer.drain()
