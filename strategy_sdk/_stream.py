@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from alphapulse.api.relay.v1 import relay_service_pb2 as relay
+from alphapulse.domain.domains import Domain
 from alphapulse.domain.errors import DeadlineExceeded, FailedPrecondition, InvalidArgument
 from strategy_sdk._batch import RECONNECTED, EventBatch, Gap, gap_of
 from strategy_sdk._callbacks import Callbacks
@@ -23,7 +24,7 @@ from strategy_sdk._numbering import Numbering
 from strategy_sdk._outbox import Outbox
 from strategy_sdk._resuming import RETRY_SECONDS, Resuming
 from strategy_sdk._stream_stats import StreamStats, Tally
-from strategy_sdk._subscriptions import Contract, EventFilter, Every, Subscription, put_message
+from strategy_sdk._subscriptions import Contract, EventFilter, Every, Subscription, domain_in, put_message
 from strategy_sdk._transport import ConnectionLost
 
 ANSWER_SECONDS: Final = 10.0
@@ -89,7 +90,8 @@ class MarketStream(Callbacks):
         snapshot: bool = False,
         **fields: Any,
     ) -> Subscription:
-        """Ask for events, by an EventFilter or by its fields: `subscribe(event_types=[EventType.QUOTE], venues=["BINANCE"])`.
+        """Ask for events, by an EventFilter or by its fields: `subscribe(event_types=[EventType.QUOTE], venues=["BINANCE"])`. Without event types and
+        `domain` they are of the market; `subscribe(domain=Domain.SIGNAL)` asks for signals.
 
         Returns when the relay has taken it. `snapshot` starts with the state as it is now. Raises what the relay refuses it
         with (InvalidArgument, TooManySubscriptions), and DeadlineExceeded.
@@ -308,10 +310,12 @@ class MarketStream(Callbacks):
         self._hand_over_gap(gap)
 
     def _hand_over_life(self, identity: int, life: str) -> None:
-        self._outbox.life(identity, self._numbering.last(identity) + 1, self._tally.sequence, life)
+        sequence = self._tally.sequences.get(domain_in(self._subscriptions, identity), 0)
+        self._outbox.life(identity, self._numbering.last(identity) + 1, sequence, life)
 
     def _hand_over_gap(self, gap: Gap) -> None:
-        self._outbox.gap(gap, self._tally.sequence)
+        domain = domain_in(self._subscriptions, gap.subscription_id)
+        self._outbox.gap(gap, self._tally.sequences.get(domain, 0), market=domain is Domain.MARKET)
 
     def _take_control(self, response: relay.SubscribeResponse) -> None:
         kind = response.WhichOneof("message")
@@ -383,7 +387,7 @@ class MarketStream(Callbacks):
     def _take_heartbeat(self, message: relay.Heartbeat) -> None:
         self._tally.heartbeats += 1
         self._link.settled()
-        self._tally.sequence = max(self._tally.sequence, message.last_sequence)
+        self._tally.heard(message.last_sequences)
         self.last_heartbeat = heartbeat_of(message, time.time_ns())
         for identity, number in message.last_numbers.items():
             self._reached(identity, number)

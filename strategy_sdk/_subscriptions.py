@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from alphapulse.api.marketdata.v1 import marketdata_pb2
 from alphapulse.api.relay.v1 import relay_service_pb2 as relay
 from alphapulse.domain.asset_class import AssetClass
+from alphapulse.domain.domains import Domain, domain_of
 from alphapulse.domain.ids import InstrumentId
 from strategy_sdk._mapping import numbers
 from strategy_sdk._states import EventType
@@ -38,6 +40,11 @@ class EventFilter:
     """Over definitions, such as "taker_bps < 10 and tick_size <= 0.01"."""
     include_unknown: bool = False
     """Deliver events of listings unknown to the registries too."""
+    domain: Domain | None = None
+    """MARKET, SIGNAL or EXECUTION. None: that of the event types, and MARKET where none is named. A subscription is of one domain."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "event_types", tuple(self.event_types))  # they are read more than once
 
     def to_message(self) -> relay.SubscriptionFilter:
         """As the API's message."""
@@ -57,7 +64,13 @@ class EventFilter:
             sources=self.sources,
             predicate=self.predicate,
             include_unknown=self.include_unknown,
+            domain=marketdata_pb2.Domain.ValueType(self.domain or 0),
         )
+
+    @property
+    def chosen_domain(self) -> Domain:
+        """What its events are of."""
+        return self.domain or min(map(domain_of, self.event_types), default=Domain.MARKET)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,3 +139,9 @@ class Subscription:
     """Where it was asked to start with a snapshot: whether all of it has come."""
     resume_token: str = field(default="", repr=False)
     """The last point the relay named for resuming; empty where it names none."""
+
+
+def domain_in(subscriptions: Mapping[int, Subscription], identity: int) -> Domain:
+    """The domain of a subscription; market where there is none."""
+    held = subscriptions.get(identity)
+    return held.filter.chosen_domain if held is not None else Domain.MARKET

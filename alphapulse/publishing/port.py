@@ -116,8 +116,8 @@ class Port:
         self.lost = True
 
     def resume(self, expected: int, acknowledged: int) -> bool:
-        """A relay welcomes the source and expects `expected` next. Tells of rows that were sent into a connection that broke. Whether the source has to
-        be introduced again, because it has another epoch now."""
+        """A relay welcomes the source and expects `expected` next. Tells of rows that were sent into a connection that broke. Whether the source
+        has to be introduced again, because it has another epoch now."""
         if expected == 1:
             # A relay that knows nothing of this epoch: it has not missed what another one took, so the numbers start again.
             self.next_sequence = 1
