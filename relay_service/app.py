@@ -67,6 +67,7 @@ class RelayApplication:
         )
         self.logs = logs_of(config, start_ns)
         self.fanout = FanOut(self.core, settings, *self.logs.values())
+        self._acknowledged = AcknowledgedStream(self.core, self.fanout.deliver, self.turns)
 
     @property
     def name(self) -> str:
@@ -92,9 +93,8 @@ class RelayApplication:
             )
             self._sockets = sockets
             self._stack = stack.pop_all()
-        acknowledged = AcknowledgedStream(self.core, self.fanout.deliver, self.turns)
         servicer = RelayServicer(
-            self.fanout, self._publish, SubscribeStream(self.fanout), acknowledged, self.turns.full_turns
+            self.fanout, self._publish, SubscribeStream(self.fanout), self._acknowledged, self.turns.full_turns
         )
         return (relay_service(servicer),)
 
@@ -138,6 +138,7 @@ class RelayApplication:
 
     async def drain(self) -> None:
         """Collectors first, so that nothing new comes; then every subscriber gets a notice and what waits for it."""
+        self._acknowledged.drain()
         await self._sockets.aclose()
         limit = self._config.drain_seconds * _FLUSH_SHARE
         try:

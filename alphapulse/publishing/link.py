@@ -157,27 +157,27 @@ class RelayLink:
         writer.transport.set_write_buffer_limits(high=0)
         self._introduced.clear()
         self._greeting.clear()
-        decoder, listening = FrameDecoder(), None
+        decoder = FrameDecoder()
+        tasks: list[asyncio.Task[None]] = []
         try:
             async with asyncio.timeout(_WELCOME_SECONDS):
                 await self._introduce(writer)
                 while not self._introduced.issuperset(self._greeting):
                     await self._read(reader, decoder)
             self._welcomed()
-            listening = asyncio.create_task(self._listen(reader, decoder))
-            sending = asyncio.create_task(self._send(writer))
+            tasks += (
+                asyncio.create_task(self._listen(reader, decoder)),
+                asyncio.create_task(self._send(writer)),
+            )
             self._writer = writer
-            done, pending = await asyncio.wait((listening, sending), return_when=asyncio.FIRST_COMPLETED)
-            for task in pending:
-                task.cancel()
-            await asyncio.gather(*pending, return_exceptions=True)
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             problems = [task.exception() for task in done]
             raise next(problem for problem in problems if problem is not None)
         finally:
             self._writer, self._writing = None, False
-            if listening is not None and not listening.done():
-                listening.cancel()
-                await asyncio.gather(listening, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             writer.close()
             try:
                 async with asyncio.timeout(_CLOSE_SECONDS):

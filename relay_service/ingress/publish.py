@@ -16,7 +16,7 @@ from alphapulse.api.relay.v1.relay_service_pb2 import (
     SourceAcknowledged,
     SourceEvents,
 )
-from alphapulse.domain.errors import FailedPrecondition, InvalidArgument, SequenceFenced
+from alphapulse.domain.errors import Draining, FailedPrecondition, InvalidArgument, SequenceFenced
 from alphapulse.domain.errors import from_reason as error_of
 from alphapulse.records import RecordLayout, RecordLayoutError, Rows, split_batch
 from relay_service.core import RelayCore
@@ -190,9 +190,14 @@ class AcknowledgedStream:
         self._core = core
         self._sink = sink
         self._turns = turns
+        self._drains = asyncio.Event()
+
+    def drain(self) -> None:
+        """End all calls, and take no new one: what is not acknowledged is sent again elsewhere."""
+        self._drains.set()
 
     async def __call__(self, requests: AsyncIterator[PublishRequest], context: Any) -> None:
-        """One call, until the client ends it. Raises as `PublishStream.run` does."""
+        """One call, until the client ends it or the relay leaves. Raises as `PublishStream.run` does, and Draining."""
         answers: list[PublishAnswer] = []
         ready, room = asyncio.Event(), asyncio.Event()
         room.set()
@@ -210,7 +215,9 @@ class AcknowledgedStream:
 
         stream = PublishStream(self._core, self._sink, self._turns, answer)
         running = asyncio.create_task(stream.run(bounded()))
-        running.add_done_callback(lambda _: ready.set())
+        leaving = asyncio.create_task(self._drains.wait())
+        for task in (running, leaving):
+            task.add_done_callback(lambda _: ready.set())
         try:
             while True:
                 while answers:
@@ -219,8 +226,11 @@ class AcknowledgedStream:
                 if running.done():
                     running.result()
                     return
+                if leaving.done():
+                    raise Draining("this relay is going away; connect again", retry_after=0.5)
                 ready.clear()
                 await ready.wait()
         finally:
             running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
+            leaving.cancel()
+            await asyncio.gather(running, leaving, return_exceptions=True)

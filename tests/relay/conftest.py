@@ -377,7 +377,8 @@ def open_relay(socket_folder: Path) -> Callable[..., Any]:
         }
         config = RelayConfig(**usual | settings)
         app = RelayApplication(config, CollectorRegistry())
-        async with serve_in_background(app, config) as handle, AsyncExitStack() as stack:
+        port = settings.get("grpc_port", 0)
+        async with serve_in_background(app, config, port=port) as handle, AsyncExitStack() as stack:
             app.fanout.learned.set()
             yield Relay(app, config, handle, stack)
 

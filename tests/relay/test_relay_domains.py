@@ -92,9 +92,7 @@ class Run:
         self.session.handle(pb.SubscribeRequest(hello=pb.ClientHello(name="s", heartbeat_interval_ms=600_000)))
         for domain in Domain:
             chosen = pb.SubscriptionFilter(domain=int(domain))  # type: ignore[arg-type]
-            self.session.handle(
-                pb.SubscribeRequest(put=pb.PutSubscription(subscription_id=int(domain), filter=chosen))
-            )
+            self.session.handle(pb.SubscribeRequest(put=pb.PutSubscription(subscription_id=int(domain), filter=chosen)))
         self.sources = {domain: self.core.sources.claim(domain.name, 1, 1, None, domain)[0] for domain in Domain}
         while self.take():
             pass

@@ -35,9 +35,7 @@ class Relay:
 
     def __init__(self, limits: Limits | None = None, **settings_: Any) -> None:
         self.core = RelayCore(KernelSettings(registry_enabled=False, capacity=4, **settings_), limits)
-        self.sources = {
-            domain: self.core.sources.claim(domain.name, 1, 1, None, domain)[0] for domain in Domain
-        }
+        self.sources = {domain: self.core.sources.claim(domain.name, 1, 1, None, domain)[0] for domain in Domain}
         for domain in (Domain.SIGNAL, Domain.EXECUTION):
             self.sources[domain].acknowledges = True
 
