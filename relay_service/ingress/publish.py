@@ -79,12 +79,12 @@ class PublishStream:
     async def run(self, requests: AsyncIterator[PublishRequest]) -> PublishResponse:
         """Take everything; the sum of it. Raises SequenceFenced when a newer connection of the source takes over, InvalidArgument and
         FailedPrecondition for a hello that is refused or missing."""
+        following: asyncio.Future[PublishRequest | None] | None = None
         try:
             while True:
                 following = asyncio.ensure_future(anext(requests, None))
                 await asyncio.wait((following, self._fence), return_when=asyncio.FIRST_COMPLETED)
                 if self._fence.done():
-                    following.cancel()
                     raise SequenceFenced("a newer connection speaks for this source")
                 request = following.result()
                 if request is None:
@@ -92,6 +92,9 @@ class PublishStream:
                 await self._take(request)
         finally:
             self._seats.leave()
+            if following is not None:
+                following.cancel()
+                await asyncio.gather(following, return_exceptions=True)
         return PublishResponse(accepted=self._accepted, rejected=dict(self._rejected), gap_events=self._gap_events)
 
     async def _take(self, request: PublishRequest) -> None:
