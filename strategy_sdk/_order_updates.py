@@ -60,7 +60,7 @@ def execution_fields(update: OrderUpdate) -> tuple[int, Mapping[str, Any]]:
     )
     for name, mantissa in sizes.items():
         if mantissa < 0:
-            raise InvalidArgument.field(name, str(getattr(update, name)), "positive", "a size is not below 0")
+            raise InvalidArgument.field(name, str(getattr(update, name)), "not-negative", "a size is not below 0")
     texts = {name: text_of(getattr(update, name), EXECUTION_REPORT.texts[name], name) for name in _TEXTS}
     numbers = {
         "price_exponent": price_exponent,

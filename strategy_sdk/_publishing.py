@@ -151,8 +151,8 @@ class Publisher:
             text = "the first 64 bits of the id of a listing or synthetic; never 0"
             raise InvalidArgument.field("listing_key", str(listing_key), "listing-keys", text)
         if self._port.unacknowledged >= MAX_UNACKNOWLEDGED:
-            text = f"{MAX_UNACKNOWLEDGED} events wait for the relay already"
-            raise ResourceExhausted(text, hint="wait with `settled`; nothing was dropped")
+            full = f"{MAX_UNACKNOWLEDGED} events wait for the relay already"
+            raise ResourceExhausted(full, hint="wait with `settled`; nothing was dropped")
         common = {
             "listing_key": listing_key,
             "sequence": 0,

@@ -89,10 +89,10 @@ class Seats:
             )
         domain = _domain_of(hello.domain)
         if self.by_slot and domain is not self.domain:
-            text = (
+            other = (
                 f"this connection carries sources of the {self.domain.title} domain; a source of another needs another"
             )
-            raise InvalidArgument.field("domain", domain.name, "connection-domain", text)
+            raise InvalidArgument.field("domain", domain.name, "connection-domain", other)
         if domain is Domain.EXECUTION and not hello.acknowledges:
             text = "a source of the execution domain keeps what it sends until it is acknowledged, and sends it again where the relay asks for it"
             raise InvalidArgument.field("acknowledges", "false", "acknowledges", text)

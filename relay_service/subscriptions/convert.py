@@ -53,8 +53,8 @@ def wanted(message: Any, *, max_id: int, registry_enabled: bool) -> Wanted:
     contract = _contract(message, found)
     start = start_of(message.start, contract, found)
     if start is Start.SNAPSHOT and chosen.domain is not Domain.MARKET:
-        text = "of signals and executions no state is kept to start with: start now, from a token, or at a time"
-        found.append(FieldViolation("start.snapshot", chosen.domain.name, "snapshot-domain", text))
+        stateless = "of signals and executions no state is kept to start with: start now, from a token, or at a time"
+        found.append(FieldViolation("start.snapshot", chosen.domain.name, "snapshot-domain", stateless))
     if not registry_enabled:
         found.extend(_without_registry(chosen))
     if found:

@@ -47,7 +47,9 @@ def order(number: int, **fields: Any) -> OrderUpdate:
 
 async def until(found: Callable[[], Any]) -> None:
     async with asyncio.timeout(PATIENCE):
-        while not found():
+        while True:
+            if found():
+                return
             await asyncio.sleep(0.002)
 
 
@@ -170,7 +172,7 @@ async def test_what_cannot_be_published_is_refused_with_its_rule(start_relay: An
         assert rule(reason="a\0b") == "text"
         assert rule(listing_key=0) == "listing-keys"
         assert rule(last_price=ExactDecimal(1, 0)) == "whole-fill"
-        assert rule(size=ExactDecimal(-1, 0)) == "positive"
+        assert rule(size=ExactDecimal(-1, 0)) == "not-negative"
         assert rule(size=ExactDecimal(1, 18), filled_size=ExactDecimal(1, -18)) == "fits-64-bits"
         with pytest.raises(FailedPrecondition):
             out.signal(Signal("s", 1, Direction.BUY, 1.0, "", 1))

@@ -203,7 +203,9 @@ class Order:
 
 async def until(found: Callable[[], bool]) -> None:
     async with asyncio.timeout(SECONDS):
-        while not found():
+        while True:
+            if found():
+                return
             await asyncio.sleep(0.001)
 
 
