@@ -95,13 +95,13 @@ class RelayConfig(ServerConfig):
     signal_log_seconds: float = setting("RELAY_SIGNAL_LOG_SECONDS", default=86_400.0, ge=1, le=31_536_000)
     """Seconds for which the log keeps signals."""
 
-    signal_log_bytes: int = setting("RELAY_SIGNAL_LOG_BYTES", default=256 << 20, ge=1 << 16, le=1 << 44)
+    signal_log_bytes: int = setting("RELAY_SIGNAL_LOG_BYTES", default=64 << 20, ge=1 << 16, le=1 << 44)
     """Bytes of signals that the log keeps at most."""
 
     execution_log_seconds: float = setting("RELAY_EXECUTION_LOG_SECONDS", default=604_800.0, ge=1, le=31_536_000)
     """Seconds for which the log keeps execution reports."""
 
-    execution_log_bytes: int = setting("RELAY_EXECUTION_LOG_BYTES", default=256 << 20, ge=1 << 16, le=1 << 44)
+    execution_log_bytes: int = setting("RELAY_EXECUTION_LOG_BYTES", default=64 << 20, ge=1 << 16, le=1 << 44)
     """Bytes of execution reports that the log keeps at most."""
 
     execution_patience_seconds: float = setting("RELAY_EXECUTION_PATIENCE_SECONDS", default=2.0, ge=0.01, le=3600)

@@ -96,6 +96,11 @@ class FanOut:
         return CompiledFilter(wanted, core.slots, core.replica, self._facets, self._gatherer, registry_enabled=enabled)
 
     @property
+    def log(self) -> RelayLog | None:
+        """The log of the market; None where there is none."""
+        return self.logs.get(Domain.MARKET)
+
+    @property
     def token(self) -> str:
         """The registries' revision that filters are applied at."""
         return self.core.replica.revision.encode()

@@ -16,14 +16,20 @@ from alphapulse.domain.domains import Domain
 from alphapulse.domain.errors import DeadlineExceeded, FailedPrecondition, InvalidArgument, ResourceExhausted
 from alphapulse.embedded import LaunchOptions, ValkeyStore
 from strategy_sdk import (
+    Addresses,
     Direction,
+    EventFilter,
+    EventType,
     ExecutionReport,
     Gap,
+    Needs,
     OrderSide,
     OrderState,
     OrderUpdate,
     Publisher,
     Signal,
+    Strategy,
+    StrategyRun,
     StrategySignal,
     connect,
     publish,
@@ -283,3 +289,40 @@ async def test_what_a_relay_took_and_did_not_log_before_it_died_is_sent_again_an
         assert marks == {"order-1": True, "order-2": True, "order-3": marks["order-3"]}
         assert [one.sequence for one in reader.events] == [1, 2, 3]
         await out.__aexit__(None, None, None)
+
+
+class Echo(Strategy):
+    """Says a signal at each quote, and hears what is said."""
+
+    needs = Needs((EventType.QUOTE, EventType.STRATEGY_SIGNAL), EventFilter(include_unknown=True), snapshot=True)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[StrategySignal] = []
+        self.quoted: list[int] = []
+
+    def on_quote(self, quote: Any) -> None:
+        self.quoted.append(quote.sequence)
+        self.signal(quote, Direction.BUY, 0.5, f"bid {quote.bid}")
+
+    def on_signal(self, signal: StrategySignal) -> None:
+        self.heard.append(signal)
+
+
+async def test_a_strategy_publishes_its_signals_and_hears_those_of_others(start_relay: Any, build: Any) -> None:
+    relay = await start_relay()
+    collector = await relay.collector()
+    strategy = Echo()
+    addresses = Addresses(relay=relay.handle.address, egress_socket=str(relay.config.egress_socket))
+    async with (
+        publisher(relay, "unix", Domain.SIGNAL, "ECHO") as out,
+        StrategyRun(strategy, addresses, out.signal) as run,
+    ):
+        running = asyncio.create_task(run.wait())
+        await collector.send(build.quotes([1, 2, 3]))
+        await until(lambda: len(strategy.heard) == 3)
+        run.stop()
+        await running
+    assert [one.cause_sequence for one in strategy.heard] == strategy.quoted == [1, 2, 3]
+    assert [one.sequence for one in strategy.heard] == [1, 2, 3], "signals count for themselves"
+    assert {(one.strategy, one.text) for one in strategy.heard} == {("Echo", f"bid {bid}") for bid in (100, 101, 102)}
