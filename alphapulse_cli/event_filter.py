@@ -8,7 +8,7 @@ from typing import Any, Final
 import click
 
 from alphapulse.domain.asset_class import AssetClass
-from strategy_sdk import EventFilter, EventType
+from strategy_sdk import Domain, EventFilter, EventType
 
 _OPTIONS: Final = (
     click.option(
@@ -17,6 +17,11 @@ _OPTIONS: Final = (
         type=click.Choice([kind.name.lower() for kind in EventType], case_sensitive=False),
         multiple=True,
         help="Only events of this type; can be given again.",
+    ),
+    click.option(
+        "--domain",
+        type=click.Choice([domain.title for domain in Domain], case_sensitive=False),
+        help="market, signal or execution; that of the types where it is not given, and market without any.",
     ),
     click.option(
         "--venue", "venues", multiple=True, help="Only events of this venue, such as BINANCE; can be given again."
@@ -43,11 +48,17 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def filter_of(
-    types: tuple[str, ...], venues: tuple[str, ...], symbols: tuple[str, ...], classes: tuple[str, ...], unknown: bool
+    types: tuple[str, ...],
+    domain: str | None,
+    venues: tuple[str, ...],
+    symbols: tuple[str, ...],
+    classes: tuple[str, ...],
+    unknown: bool,
 ) -> EventFilter:
     """The filter the options say."""
     return EventFilter(
         event_types=[EventType[name.upper()] for name in types],
+        domain=Domain[domain.upper()] if domain else None,
         venues=venues,
         symbols=symbols,
         asset_classes=[AssetClass[name.upper()] for name in classes],

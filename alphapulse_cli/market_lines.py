@@ -22,6 +22,13 @@ _VALUES: Final[dict[EventType, tuple[str, ...]]] = {
         *("gross_bps", "net_bps", "capital", "confidence"),
     ),
     EventType.SYNTHETIC_UPDATE: ("state", "value", "bid", "ask", "executable_size", "formula_version"),
+    EventType.STRATEGY_SIGNAL: (
+        *("strategy", "name", "direction", "value", "strength", "confidence", "horizon_ns", "cause_sequence", "text"),
+    ),
+    EventType.EXECUTION_REPORT: (
+        *("client_order_id", "side", "state", "price", "size", "filled_size", "last_price", "last_size"),
+        *("order_id", "execution_id", "strategy", "reason", "possible_duplicate"),
+    ),
 }
 _KEYS: Final = frozenset({"instrument_key", "sell_listing_key", "opportunity_id"})
 
@@ -89,6 +96,6 @@ def gap_line(gap: Gap) -> str:
 
 
 def _short(value: Any) -> str:
-    if value is None:
+    if value is None or value == "":
         return "-"
     return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -9,11 +9,11 @@ from typing import Final
 from prometheus_client import CollectorRegistry
 
 from alphapulse.client import RegistrationStream, open_channel
+from alphapulse.publishing import RelayLink
 from alphapulse.runtime import GrpcService
 from collector_service import servicer
 from collector_service.config import CollectorConfig
 from collector_service.fleet import Fleet
-from collector_service.link import RelayLink
 from collector_service.metrics import CollectorFigures
 from collector_service.runtime import GrpcRegistrar, Registrar
 

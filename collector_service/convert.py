@@ -2,41 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
 
 from alphapulse.api.common.v1 import common_pb2
 from alphapulse.api.instrument.v1 import instrument_pb2, instrument_service_pb2
-from alphapulse.api.relay.v1 import relay_service_pb2
 from alphapulse.domain.decimal import ExactDecimal
 from alphapulse.domain.instruments import CurrencyDetails, Instrument, Listing, PairDetails
-from alphapulse.domain.provenance import Provenance
-
-AGENT: Final = "alphapulse collector"
 
 Entry = instrument_service_pb2.InstrumentEntry
 """One entry of a registration, opaque to the rest of the collector."""
-
-
-@dataclass(frozen=True, slots=True)
-class Welcome:
-    """The relay's answer to a hello."""
-
-    slot: int
-    accepted: bool
-    reason: str
-    message: str
-    next_sequence: int
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """What the relay refused."""
-
-    reason: str
-    message: str
-    events: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,48 +22,6 @@ class Registered:
     listing_ids: tuple[str, ...]
     error: str
     new: bool
-
-
-def hello(source: str, slot: int, epoch: int, provenance: Provenance, row_sizes: Mapping[int, int]) -> bytes:
-    """The payload of a HELLO frame."""
-    return relay_service_pb2.SourceHello(
-        source=source,
-        slot=slot,
-        epoch=epoch,
-        provenance=common_pb2.Provenance.ValueType(int(provenance)),
-        row_sizes=row_sizes,
-        agent=AGENT,
-    ).SerializeToString()
-
-
-def welcome(payload: bytes) -> Welcome:
-    """From the payload of a WELCOME frame."""
-    answer = relay_service_pb2.SourceWelcome.FromString(payload)
-    return Welcome(answer.slot, answer.accepted, answer.reason, answer.message, answer.next_sequence)
-
-
-def barrier(token: str, timeout_ms: int = 5_000) -> bytes:
-    """The payload of a BARRIER frame."""
-    return relay_service_pb2.RevisionBarrier(revision_token=token, timeout_ms=timeout_ms).SerializeToString()
-
-
-def barrier_answer(payload: bytes) -> tuple[str, bool]:
-    """(token, reached) from the payload of a BARRIER frame."""
-    answer = relay_service_pb2.RevisionBarrier.FromString(payload)
-    return answer.revision_token, answer.reached
-
-
-def rejected(payload: bytes) -> Rejected:
-    """From the payload of a REJECT frame."""
-    answer = relay_service_pb2.FrameRejected.FromString(payload)
-    return Rejected(answer.reason, answer.message, answer.events)
-
-
-def gap(slot: int, reason: str, listing_key: int, count: int) -> bytes:
-    """The payload of a SOURCE_GAP frame."""
-    return relay_service_pb2.SourceGap(
-        slot=slot, reason=reason, listing_key=listing_key, count=count
-    ).SerializeToString()
 
 
 def entry(instrument: Instrument, listings: Iterable[Listing] = ()) -> Entry:

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from alphapulse.domain.errors import NotFound
+from alphapulse.publishing import RelayLink
 from collector_service.config import CollectorConfig
-from collector_service.link import RelayLink
 from collector_service.runtime import Registrar, RunnerOptions, SourceRunner, SourceStatus
 from collector_service.simulation import COMMON, PAIRS, Market, simulated_venue
 from collector_service.sources import SOURCES

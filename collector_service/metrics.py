@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from alphapulse.publishing import RelayLink
 from alphapulse.records import LAYOUTS
-from collector_service.link import RelayLink
 from collector_service.runtime import SourceStatus
 
 

@@ -62,21 +62,71 @@ class RelayConfig(ServerConfig):
     """Unix socket that subscribers on this machine read from; made at the start with its folder, removed at the end."""
 
     queue_bytes: int = setting("RELAY_QUEUE_BYTES", default=64 << 20, ge=1 << 16, le=1 << 40)
-    """Bytes of memory that may wait for one subscriber; what does not fit is declared to it as a gap."""
+    """Bytes of memory that may wait for one subscriber, of the market; what does not fit is declared to it as a gap."""
+
+    signal_queue_bytes: int = setting("RELAY_SIGNAL_QUEUE_BYTES", default=16 << 20, ge=1 << 16, le=1 << 40)
+    """The same of signals: a backlog of one domain takes no room of another."""
+
+    execution_queue_bytes: int = setting("RELAY_EXECUTION_QUEUE_BYTES", default=16 << 20, ge=1 << 16, le=1 << 40)
+    """Execution reports taken in before the other domains have their turn."""
+
+    turn_rows: int = setting("RELAY_TURN_ROWS", default=4096, ge=1, le=1 << 20)
+    """Events of the market taken in before the other domains have their turn: what an execution report waits for at most while the market floods."""
+
+    signal_turn_rows: int = setting("RELAY_SIGNAL_TURN_ROWS", default=512, ge=1, le=1 << 20)
+    """Signals taken in before the other domains have their turn."""
+
+    execution_turn_rows: int = setting("RELAY_EXECUTION_TURN_ROWS", default=512, ge=1, le=1 << 20)
+    """Execution reports taken in before the other domains have their turn."""
+
+    source_events: int = setting("RELAY_SOURCE_EVENTS", default=0, ge=0, le=1 << 40)
+    """Events a second that one source of the market may send; what is beyond is refused, and declared to subscribers. 0: any number."""
+
+    source_bytes: int = setting("RELAY_SOURCE_BYTES", default=0, ge=0, le=1 << 50)
+    """Bytes of rows a second that one source of the market may send. 0: any number."""
+
+    signal_source_events: int = setting("RELAY_SIGNAL_SOURCE_EVENTS", default=10_000, ge=0, le=1 << 40)
+    """Events a second that one source of signals may send; what is beyond is refused until later. 0: any number."""
+
+    signal_source_bytes: int = setting("RELAY_SIGNAL_SOURCE_BYTES", default=0, ge=0, le=1 << 50)
+    """Bytes of rows a second that one source of signals may send. 0: any number."""
+
+    execution_source_events: int = setting("RELAY_EXECUTION_SOURCE_EVENTS", default=0, ge=0, le=1 << 40)
+    """Events a second that one source of execution reports may send; what is beyond is refused until later. 0: any number."""
+
+    execution_source_bytes: int = setting("RELAY_EXECUTION_SOURCE_BYTES", default=0, ge=0, le=1 << 50)
+    """Bytes of rows a second that one source of execution reports may send. 0: any number."""
 
     log_url: str = setting("RELAY_LOG_URL", default="", rule="redis://host:port/0, rediss:// or unix://", secret=True)
     """Redis or Valkey that keeps the log of what is relayed, so that clients resume where they stopped, across a restart of the relay too. Empty: no
     log, and a resume is refused. The log wants a server that evicts nothing (`noeviction`), best one of its own."""
 
     log_seconds: float = setting("RELAY_LOG_SECONDS", default=3600.0, ge=1, le=31_536_000)
-    """Seconds for which the log keeps what was relayed."""
+    """Seconds for which the log keeps what was relayed of the market."""
 
     log_bytes: int = setting("RELAY_LOG_BYTES", default=1 << 30, ge=1 << 16, le=1 << 44)
-    """Bytes that the log keeps at most; the oldest goes first."""
+    """Bytes that the log keeps of the market at most; the oldest goes first."""
+
+    signal_log_seconds: float = setting("RELAY_SIGNAL_LOG_SECONDS", default=86_400.0, ge=1, le=31_536_000)
+    """Seconds for which the log keeps signals."""
+
+    signal_log_bytes: int = setting("RELAY_SIGNAL_LOG_BYTES", default=64 << 20, ge=1 << 16, le=1 << 44)
+    """Bytes of signals that the log keeps at most."""
+
+    execution_log_seconds: float = setting("RELAY_EXECUTION_LOG_SECONDS", default=604_800.0, ge=1, le=31_536_000)
+    """Seconds for which the log keeps execution reports."""
+
+    execution_log_bytes: int = setting("RELAY_EXECUTION_LOG_BYTES", default=64 << 20, ge=1 << 16, le=1 << 44)
+    """Bytes of execution reports that the log keeps at most."""
+
+    execution_patience_seconds: float = setting("RELAY_EXECUTION_PATIENCE_SECONDS", default=2.0, ge=0.01, le=3600)
+    """Execution reports are logged before they are delivered. So many seconds after the log stopped taking any, their sources are refused until it
+    does again; what was taken before waits for it."""
 
     log_buffer_bytes: int = setting("RELAY_LOG_BUFFER_BYTES", default=64 << 20, ge=1 << 16, le=1 << 40)
-    """Bytes of the relay's own memory for what the log's server has not taken yet; what does not fit is missing in the log, which says so. Of an
-    edge: for the end of the log, from which clients resume without a read of the server."""
+    """Bytes of the relay's own memory, of each domain, for what the log's server has not taken yet; what does not fit is missing in the log, which
+    says so. Of execution reports what does not fit is not taken in. Of an edge: for the end of the log, from which clients resume without a read
+    of the server."""
 
     token_key: str = setting(
         "RELAY_TOKEN_KEY", default="", rule="any text, the same for all relays of a log", secret=True

@@ -30,15 +30,26 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from alphapulse.domain.errors import CircuitOpen
-from alphapulse.records import LAYOUTS, OPPORTUNITY, QUOTE, SYNTHETIC_UPDATE, TRADE, TRADING_STATUS, Rows
+from alphapulse.domain.domains import Domain
+from alphapulse.domain.errors import CircuitOpen, SourceRateLimited, WrongDomain
+from alphapulse.records import (
+    LAYOUTS,
+    OPPORTUNITY,
+    QUOTE,
+    SYNTHETIC_UPDATE,
+    TRADE,
+    TRADING_STATUS,
+    Rows,
+    without_faulty_texts,
+)
 from relay_service.counters import Counters, counters_of
 from relay_service.enrichment.replica import EnrichmentReplica
 from relay_service.enrichment.synthetics import SyntheticEngine
 from relay_service.kernel.engine import KernelEngine, KernelOutput, KernelSettings
 from relay_service.kernel.slots import SlotTable
+from relay_service.limits import Limits
 from relay_service.notes import Notes
-from relay_service.results import EMPTY, AcceptResult, Frame, RowGroup, SourceGapRecord
+from relay_service.results import EMPTY, AcceptResult, Frame, Receipt, RowGroup, SourceGapRecord
 from relay_service.sources import SourceState, SourceTable, take_run
 
 DERIVED_TYPES: Final = frozenset({OPPORTUNITY.event_type, SYNTHETIC_UPDATE.event_type})
@@ -48,17 +59,29 @@ _CIRCUIT_OPEN: Final = CircuitOpen.reason
 
 DefinitionCallback = Callable[[npt.NDArray[np.int32]], None]
 VenueCallback = Callable[[Sequence[str]], None]
+Gate = Callable[[int], str]
+"""Why events of so many bytes cannot be taken now; empty where they can."""
+
+
+def _unfit(source: SourceState, event_type: int) -> str:
+    """Why a source may not send events of a type; empty where it may."""
+    layout = LAYOUTS.get(event_type)
+    if layout is None or event_type in DERIVED_TYPES:
+        return "TYPE_NOT_ACCEPTED"
+    return "" if layout.domain is source.domain else WrongDomain.reason
 
 
 class RelayCore:
     """Takes rows in, numbers, marks and enriches them, and says what came of it."""
 
-    def __init__(self, settings: KernelSettings | None = None) -> None:
+    def __init__(self, settings: KernelSettings | None = None, limits: Limits | None = None) -> None:
         self.settings: KernelSettings = settings or KernelSettings()
         self.engine: KernelEngine = KernelEngine(self.settings)
         self.synthetics: SyntheticEngine = SyntheticEngine(self.engine.slots)
         self.replica: EnrichmentReplica = EnrichmentReplica(self.engine.slots, self.engine.groups, self.synthetics)
-        self.sources: SourceTable = SourceTable()
+        self.sources: SourceTable = SourceTable(limits)
+        self.gates: dict[Domain, Gate] = {}
+        """Of domains whose events cannot always be relayed: asked before anything of a source that keeps what it sends is taken."""
         self._rejects: dict[str, int] = {}
         self._callbacks: list[DefinitionCallback] = []
         self._venue_callbacks: list[VenueCallback] = []
@@ -74,8 +97,12 @@ class RelayCore:
 
     @property
     def last_sequence(self) -> int:
-        """The sequence of the last event."""
+        """The sequence of the last event of the market."""
         return self.engine.next_sequence - 1
+
+    def last_of(self, domain: Domain) -> int:
+        """The sequence of the last event of a domain."""
+        return self.engine.next_of(domain) - 1
 
     def warm_up(self) -> None:
         """Compile, or load, the kernel: called before the first connection is taken."""
@@ -104,8 +131,8 @@ class RelayCore:
         source.gap_events += count
         if not listing_key:
             source.gap_pending = True
-        record = SourceGapRecord(source.name, reason, count, self.engine.next_sequence, listing_key)
-        return AcceptResult(gaps=(record,), now_ns=now_ns, source=source.name)
+        record = SourceGapRecord(source.name, reason, count, self.engine.next_of(source.domain), listing_key)
+        return AcceptResult(gaps=(record,), domain=source.domain, now_ns=now_ns, source=source.name)
 
     def accept(
         self, source: SourceState, event_type: int, rows: Rows, first_sequence: int, now_ns: int
@@ -129,34 +156,89 @@ class RelayCore:
         """`accept` of `count` rows given as their bytes: what a socket has, and cheaper where a frame holds a single row."""
         if not count:
             return EMPTY
+        if source.acknowledges:
+            refusal = self._held_back(source, first_sequence, count, len(raw), now_ns)
+            if refusal:
+                self.reject(refusal, count)
+                expected = source.next_sequence
+                return AcceptResult(
+                    domain=source.domain,
+                    now_ns=now_ns,
+                    source=source.name,
+                    rejected=count,
+                    refusal=refusal,
+                    resend_from=expected,
+                )
+            result = self._take(source, event_type, raw, count, first_sequence, now_ns)
+            result.receipt = Receipt(source, source.epoch, source.last_sequence)
+            return result
+        return self._take(source, event_type, raw, count, first_sequence, now_ns)
+
+    def _held_back(self, source: SourceState, first_sequence: int, count: int, size: int, now_ns: int) -> str:
+        """Why nothing of a frame is taken now, of a source that will send it again; empty where it is."""
+        ahead = source.ahead(first_sequence)
+        if ahead > 0:
+            return "SEQUENCE_AHEAD"
+        if ahead + count <= 0:
+            return ""  # all of it came before
+        if not source.breaker.admits(0, now_ns):
+            return _CIRCUIT_OPEN
+        gate = self.gates.get(source.domain)
+        if gate is not None and (reason := gate(size)):
+            return reason
+        return "" if source.limit.admits(count, size, now_ns) else SourceRateLimited.reason
+
+    def _take(
+        self,
+        source: SourceState,
+        event_type: int,
+        raw: npt.NDArray[np.uint8],
+        count: int,
+        first_sequence: int,
+        now_ns: int,
+    ) -> AcceptResult:
         run, rows = take_run(source, first_sequence, count), count
         source.last_event_ns = now_ns
         gaps: tuple[SourceGapRecord, ...] = ()
         if run.missing:
             source.gap_pending = True
-            gaps = (SourceGapRecord(source.name, "SOURCE_GAP", run.missing, self.engine.next_sequence),)
-        if event_type in DERIVED_TYPES or event_type not in LAYOUTS:
-            self.reject("TYPE_NOT_ACCEPTED", count - run.skip)
-            return AcceptResult(gaps=gaps, now_ns=now_ns, source=source.name, rejected=count - run.skip)
+            gaps = (SourceGapRecord(source.name, "SOURCE_GAP", run.missing, self.engine.next_of(source.domain)),)
+        refusal = _unfit(source, event_type)
+        if refusal:
+            self.reject(refusal, count - run.skip)
+            return AcceptResult(
+                gaps=gaps,
+                domain=source.domain,
+                now_ns=now_ns,
+                source=source.name,
+                rejected=count - run.skip,
+                refusal=refusal,
+            )
         row_size = len(raw) // count
         if run.skip:
             raw = raw[run.skip * row_size :]
             if run.skip == count:
-                return AcceptResult(now_ns=now_ns, source=source.name, duplicates=count)
+                return AcceptResult(domain=source.domain, now_ns=now_ns, source=source.name, duplicates=count)
             count -= run.skip
         breaker = source.breaker
         if not breaker.admits(count, now_ns):
-            self.reject(_CIRCUIT_OPEN, count)
-            gaps += self._shed(source, now_ns)
-            return AcceptResult(
-                gaps=gaps, now_ns=now_ns, source=source.name, rejected=count, duplicates=run.skip, refusal=_CIRCUIT_OPEN
-            )
-        if breaker.shed:
+            return self._refused(source, _CIRCUIT_OPEN, count, run.skip, gaps, now_ns)
+        if not source.acknowledges and not source.limit.admits(count, len(raw), now_ns):
+            source.limit.shed_more(count)
+            return self._refused(source, SourceRateLimited.reason, count, run.skip, gaps, now_ns)
+        if breaker.shed or source.limit.shed:
             gaps += self._shed(source, now_ns)
         if self.replica.has_changed:
             self.settle()
         engine = self.engine
-        first = engine.next_sequence
+        first = engine.next_of(source.domain)
+        illegible = 0
+        layout = LAYOUTS[event_type]
+        if layout.texts:
+            raw, illegible = without_faulty_texts(layout, raw)
+            count -= illegible
+            if illegible:
+                self.reject("MALFORMED_TEXT", illegible)
         output = engine.intake_bytes(
             event_type, raw, count, source.source_id, source.gap_pending, now_ns, source.provenance
         )
@@ -165,14 +247,32 @@ class RelayCore:
             source.gap_pending = False
             source.events[event_type] = source.events.get(event_type, 0) + written
         refused = count - written
-        breaker.judge(written, refused, now_ns)
+        breaker.judge(written, refused + illegible, now_ns)
         frame: Frame | None = None
         if self._notes is not None:
-            frame = Frame(first_sequence, rows, run.missing, run.skip, engine.given, output.refused)
+            if source.domain is Domain.MARKET:
+                frame = Frame(first_sequence, rows, run.missing, run.skip, engine.given, output.refused)
             if output.met:
                 self._notes.met(output.met)
         groups = self._groups(event_type, raw[: written * row_size] if refused else raw, output, first, now_ns)
-        return AcceptResult(groups, gaps, now_ns, source.name, written, refused, run.skip, "", frame)
+        refused += illegible
+        return AcceptResult(groups, gaps, source.domain, now_ns, source.name, written, refused, run.skip, "", frame)
+
+    def _refused(
+        self, source: SourceState, reason: str, count: int, skip: int, gaps: tuple[SourceGapRecord, ...], now_ns: int
+    ) -> AcceptResult:
+        """A frame is not read."""
+        self.reject(reason, count)
+        gaps += self._shed(source, now_ns)
+        return AcceptResult(
+            gaps=gaps,
+            domain=source.domain,
+            now_ns=now_ns,
+            source=source.name,
+            rejected=count,
+            duplicates=skip,
+            refusal=reason,
+        )
 
     def tick(self, now_ns: int) -> AcceptResult:
         """Let time pass: opportunities and synthetics of old quotes end. Called some times a second."""
@@ -187,16 +287,31 @@ class RelayCore:
             groups.append(self._synthetic_group(updates))
         if self._notes is not None and not groups and (changed or self.synthetics.stirred):
             self._notes.ticked(now_ns)
-        gaps = [record for source in self.sources.all() for record in self._shed(source, now_ns)]
-        return AcceptResult(tuple(groups), tuple(gaps), now_ns) if groups or gaps else EMPTY
+        gaps = self._all_shed(Domain.MARKET, now_ns)
+        return AcceptResult(tuple(groups), gaps, Domain.MARKET, now_ns) if groups or gaps else EMPTY
+
+    def overdue(self, domain: Domain, now_ns: int) -> AcceptResult:
+        """What sources of a domain other than the market lost, and nobody was told yet: the part of `tick` that concerns them."""
+        gaps = self._all_shed(domain, now_ns)
+        return AcceptResult((), gaps, domain, now_ns) if gaps else EMPTY
+
+    def _all_shed(self, domain: Domain, now_ns: int) -> tuple[SourceGapRecord, ...]:
+        sources = (source for source in self.sources.all() if source.domain is domain)
+        return tuple(record for source in sources for record in self._shed(source, now_ns))
 
     def _shed(self, source: SourceState, now_ns: int) -> tuple[SourceGapRecord, ...]:
-        """What its breaker shed and subscribers have to be told of now."""
-        shed = source.breaker.undeclared(now_ns)
-        if not shed:
-            return ()
-        source.gap_pending = True
-        return (SourceGapRecord(source.name, _CIRCUIT_OPEN, shed, self.engine.next_sequence),)
+        """What its breaker and its limit shed, and subscribers have to be told of now."""
+        first = self.engine.next_of(source.domain)
+        found = tuple(
+            SourceGapRecord(source.name, reason, shed, first)
+            for reason, shed in (
+                (_CIRCUIT_OPEN, source.breaker.undeclared(now_ns)),
+                (SourceRateLimited.reason, source.limit.undeclared(now_ns)),
+            )
+            if shed
+        )
+        source.gap_pending = source.gap_pending or bool(found)
+        return found
 
     def settle(self) -> None:
         """Tell the callbacks which definitions and venues changed since the last call."""

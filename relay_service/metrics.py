@@ -3,23 +3,47 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Final
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from alphapulse.domain.domains import Domain
 from relay_service.counters import Counters
 from relay_service.egress.fanout import FanOut
+from relay_service.egress.status import DomainFigures, figures_of
 from relay_service.log.relay_log import LogState, RelayLog
 from relay_service.subscriptions.convert import event_type_name
+
+_LOG_COUNTERS: Final[tuple[tuple[str, str, Callable[[RelayLog], float]], ...]] = (
+    ("relay_log_entries", "Entries written to the log.", lambda log: log.entries),
+    ("relay_log_bytes", "Bytes written to the log.", lambda log: log.bytes),
+    (
+        "relay_log_hole_events",
+        "Events that left memory before the log took them: a hole in it.",
+        lambda log: log.tail.lost,
+    ),
+    ("relay_log_errors", "Times that the log's server did not take or give something.", lambda log: log.errors),
+    ("relay_log_trimmed_entries", "Entries that became too old or too many.", lambda log: log.trimmed),
+)
+_DOMAIN_COUNTERS: Final[tuple[tuple[str, str, Callable[[DomainFigures], float]], ...]] = (
+    ("relay_domain_events", "Events of a domain taken in.", lambda one: one.events),
+    (
+        "relay_domain_full_turns",
+        "Turns of the loop in which more of a domain had come than a turn takes.",
+        lambda one: one.full_turns,
+    ),
+)
 
 
 class RelayMetrics(Collector):
     """Made once for each registry; unregistered with `close`."""
 
-    def __init__(self, fanout: FanOut, registry: CollectorRegistry) -> None:
+    def __init__(self, fanout: FanOut, full_turns: Callable[[Domain], int], registry: CollectorRegistry) -> None:
         self._fanout = fanout
+        self._full_turns = full_turns
         self._registry = registry
         registry.register(self)
 
@@ -37,6 +61,7 @@ class RelayMetrics(Collector):
         yield from self._sources(counters)
         yield from self._totals(counters)
         yield from self.egress(counters)
+        yield from self._domains()
         yield from self._log()
         yield _by_label(
             CounterMetricFamily("relay_rejected_events", "Events refused.", labels=("reason",)), counters.rejects
@@ -99,22 +124,39 @@ class RelayMetrics(Collector):
             yield CounterMetricFamily(name, text, value=value)
 
     def _log(self) -> Iterable[Metric]:
-        log = self._fanout.log
-        if not isinstance(log, RelayLog):
+        logs = {domain: log for domain, log in self._fanout.logs.items() if isinstance(log, RelayLog)}
+        if not logs:
             return
-        up = GaugeMetricFamily("relay_log_state", "1 for the state the log is in.", labels=("state",))
-        for state in LogState:
-            up.add_metric((state.value,), float(log.state is state))
+        up = GaugeMetricFamily("relay_log_state", "1 for the state the log is in.", labels=("domain", "state"))
+        for domain, log in logs.items():
+            for state in LogState:
+                up.add_metric((domain.title, state.value), float(log.state is state))
         yield up
-        for name, text, value in (
-            ("relay_log_entries", "Entries written to the log.", log.entries),
-            ("relay_log_bytes", "Bytes written to the log.", log.bytes),
-            ("relay_log_hole_events", "Events that left memory before the log took them: a hole in it.", log.tail.lost),
-            ("relay_log_errors", "Times that the log's server did not take or give something.", log.errors),
-            ("relay_log_trimmed_entries", "Entries that became too old or too many.", log.trimmed),
-        ):
-            yield CounterMetricFamily(name, text, value=value)
-        yield GaugeMetricFamily("relay_log_unlogged_events", "Events that are in memory alone.", value=log.unlogged)
+        for name, text, read in _LOG_COUNTERS:
+            counted = CounterMetricFamily(name, text, labels=("domain",))
+            for domain, log in logs.items():
+                counted.add_metric((domain.title,), read(log))
+            yield counted
+        unlogged = GaugeMetricFamily(
+            "relay_log_unlogged_events", "Events that are in memory alone.", labels=("domain",)
+        )
+        for domain, log in logs.items():
+            unlogged.add_metric((domain.title,), log.unlogged)
+        yield unlogged
+
+    def _domains(self) -> Iterable[Metric]:
+        figures = figures_of(self._fanout, self._full_turns)
+        for name, text, read in _DOMAIN_COUNTERS:
+            counted = CounterMetricFamily(name, text, labels=("domain",))
+            for one in figures:
+                counted.add_metric((one.domain.title,), read(one))
+            yield counted
+        queued = GaugeMetricFamily(
+            "relay_domain_queue_bytes", "Bytes of a domain that wait for all subscribers.", labels=("domain",)
+        )
+        for one in figures:
+            queued.add_metric((one.domain.title,), one.queued_bytes)
+        yield queued
 
     def _subscribers(self) -> Iterable[Metric]:
         held = tuple(self._fanout.subscribers.values())

@@ -8,7 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from alphapulse.domain.domains import Domain
 from alphapulse.records import LAYOUTS, Rows
+from relay_service.sources import SourceState
 
 Slots = npt.NDArray[np.int32]
 """Slot numbers of `SlotTable`; -1 where the listing has none."""
@@ -77,6 +79,19 @@ class SourceGapRecord(NamedTuple):
     """The listing concerned; 0: all of the source."""
 
 
+class Receipt(NamedTuple):
+    """What a source is told once all of a result is relayed."""
+
+    source: SourceState
+    epoch: int
+    sequence: int
+    """The last of the frame."""
+
+    def give(self) -> None:
+        """It is relayed."""
+        self.source.acknowledge(self.epoch, self.sequence)
+
+
 @dataclass(slots=True)
 class AcceptResult:
     """What became of one frame or tick. Not frozen: one is made for each frame, and freezing costs more than the checks."""
@@ -85,6 +100,8 @@ class AcceptResult:
     """Ascending and disjoint in sequence: first the frame's rows, then the opportunities, then the synthetic updates."""
     gaps: tuple[SourceGapRecord, ...] = ()
     """To be declared before the groups."""
+    domain: Domain = Domain.MARKET
+    """Of all of it."""
     now_ns: int = 0
     """The relay_in_ns of all rows."""
     source: str = ""
@@ -99,6 +116,10 @@ class AcceptResult:
     """Why all rows were refused unread; empty where each was looked at."""
     frame: Frame | None = None
     """What the rows came in, where that is noted; None of a tick."""
+    resend_from: int = 0
+    """Nothing was taken, and the source is to send again from this sequence, later; 0: what was refused is refused for good."""
+    receipt: Receipt | None = None
+    """Of a source that is acknowledged."""
 
 
 EMPTY = AcceptResult()

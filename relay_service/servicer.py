@@ -11,10 +11,12 @@ from typing import Any, Final
 import grpc
 
 from alphapulse.api.relay.v1 import relay_service_pb2, relay_service_pb2_grpc
+from alphapulse.domain.domains import Domain
 from alphapulse.domain.errors import InvalidArgument, PageTokenInvalid
 from alphapulse.runtime import GrpcService, Readiness
 from relay_service.egress import convert
 from relay_service.egress.fanout import FanOut
+from relay_service.egress.status import figures_of
 from relay_service.egress.subscriber import Subscriber
 from relay_service.egress.subscription import Subscription
 from relay_service.evidence.convert import explained
@@ -29,22 +31,39 @@ _LARGEST_PAGE: Final = 1000
 Context = grpc.aio.ServicerContext[Any, Any]
 Publish = Callable[[AsyncIterator[Any], Context], Coroutine[Any, Any, Any]]
 Subscribe = Callable[[AsyncIterator[Any], Context], Coroutine[Any, Any, None]]
+Acknowledged = Callable[[AsyncIterator[Any], Context], Coroutine[Any, Any, None]]
 
 
 class RelayServicer(relay_service_pb2_grpc.RelayServiceServicer):
     """The generated servicer's calls."""
 
-    def __init__(self, fanout: FanOut, publish: Publish, subscribe: Subscribe, explainer: Explainer) -> None:
+    def __init__(
+        self,
+        fanout: FanOut,
+        publish: Publish,
+        acknowledged: Acknowledged,
+        subscribe: Subscribe,
+        explainer: Explainer,
+        full_turns: Callable[[Domain], int],
+    ) -> None:
         self._fanout = fanout
         self._publish = publish
+        self._acknowledged = acknowledged
         self._subscribe = subscribe
         self._explainer = explainer
+        self._full_turns = full_turns
 
     async def Publish(self, request_iterator: AsyncIterator[Any], context: Context) -> Any:
         """Takes events in from one collector."""
         return await self._publish(request_iterator, context)
 
-    # A coroutine that writes to the context, where the generated class would yield.
+    # Both of these are coroutines that write to the context, where the generated class would yield.
+    async def PublishAcknowledged(  # type: ignore[override]
+        self, request_iterator: AsyncIterator[Any], context: Context
+    ) -> None:
+        """Takes events in from one source, which is told what became of them as it goes."""
+        await self._acknowledged(request_iterator, context)
+
     async def Subscribe(  # type: ignore[override]
         self, request_iterator: AsyncIterator[Any], context: Context
     ) -> None:
@@ -110,6 +129,7 @@ class RelayServicer(relay_service_pb2_grpc.RelayServiceServicer):
             rejected_candidates=counters.rejected_candidates,
             edge_id=fanout.settings.edge_id,
             behind_ns=fanout.behind_ns,
+            domains=[one.to_message() for one in figures_of(self._fanout, self._full_turns)],
         )
 
 

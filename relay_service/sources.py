@@ -6,10 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from alphapulse.domain.domains import Domain
 from alphapulse.domain.errors import InvalidArgument, SequenceFenced
 from alphapulse.domain.ids import source_id
 from alphapulse.domain.provenance import Provenance
 from relay_service.breaker import Breaker
+from relay_service.limits import DomainLimits, Limits, RateLimit
 
 _MASK: Final = (1 << 64) - 1
 _HALF: Final = 1 << 63
@@ -24,6 +26,8 @@ class SourceState:
     """Such as "BINANCE"."""
     source_id: int
     """What its events carry."""
+    domain: Domain = Domain.MARKET
+    """What its events belong to; for good."""
     epoch: int = 0
     """Of its last accepted hello."""
     provenance: int = int(Provenance.LIVE)
@@ -44,6 +48,14 @@ class SourceState:
     """The next event taken is marked GAP_BEFORE."""
     breaker: Breaker = field(default_factory=Breaker)
     """Keeps out a source that sends little but rows that cannot be taken."""
+    limit: RateLimit = field(default_factory=lambda: RateLimit(DomainLimits()))
+    """How much of it is taken in a second."""
+    acknowledges: bool = False
+    """It keeps what it sends until it is acknowledged, and sends again what could not be taken: its numbering knows no gap."""
+    acknowledged: int = 0
+    """Everything of this epoch up to this sequence is relayed, or was refused for good."""
+    on_acknowledged: Callable[[int], None] | None = None
+    """Tells the connection that speaks for it."""
     fence: Callable[[], None] | None = None
     """Ends the connection that speaks for it."""
     clock_offset_ns: int = 0
@@ -55,6 +67,19 @@ class SourceState:
     def last_sequence(self) -> int:
         """The last sequence taken."""
         return (self.next_sequence - 1) & _MASK
+
+    def ahead(self, sequence: int) -> int:
+        """How far a sequence is beyond what is expected next; negative: it was taken before. Distances are modulo 2**64."""
+        distance = (sequence - self.next_sequence) & _MASK
+        return distance if distance < _HALF else distance - _MASK - 1
+
+    def acknowledge(self, epoch: int, sequence: int) -> None:
+        """Everything of an epoch up to a sequence is relayed, or was refused for good."""
+        if epoch != self.epoch or sequence == self.acknowledged:
+            return
+        self.acknowledged = sequence
+        if self.on_acknowledged is not None:
+            self.on_acknowledged(sequence)
 
     def measure_clock(self, send_time_ns: int, now_ns: int) -> None:
         """Note the way of one frame. The offset is the least of the current window and the one before."""
@@ -99,9 +124,10 @@ def take_run(source: SourceState, first_sequence: int, count: int) -> Run:
 
 
 class SourceTable:
-    """All sources by name."""
+    """All sources by name, each held to the limits of its domain."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits | None = None) -> None:
+        self._limits = limits or Limits()
         self._by_name: dict[str, SourceState] = {}
         self._by_id: dict[int, SourceState] = {}
 
@@ -118,18 +144,27 @@ class SourceTable:
         return self._by_id.get(number)
 
     def claim(
-        self, name: str, epoch: int, provenance: int, fence: Callable[[], None] | None = None
+        self,
+        name: str,
+        epoch: int,
+        provenance: int,
+        fence: Callable[[], None] | None = None,
+        domain: Domain = Domain.MARKET,
     ) -> tuple[SourceState, bool]:
         """(source, restarted): a connection speaks for a source from now on; `fence` is called when another one takes over.
 
         A newer epoch begins the numbering anew; `restarted` is True when the source had sent events before, so some may be lost between. The
-        same epoch goes on where it stopped. Raises SequenceFenced for an older epoch, InvalidArgument for a name or provenance that cannot be.
+        same epoch goes on where it stopped. Raises SequenceFenced for an older epoch, InvalidArgument for a name, provenance or domain that cannot
+        be.
         """
         if provenance not in (1, 2, 3):
             raise InvalidArgument.field(
                 "provenance", str(provenance), "provenance", "expected LIVE (1), REPLAY (2) or SIMULATED (3)"
             )
-        source = self._by_name.get(name) or self._new(name)
+        source = self._by_name.get(name) or self._new(name, domain)
+        if source.domain is not domain:
+            text = f"{name} is a source of the {source.domain.title} domain; events of another need another source"
+            raise InvalidArgument.field("domain", domain.name, "source-domain", text)
         if epoch < source.epoch:
             raise SequenceFenced(
                 f"source {name}: epoch {epoch} is older than {source.epoch}, which took over",
@@ -140,7 +175,7 @@ class SourceTable:
             before()
         restarted = epoch > source.epoch and bool(source.events)
         if epoch > source.epoch:
-            source.epoch, source.next_sequence = epoch, 1
+            source.epoch, source.next_sequence, source.acknowledged = epoch, 1, 0
         source.gap_pending = source.gap_pending or restarted
         source.provenance, source.connected = provenance, True
         return source, restarted
@@ -148,9 +183,9 @@ class SourceTable:
     def release(self, source: SourceState, fence: Callable[[], None]) -> None:
         """The connection with this fence ended; nothing happens when another one took over before."""
         if source.fence == fence:
-            source.fence, source.connected = None, False
+            source.fence, source.on_acknowledged, source.connected = None, None, False
 
-    def _new(self, name: str) -> SourceState:
+    def _new(self, name: str, domain: Domain) -> SourceState:
         if not name or len(name) > 64 or not name.isprintable():
             raise InvalidArgument.field("source", name, "source-name", "expected 1 to 64 printable characters")
         number = source_id(name)
@@ -159,5 +194,6 @@ class SourceTable:
             raise InvalidArgument.field(
                 "source", name, "source-id-taken", f"its number {number} is that of {other.name}; choose another name"
             )
-        source = self._by_name[name] = self._by_id[number] = SourceState(name, number)
+        source = SourceState(name, number, domain, limit=RateLimit(self._limits.of[domain]))
+        self._by_name[name] = self._by_id[number] = source
         return source

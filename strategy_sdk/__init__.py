@@ -10,6 +10,7 @@ an underscore are not for import. Errors are the classes of `alphapulse.domain.e
 decimals those of `alphapulse.domain`. Not here: servers, and anything a service needs of another (`alphapulse.client`).
 """
 
+from alphapulse.domain.domains import Domain
 from strategy_sdk._batch import RECONNECTED, UNDECLARED, EventBatch, Gap
 from strategy_sdk._blocking import BlockingRegistryClient
 from strategy_sdk._caller import Write
@@ -21,10 +22,12 @@ from strategy_sdk._events import (
     Bar,
     BookLevel,
     Event,
+    ExecutionReport,
     InstrumentDiscovered,
     Opportunity,
     Quote,
     Statistic,
+    StrategySignal,
     SyntheticUpdate,
     Trade,
     TradingStatus,
@@ -54,7 +57,9 @@ from strategy_sdk._models import (
     SearchHit,
     Version,
 )
+from strategy_sdk._order_updates import OrderUpdate
 from strategy_sdk._places import Place
+from strategy_sdk._publishing import MAX_UNACKNOWLEDGED, Publisher, PublisherStats, publish
 from strategy_sdk._registry import RegistryClient
 from strategy_sdk._replica import RegistryReplica, ReplicaChange
 from strategy_sdk._runner import RunStats, StrategyRun, run_strategy
@@ -63,6 +68,9 @@ from strategy_sdk._states import (
     BookSide,
     EventType,
     OpportunityState,
+    OrderSide,
+    OrderState,
+    SignalDirection,
     StatisticKind,
     SyntheticState,
     TradingState,
@@ -108,6 +116,7 @@ from strategy_sdk._venue_models import (
 from strategy_sdk._watching import Bookmark, Restart, Snapshot, WatchEvent
 
 __all__ = [
+    "MAX_UNACKNOWLEDGED",
     "RECONNECTED",
     "UNDECLARED",
     "Addresses",
@@ -133,6 +142,7 @@ __all__ = [
     "Dependent",
     "Direction",
     "DisputedIdentifier",
+    "Domain",
     "Endpoint",
     "EndpointProtocol",
     "Evaluation",
@@ -142,6 +152,7 @@ __all__ = [
     "EventFilter",
     "EventType",
     "Every",
+    "ExecutionReport",
     "FeeSchedule",
     "FeeTier",
     "FormulaReport",
@@ -165,9 +176,14 @@ __all__ = [
     "OpenState",
     "Opportunity",
     "OpportunityState",
+    "OrderSide",
+    "OrderState",
+    "OrderUpdate",
     "Performance",
     "Place",
     "PriceField",
+    "Publisher",
+    "PublisherStats",
     "Quote",
     "RankWeights",
     "RankedVenue",
@@ -188,12 +204,14 @@ __all__ = [
     "Session",
     "SessionPhase",
     "Signal",
+    "SignalDirection",
     "Snapshot",
     "SourceHealth",
     "Statistic",
     "StatisticKind",
     "Strategy",
     "StrategyRun",
+    "StrategySignal",
     "StreamStats",
     "Subscription",
     "Synthetic",
@@ -216,5 +234,6 @@ __all__ = [
     "Window",
     "Write",
     "connect",
+    "publish",
     "run_strategy",
 ]

@@ -11,10 +11,12 @@ from strategy_sdk._events import (
     Bar,
     BookLevel,
     Event,
+    ExecutionReport,
     InstrumentDiscovered,
     Opportunity,
     Quote,
     Statistic,
+    StrategySignal,
     SyntheticUpdate,
     Trade,
     TradingStatus,
@@ -82,6 +84,14 @@ class Callbacks:
     def on_synthetic(self, function: Callback[SyntheticUpdate]) -> Callback[SyntheticUpdate]:
         """Call for new values of synthetics."""
         return self.on(SyntheticUpdate, function)
+
+    def on_signal(self, function: Callback[StrategySignal]) -> Callback[StrategySignal]:
+        """Call for signals of strategies."""
+        return self.on(StrategySignal, function)
+
+    def on_execution(self, function: Callback[ExecutionReport]) -> Callback[ExecutionReport]:
+        """Call for reports of orders."""
+        return self.on(ExecutionReport, function)
 
     def on_gap(self, function: Callback[Gap]) -> Callback[Gap]:
         """Call for gaps."""

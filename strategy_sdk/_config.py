@@ -23,6 +23,8 @@ class Addresses:
     """RELAY_ADDRESS"""
     egress_socket: str = ""
     """RELAY_EGRESS_SOCKET: path of the relay's Unix socket; taken instead of gRPC where there is one."""
+    ingress_socket: str = ""
+    """RELAY_INGRESS_SOCKET: path of the relay's Unix socket for sources; published to instead of over gRPC where there is one."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
@@ -35,9 +37,15 @@ class Addresses:
             synthetic_registry=given.get("SYNTHETIC_REGISTRY_ADDRESS") or usual.synthetic_registry,
             relay=given.get("RELAY_ADDRESS") or usual.relay,
             egress_socket=given.get("RELAY_EGRESS_SOCKET") or usual.egress_socket,
+            ingress_socket=given.get("RELAY_INGRESS_SOCKET") or usual.ingress_socket,
         )
 
     @property
     def usable_socket(self) -> str:
         """The egress socket where there is one now, else empty."""
         return self.egress_socket if self.egress_socket and Path(self.egress_socket).is_socket() else ""
+
+    @property
+    def usable_ingress(self) -> str:
+        """The ingress socket where there is one now, else empty."""
+        return self.ingress_socket if self.ingress_socket and Path(self.ingress_socket).is_socket() else ""

@@ -17,10 +17,12 @@ from alphapulse.records import (
     BAR,
     BOOK_LEVEL,
     COMMON_FIELDS,
+    EXECUTION_REPORT,
     INSTRUMENT_DISCOVERED,
     OPPORTUNITY,
     QUOTE,
     STATISTIC,
+    STRATEGY_SIGNAL,
     SYNTHETIC_UPDATE,
     TRADE,
     TRADING_STATUS,
@@ -30,6 +32,9 @@ from strategy_sdk._states import (
     AggressorSide,
     BookSide,
     OpportunityState,
+    OrderSide,
+    OrderState,
+    SignalDirection,
     StatisticKind,
     SyntheticState,
     TradingState,
@@ -65,6 +70,15 @@ def _int(layout: RecordLayout | int, name: str) -> _Int:
 
 def _float(layout: RecordLayout, name: str) -> _Float:
     return cast(_Float, _place(layout, name))
+
+
+class _Text(Protocol):
+    def __get__(self, instance: object, owner: type, /) -> str: ...
+
+
+def _text(layout: RecordLayout, name: str) -> _Text:
+    place = layout.fields.index(name)
+    return cast(_Text, property(lambda event: event[place].decode("utf-8", "replace"), doc=f"{name}; empty: none"))
 
 
 def _exact(layout: RecordLayout, mantissa: str, exponent: str) -> _Exact:
@@ -294,11 +308,66 @@ class SyntheticUpdate(Event):
         return cast(SyntheticState, self._state())
 
 
+class StrategySignal(Event):
+    """What a strategy says of a listing, or of a synthetic. `collector_time_ns` is when it was made."""
+
+    __slots__ = ()
+    layout = STRATEGY_SIGNAL
+    name = _text(STRATEGY_SIGNAL, "name")
+    strategy = _text(STRATEGY_SIGNAL, "strategy")
+    text = _text(STRATEGY_SIGNAL, "text")
+    value = _float(STRATEGY_SIGNAL, "value")
+    strength = _float(STRATEGY_SIGNAL, "strength")
+    confidence = _float(STRATEGY_SIGNAL, "confidence")
+    horizon_ns = _int(STRATEGY_SIGNAL, "horizon_ns")
+    cause_sequence = _int(STRATEGY_SIGNAL, "cause_sequence")
+    _direction = _enum(STRATEGY_SIGNAL, "direction", SignalDirection)
+
+    @property
+    def direction(self) -> SignalDirection:
+        """What is proposed."""
+        return cast(SignalDirection, self._direction())
+
+
+class ExecutionReport(Event):
+    """What became of an order on a listing."""
+
+    __slots__ = ()
+    layout = EXECUTION_REPORT
+    client_order_id = _text(EXECUTION_REPORT, "client_order_id")
+    order_id = _text(EXECUTION_REPORT, "order_id")
+    execution_id = _text(EXECUTION_REPORT, "execution_id")
+    strategy = _text(EXECUTION_REPORT, "strategy")
+    reason = _text(EXECUTION_REPORT, "reason")
+    price = _unless(EXECUTION_REPORT, "price", "price_exponent", RecordFlag.PRICE_ABSENT)
+    size = _unless(EXECUTION_REPORT, "size", "size_exponent", RecordFlag.SIZE_ABSENT)
+    filled_size = _unless(EXECUTION_REPORT, "filled_size", "size_exponent")
+    last_price = _unless(EXECUTION_REPORT, "last_price", "price_exponent")
+    last_size = _unless(EXECUTION_REPORT, "last_size", "size_exponent")
+    _side = _enum(EXECUTION_REPORT, "side", OrderSide)
+    _state = _enum(EXECUTION_REPORT, "state", OrderState)
+
+    @property
+    def side(self) -> OrderSide:
+        """Which side."""
+        return cast(OrderSide, self._side())
+
+    @property
+    def state(self) -> OrderState:
+        """How the order stands after it."""
+        return cast(OrderState, self._state())
+
+    @property
+    def possible_duplicate(self) -> bool:
+        """Whether it may have come before: its sender lost the relay that may have relayed it. The venue's `execution_id` tells."""
+        return self.has(RecordFlag.POSSIBLE_DUPLICATE)
+
+
 EVENT_CLASSES: Final[dict[int, type[Event]]] = {
     kind.layout.event_type: kind
     for kind in (
         *(Trade, Quote, BookLevel, Bar, Statistic, TradingStatus),
-        *(InstrumentDiscovered, Opportunity, SyntheticUpdate),
+        *(InstrumentDiscovered, Opportunity, SyntheticUpdate, StrategySignal, ExecutionReport),
     )
 }
 """By event type."""

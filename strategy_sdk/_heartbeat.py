@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
 from alphapulse.api.relay.v1 import relay_service_pb2 as relay
+from alphapulse.domain.domains import Domain
+
+_DOMAINS: Final[dict[int, Domain]] = {int(domain): domain for domain in Domain}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,8 @@ class SourceHealth:
     """The relay's clock less the source's."""
     events: Mapping[int, int]
     """Events taken so far, by type."""
+    domain: Domain = Domain.MARKET
+    """What its events belong to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,7 @@ class Heartbeat:
     received_ns: int
     """This process's time when it came."""
     last_sequence: int
+    """Of the market."""
     revision_token: str
     """The registries' revision the relay has applied."""
     sources: tuple[SourceHealth, ...]
@@ -40,13 +47,21 @@ class Heartbeat:
     """The life of the relay that `last_sequence` is of."""
     behind_ns: int = 0
     """Of an edge: for how long it may not have had what the relay relayed; about a second at rest. 0: the relay itself."""
+    last_sequences: Mapping[int, int] = field(default_factory=dict)
+    """Of each domain that had an event, by its number."""
 
 
 def heartbeat_of(message: relay.Heartbeat, received_ns: int) -> Heartbeat:
     """From the API's message."""
     sources = tuple(
         SourceHealth(
-            one.source, one.connected, one.last_event_ns, one.gap_events, one.clock_offset_ns, dict(one.events)
+            one.source,
+            one.connected,
+            one.last_event_ns,
+            one.gap_events,
+            one.clock_offset_ns,
+            dict(one.events),
+            _DOMAINS.get(one.domain, Domain.MARKET),
         )
         for one in message.sources
     )
@@ -58,4 +73,5 @@ def heartbeat_of(message: relay.Heartbeat, received_ns: int) -> Heartbeat:
         sources,
         message.relay_id,
         message.behind_ns,
+        dict(message.last_sequences),
     )

@@ -40,12 +40,12 @@ class Outbox:
             self.freshness.renewed_by(batch.runs)
         self._append(batch)
 
-    def gap(self, gap: Gap, sequence: int) -> None:
-        """A gap was declared, or found, at this sequence of the relay."""
+    def gap(self, gap: Gap, sequence: int, *, market: bool = True) -> None:
+        """A gap was declared, or found, at this sequence of the relay. One of signals or executions makes no quote stale."""
         if self._error is not None:
             return
         self._append(EventBatch(gap.subscription_id, gap.to_number + 1, 0, sequence, time.time_ns(), gaps=(gap,)))
-        if self._policy is GapPolicy.RESYNC:
+        if self._policy is GapPolicy.RESYNC and market:
             self.freshness.gap(gap)
         elif self._policy is GapPolicy.HALT:
             self._error = halted_by(gap)

@@ -8,14 +8,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from alphapulse.domain.domains import Domain, domain_of
 from alphapulse.domain.errors import DataLoss
 from strategy_sdk._batch import Gap
 from strategy_sdk._config import Addresses
 from strategy_sdk._connect import connect
 from strategy_sdk._events import Event
-from strategy_sdk._strategy import CALLBACKS, Signal, Strategy
+from strategy_sdk._strategy import CALLBACKS, Needs, Signal, Strategy
 from strategy_sdk._stream import MarketStream
 from strategy_sdk._stream_stats import StreamStats
+from strategy_sdk._subscriptions import EventFilter
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +70,9 @@ class StrategyRun:
             self.strategy.attach(self.stream, self._sink)
             self._register(self.stream)
             needs = self.strategy.needs
-            wanted = replace(needs.filter, event_types=needs.event_types)
-            await self.stream.subscribe(wanted, contract=needs.contract, snapshot=needs.snapshot)
+            for wanted in _by_domain(needs):
+                market = wanted.chosen_domain is Domain.MARKET
+                await self.stream.subscribe(wanted, contract=needs.contract, snapshot=needs.snapshot and market)
             await self.strategy.on_start()
         except BaseException:
             await self.stream.close()
@@ -129,6 +132,19 @@ class StrategyRun:
             return function(event)
 
         return checked
+
+
+def _by_domain(needs: Needs) -> list[EventFilter]:
+    """A filter for each domain of what a strategy needs."""
+    domains = sorted({domain_of(kind) for kind in needs.event_types}) or [needs.filter.chosen_domain]
+    return [
+        replace(
+            needs.filter,
+            event_types=[kind for kind in needs.event_types if domain_of(kind) is domain],
+            domain=domain,
+        )
+        for domain in domains
+    ]
 
 
 async def run_strategy(

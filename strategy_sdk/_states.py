@@ -17,6 +17,8 @@ class EventType(IntEnum):
     INSTRUMENT_DISCOVERED = 16
     CROSS_VENUE_OPPORTUNITY = 17
     SYNTHETIC_UPDATE = 18
+    STRATEGY_SIGNAL = 32
+    EXECUTION_REPORT = 48
 
 
 class AggressorSide(IntEnum):
@@ -80,3 +82,35 @@ class SyntheticState(IntEnum):
     OUT_OF_RANGE = 4
     OUTLIER = 5
     UNDEFINED = 6
+
+
+class SignalDirection(IntEnum):
+    """What a signal proposes."""
+
+    UNSPECIFIED = 0
+    BUY = 1
+    SELL = 2
+    FLAT = 3
+
+
+class OrderSide(IntEnum):
+    """The side of an order."""
+
+    UNSPECIFIED = 0
+    BUY = 1
+    SELL = 2
+
+
+class OrderState(IntEnum):
+    """How an order stands."""
+
+    UNSPECIFIED = 0
+    PENDING = 1
+    OPEN = 2
+    PARTIALLY_FILLED = 3
+    FILLED = 4
+    PENDING_CANCEL = 5
+    CANCELLED = 6
+    REJECTED = 7
+    EXPIRED = 8
+    REPLACED = 9

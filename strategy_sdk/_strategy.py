@@ -16,10 +16,12 @@ from strategy_sdk._events import (
     Bar,
     BookLevel,
     Event,
+    ExecutionReport,
     InstrumentDiscovered,
     Opportunity,
     Quote,
     Statistic,
+    StrategySignal,
     SyntheticUpdate,
     Trade,
     TradingStatus,
@@ -54,6 +56,14 @@ class Signal:
     """When it was made, nanoseconds since the Unix epoch."""
     sequence: int = 0
     """The relay's sequence of the event that caused it; 0: none did."""
+    name: str = ""
+    """The signal's own name, such as "momentum.1m"; what `value` is measured in is a matter of it."""
+    value: float = math.nan
+    """A figure, in the signal's own unit; NaN: none."""
+    confidence: float = math.nan
+    """0 to 1: how likely the strategy holds itself to be right; NaN: not told."""
+    horizon_ns: int = 0
+    """How long it is meant to hold, in nanoseconds; 0: not told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +71,7 @@ class Needs:
     """What a strategy asks for before it runs."""
 
     event_types: tuple[EventType, ...]
+    """Of one domain or several: each domain is a subscription of its own."""
     filter: EventFilter = field(default_factory=EventFilter)
     """Which events of these types; its own event_types are not used."""
     contract: Contract = field(default_factory=Every)
@@ -135,6 +146,12 @@ class Strategy:
     def on_synthetic(self, update: SyntheticUpdate) -> Awaitable[None] | None:
         """A new value of a synthetic."""
 
+    def on_signal(self, signal: StrategySignal) -> Awaitable[None] | None:
+        """What a strategy said, another one or this one itself."""
+
+    def on_execution(self, report: ExecutionReport) -> Awaitable[None] | None:
+        """What became of an order."""
+
     # --- what to use
     def emit(self, signal: Signal) -> None:
         """Say a signal."""
@@ -170,4 +187,6 @@ CALLBACKS: Final[dict[type[Event], str]] = {
     InstrumentDiscovered: "on_discovered",
     Opportunity: "on_opportunity",
     SyntheticUpdate: "on_synthetic",
+    StrategySignal: "on_signal",
+    ExecutionReport: "on_execution",
 }

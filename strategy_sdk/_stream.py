@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from types import TracebackType
 from typing import Any, Final, Self
 
 from alphapulse.api.relay.v1 import relay_service_pb2 as relay
+from alphapulse.domain.domains import Domain
 from alphapulse.domain.errors import DeadlineExceeded, FailedPrecondition
 from strategy_sdk._batch import RECONNECTED, EventBatch, Gap, gap_of
 from strategy_sdk._callbacks import Callbacks
@@ -18,13 +18,23 @@ from strategy_sdk._convert import Definition, definition_of, item_error
 from strategy_sdk._events import Event
 from strategy_sdk._freshness import GapPolicy
 from strategy_sdk._heartbeat import Heartbeat, heartbeat_of
+from strategy_sdk._in_turn import InTurn
 from strategy_sdk._link import SILENT_INTERVALS, Link
 from strategy_sdk._numbering import Numbering
 from strategy_sdk._outbox import Outbox
 from strategy_sdk._places import is_conflating
 from strategy_sdk._resuming import RETRY_SECONDS, Resuming
 from strategy_sdk._stream_stats import StreamStats, Tally
-from strategy_sdk._subscriptions import Contract, EventFilter, Every, Start, Subscription, chosen_filter, put_message
+from strategy_sdk._subscriptions import (
+    Contract,
+    EventFilter,
+    Every,
+    Start,
+    Subscription,
+    chosen_filter,
+    domain_in,
+    put_message,
+)
 from strategy_sdk._transport import ConnectionLost
 
 ANSWER_SECONDS: Final = 10.0
@@ -54,8 +64,8 @@ class MarketStream(Callbacks):
         self._definitions: dict[int, relay.ListingDefinition | Definition] = {}
         self._outbox = Outbox(gap_policy, self._progress)
         self._ready: Iterator[Event | Gap] = iter(())
-        self._reading = self._taking = self._stopped = False
-        self._turns: deque[asyncio.Future[None]] = deque()
+        self._taking = self._stopped = False
+        self._in_turn = InTurn()
         self._last_identity = 0
         self._heard = time.monotonic()
         self.last_heartbeat: Heartbeat | None = None
@@ -91,7 +101,8 @@ class MarketStream(Callbacks):
         start: Start | None = None,
         **fields: Any,
     ) -> Subscription:
-        """Ask for events, by an EventFilter or by its fields: `subscribe(event_types=[EventType.QUOTE], venues=["BINANCE"])`.
+        """Ask for events, by an EventFilter or by its fields: `subscribe(event_types=[EventType.QUOTE], venues=["BINANCE"])`. Without event types and
+        `domain` they are of the market; `subscribe(domain=Domain.SIGNAL)` asks for signals.
 
         Returns when the relay has taken it. `snapshot` starts with the state as it is now; `start` at a time (aware, or nanoseconds since the Unix
         epoch), or at a `Subscription.place` of the same filter and contract. Raises what the relay refuses it with (InvalidArgument,
@@ -233,22 +244,8 @@ class MarketStream(Callbacks):
 
     # --- receiving
     async def _pump_until(self, done: Callable[[], bool]) -> None:
-        """Take what the relay says until `done`, or the stream is stopped. One task reads at a time; the others wait their turn."""
-        while not done() and not self._stopped:
-            if self._reading:
-                turn = asyncio.get_running_loop().create_future()
-                self._turns.append(turn)
-                await turn
-                continue
-            self._reading = True
-            try:
-                await self._pump()
-            finally:
-                self._reading = False
-                while self._turns:
-                    turn = self._turns.popleft()
-                    if not turn.done():
-                        turn.set_result(None)
+        """Take what the relay says until `done`, or the stream is stopped."""
+        await self._in_turn.until(lambda: done() or self._stopped, self._pump)
 
     async def _pump(self) -> None:
         try:
@@ -318,10 +315,12 @@ class MarketStream(Callbacks):
         self._hand_over_gap(gap)
 
     def _hand_over_life(self, identity: int, life: str) -> None:
-        self._outbox.life(identity, self._numbering.last(identity) + 1, self._tally.sequence, life)
+        sequence = self._tally.sequences.get(domain_in(self._subscriptions, identity), 0)
+        self._outbox.life(identity, self._numbering.last(identity) + 1, sequence, life)
 
     def _hand_over_gap(self, gap: Gap) -> None:
-        self._outbox.gap(gap, self._tally.sequence)
+        domain = domain_in(self._subscriptions, gap.subscription_id)
+        self._outbox.gap(gap, self._tally.sequences.get(domain, 0), market=domain is Domain.MARKET)
 
     def _take_control(self, response: relay.SubscribeResponse) -> None:
         kind = response.WhichOneof("message")
@@ -390,7 +389,8 @@ class MarketStream(Callbacks):
             self._link.tell(self._anew(identity))
 
     def _take_heartbeat(self, message: relay.Heartbeat) -> None:
-        self._tally.heartbeat(message.last_sequence, turned=self._link.turns(message.relay_id))
+        handed_on = {int(Domain.MARKET): message.last_sequence, **message.last_sequences}
+        self._tally.heartbeat(handed_on, turned=self._link.turns(message.relay_id))
         self._link.settled()
         self.last_heartbeat = heartbeat_of(message, time.time_ns())
         for identity, number in message.last_numbers.items():

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
+from alphapulse.domain.domains import Domain
 from strategy_sdk._batch import EventBatch
 from strategy_sdk._latency import HopLatency, LatencyRecorder
 from strategy_sdk._numbering import NumberingCounts
 from strategy_sdk._states import EventType
+
+_DOMAINS: Final = {int(domain): domain for domain in Domain}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ class StreamStats:
     lagging: int
     """Times the relay said that this client is behind."""
     last_sequence: int
-    """The relay's highest sequence seen."""
+    """The relay's highest sequence seen, of the market."""
     latency: Mapping[str, HopLatency]
     """By hop: venue_to_collector, collector_to_relay, relay, relay_to_client, collector_to_client. Across machines they hold
     what the machines' clocks differ by."""
@@ -50,8 +54,8 @@ class Tally:
 
     def __init__(self) -> None:
         self.reconnects = self.heartbeats = self.lagging = self.conflated = 0
-        self.sequence = 0
-        """The relay's highest seen."""
+        self.sequences: dict[Domain, int] = {}
+        """The relay's highest seen of each domain."""
         self._events: Counter[int] = Counter()
         self._batches = 0
         self._latency = LatencyRecorder()
@@ -64,12 +68,20 @@ class Tally:
                 self._latency.record(layout, rows, batch.received_ns)
         self._batches += 1
         self.conflated += batch.conflated
-        self.sequence = max(self.sequence, batch.last_sequence)
+        if batch.runs:
+            domain = batch.runs[0][0].domain
+            self.sequences[domain] = max(self.sequences.get(domain, 0), batch.last_sequence)
 
-    def heartbeat(self, last_sequence: int, *, turned: bool) -> None:
-        """The relay says which event was its last; `turned`: in another life than before, whose sequences begin anew."""
+    def heartbeat(self, last_sequences: Mapping[int, int], *, turned: bool) -> None:
+        """The relay says which event was its last of each domain, by its number; `turned`: in another life than before, whose sequences begin
+        anew."""
         self.heartbeats += 1
-        self.sequence = last_sequence if turned else max(self.sequence, last_sequence)
+        if turned:
+            self.sequences.clear()
+        for number, last in last_sequences.items():
+            domain = _DOMAINS.get(number)
+            if domain is not None:
+                self.sequences[domain] = max(self.sequences.get(domain, 0), last)
 
     def stats(self, counts: NumberingCounts) -> StreamStats:
         """All of it as it stands."""
@@ -85,6 +97,6 @@ class Tally:
             reconnects=self.reconnects,
             heartbeats=self.heartbeats,
             lagging=self.lagging,
-            last_sequence=self.sequence,
+            last_sequence=self.sequences.get(Domain.MARKET, 0),
             latency=self._latency.summary(),
         )

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from alphapulse.api.marketdata.v1 import marketdata_pb2
 from alphapulse.api.relay.v1 import relay_service_pb2 as relay
 from alphapulse.domain.asset_class import AssetClass
+from alphapulse.domain.domains import Domain, domain_of
 from alphapulse.domain.errors import InvalidArgument
 from alphapulse.domain.ids import InstrumentId
 from strategy_sdk._mapping import numbers, stamp
@@ -43,6 +45,11 @@ class EventFilter:
     """Over definitions, such as "taker_bps < 10 and tick_size <= 0.01"."""
     include_unknown: bool = False
     """Deliver events of listings unknown to the registries too."""
+    domain: Domain | None = None
+    """MARKET, SIGNAL or EXECUTION. None: that of the event types, and MARKET where none is named. A subscription is of one domain."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "event_types", tuple(self.event_types))  # they are read more than once
 
     def to_message(self) -> relay.SubscriptionFilter:
         """As the API's message."""
@@ -62,7 +69,13 @@ class EventFilter:
             sources=self.sources,
             predicate=self.predicate,
             include_unknown=self.include_unknown,
+            domain=marketdata_pb2.Domain.ValueType(self.domain or 0),
         )
+
+    @property
+    def chosen_domain(self) -> Domain:
+        """What its events are of."""
+        return self.domain or min(map(domain_of, self.event_types), default=Domain.MARKET)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,3 +181,9 @@ class Subscription:
         """Where `subscribe(start=...)` goes on behind everything that was handed over, the last event or batch included; None where the relay keeps
         no log. Keep it *after* what you made of the events: whoever keeps it before, and dies in between, has lost them."""
         return self._progress.place(self.id)
+
+
+def domain_in(subscriptions: Mapping[int, Subscription], identity: int) -> Domain:
+    """The domain of a subscription; market where there is none."""
+    held = subscriptions.get(identity)
+    return held.filter.chosen_domain if held is not None else Domain.MARKET

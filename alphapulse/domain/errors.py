@@ -7,7 +7,8 @@ interceptor turns an error into google.rpc.Status, the SDK turns it back into th
     |- InvalidArgument         The request breaks a rule; every violated field is listed in `violations`.
     |  |- AmbiguousIdentifier  The identifier names several things; `metadata` lists the candidates.
     |  |- PageTokenInvalid     The page token is damaged, or was made by another list, filter or service.
-    |  `- ResumeTokenInvalid   The resume or revision token is damaged, or was made by another service.
+    |  |- ResumeTokenInvalid   The resume or revision token is damaged, or was made by another service.
+    |  `- WrongDomain          The events are of another domain than their source.
     |- NotFound                Nothing bears that id or identifier at the times asked for.
     |- AlreadyExists           The thing exists, and the request asked to create it anew.
     |  |- Collision            An identifier is held by another thing: a case was opened, both sides are kept.
@@ -23,12 +24,14 @@ interceptor turns an error into google.rpc.Status, the SDK turns it back into th
     |  `- ConfigurationError   A setting is missing or wrong; names the variable, the value and the rule.
     |- Unavailable             A dependency or this server cannot serve now; a retry helps.
     |  |- StoreUnavailable     Postgres (the truth) cannot be reached; nothing was written.
+    |  |- LogUnavailable       What may be relayed only once it is logged cannot be logged now; nothing was taken.
     |  |- ConsistencyNotReached  The replica has not yet reached the revision the read asks for.
     |  |- Draining             This server is going away; connect again elsewhere.
     |  `- CircuitOpen          A breaker keeps a failing path closed for a while.
     |- DeadlineExceeded        The caller's deadline passed before the answer was ready.
     |- ResourceExhausted       A limit was reached: rate, quota or count.
     |  |- PayloadTooLarge      A message or field is larger than the limit.
+    |  |- SourceRateLimited    The source sends more than its domain allows one.
     |  |- TooManySubscriptions The stream or the client holds as many subscriptions as it may.
     |  `- SubscriberTooSlow    A lossless subscriber fell behind its bound and was cut, with a resume token.
     |- PermissionDenied        The caller is known and may not do this.
@@ -128,6 +131,12 @@ class AmbiguousIdentifier(InvalidArgument):
     """The identifier names several things and the caller asked for one."""
 
     reason, code = "AMBIGUOUS_IDENTIFIER", "FAILED_PRECONDITION"
+
+
+class WrongDomain(InvalidArgument):
+    """The events are of another domain than the one their source said in its hello."""
+
+    reason = "WRONG_DOMAIN"
 
 
 class PageTokenInvalid(InvalidArgument):
@@ -249,6 +258,12 @@ class StoreUnavailable(Unavailable):
     reason = "STORE_UNAVAILABLE"
 
 
+class LogUnavailable(Unavailable):
+    """The relay logs these events before it hands them on, and its log takes nothing now; nothing was taken, send it again."""
+
+    reason = "LOG_UNAVAILABLE"
+
+
 class ConsistencyNotReached(Unavailable):
     """The replica has not yet reached the revision the read asks for; metadata `wanted` and `reached`."""
 
@@ -283,6 +298,12 @@ class PayloadTooLarge(ResourceExhausted):
     """A message or field is larger than the limit; metadata `size` and `limit` in bytes."""
 
     reason = "PAYLOAD_TOO_LARGE"
+
+
+class SourceRateLimited(ResourceExhausted):
+    """The source sends more events or bytes a second than its domain allows one source."""
+
+    reason = "SOURCE_RATE_LIMITED"
 
 
 class TooManySubscriptions(ResourceExhausted):

@@ -56,6 +56,10 @@ class RecordFlag(IntFlag):
     """There is no bid: an empty side, not a price of 0."""
     ASK_ABSENT = 1 << 17
     """There is no ask: an empty side, not a price of 0."""
+    PRICE_ABSENT = 1 << 18
+    """There is no price, as of a market order; the field holds 0 and means nothing."""
+    POSSIBLE_DUPLICATE = 1 << 19
+    """Sent again to a relay that does not know what an earlier one took: it may have been relayed before."""
 
 
 def flags_of(provenance: Provenance, *marks: RecordFlag) -> int:

@@ -15,11 +15,12 @@ import pyarrow as pa
 from alphapulse.api.marketdata.v1 import marketdata_pb2
 from alphapulse.domain.provenance import PROVENANCE_MASK, Provenance, RecordFlag
 from alphapulse.recording.amounts import DECIMAL, decimal_column
-from alphapulse.recording.arrays import numbers, picked, texts
+from alphapulse.recording.arrays import binaries, numbers, picked, texts
 from alphapulse.records import (
     BAR,
     BOOK_LEVEL,
     COMMON_FIELDS,
+    EXECUTION_REPORT,
     LAYOUTS,
     OPPORTUNITY,
     QUOTE,
@@ -64,6 +65,13 @@ AMOUNTS: Final[Mapping[int, tuple[Amount, ...]]] = {
         Amount("sell_price", "sell_price_exponent"),
         Amount("size", "size_exponent", _SIZE),
     ),
+    EXECUTION_REPORT.event_type: (
+        Amount("price", "price_exponent", int(RecordFlag.PRICE_ABSENT)),
+        Amount("size", "size_exponent", _SIZE),
+        Amount("filled_size", "size_exponent"),
+        Amount("last_price", "price_exponent"),
+        Amount("last_size", "size_exponent"),
+    ),
 }
 """The prices and sizes of each event type that has any."""
 
@@ -102,7 +110,10 @@ def schema_of(layout: RecordLayout) -> Any:
     """The columns of an event type: those of the row in its order, then the decimals, then the words."""
     described = layout.dtype.fields
     assert described is not None  # a structured dtype
-    kinds = [(column, pa.from_numpy_dtype(described[name][0])) for name, column in STORED[layout.event_type].items()]
+    kinds = [
+        (column, pa.string() if name in layout.texts else pa.from_numpy_dtype(described[name][0]))
+        for name, column in STORED[layout.event_type].items()
+    ]
     required = [pa.field(column, kind, nullable=False) for column, kind in kinds]
     amounts = [pa.field(one.name, DECIMAL) for one in AMOUNTS.get(layout.event_type, ())]
     return pa.schema([*required, *amounts, pa.field("provenance", pa.string()), pa.field("source", pa.string())])
@@ -134,7 +145,10 @@ def encoding_of(layout: RecordLayout) -> dict[str, Any]:
 
 def table_of(layout: RecordLayout, rows: Rows, sources: Mapping[int, str]) -> Any:
     """Rows as a table. `sources` are the names by number; a source that is not among them is null."""
-    columns = [numbers(rows[name]) for name in layout.fields]
+    columns = [
+        binaries(rows[name].tolist(), pa.string()) if name in layout.texts else numbers(rows[name])
+        for name in layout.fields
+    ]
     flags = np.ascontiguousarray(rows["flags"])
     for one in AMOUNTS.get(layout.event_type, ()):
         mantissas = np.ascontiguousarray(rows[one.name])
@@ -153,5 +167,6 @@ def rows_of(layout: RecordLayout, table: Any) -> Rows:
     held = frozenset(table.schema.names)
     for name, column in STORED[layout.event_type].items():
         if column in held:
-            rows[name] = table.column(column).to_numpy()
+            found = table.column(column)
+            rows[name] = (found.cast(pa.binary()) if name in layout.texts else found).to_numpy(zero_copy_only=False)
     return rows

@@ -21,11 +21,13 @@ from alphapulse.records.layout import (
     BAR,
     BOOK_LEVEL,
     COMMON_FIELDS,
+    EXECUTION_REPORT,
     INSTRUMENT_DISCOVERED,
     LAYOUTS,
     OPPORTUNITY,
     QUOTE,
     STATISTIC,
+    STRATEGY_SIGNAL,
     SYNTHETIC_UPDATE,
     TRADE,
     TRADING_STATUS,
@@ -35,12 +37,15 @@ from alphapulse.records.layout import (
     derive_layout,
     row_sizes,
 )
+from alphapulse.records.texts import text_of, texts_at_fault, without_faulty_texts
+from alphapulse.records.writing import compile_writer
 
 __all__ = [
     "BAR",
     "BOOK_LEVEL",
     "COMMON_FIELDS",
     "CONTROL_TYPES",
+    "EXECUTION_REPORT",
     "HEADER_SIZE",
     "INSTRUMENT_DISCOVERED",
     "LAYOUTS",
@@ -48,6 +53,7 @@ __all__ = [
     "OPPORTUNITY",
     "QUOTE",
     "STATISTIC",
+    "STRATEGY_SIGNAL",
     "SYNTHETIC_UPDATE",
     "TRADE",
     "TRADING_STATUS",
@@ -58,11 +64,15 @@ __all__ = [
     "RecordLayout",
     "RecordLayoutError",
     "Rows",
+    "compile_writer",
     "derive_layout",
     "encode_control",
     "encode_frame",
     "pack_messages",
     "row_sizes",
     "split_batch",
+    "text_of",
+    "texts_at_fault",
     "unpack_rows",
+    "without_faulty_texts",
 ]

@@ -66,8 +66,12 @@ def _parsed(data: bytes | memoryview) -> list[tuple[RecordLayout, Rows]]:
 
 
 def pack_messages(layout: RecordLayout, messages: Sequence[Any]) -> Rows:
-    """Messages as rows; a field a message leaves out is zero."""
+    """Messages as rows; a field a message leaves out is zero. Raises RecordLayoutError for a text longer than its field."""
     rows = layout.new(len(messages))
+    for name, size in layout.texts.items():
+        longest = max((len(getattr(message, name)) for message in messages), default=0)
+        if longest > size:
+            raise RecordLayoutError(f"{layout.name}.{name}: a text of {longest} bytes; its field has {size}")
     for name in layout.fields:
         rows[name] = [getattr(message, name) for message in messages]
     return rows

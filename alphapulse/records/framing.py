@@ -43,6 +43,7 @@ class FrameType(IntEnum):
     HELLO = 240
     WELCOME = 241
     BARRIER = 242
+    ACKNOWLEDGED = 243
     REJECT = 244
     SUBSCRIBE = 245
     CONTROL = 246

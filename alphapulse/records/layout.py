@@ -1,4 +1,8 @@
-"""Derives a numpy dtype from a protobuf message whose fields are all fixed-width: the dtype's bytes are the message's wire form."""
+"""Derives a numpy dtype from a protobuf message whose fields are all fixed-width: the dtype's bytes are the message's wire form.
+
+A text is `bytes` of the constant size that its option `text_size` names: in a row an S of numpy, which gives it back without the zero bytes behind
+it.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ import numpy.typing as npt
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from alphapulse.api.marketdata.v1 import marketdata_pb2
+from alphapulse.domain.domains import Domain, domain_of
 
 Rows = npt.NDArray[np.void]
 """An array of rows of one layout."""
@@ -27,6 +32,8 @@ _FIXED: Final[Mapping[int, tuple[int, str]]] = {
 """Protobuf type -> (wire type, numpy format)."""
 
 _LENGTH_DELIMITED: Final = 2
+MAX_TEXT: Final = 127
+"""Bytes of a text, at most: its length takes one byte."""
 
 COMMON_FIELDS: Final = (
     "listing_key",
@@ -73,6 +80,10 @@ class RecordLayout:
     """The tag and length every row begins with."""
     message: type[Any]
     """The generated message class."""
+    domain: Domain
+    """Which of the relay's streams it belongs to."""
+    texts: Mapping[str, int]
+    """The texts among the value fields, with their sizes in bytes."""
     _template: npt.NDArray[np.uint8]
     _constant: npt.NDArray[np.intp]
 
@@ -105,19 +116,31 @@ class RecordLayout:
         return np.frombuffer(data, self.dtype)
 
 
+def _form_of(item: FieldDescriptor, where: str) -> tuple[int, str, int]:
+    """(wire type, numpy format, size of a text or 0) of a field. Raises RecordLayoutError."""
+    size = item.GetOptions().Extensions[marketdata_pb2.text_size]
+    if item.type == FieldDescriptor.TYPE_BYTES and not item.is_repeated and size:
+        if size > MAX_TEXT:
+            raise RecordLayoutError(f"{where}: a text of {size} bytes; at most {MAX_TEXT} are allowed")
+        return _LENGTH_DELIMITED, f"S{size}", size
+    if item.is_repeated or item.type not in _FIXED:
+        raise RecordLayoutError(
+            f"{where}: not a fixed-width field; use fixed64, sfixed64, fixed32, sfixed32, double, float, or bytes with a text_size"
+        )
+    return *_FIXED[item.type], 0
+
+
 def derive_layout(descriptor: Descriptor, event_type: int, batch_field: str, message: type[Any]) -> RecordLayout:
     """The layout of a message. Raises RecordLayoutError, naming message and field, where a field is not fixed-width, has no explicit presence
     (zero would not be written), or is out of order."""
     names: list[tuple[str, str]] = []
     constant: list[tuple[int, int]] = []  # (offset in the body, byte)
+    texts: dict[str, int] = {}
     offset = 0
     previous = 0
     for item in descriptor.fields:
         where = f"{descriptor.full_name}.{item.name}"
-        if item.is_repeated or item.type not in _FIXED:
-            raise RecordLayoutError(
-                f"{where}: not a fixed-width field; use fixed64, sfixed64, fixed32, sfixed32, double or float"
-            )
+        wire, code, size = _form_of(item, where)
         if not item.has_presence:
             raise RecordLayoutError(
                 f"{where}: has no explicit presence, so a zero would not be written; declare it optional"
@@ -125,8 +148,9 @@ def derive_layout(descriptor: Descriptor, event_type: int, batch_field: str, mes
         if item.number <= previous:
             raise RecordLayoutError(f"{where}: field number {item.number} is out of order; serializers write by number")
         previous = item.number
-        wire, code = _FIXED[item.type]
-        for k, byte in enumerate(_varint(item.number << 3 | wire)):
+        if size:
+            texts[item.name] = size
+        for k, byte in enumerate(_varint(item.number << 3 | wire) + (_varint(size) if size else b"")):
             names.append((f"_{item.name}_tag{k}", "u1"))
             constant.append((offset, byte))
             offset += 1
@@ -143,7 +167,19 @@ def derive_layout(descriptor: Descriptor, event_type: int, batch_field: str, mes
         template[shift + place] = byte
     places = np.array([*range(shift), *(shift + place for place, _ in constant)], np.intp)
     fields = tuple(item.name for item in descriptor.fields)
-    return RecordLayout(event_type, descriptor.name, batch_field, dtype, fields, prefix, message, template, places)
+    return RecordLayout(
+        event_type=event_type,
+        name=descriptor.name,
+        batch_field=batch_field,
+        dtype=dtype,
+        fields=fields,
+        prefix=prefix,
+        message=message,
+        domain=domain_of(event_type),
+        texts=MappingProxyType(texts),
+        _template=template,
+        _constant=places,
+    )
 
 
 def _derive_all() -> Mapping[int, RecordLayout]:
@@ -174,6 +210,8 @@ TRADING_STATUS: Final = LAYOUTS[_TYPES.EVENT_TYPE_TRADING_STATUS]
 INSTRUMENT_DISCOVERED: Final = LAYOUTS[_TYPES.EVENT_TYPE_INSTRUMENT_DISCOVERED]
 OPPORTUNITY: Final = LAYOUTS[_TYPES.EVENT_TYPE_CROSS_VENUE_OPPORTUNITY]
 SYNTHETIC_UPDATE: Final = LAYOUTS[_TYPES.EVENT_TYPE_SYNTHETIC_UPDATE]
+STRATEGY_SIGNAL: Final = LAYOUTS[_TYPES.EVENT_TYPE_STRATEGY_SIGNAL]
+EXECUTION_REPORT: Final = LAYOUTS[_TYPES.EVENT_TYPE_EXECUTION_REPORT]
 
 
 def row_sizes() -> dict[int, int]:

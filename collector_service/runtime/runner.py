@@ -18,9 +18,8 @@ from alphapulse.client import Backoff
 from alphapulse.domain.errors import AlphaPulseError, InvalidArgument, Unavailable
 from alphapulse.domain.instruments import ListingStatus
 from alphapulse.domain.provenance import Provenance
-from collector_service.link import RelayLink
+from alphapulse.publishing import Port, RelayLink
 from collector_service.listings import ListingIndex, VenueSymbol
-from collector_service.port import Port
 from collector_service.runtime.news import news_of
 from collector_service.runtime.registrar import Registrar, Registration
 from collector_service.session import ALL_CHANNELS, Session

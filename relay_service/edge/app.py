@@ -12,6 +12,7 @@ import grpc
 import structlog
 from prometheus_client import CollectorRegistry
 
+from alphapulse.domain.domains import Domain
 from alphapulse.domain.errors import ConfigurationError, FailedPrecondition
 from alphapulse.runtime import GrpcService, Readiness
 from relay_service.config import RelayConfig
@@ -19,8 +20,9 @@ from relay_service.edge.core import EdgeCore
 from relay_service.edge.follower import Follower
 from relay_service.edge.log import EdgeLog
 from relay_service.edge.metrics import EdgeMetrics
-from relay_service.egress.fanout import FanOut, FanOutSettings
+from relay_service.egress.fanout import FanOut
 from relay_service.egress.grpc_stream import SubscribeStream
+from relay_service.egress.settings import FanOutSettings
 from relay_service.egress.unix_socket import egress_socket
 from relay_service.egress.warm_up import warm_up
 from relay_service.evidence.definitions import DefinitionFinder
@@ -60,7 +62,7 @@ class EdgeApplication:
             config.queue_bytes,
             edge_id=f"{config.edge_id}.{time.time_ns():x}",
         )
-        self.fanout = FanOut(self.core, settings, self.log)
+        self.fanout = FanOut(self.core, settings, {Domain.MARKET: self.log})
         self.follower = Follower(self.core, self.log, self.fanout, self.readiness)
 
     @property
@@ -88,7 +90,8 @@ class EdgeApplication:
             self.core, registry_addresses(self._config) if self._config.registry_enabled else None
         )
         explainer = Explainer(self.fanout, finder)
-        servicer = RelayServicer(self.fanout, self._publish, SubscribeStream(self.fanout), explainer)
+        subscribe = SubscribeStream(self.fanout)
+        servicer = RelayServicer(self.fanout, self._publish, self._publish, subscribe, explainer, lambda _: 0)
         return (relay_service(servicer, self.readiness),)
 
     async def _publish(self, requests: AsyncIterator[Any], context: grpc.aio.ServicerContext[Any, Any]) -> Any:

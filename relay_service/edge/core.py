@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from alphapulse.domain.domains import Domain
 from alphapulse.domain.provenance import Provenance
 from alphapulse.records import LAYOUTS, OPPORTUNITY, SYNTHETIC_UPDATE
 from relay_service.breaker import BreakerState
@@ -23,6 +24,7 @@ DEFINITION_SECONDS: Final = 5.0
 """How long rows wait for a definition that the relay had and this edge has not; then they go on, and none wait until the registries say
 something new."""
 _LOOK_SECONDS: Final = 0.002
+_DOMAINS: Final = {int(domain): domain for domain in Domain}
 _LAST: Final = (("quote_sequence", 0), ("has_trade", 0), ("has_status", 0))
 """The fields by which a slot has a last row."""
 
@@ -121,7 +123,8 @@ class EdgeCore(RelayCore):
         """Know the sources as the relay tells of them, in messages SourceHealth, and no others."""
         self.sources = SourceTable()
         for told in sources:
-            source, _ = self.sources.claim(told.source, 0, int(Provenance.LIVE))
+            domain = _DOMAINS.get(told.domain, Domain.MARKET)
+            source, _ = self.sources.claim(told.source, 0, int(Provenance.LIVE), domain=domain)
             source.connected, source.last_event_ns = told.connected, told.last_event_ns
             source.next_sequence = told.last_sequence + 1 & (1 << 64) - 1
             source.gap_events, source.clock_offset_ns = told.gap_events, told.clock_offset_ns
@@ -129,6 +132,7 @@ class EdgeCore(RelayCore):
             if told.breaker:
                 source.breaker.state = BreakerState(told.breaker)
             source.breaker.opened, source.breaker.shed = told.breaker_opened, told.breaker_shed
+            source.limit.shed = told.limited
 
     def _measure(self, event_type: int, raw: npt.NDArray[np.uint8], count: int, now_ns: int) -> None:
         """Rows keep the time at which the relay handed them on: they are the same bytes whoever serves them. What this hop took is counted."""

@@ -124,7 +124,7 @@ class Follower:
                 await self._core.wait_defined(step)
             group = self._core.take(step)
             self._cursor.passed(step.last)
-            self._fanout.deliver(AcceptResult((group,), (), step.now_ns, step.source))
+            self._fanout.deliver(AcceptResult((group,), now_ns=step.now_ns, source=step.source))
         elif isinstance(step, LoggedGap):
             self._log.expect_gap(step.number)
             self._fanout.deliver(AcceptResult(gaps=(step.record,), source=step.record.source))

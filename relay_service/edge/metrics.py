@@ -23,7 +23,7 @@ class EdgeMetrics(RelayMetrics):
         self._core = core
         self._edge_log = edge_log
         self._follower = follower
-        super().__init__(fanout, registry)
+        super().__init__(fanout, lambda _: 0, registry)  # there is no ingress, and so no turns
 
     def collect(self) -> Iterable[Metric]:
         """All figures as they stand."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from alphapulse.api.common.v1 import common_pb2
+from alphapulse.api.marketdata.v1 import marketdata_pb2
 from alphapulse.api.relay.v1 import relay_service_pb2 as pb
+from alphapulse.domain.domains import Domain
 from alphapulse.domain.errors import AlphaPulseError
 from alphapulse.records import row_sizes
 from relay_service.counters import HopFigures
@@ -71,12 +73,18 @@ def gap(notice: GapNotice) -> bytes:
 
 
 def beat(
-    last_sequence: int, sources: Iterable[SourceState], token: str, relay_id: str, behind_ns: int, **fields: Any
+    last_sequences: Mapping[Domain, int],
+    sources: Iterable[SourceState],
+    token: str,
+    relay_id: str,
+    behind_ns: int,
+    **fields: Any,
 ) -> Any:
     """What a relay says of itself, as a Heartbeat."""
     return pb.Heartbeat(
         time_ns=time.time_ns(),
-        last_sequence=last_sequence,
+        last_sequence=last_sequences.get(Domain.MARKET, 0),
+        last_sequences={int(domain): sequence for domain, sequence in last_sequences.items()},
         sources=[source_health(source) for source in sources],
         revision_token=token,
         relay_id=relay_id,
@@ -103,6 +111,8 @@ def source_health(source: SourceState) -> Any:
         breaker=pb.BreakerState.ValueType(source.breaker.state),
         breaker_opened=source.breaker.opened,
         breaker_shed=source.breaker.shed,
+        domain=marketdata_pb2.Domain.ValueType(source.domain),
+        limited=source.limit.shed,
     )
 
 

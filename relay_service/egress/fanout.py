@@ -5,27 +5,30 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
 
-from alphapulse.domain.errors import AlphaPulseError, FailedPrecondition
-from alphapulse.domain.ids import source_id
-from alphapulse.records import QUOTE, SYNTHETIC_UPDATE, TRADE, TRADING_STATUS, Rows
+from alphapulse.domain.domains import Domain
+from alphapulse.domain.errors import AlphaPulseError, FailedPrecondition, InvalidArgument
 from relay_service.core import RelayCore
 from relay_service.counters import Counters, HopFigures, hop_figures
 from relay_service.egress import convert
 from relay_service.egress.definitions import DefinitionLedger
 from relay_service.egress.figures import Figures
+from relay_service.egress.handing import queue_rows
 from relay_service.egress.items import Encoder, HeartbeatDue
+from relay_service.egress.logged_first import LoggedFirst
 from relay_service.egress.points import Place
 from relay_service.egress.queue import SendQueue
 from relay_service.egress.resuming import Resumes
-from relay_service.egress.rows import Selected
+from relay_service.egress.settings import FanOutSettings
+from relay_service.egress.snapshot import send_snapshot
 from relay_service.egress.subscriber import Subscriber
 from relay_service.egress.subscription import Subscription
+from relay_service.log.first_log import FirstLog
 from relay_service.log.hop import NAME as LOG_HOP
 from relay_service.log.journal import Journal
 from relay_service.log.reader import LogReader
@@ -39,21 +42,7 @@ from relay_service.subscriptions.gathered import Gatherer
 from relay_service.subscriptions.index import FilterIndex
 from relay_service.subscriptions.wanted import Filter, FromTime, FromToken, Start, Wanted
 
-SNAPSHOT_TYPES: Final = tuple(layout.event_type for layout in (TRADING_STATUS, TRADE, QUOTE, SYNTHETIC_UPDATE))
-"""The types whose last event of each listing is kept."""
-
-
-@dataclass(frozen=True, slots=True)
-class FanOutSettings:
-    """What holds for every subscriber."""
-
-    relay_id: str
-    """Names the relay until its log does: see `FanOut.relay_id`."""
-    registry_enabled: bool = True
-    queue_bytes: int = 64 << 20
-    """Bytes of memory that may wait for one subscriber."""
-    edge_id: str = ""
-    """Names the edge; empty: this is the relay itself."""
+_NO_LOGS: Final[Mapping[Domain, LogReader]] = MappingProxyType({})
 
 
 class FanOut:
@@ -63,14 +52,14 @@ class FanOut:
         self,
         core: RelayCore,
         settings: FanOutSettings,
-        log: LogReader | None = None,
+        logs: Mapping[Domain, LogReader] = _NO_LOGS,
         journal: Journal | None = None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self.core = core
-        self.log = log
-        """Where everything that is relayed goes; None: nobody can resume."""
-        self._journal: LogReader | Journal | None = log if log is not None else journal
+        self.logs = logs
+        """Where everything that is relayed goes, by domain; of one that has none nobody can resume."""
+        self._journals: Mapping[Domain, LogReader | Journal] = logs if journal is None else {Domain.MARKET: journal}
         self._clock = clock
         """Gives relay_out_ns: asked once for each group that is handed on."""
         self.learned = asyncio.Event()
@@ -84,7 +73,10 @@ class FanOut:
         self._gatherer = Gatherer(core.slots, self._facets)
         self._index = FilterIndex(self._compile, lambda: core.slots.count)
         self._stamp_out = core.stamp_out
-        self._resumes = Resumes(core, self._index, log, self.learned)
+        self._resumes = {domain: Resumes(core, self._index, logs.get(domain), self.learned) for domain in Domain}
+        first = {domain: log for domain, log in logs.items() if isinstance(log, FirstLog)}
+        self._first = {domain: LoggedFirst(log, self._stamp, self._hand_over) for domain, log in first.items()}
+        core.gates.update({domain: log.refusal for domain, log in first.items()})
         self._idle = asyncio.Event()
         self._idle.set()
         core.on_definition_changed(self._definitions_changed)
@@ -94,8 +86,18 @@ class FanOut:
         core, enabled = self.core, self.settings.registry_enabled
         return CompiledFilter(wanted, core.slots, core.replica, self._facets, self._gatherer, registry_enabled=enabled)
 
+    @property
+    def log(self) -> LogReader | None:
+        """The log of the market; None where there is none."""
+        return self.logs.get(Domain.MARKET)
+
+    @property
+    def domains(self) -> tuple[Domain, ...]:
+        """Those that are served: an edge follows the market's log alone."""
+        return (Domain.MARKET,) if self.settings.edge_id else tuple(Domain)
+
     def hops(self, counters: Counters) -> tuple[HopFigures, ...]:
-        """Every hop that the relay measures: those of the kernel, and the way to the log where it keeps one."""
+        """Every hop that the relay measures: those of the kernel, and the way to the market's log where it keeps one."""
         hop = None if self.log is None else self.log.hop
         return counters.hops if hop is None else (*counters.hops, hop_figures(LOG_HOP, hop.counts))
 
@@ -121,7 +123,7 @@ class FanOut:
             f"{transport}-{secrets.token_hex(6)}",
             transport,
             encoder,
-            SendQueue(self.settings.queue_bytes),
+            SendQueue(self.settings.bounds),
             self.figures,
             wake,
             self._heartbeat,
@@ -161,6 +163,11 @@ class FanOut:
     def put(self, subscriber: Subscriber, wanted: Wanted) -> None:
         """Add a subscription or change the one of this id; acknowledged with the sequence from which it holds. Raises what a start in the past is
         refused with at once; one that the log refuses later is refused in the stream."""
+        if wanted.filter.domain not in self.domains:
+            text = (
+                f"this relay is an edge: it serves the market, and nothing of the {wanted.filter.domain.title} domain"
+            )
+            raise FailedPrecondition(text, hint="subscribe to it at the relay whose log this edge serves")
         self.core.settle()
         if not isinstance(wanted.start, Start):
             self._resume(subscriber, wanted, wanted.start)
@@ -174,21 +181,26 @@ class FanOut:
             self._change(subscriber, subscription, wanted)
         self._acknowledge(subscriber, subscription)
         if wanted.start is Start.SNAPSHOT:
-            self._snapshot(subscriber, subscription, self._index.matching(subscription.held))
+            known_from = 0 if self.log is None else self.log.known_from
+            send_snapshot(self.core, subscriber, subscription, self._index.matching(subscription.held), known_from)
         subscriber.mark_point(subscription)
 
     def _new(self, subscriber: Subscriber, wanted: Wanted, number: int = 0) -> Subscription:
         held = self._index.acquire(wanted.filter)
         place = None
-        if self.log is not None:
+        if wanted.filter.domain in self.logs:
             place = Place(lambda: self._here(subscription), subject_of(wanted.filter, wanted.contract))
-        subscription = Subscription(wanted, held, subscriber.queue, place, number)
+        subscription = Subscription(wanted, held, subscriber.queue.lane(wanted.filter.domain), place, number)
         subscriber.subscriptions[wanted.subscription_id] = subscription
+        subscriber.share()
         return subscription
 
     def _change(self, subscriber: Subscriber, subscription: Subscription, wanted: Wanted) -> None:
         if subscription.replay is not None and not subscription.replay.begun:
             raise FailedPrecondition("the subscription is not acknowledged yet; change it when it is")
+        if wanted.filter.domain is not subscription.queue.domain:
+            text = f"the subscription is of the {subscription.queue.domain.title} domain, and stays so; put another one"
+            raise InvalidArgument.field("filter.domain", wanted.filter.domain.name, "domain-change", text)
         held, before = self._index.acquire(wanted.filter), subscription.held
         if subscription.replay is not None:  # it goes on from where it stands, with the new filter
             before.replaying -= 1
@@ -205,7 +217,7 @@ class FanOut:
     def _acknowledge(self, subscriber: Subscriber, subscription: Subscription) -> None:
         subscriber.set_window(subscription)
         replay = subscription.replay
-        first = self.core.last_sequence + 1 if replay is None else replay.first_sequence
+        first = self.last_of(subscription.queue.domain) + 1 if replay is None else replay.first_sequence
         matching = self.matching_listings(subscription)
         message = convert.acknowledged(subscription.wanted.subscription_id, first, matching, self.token)
         subscriber.notify(message, after=subscription)
@@ -216,9 +228,10 @@ class FanOut:
             text = f"subscription {wanted.subscription_id} is in force, and its numbers go on"
             raise FailedPrecondition(text, hint="remove it first, or take another id")
         point = Point(Position(0, 0), 0, 0)
+        resumes = self._resumes[wanted.filter.domain]
         if isinstance(start, FromToken):
-            point = self._resumes.read(start, subject_of(wanted.filter, wanted.contract))
-        self._resumes.check()
+            point = resumes.read(start, subject_of(wanted.filter, wanted.contract))
+        resumes.check()
         subscription = self._new(subscriber, wanted, point.number)
         subscription.held.replaying += 1
 
@@ -233,20 +246,27 @@ class FanOut:
             subscriber.notify(convert.refused(wanted.subscription_id, error))
             subscriber.wake()
 
-        self._resumes.replay(subscriber, subscription, start, point, begin, end)
+        resumes.replay(subscriber, subscription, start, point, begin, end)
 
     def _here(self, subscription: Subscription) -> Position | None:
         """Behind what was handed to a subscription, in the log."""
         if subscription.replay is not None:
             return subscription.replay.position
-        return self.log.position if self.log is not None else None
+        log = self.logs.get(subscription.queue.domain)
+        return log.position if log is not None else None
+
+    def last_of(self, domain: Domain) -> int:
+        """The sequence of the last event of a domain that was handed to subscribers."""
+        return self.logs[domain].position.sequence if domain in self._first else self.core.last_of(domain)
 
     def _point(self, subscription: Subscription, point: Point) -> bytes | None:
         assert subscription.place is not None  # else nobody has a position
-        token = self._resumes.token(subscription.place.subject, point)
-        if token is None or self.log is None:
+        domain = subscription.queue.domain
+        token = self._resumes[domain].token(subscription.place.subject, point)
+        if token is None:
             return None
-        life = self.log.life_of(point.position.incarnation, self.relay_id)
+        log, incarnation = self.logs[domain], point.position.incarnation
+        life = self.relay_id if incarnation == log.incarnation else log.life_of(incarnation, self.relay_id)
         return convert.resume_point(subscription.wanted.subscription_id, token, point.number, life)
 
     def remove(self, subscriber: Subscriber, number: int) -> bool:
@@ -257,7 +277,8 @@ class FanOut:
         self.figures.gaps_declared += subscription.flush()
         subscriber.end_window(number)
         self._leave(subscriber, subscription)
-        message = convert.acknowledged(number, self.core.last_sequence + 1, 0, self.token, removed=True)
+        following = self.last_of(subscription.queue.domain) + 1
+        message = convert.acknowledged(number, following, 0, self.token, removed=True)
         subscriber.notify(message, after=subscription)
         return True
 
@@ -279,34 +300,31 @@ class FanOut:
         return sum(len(held.members) + held.replaying for held, _ in self._index.select(group, source))
 
     def deliver(self, result: AcceptResult) -> None:
-        """Queue what came of one frame or tick, and wake whoever got something."""
-        journal = self._journal
+        """Queue what came of one frame or tick, and wake whoever got something; of a domain that is logged first, once it is logged."""
+        first = self._first.get(result.domain)
+        if first is not None:
+            first.take(result)
+            return
+        self._deliver(result)
+        if result.receipt is not None:
+            result.receipt.give()
+
+    def _deliver(self, result: AcceptResult) -> None:
+        journal = self._journals.get(result.domain)
         if not self.subscribers and journal is None:
             return
         touched: dict[str, Subscriber] = {}
         for record in result.gaps:
             number = journal.append_gap(record) if journal is not None else 0
-            self._declare(record, number, touched)
+            self._declare(record, number, result.domain, touched)
         # Of several groups one write is better than one write each.
         alone = len(result.groups) == 1
         for group in result.groups:
             hits = self._index.select(group, result.source)
             if not hits and journal is None:
                 continue
-            now_ns = self._clock()
-            self._stamp_out(group.event_type, group.raw, len(group.slots), now_ns)
-            data: bytes | None = None
-            for held, places in hits:
-                if not held.members:
-                    continue
-                selected = Selected(group, places, now_ns)
-                if places is None:
-                    data = selected.data
-                for subscriber, subscription in held.members:
-                    if alone and subscriber.pass_on(subscription, selected):
-                        continue
-                    subscriber.accept(subscription, selected)
-                    touched[subscriber.subscriber_id] = subscriber
+            now_ns = self._stamp(group)
+            data = queue_rows(group, hits, now_ns, touched, alone=alone)
             if journal is not None:
                 first, count = group.first_sequence, len(group.slots)
                 rows = data or group.raw.tobytes()
@@ -314,10 +332,27 @@ class FanOut:
         for subscriber in touched.values():
             subscriber.wake()
 
-    def _declare(self, record: SourceGapRecord, number: int, touched: dict[str, Subscriber]) -> None:
+    def _hand_over(self, result: AcceptResult, number: int) -> None:
+        """What was logged before: `number` is that of its loss."""
+        touched: dict[str, Subscriber] = {}
+        for record in result.gaps:
+            self._declare(record, number, result.domain, touched)
+        for group in result.groups:
+            hits = self._index.select(group, result.source)
+            queue_rows(group, hits, time.time_ns(), touched, alone=True)
+        for subscriber in touched.values():
+            subscriber.wake()
+
+    def _stamp(self, group: RowGroup) -> int:
+        """Write relay_out_ns."""
+        now_ns = self._clock()
+        self._stamp_out(group.event_type, group.raw, len(group.slots), now_ns)
+        return now_ns
+
+    def _declare(self, record: SourceGapRecord, number: int, domain: Domain, touched: dict[str, Subscriber]) -> None:
         slot = self.core.slots.slot_of(record.listing_key) if record.listing_key else None
         for held in self._index:
-            if not self._index.concerns(held, record.source, slot):
+            if held.wanted.domain is not domain or not self._index.concerns(held, record.source, slot):
                 continue
             for subscriber, subscription in held.members:
                 subscriber.declare(subscription, record, number)
@@ -332,54 +367,22 @@ class FanOut:
     def _venues_changed(self, codes: Sequence[str]) -> None:
         self._index.venues_changed(self._facets.refresh_venues(codes))
 
-    def _snapshot(self, subscriber: Subscriber, subscription: Subscription, slots: Slots) -> None:
-        """The last events of the matching listings between two marks, type by type; the next live event follows."""
-        number, sequence = subscription.wanted.subscription_id, self.core.last_sequence
-        known_from = 0 if self.log is None else self.log.known_from
-        mark = convert.snapshot_mark(number, sequence, complete=False, known_from=known_from)
-        subscriber.notify(mark, after=subscription)
-        wanted = subscription.wanted.filter
-        for kind in SNAPSHOT_TYPES:
-            if wanted.event_types and kind not in wanted.event_types:
-                continue
-            rows = _of_sources(self.core.snapshot(kind, slots), wanted.sources)
-            if len(rows):
-                now_ns = time.time_ns()
-                rows["relay_out_ns"] = now_ns
-                group = RowGroup(kind, rows.view(np.uint8), self._slots_of(rows, slots), int(rows["sequence"][0]))
-                subscriber.accept_snapshot(subscription, Selected(group, None, now_ns))
-        mark = convert.snapshot_mark(number, sequence, complete=True, known_from=known_from)
-        subscriber.notify(mark, after=subscription)
-
-    def _slots_of(self, rows: Rows, slots: Slots) -> Slots:
-        keys = self.core.slots.table["key"][slots]
-        order = np.argsort(keys)
-        return slots[order][np.searchsorted(keys[order], rows["listing_key"])]
-
     def _heartbeat(self, subscriber: Subscriber) -> bytes:
         numbers = {number: one.sent_number for number, one in subscriber.subscriptions.items()}
         return convert.heartbeat(self.beat(last_numbers=numbers))
 
     def beat(self, **fields: Any) -> Any:
         """What the relay says of itself, as a Heartbeat, with these fields more."""
-        core = self.core
-        return convert.beat(core.last_sequence, core.sources.all(), self.token, self.relay_id, self.behind_ns, **fields)
+        sequences = {domain: last for domain in Domain if (last := self.last_of(domain))}
+        return convert.beat(sequences, self.core.sources.all(), self.token, self.relay_id, self.behind_ns, **fields)
 
     async def drain(self, grace_seconds: float) -> None:
         """Tell every subscriber that the relay stops, send what waits, end the streams; cancelled by whoever bounds it."""
         message = convert.draining(int(grace_seconds * 1e3))
         for subscriber in tuple(self.subscribers.values()):
             subscriber.queue.push_urgent(message)
-            if self.log is not None:
+            if self.logs:
                 subscriber.queue.push(HeartbeatDue())  # and with it where each subscription can be resumed
             subscriber.ending = True
             subscriber.wake()
         await self._idle.wait()
-
-
-def _of_sources(rows: Rows, sources: frozenset[str]) -> Rows:
-    """The rows of these sources; of all where none is named."""
-    if not sources:
-        return rows
-    numbers = [source_id(name) for name in sources]
-    return rows[np.isin(rows["source_id"], [0, *numbers])]

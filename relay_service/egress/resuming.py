@@ -21,7 +21,7 @@ End = Callable[[AlphaPulseError], None]
 
 
 class Resumes:
-    """Of all subscribers. `learned` is set once filters over definitions can be applied to what is replayed."""
+    """Of all subscribers to a domain. `learned` is set once filters over definitions can be applied to what is replayed."""
 
     def __init__(self, core: RelayCore, index: FilterIndex, log: LogReader | None, learned: asyncio.Event) -> None:
         self._core = core

@@ -15,6 +15,7 @@ from relay_service.egress.items import (
     Encoder,
     GapNotice,
     HeartbeatDue,
+    Item,
     Notice,
     PointDue,
 )
@@ -61,7 +62,6 @@ class Subscriber:
         self._point = point
         self.taken = asyncio.Event()
         """Set whenever something was taken: there may be room."""
-        self._warned = False
         self._beat: asyncio.TimerHandle | None = None
         self._windows: dict[int, asyncio.TimerHandle] = {}
 
@@ -88,7 +88,8 @@ class Subscriber:
         else:
             for piece in picked.parts(subscription.piece_bytes):
                 self._accept_piece(subscription, piece)
-        if self.queue.queued > subscription.warn_bytes and not self._warned:
+        lane = subscription.queue
+        if lane.queued > subscription.warn_bytes and not lane.warned:
             self._warn(subscription)
 
     def _accept_piece(self, subscription: Subscription, piece: Selected) -> None:
@@ -105,7 +106,7 @@ class Subscriber:
             self._drop(subscription, piece)
             return
         for message in messages(entries):
-            self.queue.push_urgent(message)
+            self.queue.push_urgent(message, subscription.queue)
         subscription.put(piece)
 
     def accept_snapshot(self, subscription: Subscription, selected: Selected) -> None:
@@ -118,7 +119,7 @@ class Subscriber:
                 self._drop(subscription, piece)
                 continue
             for message in messages(entries):
-                self.queue.push_urgent(message)
+                self.queue.push_urgent(message, subscription.queue)
             subscription.append(piece.event_type, piece.data, piece.count, piece.last_sequence, piece.now_ns)
 
     def accept_replayed(self, subscription: Subscription, selected: Selected) -> None:
@@ -129,8 +130,15 @@ class Subscriber:
         for piece in picked.parts(subscription.piece_bytes):
             if self.ledger is not None:
                 for message in messages(self.ledger.missing(piece)[1]):
-                    self.queue.push_urgent(message)
+                    self.queue.push_urgent(message, subscription.queue)
             subscription.put(piece)
+
+    def share(self) -> None:
+        """A subscription came or went: how large a delivery is depends on the domains that share the stream."""
+        held = self.subscriptions.values()
+        self.queue.share({one.queue.domain for one in held})
+        for one in held:
+            one.resize()
 
     def _drop(self, subscription: Subscription, piece: Selected) -> None:
         subscription.drop(piece)
@@ -156,9 +164,11 @@ class Subscriber:
 
     def notify(self, message: bytes, *, after: Subscription | None = None) -> None:
         """Queue a finished response, at its place among the rows of `after`."""
-        if after is not None:
-            after.close_run()
-        self.queue.push(Notice(message))
+        if after is None:
+            self.queue.push(Notice(message))
+            return
+        after.close_run()
+        after.queue.push(Notice(message))
 
     def mark_point(self, subscription: Subscription) -> None:
         """Queue a resume point at this place: behind an acknowledgement, a snapshot, or the end of another life of the relay."""
@@ -167,27 +177,27 @@ class Subscriber:
         place = subscription.place
         if place is not None:
             place.due()
-            self.queue.push(PointDue(subscription, subscription.next_point()))
+            subscription.queue.push(PointDue(subscription, subscription.next_point()))
 
     def _warn(self, subscription: Subscription) -> None:
         queued, bound = subscription.pressure
         if queued > bound // 2:
-            self._warned = True
-            self.queue.push_urgent(convert.lagging(queued, bound))
+            subscription.queue.warned = True
+            self.queue.push_urgent(convert.lagging(queued, bound), subscription.queue)
 
     def take(self) -> bytes | None:
         """The next bytes to write; None: nothing waits."""
         while (item := self.queue.take()) is not None:
             self.taken.set()
-            if self._warned and self.queue.queued <= self.queue.bound // 4:
-                self._warned = False
             if isinstance(item, Batch):
+                lane = item.subscription.queue
+                lane.warned = lane.warned and lane.queued > lane.bound // 4
                 item.subscription.taken(item)
                 self._figures.count(item)
                 return self._encoder.batch(item)
             if isinstance(item, Conflated):
                 for one in reversed(item.subscription.take_turn(item)):
-                    self.queue.push_front(one)
+                    item.subscription.queue.push_front(one)
                     if isinstance(one, Batch):
                         item.subscription.queued += one.cost
                     else:
@@ -207,8 +217,8 @@ class Subscriber:
         if isinstance(item, PointDue):
             return self._settle(item)
         points = [message for one in self.subscriptions.values() if (message := self._moved(one)) is not None]
-        for message in reversed(points):
-            self.queue.push_front(Notice(message))
+        for message in points:  # before anything else of any domain: what is written before a point is before it
+            self.queue.push_urgent(message)
         return self._heartbeat(self)
 
     def _settle(self, item: PointDue) -> bytes | None:
@@ -229,12 +239,7 @@ class Subscriber:
     @property
     def waiting_since_ns(self) -> int:
         """When the oldest event that waits was handed over; 0: none waits."""
-        for item in self.queue:
-            if isinstance(item, Batch):
-                return item.since_ns
-            if isinstance(item, Conflated) and item.subscription.waiting_since_ns:
-                return item.subscription.waiting_since_ns
-        return 0
+        return min((since for item in self.queue if (since := _since_ns(item))), default=0)
 
     @property
     def queued_bytes(self) -> int:
@@ -280,3 +285,10 @@ class Subscriber:
             self.end_window(number)
         if self._beat is not None:
             self._beat.cancel()
+
+
+def _since_ns(item: Item) -> int:
+    """When the oldest event of an item was handed over; 0 where it holds none."""
+    if isinstance(item, Batch):
+        return item.since_ns
+    return item.subscription.waiting_since_ns if isinstance(item, Conflated) else 0

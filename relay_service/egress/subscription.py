@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from alphapulse.records import LAYOUTS
 from relay_service.egress.conflation import Conflater, Sampler
-from relay_service.egress.items import MAX_BATCH_BYTES, PART_COST, Batch, Conflated, GapNotice
+from relay_service.egress.items import PART_COST, Batch, Conflated, GapNotice
 from relay_service.egress.points import Place
-from relay_service.egress.queue import SendQueue
+from relay_service.egress.queue import Lane
 from relay_service.egress.rows import Selected, sequence_at
 from relay_service.log.records import Point, Position
 from relay_service.results import SourceGapRecord
@@ -24,13 +24,13 @@ _MAX_SOURCE_GAPS: Final = 256
 
 
 class Subscription:
-    """Numbers the events that pass its filter and puts them into its subscriber's queue.
+    """Numbers the events that pass its filter and puts them into its domain's lane of its subscriber's queue.
 
     Numbers rise by one, whether an event is delivered or declared in a gap; with a contract that conflates, they are given when the rows are taken.
     """
 
     def __init__(
-        self, wanted: Wanted, held: FilterClass, queue: SendQueue, place: Place | None = None, number: int = 0
+        self, wanted: Wanted, held: FilterClass, queue: Lane, place: Place | None = None, number: int = 0
     ) -> None:
         """`place` follows where it could be resumed; `number` is the last one that was used before, so that numbers go on."""
         self.wanted = wanted
@@ -103,10 +103,15 @@ class Subscription:
         self.passes_on: bool = self.takes_all and self._conflater is None
         """Whether rows may be written at once when nothing waits."""
         bound = self._bound or self.queue.bound
-        self.piece_bytes = min(MAX_BATCH_BYTES, bound // 4)
-        """Rows are queued in pieces of at most so many bytes."""
         self.warn_bytes = bound // 2
         """More than this in the queue may call for a notice."""
+        self.piece_bytes = 0
+        """Rows are queued in pieces of at most so many bytes."""
+        self.resize()
+
+    def resize(self) -> None:
+        """The size of a delivery of its lane may have changed."""
+        self.piece_bytes = min(self.queue.batch_bytes, (self._bound or self.queue.bound) // 4)
 
     @property
     def interval_ms(self) -> int:
@@ -196,7 +201,7 @@ class Subscription:
         if self.place is not None and self.is_idle:
             self.place.begins(sequence_at(event_type, data, 0) - 1)
         batch = self._open
-        fresh = batch is None or batch.size + len(data) > MAX_BATCH_BYTES
+        fresh = batch is None or batch.size + len(data) > self.queue.batch_bytes
         if batch is None or fresh:
             batch = self._open = Batch(self, self.next_number, now_ns)
             self.queue.push(batch)
@@ -293,7 +298,7 @@ class Subscription:
 
     def _batches(self, event_type: int, data: bytes, since_ns: int) -> list[Batch]:
         row_size = LAYOUTS[event_type].row_size
-        step = MAX_BATCH_BYTES // row_size * row_size
+        step = max(self.queue.batch_bytes // row_size, 1) * row_size
         batches = []
         for start in range(0, len(data), step):
             piece = data[start : start + step]

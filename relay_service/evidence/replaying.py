@@ -19,7 +19,8 @@ from alphapulse.api.venue.v1.venue_pb2 import Venue
 from alphapulse.domain.provenance import Provenance
 from alphapulse.records import LAYOUTS
 from relay_service.core import DERIVED_TYPES, RelayCore
-from relay_service.egress.fanout import FanOut, FanOutSettings
+from relay_service.egress.fanout import FanOut
+from relay_service.egress.settings import FanOutSettings
 from relay_service.enrichment.replica import EnrichmentReplica
 from relay_service.evidence.inputs import LISTING, SETTINGS, SYNTHETIC, TICK, VENUE, settings_of
 from relay_service.kernel.quality import JUDGED
@@ -177,7 +178,7 @@ class LifeReplay:
             raise NotReplayableError(f"the settings are of another version of the relay: {error}") from error
         self._core = core = RelayCore(settings)
         relay = FanOutSettings("replay", settings.registry_enabled)
-        self._fanout = FanOut(core, relay, None, self._journal, self._relay_out_ns)
+        self._fanout = FanOut(core, relay, journal=self._journal, clock=self._relay_out_ns)
 
     def _relay_out_ns(self) -> int:
         """The clock of the replayed relay: it says what the log says."""

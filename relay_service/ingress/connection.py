@@ -1,35 +1,60 @@
-"""One collector's connection on the Unix socket. Event frames go to the core straight from the protocol's callback."""
+"""One collector's connection on the Unix socket. Event frames go to the core straight from the protocol's callback, as far as its turn allows."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable
-from typing import Any, Final, cast
+from collections.abc import Callable, Iterable
+from typing import Any, Final, NamedTuple, cast
 
+import numpy as np
+import numpy.typing as npt
 from google.protobuf.message import DecodeError, Message
 
-from alphapulse.api.relay.v1.relay_service_pb2 import FrameRejected, RevisionBarrier, SourceGap, SourceHello
+from alphapulse.api.relay.v1.relay_service_pb2 import (
+    FrameRejected,
+    RevisionBarrier,
+    SourceAcknowledged,
+    SourceGap,
+    SourceHello,
+)
 from alphapulse.domain.errors import AlphaPulseError
 from alphapulse.records import LAYOUTS, Frame, FrameDecoder, FrameFault, FrameType, RecordLayout, encode_control
 from relay_service.core import RelayCore
 from relay_service.ingress.control import Seats, Sink, pass_barrier
+from relay_service.ingress.turns import Turns
+from relay_service.sources import SourceState
 
 _log: Final = logging.getLogger(__name__)
+_MASK: Final = (1 << 64) - 1
 _MAX_UNSENT: Final = 1 << 20
 """Bytes of answers that a collector may leave unread before its connection is ended."""
 
 
-class IngressConnection(asyncio.BufferedProtocol):
-    """Reads frames, answers control frames, refuses what is none. A barrier stops the reading of this connection alone."""
+class _Rest(NamedTuple):
+    """What is left of a frame of events that did not fit into a turn."""
 
-    def __init__(self, core: RelayCore, sink: Sink, on_end: Callable[[IngressConnection], None]) -> None:
+    source: SourceState
+    layout: RecordLayout
+    raw: npt.NDArray[np.uint8]
+    sequence: int
+
+
+class IngressConnection(asyncio.BufferedProtocol):
+    """Reads frames, answers control frames, refuses what is none. A barrier stops the reading of this connection alone, and so does a turn of its
+    domain that is full."""
+
+    def __init__(self, core: RelayCore, sink: Sink, on_end: Callable[[IngressConnection], None], turns: Turns) -> None:
         self._core = core
         self._sink = sink
+        self._turns = turns
+        self.waits = False
+        """Whether received frames wait for the next turn."""
+        self._rest: _Rest | None = None
         self._on_end = on_end
         self._decoder = FrameDecoder()
-        self._seats = Seats(core, sink, self._fenced, {})
+        self._seats = Seats(core, sink, self._fenced, {}, self._acknowledge)
         self._transport: asyncio.Transport | None = None
         self._barrier: asyncio.Task[None] | None = None
         self._ended = False
@@ -45,7 +70,8 @@ class IngressConnection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         self._decoder.advance(nbytes)
-        self._drain()
+        if self._barrier is None and not self.waits:
+            self._turns.offer(self._seats.domain, self)
 
     def eof_received(self) -> bool:
         fault = self._decoder.finish() if self._barrier is None else None
@@ -69,21 +95,50 @@ class IngressConnection(asyncio.BufferedProtocol):
             self._transport.write(encode_control(FrameType.GOODBYE, FrameRejected(reason="DRAINING")))
             self._transport.close()
 
-    def _drain(self) -> None:
-        """Handle every whole frame received, up to a barrier."""
+    def step(self, rows: int) -> int:
+        """Handle what was received, up to a barrier or so many rows."""
+        waited, taken = self.waits, 0
+        self.waits = False
+        if self._rest is not None and not self._ended:
+            taken = self._continue(self._rest, rows)
+            self.waits = taken >= rows or self._has_rest
+        if not self.waits and not self._ended:
+            taken += self._frames(rows - taken)
+        if self.waits and not waited and self._transport is not None:
+            self._transport.pause_reading()
+        elif waited and not self.waits and self._barrier is None and not self._ended and self._transport is not None:
+            self._transport.resume_reading()
+        return taken
+
+    @property
+    def _has_rest(self) -> bool:
+        return self._rest is not None
+
+    def _frames(self, rows: int) -> int:
+        taken = 0
         for item in self._decoder.frames():
             if isinstance(item, FrameFault):
                 self._fault(item)
+                taken += 1
             else:
-                self._handle(item)
+                taken += self._handle(item, rows - taken)
             if self._ended or self._barrier is not None:
-                return
+                break
+            if taken >= rows:
+                self.waits = True
+                break
+        return taken
 
-    def _handle(self, frame: Frame) -> None:
+    def _handle(self, frame: Frame, rows: int) -> int:
+        """How many rows of a turn a frame has cost."""
         layout = LAYOUTS.get(frame.type)
         if layout is not None:
-            self._events(frame, layout)
-        elif frame.type == FrameType.HELLO:
+            return self._events(frame, layout, rows)
+        self._control(frame)
+        return 1
+
+    def _control(self, frame: Frame) -> None:
+        if frame.type == FrameType.HELLO:
             self._hello(frame)
         elif frame.type == FrameType.BARRIER:
             self._start_barrier(frame)
@@ -94,35 +149,65 @@ class IngressConnection(asyncio.BufferedProtocol):
         elif frame.type != FrameType.HEARTBEAT:
             self._refuse_text("FRAME_UNKNOWN_TYPE", f"a frame of type {frame.type} has no place here", frame, 0)
 
-    def _events(self, frame: Frame, layout: RecordLayout) -> None:
+    def _events(self, frame: Frame, layout: RecordLayout, rows: int) -> int:
         source = self._seats.by_slot.get(frame.slot)
         raw = frame.raw
         count, rest = divmod(len(raw), layout.dtype.itemsize)
         if source is None:
             text = f"no source said hello in slot {frame.slot}"
             self._refuse_text("NO_HELLO", text, frame, count)
-            return
+            return 1
         if rest or not count:
             text = f"{len(raw)} bytes are not a whole number of {layout.name} rows of {layout.row_size} bytes, at least one"
             self._refuse_text("MALFORMED_ROW", text, frame, count)
-            return
+            return 1
         now_ns = time.time_ns()
         if frame.time_ns:
             source.measure_clock(frame.time_ns, now_ns)
-        result = self._core.accept_bytes(source, frame.type, raw, count, frame.sequence, now_ns)
+        if count <= rows:
+            self._accept(source, layout, raw, count, frame.sequence, now_ns)
+            return count
+        return self._continue(_Rest(source, layout, raw, frame.sequence), rows)
+
+    def _continue(self, rest: _Rest, rows: int) -> int:
+        """Take as much of a frame as there is room for; how many rows it were."""
+        size = rest.layout.row_size
+        count = min(len(rest.raw) // size, rows)
+        self._rest = None
+        left = rest.raw[count * size :]
+        if len(left):
+            self._rest = rest._replace(raw=left, sequence=rest.sequence + count & _MASK)
+        self._accept(rest.source, rest.layout, rest.raw[: count * size], count, rest.sequence, time.time_ns())
+        return count
+
+    def _accept(
+        self,
+        source: SourceState,
+        layout: RecordLayout,
+        raw: npt.NDArray[np.uint8],
+        count: int,
+        sequence: int,
+        now_ns: int,
+    ) -> None:
+        result = self._core.accept_bytes(source, layout.event_type, raw, count, sequence, now_ns)
         if result.rejected:
-            text = f"{result.rejected} of {count} {layout.name} rows cannot be taken"
             self._answer(
                 FrameType.REJECT,
                 FrameRejected(
                     reason=result.refusal or "ROWS_REJECTED",
-                    message=text,
-                    sequence=frame.sequence,
+                    message=f"{result.rejected} of {count} {layout.name} rows cannot be taken",
+                    sequence=sequence,
                     events=result.rejected,
+                    resend_from=result.resend_from,
+                    slot=self._seats.slot_of(source),
                 ),
             )
-        if result.groups or result.gaps:
+        if result.groups or result.gaps or result.receipt:
             self._sink(result)
+
+    def _acknowledge(self, receipts: Iterable[SourceAcknowledged]) -> None:
+        for one in receipts:
+            self._answer(FrameType.ACKNOWLEDGED, one)
 
     def _hello(self, frame: Frame) -> None:
         hello = self._parsed(SourceHello(), frame)
@@ -152,9 +237,8 @@ class IngressConnection(asyncio.BufferedProtocol):
             self._refuse(error, 0, 0)
         self._barrier = None
         if not self._ended and self._transport is not None:
-            self._drain()  # what had been received behind the barrier
-            if self._barrier is None and not self._ended:
-                self._transport.resume_reading()
+            self._transport.resume_reading()
+            self._turns.offer(self._seats.domain, self)  # what had been received behind the barrier
 
     def _fault(self, fault: FrameFault) -> None:
         self._refuse(fault.error, fault.sequence, 0)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
-from alphapulse.api.relay.v1.relay_service_pb2 import RevisionBarrier, SourceHello, SourceWelcome
+from alphapulse.api.relay.v1.relay_service_pb2 import RevisionBarrier, SourceAcknowledged, SourceHello, SourceWelcome
+from alphapulse.domain.domains import Domain
 from alphapulse.domain.errors import AlphaPulseError, FailedPrecondition, InvalidArgument
 from alphapulse.domain.revisions import RevisionToken
 from alphapulse.records import row_sizes
@@ -32,6 +34,15 @@ def differing_layout(theirs: Mapping[int, int]) -> str:
     )
 
 
+def _domain_of(number: int) -> Domain:
+    """The domain of a hello; market where it is not told."""
+    known = {int(domain): domain for domain in Domain}
+    if number and number not in known:
+        rule = ", ".join(f"{domain.name} ({number})" for number, domain in known.items())
+        raise InvalidArgument.field("domain", str(number), "domain", f"expected {rule}")
+    return known.get(number, Domain.MARKET)
+
+
 @dataclass(slots=True)
 class Seats:
     """The sources of one connection, by the slot numbers it gave them."""
@@ -41,6 +52,16 @@ class Seats:
     fence: Callable[[], None]
     """Ends the connection: a newer one speaks for one of its sources."""
     by_slot: dict[int, SourceState]
+    acknowledge: Callable[[Iterable[SourceAcknowledged]], None]
+    """Sends receipts to the collector."""
+    domain: Domain = Domain.MARKET
+    """Of all its sources: the one of the first."""
+    _receipts: dict[int, int] = field(default_factory=dict)
+    """By slot the last sequence to be acknowledged at the end of this turn."""
+
+    def slot_of(self, source: SourceState) -> int:
+        """The slot number of a source; 0 where it has none."""
+        return next((slot for slot, held in self.by_slot.items() if held is source), 0)
 
     def hello(self, hello: SourceHello, now_ns: int) -> SourceWelcome:
         """Seat a source, or say why not."""
@@ -48,7 +69,12 @@ class Seats:
             source = self._seat(hello, now_ns)
         except AlphaPulseError as error:
             return SourceWelcome(slot=hello.slot, accepted=False, reason=error.reason, message=error.message)
-        return SourceWelcome(slot=hello.slot, accepted=True, next_sequence=source.next_sequence)
+        return SourceWelcome(
+            slot=hello.slot,
+            accepted=True,
+            next_sequence=source.next_sequence,
+            acknowledged_sequence=source.acknowledged,
+        )
 
     def _seat(self, hello: SourceHello, now_ns: int) -> SourceState:
         if hello.slot > MAX_SLOT:
@@ -61,14 +87,36 @@ class Seats:
             raise InvalidArgument.field(
                 "slot", str(hello.slot), "slot-taken", f"this connection gave it to {held.name}"
             )
+        domain = _domain_of(hello.domain)
+        if self.by_slot and domain is not self.domain:
+            other = (
+                f"this connection carries sources of the {self.domain.title} domain; a source of another needs another"
+            )
+            raise InvalidArgument.field("domain", domain.name, "connection-domain", other)
+        if domain is Domain.EXECUTION and not hello.acknowledges:
+            text = "a source of the execution domain keeps what it sends until it is acknowledged, and sends it again where the relay asks for it"
+            raise InvalidArgument.field("acknowledges", "false", "acknowledges", text)
         source, restarted = self.core.sources.claim(
-            hello.source, hello.epoch, hello.provenance, self._fence_of(hello.source)
+            hello.source, hello.epoch, hello.provenance, self._fence_of(hello.source), domain
         )
+        self.domain = domain
         self.by_slot[hello.slot] = source
+        source.acknowledges = hello.acknowledges
+        source.on_acknowledged = (lambda sequence: self._note(hello.slot, sequence)) if hello.acknowledges else None
         if restarted:
-            record = SourceGapRecord(source.name, "SOURCE_RESTARTED", 0, self.core.last_sequence + 1)
-            self.sink(AcceptResult(gaps=(record,), now_ns=now_ns, source=source.name))
+            record = SourceGapRecord(source.name, "SOURCE_RESTARTED", 0, self.core.last_of(domain) + 1)
+            self.sink(AcceptResult(gaps=(record,), domain=domain, now_ns=now_ns, source=source.name))
         return source
+
+    def _note(self, slot: int, sequence: int) -> None:
+        """Acknowledge at the end of this turn: of many frames the last one does."""
+        if not self._receipts:
+            asyncio.get_running_loop().call_soon(self._send_receipts)
+        self._receipts[slot] = sequence
+
+    def _send_receipts(self) -> None:
+        receipts, self._receipts = self._receipts, {}
+        self.acknowledge(SourceAcknowledged(slot=slot, sequence=sequence) for slot, sequence in receipts.items())
 
     def _fence_of(self, name: str) -> Callable[[], None]:
         """The connection's fence; a hello that repeats a source of this very connection does not end it."""

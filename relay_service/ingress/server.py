@@ -10,14 +10,16 @@ from typing import Self
 from relay_service.core import RelayCore
 from relay_service.ingress.connection import IngressConnection
 from relay_service.ingress.control import Sink
+from relay_service.ingress.turns import Turns
 from relay_service.sockets import UnixListener
 
 
 class IngressServer:
     """Takes connections while entered, and ends them at the end. Reachable for the relay's own user alone (mode 0600)."""
 
-    def __init__(self, path: Path, core: RelayCore, sink: Sink) -> None:
+    def __init__(self, path: Path, core: RelayCore, sink: Sink, turns: Turns | None = None) -> None:
         self._core = core
+        self._turns = turns or Turns()
         self._sink = sink
         self._listener = UnixListener("RELAY_INGRESS_SOCKET", path, self._connected)
         self._connections: set[IngressConnection] = set()
@@ -42,6 +44,6 @@ class IngressServer:
             await asyncio.wait([connection.closed for connection in ending], timeout=2.0)
 
     def _connected(self) -> IngressConnection:
-        connection = IngressConnection(self._core, self._sink, self._connections.discard)
+        connection = IngressConnection(self._core, self._sink, self._connections.discard, self._turns)
         self._connections.add(connection)
         return connection

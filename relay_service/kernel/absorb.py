@@ -43,7 +43,7 @@ def absorb(block: Any, rows: Any, numbers: Any, start: int, stop: int, kind: int
         key = load_i64(head + _KEY)
         number = find(block, key)
         if number < 0:
-            number = provisional(block, slots, key)
+            number = provisional(block, slots, key, load_i64(shape + 40))
         numbers[k] = number
         if number >= 0:
             hold(block, slots[number], number, kind, address, int(load_u32(head + _FLAGS)), now_ns)

@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from alphapulse.domain.domains import Domain
 from alphapulse.records import LAYOUTS, OPPORTUNITY, QUOTE, RecordLayout, Rows
 from relay_service.kernel import histogram, state
 from relay_service.kernel.compiled import Kernels, kernels
@@ -16,9 +17,11 @@ from relay_service.kernel.groups import GroupTable
 from relay_service.kernel.intake import SHAPE_SIZE
 from relay_service.kernel.slots import SlotTable, words_of
 
-_TYPES: Final = 32
+_TYPES: Final = 64
 _I64: Final = struct.Struct("<q")
 _SHAPE_WORDS: Final = 64
+_OTHERS_SHARE: Final = 8
+"""The signal and execution domains together may have unknown listings up to this part of what the market may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class KernelSettings:
     max_provisional: int = 200_000
     """Unknown listings that get a slot; further ones are relayed without."""
     first_sequence: int = 1
-    """The sequence of the first event."""
+    """The sequence of the first event of each domain."""
     capacity: int = 1024
     """Slots to begin with; a power of two."""
 
@@ -125,8 +128,10 @@ class KernelEngine:
         ):
             block[place] = array.ctypes.data
         block[state.TOUCHED_CAPACITY] = _TOUCHED_CAPACITY
-        block[state.NEXT_SEQUENCE] = settings.first_sequence
+        for place in state.SEQUENCES.values():
+            block[place] = settings.first_sequence
         block[state.PROVISIONAL_ROOM] = settings.max_provisional
+        block[state.OTHER_PROVISIONAL_ROOM] = settings.max_provisional // _OTHERS_SHARE
         block[state.NO_REGISTRY] = 0 if settings.registry_enabled else 1
         block[state.MAX_AGE_NS] = settings.max_quote_age_ns
         block[state.DECAY_NS] = settings.confidence_decay_ns
@@ -137,7 +142,7 @@ class KernelEngine:
 
     @property
     def next_sequence(self) -> int:
-        """The sequence of the next event."""
+        """The sequence of the next event of the market."""
         return int(self._words[state.NEXT_SEQUENCE])
 
     @property
@@ -145,8 +150,12 @@ class KernelEngine:
         """Of the flags that the relay judges by, those that rows of the last frame brought with them."""
         return int(self._words[state.GIVEN])
 
+    def next_of(self, domain: Domain) -> int:
+        """The sequence of the next event of a domain."""
+        return int(self._words[state.SEQUENCES[domain]])
+
     def take_sequences(self, count: int) -> int:
-        """Give `count` sequences away; the first of them."""
+        """Give `count` sequences of the market away; the first of them."""
         first = self.next_sequence
         self._block[state.NEXT_SEQUENCE] = first + count
         return first
@@ -301,7 +310,7 @@ def _output(
 
 
 def _shapes() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """(shapes, what they point at): for each event type its row size, prefix size, and its constant bytes as words with their masks."""
+    """(shapes, what they point at): for each event type what `intake.SHAPE_SIZE` lists, and its constant bytes as words with their masks."""
     shapes = np.zeros((_TYPES, SHAPE_SIZE), np.int64)
     words = np.zeros((_TYPES, 2, _SHAPE_WORDS), np.int64)
     for kind, layout in LAYOUTS.items():
@@ -309,7 +318,8 @@ def _shapes() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         words[kind, 0, : len(masks)] = masks
         words[kind, 1, : len(template)] = template
         at = words.ctypes.data + kind * words.strides[0]
-        shapes[kind, :4] = (layout.row_size, len(layout.prefix), at, at + words.strides[1])
+        places = (state.SEQUENCES[layout.domain], state.ROOMS[layout.domain])
+        shapes[kind, :6] = (layout.row_size, len(layout.prefix), at, at + words.strides[1], *places)
     return shapes, words
 
 

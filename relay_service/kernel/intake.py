@@ -39,7 +39,6 @@ from relay_service.kernel.state import (
     OPEN_GROUPS,
     OUT_CAPACITY,
     OUT_COUNT,
-    PROVISIONAL_ROOM,
     QUOTES,
     REJECT_MALFORMED,
     REJECT_NO_KEY,
@@ -63,7 +62,8 @@ QUOTE_TYPE: Final = 2
 LEVEL_TYPE: Final = 3
 STATUS_TYPE: Final = 6
 SHAPE_SIZE: Final = 8
-"""int64 values for each event type in the shapes: row size, prefix size, address of masks, address of template."""
+"""int64 values for each event type in the shapes: row size, prefix size, address of masks, address of template, and the places in the block of its
+domain's next sequence and room for unknown listings."""
 
 _PREFIX: Final = len(QUOTE.prefix)
 _SLOT_SIZE: Final = SLOT.itemsize
@@ -125,11 +125,11 @@ def fault_of(address: int, head: int, shape: int, provenance: int) -> int:
 
 
 @compiled
-def provisional(block: Any, slots: Any, key: int) -> int:
-    """A slot for a listing that nobody defined; -1 when there are as many as are allowed."""
-    if block[PROVISIONAL_ROOM] <= 0:
+def provisional(block: Any, slots: Any, key: int, room: int) -> int:
+    """A slot for a listing that nobody defined; -1 when there are as many as are allowed. `room`: the place in the block that says how many are."""
+    if block[room] <= 0:
         return -1
-    block[PROVISIONAL_ROOM] -= 1
+    block[room] -= 1
     number = block[SLOT_COUNT]
     block[SLOT_COUNT] = number + 1
     slots[number].key = np.uint64(key)
@@ -156,10 +156,10 @@ def meet(block: Any, slot: Any, number: int) -> None:
 
 
 @compiled
-def stamp(block: Any, head: int, version: int, source_id: int, now_ns: int) -> int:
-    """Write what the relay owns of a row, measure its way here; the row's sequence."""
-    sequence = block[NEXT_SEQUENCE]
-    block[NEXT_SEQUENCE] = sequence + 1
+def stamp(block: Any, head: int, version: int, place: int, source_id: int, now_ns: int) -> int:
+    """Write what the relay owns of a row, measure its way here; the row's sequence. `place`: where the block holds the domain's next one."""
+    sequence = block[place]
+    block[place] = sequence + 1
     store_i64(head + _SEQUENCE, sequence)
     store_i64(head + _RELAY_IN, now_ns)
     store_i64(head + _RELAY_OUT, np.int64(0))
@@ -295,22 +295,22 @@ def intake(
         if written != k:
             copy_bytes(base + written * size, address, size)
             address = base + written * size
-        numbers[written] = take(block, slots, address, prefix, kind, source_id, gap, now_ns)
+        numbers[written] = take(block, slots, address, shape, kind, source_id, gap, now_ns)
         block[WRITTEN] = written + 1
         gap = False
     return stop
 
 
 @compiled
-def take(block: Any, slots: Any, address: int, prefix: int, kind: int, source_id: int, gap: bool, now_ns: int) -> int:
+def take(block: Any, slots: Any, address: int, shape: int, kind: int, source_id: int, gap: bool, now_ns: int) -> int:
     """Stamp and keep one row; its slot."""
-    head = address + prefix
+    head = address + load_i64(shape + 8)
     key = load_i64(head + _KEY)
     flags = int(load_u32(head + _FLAGS)) & ~(_UNKNOWN | _NO_REGISTRY)
     block[GIVEN] |= flags & JUDGED
     number = find(block, key)
     if number < 0:
-        number = provisional(block, slots, key)
+        number = provisional(block, slots, key, load_i64(shape + 40))
     version = 0
     if number >= 0 and slots[number].known != 0:
         version = int(slots[number].definition_version)
@@ -329,7 +329,7 @@ def take(block: Any, slots: Any, address: int, prefix: int, kind: int, source_id
         meet(block, slots[number], number)
         flags = judge(block, slots[number], kind, address, flags, now_ns)
     store_u32(head + _FLAGS, np.uint32(flags))
-    stamp(block, head, version, source_id, now_ns)
+    stamp(block, head, version, load_i64(shape + 32), source_id, now_ns)
     if number >= 0:
         keep(block, slots, number, kind, address, flags, now_ns)
     return int(number)

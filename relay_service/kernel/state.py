@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from alphapulse.domain.domains import Domain
 from alphapulse.records import OPPORTUNITY, QUOTE, TRADE, TRADING_STATUS
 
 SLOT: Final = np.dtype(
@@ -124,7 +125,23 @@ BAND_AGE_NS: Final = 36
 GIVEN: Final = 37
 MET: Final = 38
 MET_COUNT: Final = 39
-BLOCK_SIZE: Final = 40
+NEXT_SIGNAL: Final = 40
+NEXT_EXECUTION: Final = 41
+OTHER_PROVISIONAL_ROOM: Final = 42
+BLOCK_SIZE: Final = 48
+
+SEQUENCES: Final = {
+    Domain.MARKET: NEXT_SEQUENCE,
+    Domain.SIGNAL: NEXT_SIGNAL,
+    Domain.EXECUTION: NEXT_EXECUTION,
+}
+"""Where the block holds the next sequence of each domain."""
+ROOMS: Final = {
+    Domain.MARKET: PROVISIONAL_ROOM,
+    Domain.SIGNAL: OTHER_PROVISIONAL_ROOM,
+    Domain.EXECUTION: OTHER_PROVISIONAL_ROOM,
+}
+"""Where it holds how many slots are left for listings nobody defined: keys that strategies make up must not take the market's."""
 
 OUT_CAPACITY: Final = 1024
 """Opportunity rows a call can hold before it stops for them to be taken."""

@@ -9,10 +9,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
-from typing import Final, Self
+from typing import ClassVar, Final, Self
 
 import structlog
 
+from alphapulse.domain.domains import Domain
 from alphapulse.domain.errors import NoEventLog
 from relay_service.log.cursor import Cursor
 from relay_service.log.entries import ENTRY_COST, MAX_ENTRY_BYTES, Entry, EntryKind, encode_entry, pieces
@@ -50,6 +51,10 @@ class LogSettings:
     """Bytes of memory for what is not in Redis yet."""
     token_key: str = ""
     """Signs resume tokens; empty: one that is kept in Redis."""
+    domain: Domain = Domain.MARKET
+    """Whose events it keeps: each domain has a stream of its own."""
+    patience_seconds: float = 2.0
+    """Of a domain that is logged before it is delivered: how long Redis may take nothing until sources are refused."""
 
 
 class LogState(Enum):
@@ -69,9 +74,11 @@ class RelayLog(Journal, LogReader):
     tail: Tail
     hop: LogHop
 
+    linger_seconds: ClassVar[float] = _LINGER_SECONDS
+
     def __init__(self, settings: LogSettings, start_ns: int, last_sequence: int = 0) -> None:
         Journal.__init__(self, settings.buffer_bytes, last_sequence)
-        LogReader.__init__(self, LogStore(settings.url, settings.name), settings.name)
+        LogReader.__init__(self, LogStore(settings.url, settings.name, settings.domain), settings.name)
         self.settings = settings
         self.state = LogState.OPENING
         self.entries = 0
@@ -199,11 +206,11 @@ class RelayLog(Journal, LogReader):
             taken = self.tail.take()
             if not taken:
                 await self._wake.wait()
-                await asyncio.sleep(_LINGER_SECONDS)
+                await asyncio.sleep(self.linger_seconds)
                 continue
             await self._append(taken)
             if self.tail.size < BATCH_BYTES:
-                await asyncio.sleep(_LINGER_SECONDS)
+                await asyncio.sleep(self.linger_seconds)
 
     async def _append(self, records: list[Record]) -> None:
         entries = list(self._packed(records))

@@ -11,6 +11,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
+from alphapulse.domain.domains import Domain
 from alphapulse.domain.errors import ConfigurationError
 from relay_service.log.entries import Entry, entry_id
 
@@ -36,8 +37,8 @@ class ServerFullError(RedisError):
 class LogStore:
     """One stream: of one relay's name, domain and partition. Every call raises FAILURES where Redis does not answer within `timeout_seconds`."""
 
-    def __init__(self, url: str, name: str, timeout_seconds: float = 2.0) -> None:
-        self.name = f"{_PREFIX}{name}:market:0"
+    def __init__(self, url: str, name: str, domain: Domain = Domain.MARKET, timeout_seconds: float = 2.0) -> None:
+        self.name = f"{_PREFIX}{name}:{domain.title}:0"
         """The stream's key."""
         self._key_of_tokens = f"{_PREFIX}{name}:token-key"
         try:

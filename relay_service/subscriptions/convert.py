@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 
 from alphapulse.api.common.v1 import common_pb2
 from alphapulse.api.marketdata.v1 import marketdata_pb2
+from alphapulse.domain.domains import Domain, domain_of
 from alphapulse.domain.errors import FieldViolation, InvalidArgument
 from alphapulse.domain.identifiers import Scheme, is_valid
 from alphapulse.domain.ids import InstrumentId
@@ -25,6 +26,7 @@ from relay_service.subscriptions.wanted import (
     Filter,
     Latest,
     Sample,
+    Start,
     Stream,
     Wanted,
 )
@@ -50,6 +52,9 @@ def wanted(message: Any, *, max_id: int, registry_enabled: bool) -> Wanted:
     chosen = _filter(message.filter, found)
     contract = _contract(message, found)
     start = start_of(message.start, contract, found)
+    if start is Start.SNAPSHOT and chosen.domain is not Domain.MARKET:
+        stateless = "of signals and executions no state is kept to start with: start now, from a token, or at a time"
+        found.append(FieldViolation("start.snapshot", chosen.domain.name, "snapshot-domain", stateless))
     if not registry_enabled:
         found.extend(_without_registry(chosen))
     if found:
@@ -97,10 +102,12 @@ def _without_registry(chosen: Filter) -> Iterable[FieldViolation]:
 
 def _filter(message: Any, found: list[FieldViolation]) -> Filter:
     texts = _Texts(message, found)
+    event_types = _numbers(
+        message.event_types, "event_types", _is_event_type, "a type of marketdata's EventType", found
+    )
     return Filter(
-        event_types=_numbers(
-            message.event_types, "event_types", _is_event_type, "a type of marketdata's EventType", found
-        ),
+        domain=_domain(message.domain, event_types, found),
+        event_types=event_types,
         listing_keys=_numbers(message.listing_keys, "listing_keys", bool, "a listing's key is never 0", found),
         asset_classes=_numbers(message.asset_classes, "asset_classes", _is_class, "a class of AssetClass but 0", found),
         venues=texts.of(
@@ -120,6 +127,22 @@ def _filter(message: Any, found: list[FieldViolation]) -> Filter:
         predicate=_predicate(message.predicate, found),
         include_unknown=message.include_unknown,
     )
+
+
+def _domain(asked: int, event_types: frozenset[int], found: list[FieldViolation]) -> Domain:
+    """The one domain of a filter: the one it asks for, else that of its types, else market."""
+    known = {int(domain): domain for domain in Domain}
+    if asked and asked not in known:
+        rule = ", ".join(f"{domain.name} ({number})" for number, domain in known.items())
+        found.append(FieldViolation("filter.domain", str(asked), "domain", f"expected {rule}"))
+        return Domain.MARKET
+    named = {domain_of(number) for number in event_types}
+    chosen = known.get(asked) or min(named, default=Domain.MARKET)
+    if named - {chosen}:
+        shown = ", ".join(domain.name for domain in sorted(named | {chosen}))
+        text = "a subscription is of one domain; put one for each, on the same stream"
+        found.append(FieldViolation("filter.event_types", shown, "one-domain", text))
+    return chosen
 
 
 def _predicate(text: str, found: list[FieldViolation]) -> Predicate | None:

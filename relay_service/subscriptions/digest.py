@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 
+from alphapulse.domain.domains import Domain
 from alphapulse.domain.predicate import Predicate
 from relay_service.subscriptions.wanted import Contract, Filter, Latest, Sample
 
@@ -18,6 +19,8 @@ def subject_of(wanted: Filter, contract: Contract) -> bytes:
     values = {
         field.name: _plain(value) for field in dataclasses.fields(wanted) if (value := getattr(wanted, field.name))
     }
+    if wanted.domain is Domain.MARKET:
+        del values["domain"]  # tokens from before there were others stay good
     text = json.dumps([values, _contract(contract)], sort_keys=True)
     return hashlib.sha256(text.encode()).digest()[:SIZE]
 

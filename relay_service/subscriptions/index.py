@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from alphapulse.domain.domains import domain_of
 from relay_service.results import RowGroup
 from relay_service.subscriptions.compiled import CompiledFilter
 from relay_service.subscriptions.facets import Slots
@@ -232,9 +233,10 @@ class FilterIndex:
     def _allow(self, event_type: int, source: str) -> tuple[npt.NDArray[np.uint64], list[int]]:
         """Which classes want this type of this source at all; no words where none does. Events without a source pass every filter by source."""
         allowed = np.zeros(self._match.shape[1], np.uint64)
+        domain = domain_of(event_type)
         for held in self._classes.values():
             wanted = held.wanted
-            typed = not wanted.event_types or event_type in wanted.event_types
+            typed = wanted.domain is domain and (not wanted.event_types or event_type in wanted.event_types)
             if typed and (not source or not wanted.sources or source in wanted.sources):
                 allowed[held.number // _BITS] |= self._bit(held)
         result = (allowed, allowed.tolist() if allowed.any() else [])

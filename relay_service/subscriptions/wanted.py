@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
+from alphapulse.domain.domains import Domain
 from alphapulse.domain.predicate import Predicate
 
 MAX_WINDOW_MS: Final = 3_600_000
@@ -20,7 +21,9 @@ MAX_VIOLATIONS: Final = 100
 class Filter:
     """Which events. An empty set does not restrict; values of one set are alternatives; sets restrict together."""
 
+    domain: Domain = Domain.MARKET
     event_types: frozenset[int] = frozenset()
+    """Of the domain."""
     listing_keys: frozenset[int] = frozenset()
     venues: frozenset[str] = frozenset()
     asset_classes: frozenset[int] = frozenset()

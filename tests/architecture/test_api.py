@@ -25,7 +25,7 @@ FILES = (
     venue_service_pb2,
 )
 READS = ("Get", "List", "Lookup", "Search", "Watch", "Batch", "Validate", "Evaluate", "Is", "Rank", "Plan", "Explain")
-STREAMS_OF_EVENTS = ("Publish", "Subscribe")
+STREAMS_OF_EVENTS = ("Publish", "PublishAcknowledged", "Subscribe")
 
 
 def methods() -> list[MethodDescriptor]:

@@ -15,7 +15,7 @@ from alphapulse.client import Backoff, RegistrationStream, open_channel
 from alphapulse.domain.errors import Unavailable
 from alphapulse.domain.ids import InstrumentId, ListingId
 from alphapulse.domain.instruments import CurrencyKind, ListingStatus
-from collector_service.link import RelayLink
+from alphapulse.publishing import RelayLink
 from collector_service.listings import VenueSymbol, currency, listing_of, pair_of
 from collector_service.runtime import GrpcRegistrar, Registration, RunnerOptions, SourceRunner, SourceState
 from collector_service.runtime.news import news_of

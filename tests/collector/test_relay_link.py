@@ -15,10 +15,9 @@ from alphapulse.api.relay.v1 import relay_service_pb2 as relay
 from alphapulse.client import Backoff
 from alphapulse.domain.ids import source_id
 from alphapulse.domain.provenance import Provenance
+from alphapulse.publishing import Port, RelayLink
+from alphapulse.publishing import port as port_module
 from alphapulse.records import Frame, FrameDecoder, FrameType, encode_control, row_sizes
-from collector_service import port as port_module
-from collector_service.link import RelayLink
-from collector_service.port import Port
 from collector_service.rows import RowSink
 
 SOURCE = "BINANCE"

@@ -7,12 +7,12 @@ import pytest
 from alphapulse.domain.errors import InvalidArgument
 from alphapulse.domain.ids import source_id
 from alphapulse.domain.provenance import Provenance, RecordFlag
-from alphapulse.records import BOOK_LEVEL, LAYOUTS, QUOTE, TRADE, Rows
+from alphapulse.records import BOOK_LEVEL, LAYOUTS, QUOTE, TRADE, Rows, compile_writer
 from collector_service.book import SnapshotUpdatesMachine
 from collector_service.book.machine import ASK, BID
 from collector_service.emitter import MAX_UNKNOWN, Emitter, side_changes
 from collector_service.listings import ListingIndex, VenueSymbol
-from collector_service.rows import RowSink, as_array, compile_writer
+from collector_service.rows import RowSink, as_array
 from collector_service.sources import SOURCES
 
 
@@ -76,9 +76,10 @@ def test_symbols_outside_the_list_are_bounded(out: Emitter) -> None:
 @pytest.mark.parametrize("kind", sorted(LAYOUTS))
 def test_the_writer_of_every_layout_agrees_with_the_layout(kind: int) -> None:
     layout = LAYOUTS[kind]
-    row = compile_writer(layout)(*range(1, len(layout.fields) + 1))
+    values = [f"text {k}".encode() if name in layout.texts else k for k, name in enumerate(layout.fields, 1)]
+    row = compile_writer(layout)(*values)
     assert layout.is_rows(row)
-    assert [int(layout.from_bytes(row)[0][name]) for name in layout.fields] == list(range(1, len(layout.fields) + 1))
+    assert [layout.from_bytes(row)[0][name].item() for name in layout.fields] == values
 
 
 def test_quirks_are_few_and_counted() -> None:

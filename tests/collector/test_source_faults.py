@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from alphapulse.client import Backoff
-from collector_service.link import RelayLink
+from alphapulse.publishing import RelayLink
 from collector_service.runtime import SourceRunner, SourceState
 from collector_service.simulation import Market, simulated_venue
 from collector_service.sources import SOURCES

@@ -14,9 +14,8 @@ import numpy as np
 from alphapulse.client import Backoff
 from alphapulse.domain.ids import source_id
 from alphapulse.domain.provenance import Provenance, RecordFlag
+from alphapulse.publishing import Port, RelayLink
 from alphapulse.records import QUOTE, TRADE, RecordLayout, Rows
-from collector_service.link import RelayLink
-from collector_service.port import Port
 from collector_service.rows import RowSink
 from faults.control import Order, obey
 from faults.journal import Journal

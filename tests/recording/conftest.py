@@ -17,11 +17,16 @@ NOON_NS = 20_577 * DAY_NS + DAY_NS // 2
 
 
 def any_rows(layout: RecordLayout, count: int, seed: int) -> Rows:
-    """Rows whose fields are any bits, among them the lowest, the highest, zero, and every kind of NaN; the sequences are left to the caller."""
+    """Rows whose fields are any bits, among them the lowest, the highest, zero, and every kind of NaN, and whose texts are of any length; the
+    sequences are left to the caller."""
     random = np.random.default_rng(seed)
     rows = layout.new(count)
     for name in layout.fields:
         kind = rows.dtype[name]
+        if name in layout.texts:
+            lengths = random.integers(0, layout.texts[name] // 2 + 1, count).tolist()
+            rows[name] = ["".join(random.choice(list("aZ0 é"), length)).encode() for length in lengths]
+            continue
         bits = random.integers(0, 256, (count, kind.itemsize), np.uint8)
         extreme = random.integers(0, 6, count)
         bits[extreme == 1] = 0

@@ -128,7 +128,7 @@ def test_polars_adds_up_exactly(build: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=lambda one: one.name)
-def test_other_readers_see_the_same_integers(build: Any, tmp_path: Path, layout: RecordLayout) -> None:
+def test_other_readers_see_the_same_integers_and_texts(build: Any, tmp_path: Path, layout: RecordLayout) -> None:
     rows = build.any_rows(layout, 500, 5)
     rows["relay_in_ns"] = build.noon_ns
     rows["sequence"] = np.arange(1, 501)
@@ -142,5 +142,6 @@ def test_other_readers_see_the_same_integers(build: Any, tmp_path: Path, layout:
     mantissas = {one.name for one in AMOUNTS.get(layout.event_type, ())}
     for name in layout.fields:
         stored = f"{name}_mantissa" if name in mantissas else name
-        np.testing.assert_array_equal(frame[stored].to_numpy(), rows[name])
-        np.testing.assert_array_equal(np.asarray(arrays[stored]), rows[name])
+        expected = [text.decode() for text in rows[name]] if name in layout.texts else rows[name]
+        np.testing.assert_array_equal(frame[stored].to_numpy(), expected)
+        np.testing.assert_array_equal(np.asarray(arrays[stored]), expected)

@@ -32,6 +32,18 @@ RANGES = {
     "<i4": st.integers(-(2**31), 2**31 - 1),
     "<f8": st.floats(),
 }
+
+
+def texts(size: int) -> st.SearchStrategy[bytes]:
+    """Any text that fits, and what is none: bytes as they come."""
+    return st.one_of(
+        st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=size)
+        .map(str.encode)
+        .filter(lambda text: len(text) <= size),
+        st.binary(max_size=size),
+    )
+
+
 LAYOUT = st.sampled_from(sorted(LAYOUTS.values(), key=lambda layout: layout.event_type))
 
 
@@ -43,7 +55,8 @@ def same(a: Any, b: Any) -> bool:
 def filled(draw: st.DrawFn, layout: RecordLayout) -> np.ndarray:
     rows = layout.new(draw(st.integers(1, 4)))
     for name in layout.fields:
-        values = RANGES[layout.dtype[name].str.replace("=", "<").replace("|", "<")]
+        kind = layout.dtype[name].str.replace("=", "<").replace("|", "<")
+        values = texts(layout.texts[name]) if name in layout.texts else RANGES[kind]
         for i in range(len(rows)):
             rows[name][i] = draw(values)
     return rows
@@ -58,7 +71,11 @@ def test_rows_are_what_protobuf_parses(data: st.DataObject) -> None:
     for row, message in zip(rows, messages, strict=True):
         for name in layout.fields:
             assert message.HasField(name), name
-            assert same(row[name].item(), getattr(message, name)), name
+            found = getattr(message, name)
+            if name in layout.texts:
+                assert len(found) == layout.texts[name]
+                found = found.rstrip(b"\0")
+            assert same(row[name].item(), found), name
 
 
 @given(st.data())

@@ -9,11 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from alphapulse.domain.domains import Domain
 from alphapulse.runtime import Readiness
 from relay_service.edge.core import EdgeCore
 from relay_service.edge.follower import Follower
 from relay_service.edge.log import EdgeLog
-from relay_service.egress.fanout import FanOut, FanOutSettings
+from relay_service.egress.fanout import FanOut
+from relay_service.egress.settings import FanOutSettings
 from relay_service.kernel.engine import KernelSettings
 from relay_service.log.beats import Beats
 from relay_service.log.relay_log import LogSettings
@@ -44,7 +46,7 @@ class Edge:
         self.core = EdgeCore(KernelSettings(registry_enabled=False, capacity=4))
         self.log = EdgeLog(settings)
         wanted = FanOutSettings("unused", registry_enabled=False, queue_bytes=queue_bytes, edge_id="edge")
-        self.fanout = FanOut(self.core, wanted, self.log)
+        self.fanout = FanOut(self.core, wanted, {Domain.MARKET: self.log})
         self.readiness = Readiness()
         self.follower = Follower(self.core, self.log, self.fanout, self.readiness)
 

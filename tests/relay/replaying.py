@@ -7,9 +7,11 @@ from typing import Any
 from alphapulse.api.instrument.v1.instrument_pb2 import Instrument, Listing
 from alphapulse.api.synthetic.v1.synthetic_pb2 import Component, Synthetic
 from alphapulse.api.venue.v1.venue_pb2 import Venue
+from alphapulse.domain.domains import Domain
 from alphapulse.records import LAYOUTS
 from relay_service.core import RelayCore
-from relay_service.egress.fanout import FanOut, FanOutSettings
+from relay_service.egress.fanout import FanOut
+from relay_service.egress.settings import FanOutSettings
 from relay_service.evidence.inputs import InputNotes
 from relay_service.evidence.replaying import LifeReplay
 from relay_service.kernel.engine import KernelSettings
@@ -36,8 +38,9 @@ class Life:
         self.journal = Journal(1 << 30)
         InputNotes(self.core, self.journal)
         self.now_ns = START_NS
-        self.fanout = FanOut(self.core, FanOutSettings("life"), None, self.journal, self._clock)
+        self.fanout = FanOut(self.core, FanOutSettings("life"), journal=self.journal, clock=self._clock)
         self.sources = {name: self.core.sources.claim(name, 1, 1)[0] for name in ("A", "B")}
+        self.sources["S"] = self.core.sources.claim("S", 1, 1, domain=Domain.SIGNAL)[0]
         self.lives = dict.fromkeys(self.sources, 1)
 
     def _clock(self) -> int:

@@ -12,14 +12,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from alphapulse.api.relay.v1 import relay_service_pb2 as pb
+from alphapulse.domain.domains import Domain
 from alphapulse.domain.errors import ResumeTokenInvalid as ResumeTokenInvalid
 from alphapulse.records import LAYOUTS, QUOTE, TRADE
 from relay_service.core import RelayCore
 from relay_service.egress.envelope import GrpcEncoder
-from relay_service.egress.fanout import FanOut, FanOutSettings
+from relay_service.egress.fanout import FanOut
 from relay_service.egress.items import HeartbeatDue
 from relay_service.egress.resuming import Resumes as Resumes
 from relay_service.egress.session import MAX_ID, Session
+from relay_service.egress.settings import FanOutSettings
 from relay_service.kernel.engine import KernelSettings
 from relay_service.log.relay_log import LogSettings, RelayLog, end
 
@@ -55,7 +57,9 @@ class World:
         self.lives += 1
         self.core = RelayCore(KernelSettings(registry_enabled=False, capacity=4))
         self.log = await RelayLog(LogSettings(**self._settings), time.time_ns()).__aenter__()
-        self.fanout = FanOut(self.core, FanOutSettings("test", registry_enabled=False, queue_bytes=1 << 16), self.log)
+        self.fanout = FanOut(
+            self.core, FanOutSettings("test", registry_enabled=False, queue_bytes=1 << 16), {Domain.MARKET: self.log}
+        )
         self.sources = {name: self.core.sources.claim(name, 1, 1)[0] for name in SOURCES}
 
     async def stop(self, *, crash: bool = False) -> None:

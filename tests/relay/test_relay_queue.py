@@ -12,8 +12,9 @@ from alphapulse.records import QUOTE
 from relay_service.core import RelayCore
 from relay_service.egress.conflation import MAX_STRAYS
 from relay_service.egress.envelope import GrpcEncoder, delivery
-from relay_service.egress.fanout import FanOut, FanOutSettings
+from relay_service.egress.fanout import FanOut
 from relay_service.egress.items import Batch
+from relay_service.egress.settings import FanOutSettings
 from relay_service.kernel.engine import KernelSettings
 from relay_service.subscriptions.wanted import Filter, Latest, Sample, Start, Stream, Wanted
 

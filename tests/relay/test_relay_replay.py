@@ -14,7 +14,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alphapulse.domain.provenance import RecordFlag
-from alphapulse.records import BOOK_LEVEL, LAYOUTS, OPPORTUNITY, QUOTE, SYNTHETIC_UPDATE, TRADE, TRADING_STATUS
+from alphapulse.records import (
+    BOOK_LEVEL,
+    LAYOUTS,
+    OPPORTUNITY,
+    QUOTE,
+    STRATEGY_SIGNAL,
+    SYNTHETIC_UPDATE,
+    TRADE,
+    TRADING_STATUS,
+)
 from relay_service.evidence.replaying import NotReplayableError
 from relay_service.log.entries import pieces
 from relay_service.log.records import LoggedGap, LoggedHole, LoggedInput, LoggedRows
@@ -59,6 +68,14 @@ names = st.sampled_from(["A", "B"])
 frames = st.tuples(
     st.just("send"), names, kinds, st.lists(rows, min_size=1, max_size=6), st.sampled_from([0, 0, 0, 0, 2, -1, -3])
 )
+signals = st.tuples(
+    st.just("send"),
+    st.just("S"),
+    st.just(STRATEGY_SIGNAL.event_type),
+    st.lists(rows, min_size=1, max_size=3),
+    st.sampled_from([0, 0, 2]),
+)
+"""Of another domain: they meet listings first, and are no part of what is replayed."""
 definitions = st.tuples(
     st.just("define"),
     st.sampled_from(KEYS),
@@ -85,7 +102,7 @@ others = st.one_of(
     st.tuples(st.just("restart"), names),
 )
 elapses = st.sampled_from([1_000, 50_000_000, 300_000_000, SECOND, 3 * SECOND])
-steps = st.tuples(elapses, st.one_of(frames, frames, frames, st.tuples(st.just("tick")), definitions, others))
+steps = st.tuples(elapses, st.one_of(frames, frames, frames, signals, st.tuples(st.just("tick")), definitions, others))
 beginnings = st.lists(st.tuples(st.just(0), st.one_of(definitions, others)), max_size=12)
 
 

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from alphapulse.client import Backoff
+from alphapulse.domain.domains import Domain
 from alphapulse.domain.errors import InvalidArgument, NoEventLog, ResumeTokenInvalid
 from alphapulse.recording import Recorder, read_gaps
 from alphapulse_cli.recording_session import RecordingSession
@@ -33,7 +34,7 @@ async def until(found: Callable[..., bool], *of: Any) -> None:
 def send_away(relay: Any) -> None:
     """The relay ends every connection; none of them is told why."""
     for subscriber in tuple(relay.app.fanout.subscribers.values()):
-        subscriber.queue._items.clear()
+        subscriber.queue.lane(Domain.MARKET).items.clear()
         subscriber.ending = True
         subscriber.wake()
 

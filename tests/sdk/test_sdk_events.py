@@ -37,6 +37,9 @@ def values(layout: RecordLayout) -> st.SearchStrategy[dict[str, Any]]:
     chosen: dict[str, st.SearchStrategy[Any]] = {}
     for name in layout.fields:
         code = described[name][0].str[1:]
+        if name in layout.texts:
+            chosen[name] = st.text(alphabet="aZ0é-", max_size=layout.texts[name] // 2).map(str.encode)
+            continue
         chosen[name] = st.floats() if code == "f8" else st.integers(*RANGES[code])
         if name.endswith("_exponent"):
             chosen[name] = st.integers(-128, 127)
@@ -62,6 +65,8 @@ def test_events_out_equal_rows_in(layout: RecordLayout, data: st.DataObject) -> 
         for name, value in given_values.items():
             found = event.values[name]
             assert found == value or (math.isnan(found) and math.isnan(value))
+            if name in layout.texts:
+                assert getattr(event, name) == value.decode()
         assert (event.listing_key, event.flags) == (given_values["listing_key"], given_values["flags"])
         for name in dir(type(event)):
             if not name.startswith("_"):

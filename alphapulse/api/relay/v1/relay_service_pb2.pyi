@@ -115,6 +115,8 @@ class SourceHello(_message.Message):
     PROVENANCE_FIELD_NUMBER: _builtins.int
     ROW_SIZES_FIELD_NUMBER: _builtins.int
     AGENT_FIELD_NUMBER: _builtins.int
+    DOMAIN_FIELD_NUMBER: _builtins.int
+    ACKNOWLEDGES_FIELD_NUMBER: _builtins.int
     source: _builtins.str
     """The source's name, such as "BINANCE"."""
     slot: _builtins.int
@@ -125,6 +127,12 @@ class SourceHello(_message.Message):
     """Where its events come from."""
     agent: _builtins.str
     """For people, such as "alphapulse collector 0.1.0"."""
+    domain: _marketdata_pb2.Domain.ValueType
+    """The domain its events belong to; market when it is not told. A source belongs to one for good, and so do all sources of one connection."""
+    acknowledges: _builtins.bool
+    """Whether the source keeps what it sends until the relay acknowledges it. What the relay cannot take now is then refused with the sequence to send again
+    from, and its numbering knows no gap.
+    """
     @_builtins.property
     def row_sizes(self) -> _containers.ScalarMap[_builtins.int, _builtins.int]:
         """The row length in bytes of each event type the collector writes, by type: a relay of another layout refuses the connection."""
@@ -138,10 +146,12 @@ class SourceHello(_message.Message):
         provenance: _common_pb2.Provenance.ValueType = ...,
         row_sizes: _abc.Mapping[_builtins.int, _builtins.int] | None = ...,
         agent: _builtins.str = ...,
+        domain: _marketdata_pb2.Domain.ValueType = ...,
+        acknowledges: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "epoch", b"epoch", "provenance", b"provenance", "row_sizes", b"row_sizes", "slot", b"slot", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledges", b"acknowledges", "agent", b"agent", "domain", b"domain", "epoch", b"epoch", "provenance", b"provenance", "row_sizes", b"row_sizes", "slot", b"slot", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -158,6 +168,7 @@ class SourceWelcome(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     NEXT_SEQUENCE_FIELD_NUMBER: _builtins.int
+    ACKNOWLEDGED_SEQUENCE_FIELD_NUMBER: _builtins.int
     slot: _builtins.int
     """The slot of the hello."""
     accepted: _builtins.bool
@@ -168,6 +179,8 @@ class SourceWelcome(_message.Message):
     """One sentence for a person."""
     next_sequence: _builtins.int
     """The next sequence the relay expects of this epoch. 1 for a new one."""
+    acknowledged_sequence: _builtins.int
+    """Everything of this epoch up to this sequence is relayed, or was refused for good. What lies between it and next_sequence is under way."""
     def __init__(
         self,
         *,
@@ -176,14 +189,43 @@ class SourceWelcome(_message.Message):
         reason: _builtins.str = ...,
         message: _builtins.str = ...,
         next_sequence: _builtins.int = ...,
+        acknowledged_sequence: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "message", b"message", "next_sequence", b"next_sequence", "reason", b"reason", "slot", b"slot"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "acknowledged_sequence", b"acknowledged_sequence", "message", b"message", "next_sequence", b"next_sequence", "reason", b"reason", "slot", b"slot"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SourceWelcome: _TypeAlias = SourceWelcome  # noqa: Y015
+
+@_typing.final
+class SourceAcknowledged(_message.Message):
+    """Everything of a source up to a sequence is relayed, or was refused for good; of the execution domain, where the relay keeps a log, it is in the log.
+    Sent to sources that asked for it. On a Unix socket the payload of an ACKNOWLEDGED frame.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SLOT_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    slot: _builtins.int
+    """The slot of the hello."""
+    sequence: _builtins.int
+    """The source's own sequence."""
+    def __init__(
+        self,
+        *,
+        slot: _builtins.int = ...,
+        sequence: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sequence", b"sequence", "slot", b"slot"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SourceAcknowledged: _TypeAlias = SourceAcknowledged  # noqa: Y015
 
 @_typing.final
 class RevisionBarrier(_message.Message):
@@ -227,6 +269,8 @@ class FrameRejected(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
     EVENTS_FIELD_NUMBER: _builtins.int
+    RESEND_FROM_FIELD_NUMBER: _builtins.int
+    SLOT_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
     """A reason of the error catalogue, such as "CORRUPT_FRAME"."""
     message: _builtins.str
@@ -235,6 +279,10 @@ class FrameRejected(_message.Message):
     """The refused frame's sequence, where it could be read."""
     events: _builtins.int
     """How many events were refused, where it could be counted."""
+    resend_from: _builtins.int
+    """Nothing from this sequence on was taken: send it again, a little later. 0: what was refused is refused for good."""
+    slot: _builtins.int
+    """The slot of the source concerned, where it is one."""
     def __init__(
         self,
         *,
@@ -242,10 +290,12 @@ class FrameRejected(_message.Message):
         message: _builtins.str = ...,
         sequence: _builtins.int = ...,
         events: _builtins.int = ...,
+        resend_from: _builtins.int = ...,
+        slot: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "message", b"message", "reason", b"reason", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "message", b"message", "reason", b"reason", "resend_from", b"resend_from", "sequence", b"sequence", "slot", b"slot"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -418,6 +468,50 @@ class PublishResponse(_message.Message):
 Global___PublishResponse: _TypeAlias = PublishResponse  # noqa: Y015
 
 @_typing.final
+class PublishAnswer(_message.Message):
+    """A piece of what the relay answers to a source that is acknowledged."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WELCOME_FIELD_NUMBER: _builtins.int
+    ACKNOWLEDGED_FIELD_NUMBER: _builtins.int
+    REJECTED_FIELD_NUMBER: _builtins.int
+    BARRIER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def welcome(self) -> Global___SourceWelcome:
+        """Answers a hello."""
+
+    @_builtins.property
+    def acknowledged(self) -> Global___SourceAcknowledged:
+        """What is relayed."""
+
+    @_builtins.property
+    def rejected(self) -> Global___FrameRejected:
+        """What was refused."""
+
+    @_builtins.property
+    def barrier(self) -> Global___RevisionBarrier:
+        """Answers a barrier."""
+
+    def __init__(
+        self,
+        *,
+        welcome: Global___SourceWelcome | None = ...,
+        acknowledged: Global___SourceAcknowledged | None = ...,
+        rejected: Global___FrameRejected | None = ...,
+        barrier: Global___RevisionBarrier | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "barrier", b"barrier", "message", b"message", "rejected", b"rejected", "welcome", b"welcome"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "barrier", b"barrier", "message", b"message", "rejected", b"rejected", "welcome", b"welcome"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["welcome", "acknowledged", "rejected", "barrier"]  # noqa: Y015
+    _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
+
+Global___PublishAnswer: _TypeAlias = PublishAnswer  # noqa: Y015
+
+@_typing.final
 class SubscriptionFilter(_message.Message):
     """Which events a subscription wants. Empty fields do not restrict; values of one field are alternatives; fields restrict together. A listing that comes to
     match later joins by itself.
@@ -440,10 +534,13 @@ class SubscriptionFilter(_message.Message):
     SOURCES_FIELD_NUMBER: _builtins.int
     PREDICATE_FIELD_NUMBER: _builtins.int
     INCLUDE_UNKNOWN_FIELD_NUMBER: _builtins.int
+    DOMAIN_FIELD_NUMBER: _builtins.int
     predicate: _builtins.str
     """A predicate over definitions, such as "taker_bps < 10 and tick_size <= 0.01"."""
     include_unknown: _builtins.bool
     """Events of listings unknown to the registries are delivered too."""
+    domain: _marketdata_pb2.Domain.ValueType
+    """Of this domain. Not told: that of the event types, and market where none is named. A subscription is of one domain."""
     @_builtins.property
     def event_types(self) -> _containers.RepeatedScalarFieldContainer[_marketdata_pb2.EventType.ValueType]:
         """Of these types."""
@@ -514,10 +611,11 @@ class SubscriptionFilter(_message.Message):
         sources: _abc.Iterable[_builtins.str] | None = ...,
         predicate: _builtins.str = ...,
         include_unknown: _builtins.bool = ...,
+        domain: _marketdata_pb2.Domain.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset_classes", b"asset_classes", "chains", b"chains", "currencies", b"currencies", "event_types", b"event_types", "include_unknown", b"include_unknown", "instrument_ids", b"instrument_ids", "isin_prefixes", b"isin_prefixes", "listing_keys", b"listing_keys", "predicate", b"predicate", "sectors", b"sectors", "sources", b"sources", "symbols", b"symbols", "synthetic_ids", b"synthetic_ids", "underlying_ids", b"underlying_ids", "venues", b"venues"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset_classes", b"asset_classes", "chains", b"chains", "currencies", b"currencies", "domain", b"domain", "event_types", b"event_types", "include_unknown", b"include_unknown", "instrument_ids", b"instrument_ids", "isin_prefixes", b"isin_prefixes", "listing_keys", b"listing_keys", "predicate", b"predicate", "sectors", b"sectors", "sources", b"sources", "symbols", b"symbols", "synthetic_ids", b"synthetic_ids", "underlying_ids", b"underlying_ids", "venues", b"venues"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1192,6 +1290,8 @@ class SourceHealth(_message.Message):
     BREAKER_FIELD_NUMBER: _builtins.int
     BREAKER_OPENED_FIELD_NUMBER: _builtins.int
     BREAKER_SHED_FIELD_NUMBER: _builtins.int
+    DOMAIN_FIELD_NUMBER: _builtins.int
+    LIMITED_FIELD_NUMBER: _builtins.int
     source: _builtins.str
     """Its name."""
     connected: _builtins.bool
@@ -1210,6 +1310,10 @@ class SourceHealth(_message.Message):
     """How often its breaker opened."""
     breaker_shed: _builtins.int
     """Events that its open breaker refused unread."""
+    domain: _marketdata_pb2.Domain.ValueType
+    """The domain its events belong to."""
+    limited: _builtins.int
+    """Events refused unread because it sent more than its domain allows a source."""
     @_builtins.property
     def events(self) -> _containers.ScalarMap[_builtins.int, _builtins.int]:
         """Events taken so far, by type."""
@@ -1227,10 +1331,12 @@ class SourceHealth(_message.Message):
         breaker: Global___BreakerState.ValueType = ...,
         breaker_opened: _builtins.int = ...,
         breaker_shed: _builtins.int = ...,
+        domain: _marketdata_pb2.Domain.ValueType = ...,
+        limited: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["breaker", b"breaker", "breaker_opened", b"breaker_opened", "breaker_shed", b"breaker_shed", "clock_offset_ns", b"clock_offset_ns", "connected", b"connected", "events", b"events", "gap_events", b"gap_events", "last_event_ns", b"last_event_ns", "last_sequence", b"last_sequence", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["breaker", b"breaker", "breaker_opened", b"breaker_opened", "breaker_shed", b"breaker_shed", "clock_offset_ns", b"clock_offset_ns", "connected", b"connected", "domain", b"domain", "events", b"events", "gap_events", b"gap_events", "last_event_ns", b"last_event_ns", "last_sequence", b"last_sequence", "limited", b"limited", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1262,6 +1368,26 @@ class Heartbeat(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class LastSequencesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.int
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.int = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     TIME_NS_FIELD_NUMBER: _builtins.int
     LAST_SEQUENCE_FIELD_NUMBER: _builtins.int
     LAST_NUMBERS_FIELD_NUMBER: _builtins.int
@@ -1269,10 +1395,11 @@ class Heartbeat(_message.Message):
     REVISION_TOKEN_FIELD_NUMBER: _builtins.int
     RELAY_ID_FIELD_NUMBER: _builtins.int
     BEHIND_NS_FIELD_NUMBER: _builtins.int
+    LAST_SEQUENCES_FIELD_NUMBER: _builtins.int
     time_ns: _builtins.int
     """The relay's time, nanoseconds since the Unix epoch."""
     last_sequence: _builtins.int
-    """The relay's last sequence."""
+    """The relay's last sequence of the market domain."""
     revision_token: _builtins.str
     """The registries' revision the relay has applied."""
     relay_id: _builtins.str
@@ -1289,6 +1416,10 @@ class Heartbeat(_message.Message):
     def sources(self) -> _containers.RepeatedCompositeFieldContainer[Global___SourceHealth]:
         """How the sources are."""
 
+    @_builtins.property
+    def last_sequences(self) -> _containers.ScalarMap[_builtins.int, _builtins.int]:
+        """The last sequence handed to subscribers of each domain, by the number of the domain. Domains without an event are left out."""
+
     def __init__(
         self,
         *,
@@ -1299,10 +1430,11 @@ class Heartbeat(_message.Message):
         revision_token: _builtins.str = ...,
         relay_id: _builtins.str = ...,
         behind_ns: _builtins.int = ...,
+        last_sequences: _abc.Mapping[_builtins.int, _builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["behind_ns", b"behind_ns", "last_numbers", b"last_numbers", "last_sequence", b"last_sequence", "relay_id", b"relay_id", "revision_token", b"revision_token", "sources", b"sources", "time_ns", b"time_ns"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["behind_ns", b"behind_ns", "last_numbers", b"last_numbers", "last_sequence", b"last_sequence", "last_sequences", b"last_sequences", "relay_id", b"relay_id", "revision_token", b"revision_token", "sources", b"sources", "time_ns", b"time_ns"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1659,6 +1791,52 @@ class ListSubscribersResponse(_message.Message):
 Global___ListSubscribersResponse: _TypeAlias = ListSubscribersResponse  # noqa: Y015
 
 @_typing.final
+class DomainStatus(_message.Message):
+    """How one domain of a relay is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DOMAIN_FIELD_NUMBER: _builtins.int
+    LAST_SEQUENCE_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
+    UNLOGGED_FIELD_NUMBER: _builtins.int
+    SUBSCRIPTIONS_FIELD_NUMBER: _builtins.int
+    QUEUED_BYTES_FIELD_NUMBER: _builtins.int
+    FULL_TURNS_FIELD_NUMBER: _builtins.int
+    domain: _marketdata_pb2.Domain.ValueType
+    """Which."""
+    last_sequence: _builtins.int
+    """Its last sequence taken."""
+    events: _builtins.int
+    """Events taken so far."""
+    unlogged: _builtins.int
+    """Events that are taken and wait for the log before they are handed on. Of the execution domain alone."""
+    subscriptions: _builtins.int
+    """Subscriptions of it."""
+    queued_bytes: _builtins.int
+    """Bytes of it that wait for all subscribers."""
+    full_turns: _builtins.int
+    """Turns of the relay's loop in which more of it had come than a turn takes: the rest waited for the next one."""
+    def __init__(
+        self,
+        *,
+        domain: _marketdata_pb2.Domain.ValueType = ...,
+        last_sequence: _builtins.int = ...,
+        events: _builtins.int = ...,
+        unlogged: _builtins.int = ...,
+        subscriptions: _builtins.int = ...,
+        queued_bytes: _builtins.int = ...,
+        full_turns: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain", "events", b"events", "full_turns", b"full_turns", "last_sequence", b"last_sequence", "queued_bytes", b"queued_bytes", "subscriptions", b"subscriptions", "unlogged", b"unlogged"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DomainStatus: _TypeAlias = DomainStatus  # noqa: Y015
+
+@_typing.final
 class GetRelayStatusRequest(_message.Message):
     """Asks how the relay is."""
 
@@ -1791,10 +1969,11 @@ class GetRelayStatusResponse(_message.Message):
     REJECTED_CANDIDATES_FIELD_NUMBER: _builtins.int
     EDGE_ID_FIELD_NUMBER: _builtins.int
     BEHIND_NS_FIELD_NUMBER: _builtins.int
+    DOMAINS_FIELD_NUMBER: _builtins.int
     relay_id: _builtins.str
     """Names the relay, and its life. Of an edge: the life of the relay whose log it serves."""
     last_sequence: _builtins.int
-    """Its last sequence."""
+    """Its last sequence of the market domain."""
     unknown_listing_events: _builtins.int
     """Events whose listing was unknown."""
     opportunities: _builtins.int
@@ -1835,6 +2014,10 @@ class GetRelayStatusResponse(_message.Message):
     def rejected_candidates(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Candidates that were no opportunity, by reason."""
 
+    @_builtins.property
+    def domains(self) -> _containers.RepeatedCompositeFieldContainer[Global___DomainStatus]:
+        """Each domain."""
+
     def __init__(
         self,
         *,
@@ -1854,10 +2037,11 @@ class GetRelayStatusResponse(_message.Message):
         rejected_candidates: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         edge_id: _builtins.str = ...,
         behind_ns: _builtins.int = ...,
+        domains: _abc.Iterable[Global___DomainStatus] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["behind_ns", b"behind_ns", "delivered", b"delivered", "edge_id", b"edge_id", "gaps_declared", b"gaps_declared", "last_sequence", b"last_sequence", "latencies", b"latencies", "listings", b"listings", "opportunities", b"opportunities", "registry_enabled", b"registry_enabled", "rejected_candidates", b"rejected_candidates", "rejects", b"rejects", "relay_id", b"relay_id", "revision_token", b"revision_token", "sources", b"sources", "synthetic_updates", b"synthetic_updates", "unknown_listing_events", b"unknown_listing_events"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["behind_ns", b"behind_ns", "delivered", b"delivered", "domains", b"domains", "edge_id", b"edge_id", "gaps_declared", b"gaps_declared", "last_sequence", b"last_sequence", "latencies", b"latencies", "listings", b"listings", "opportunities", b"opportunities", "registry_enabled", b"registry_enabled", "rejected_candidates", b"rejected_candidates", "rejects", b"rejects", "relay_id", b"relay_id", "revision_token", b"revision_token", "sources", b"sources", "synthetic_updates", b"synthetic_updates", "unknown_listing_events", b"unknown_listing_events"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1872,7 +2056,7 @@ class ExplainEventRequest(_message.Message):
     SEQUENCE_FIELD_NUMBER: _builtins.int
     RELAY_ID_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
-    """The relay's sequence of the event."""
+    """The relay's sequence of the event, in the market domain."""
     relay_id: _builtins.str
     """The life of the relay that numbered it, as RelayWelcome.relay_id names it. Empty: the one that is asked."""
     def __init__(

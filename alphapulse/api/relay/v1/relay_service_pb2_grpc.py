@@ -40,6 +40,11 @@ class RelayServiceStub:
                 request_serializer=alphapulse_dot_api_dot_relay_dot_v1_dot_relay__service__pb2.PublishRequest.SerializeToString,
                 response_deserializer=alphapulse_dot_api_dot_relay_dot_v1_dot_relay__service__pb2.PublishResponse.FromString,
                 _registered_method=True)
+        self.PublishAcknowledged = channel.stream_stream(
+                '/alphapulse.api.relay.v1.RelayService/PublishAcknowledged',
+                request_serializer=alphapulse_dot_api_dot_relay_dot_v1_dot_relay__service__pb2.PublishRequest.SerializeToString,
+                response_deserializer=alphapulse_dot_api_dot_relay_dot_v1_dot_relay__service__pb2.PublishAnswer.FromString,
+                _registered_method=True)
         self.Subscribe = channel.stream_stream(
                 '/alphapulse.api.relay.v1.RelayService/Subscribe',
                 request_serializer=alphapulse_dot_api_dot_relay_dot_v1_dot_relay__service__pb2.SubscribeRequest.SerializeToString,
@@ -68,6 +73,13 @@ class RelayServiceServicer:
 
     def Publish(self, request_iterator, context):
         """Takes events in from one collector. The first request is a hello; one connection a source, the newest epoch wins.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PublishAcknowledged(self, request_iterator, context):
+        """The same, answered as it goes: what was taken, what was refused, and what was relayed. For sources that keep what they send until it is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -108,6 +120,11 @@ def add_RelayServiceServicer_to_server(servicer, server):
                     servicer.Publish,
                     request_deserializer=alphapulse_dot_api_dot_relay_dot_v1_dot_relay__service__pb2.PublishRequest.FromString,
                     response_serializer=alphapulse_dot_api_dot_relay_dot_v1_dot_relay__service__pb2.PublishResponse.SerializeToString,
+            ),
+            'PublishAcknowledged': grpc.stream_stream_rpc_method_handler(
+                    servicer.PublishAcknowledged,
+                    request_deserializer=alphapulse_dot_api_dot_relay_dot_v1_dot_relay__service__pb2.PublishRequest.FromString,
+                    response_serializer=alphapulse_dot_api_dot_relay_dot_v1_dot_relay__service__pb2.PublishAnswer.SerializeToString,
             ),
             'Subscribe': grpc.stream_stream_rpc_method_handler(
                     servicer.Subscribe,
@@ -158,6 +175,33 @@ class RelayService:
             '/alphapulse.api.relay.v1.RelayService/Publish',
             alphapulse_dot_api_dot_relay_dot_v1_dot_relay__service__pb2.PublishRequest.SerializeToString,
             alphapulse_dot_api_dot_relay_dot_v1_dot_relay__service__pb2.PublishResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PublishAcknowledged(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/alphapulse.api.relay.v1.RelayService/PublishAcknowledged',
+            alphapulse_dot_api_dot_relay_dot_v1_dot_relay__service__pb2.PublishRequest.SerializeToString,
+            alphapulse_dot_api_dot_relay_dot_v1_dot_relay__service__pb2.PublishAnswer.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,4 +1,4 @@
-"""The connection to the relay: one Unix socket for all sources of this process, a slot for each.
+"""The connection to the relay's ingress socket: one for all sources of this process that are of one domain, a slot for each.
 
 Rows are numbered when they are cut into frames, from 1 in each epoch, one a row. While the relay is away they gather up to a bound;
 what goes beyond it is dropped and counted, yet numbered, so that the relay sees the gap; a SOURCE_GAP frame says why. It stands where
@@ -17,13 +17,13 @@ from typing import Final, Self
 
 import structlog
 
+from alphapulse.api.relay.v1 import relay_service_pb2
 from alphapulse.client.backoff import Backoff
 from alphapulse.domain.errors import FailedPrecondition
 from alphapulse.domain.provenance import Provenance
-from alphapulse.records import Frame, FrameDecoder, FrameType, encode_frame, row_sizes
-from collector_service import convert
-from collector_service.port import Port
-from collector_service.rows import RowSink
+from alphapulse.publishing import messages
+from alphapulse.publishing.port import Port, RowSource
+from alphapulse.records import Frame, FrameDecoder, FrameType, encode_control, encode_frame, row_sizes
 
 _MAX_TOKENS: Final = 16
 _READ_SIZE: Final = 64 << 10
@@ -35,8 +35,16 @@ _log = structlog.stdlib.get_logger(__name__)
 class RelayLink:
     """Connects, introduces the sources, sends. An async context manager; comes back by itself when the relay does."""
 
-    def __init__(self, socket_path: str, *, epoch: int | None = None, backoff: Backoff | None = None) -> None:
+    def __init__(
+        self,
+        socket_path: str,
+        *,
+        epoch: int | None = None,
+        backoff: Backoff | None = None,
+        agent: str = "alphapulse collector",
+    ) -> None:
         self._path = socket_path
+        self._agent = agent
         self._epoch = time.time_ns() if epoch is None else epoch
         self._backoff = backoff or Backoff(first=0.1, cap=2.0)
         self._ports: list[Port] = []
@@ -75,14 +83,14 @@ class RelayLink:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    def port(self, source: str, provenance: Provenance, sink: RowSink) -> Port:
-        """A source's own side. A source that starts again gets a new epoch: the older one is fenced off."""
+    def port(self, source: str, provenance: Provenance, sink: RowSource, kind: type[Port] = Port) -> Port:
+        """A source's own side. A source that starts again gets a new epoch: the older one is fenced off. All ports of a link are of one domain."""
         self._ports = [port for port in self._ports if port.source != source]
         # Never given twice: what is still under way of an older start must not pass as the new one's.
         slot, self._next_slot = self._next_slot, self._next_slot + 1
         # The clock may stand still between two starts; the epoch may not.
         self._epoch = max(self._epoch + 1, time.time_ns() if self._task is not None else 0)
-        port = Port(self, source, slot, self._epoch, provenance, sink)
+        port = kind(self, source, slot, self._epoch, provenance, sink)
         self._ports.append(port)
         self.wake()
         return port
@@ -150,27 +158,27 @@ class RelayLink:
         writer.transport.set_write_buffer_limits(high=0)
         self._introduced.clear()
         self._greeting.clear()
-        decoder, listening = FrameDecoder(), None
+        decoder = FrameDecoder()
+        tasks: list[asyncio.Task[None]] = []
         try:
             async with asyncio.timeout(_WELCOME_SECONDS):
                 await self._introduce(writer)
                 while not self._introduced.issuperset(self._greeting):
                     await self._read(reader, decoder)
             self._welcomed()
-            listening = asyncio.create_task(self._listen(reader, decoder))
-            sending = asyncio.create_task(self._send(writer))
+            tasks += (
+                asyncio.create_task(self._listen(reader, decoder)),
+                asyncio.create_task(self._send(writer)),
+            )
             self._writer = writer
-            done, pending = await asyncio.wait((listening, sending), return_when=asyncio.FIRST_COMPLETED)
-            for task in pending:
-                task.cancel()
-            await asyncio.gather(*pending, return_exceptions=True)
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             problems = [task.exception() for task in done]
             raise next(problem for problem in problems if problem is not None)
         finally:
             self._writer, self._writing = None, False
-            if listening is not None and not listening.done():
-                listening.cancel()
-                await asyncio.gather(listening, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             writer.close()
             try:
                 async with asyncio.timeout(_CLOSE_SECONDS):
@@ -196,8 +204,17 @@ class RelayLink:
         for port in self._ports:
             if port.slot not in self._greeting:
                 self._greeting.add(port.slot)
-                hello = convert.hello(port.source, port.slot, port.epoch, port.provenance, row_sizes())
-                writer.write(encode_frame(FrameType.HELLO, hello, slot=port.slot))
+                hello = messages.hello(
+                    port.source,
+                    port.slot,
+                    port.epoch,
+                    port.provenance,
+                    row_sizes(),
+                    agent=self._agent,
+                    domain=port.domain,
+                    acknowledges=port.acknowledges,
+                )
+                writer.write(encode_control(FrameType.HELLO, hello, slot=port.slot))
         await writer.drain()
 
     async def _listen(self, reader: asyncio.StreamReader, decoder: FrameDecoder) -> None:
@@ -218,22 +235,34 @@ class RelayLink:
     def _take(self, kind: int, payload: bytes) -> None:
         match kind:
             case FrameType.WELCOME:
-                self._take_welcome(convert.welcome(payload))
+                self._take_welcome(messages.welcome(relay_service_pb2.SourceWelcome.FromString(payload)))
             case FrameType.BARRIER:
-                token, reached = convert.barrier_answer(payload)
+                token, reached = messages.barrier_answer(payload)
                 answer = self._barrier_answers.get(token)
                 if answer is not None and not answer.done():
                     answer.set_result(reached)
             case FrameType.REJECT:
-                reject = convert.rejected(payload)
-                self.rejected[reject.reason] += max(1, reject.events)
-                _log.warning("relay refused a frame", reason=reject.reason, detail=reject.message, events=reject.events)
+                self._take_reject(messages.rejected(relay_service_pb2.FrameRejected.FromString(payload)))
+            case FrameType.ACKNOWLEDGED:
+                slot, sequence = messages.acknowledged(payload)
+                for port in self._ports:
+                    if port.slot == slot:
+                        port.acknowledged(sequence)
             case FrameType.GOODBYE:
                 raise EOFError("the relay says goodbye")
             case _:
                 return
 
-    def _take_welcome(self, welcome: convert.Welcome) -> None:
+    def _take_reject(self, reject: messages.Rejected) -> None:
+        for port in self._ports:
+            if port.acknowledges and port.slot == reject.slot:
+                port.rejected(reject)
+                if reject.resend_from:
+                    return  # it is sent again
+        self.rejected[reject.reason] += max(1, reject.events)
+        _log.warning("relay refused a frame", reason=reject.reason, detail=reject.message, events=reject.events)
+
+    def _take_welcome(self, welcome: messages.Welcome) -> None:
         port = next((port for port in self._ports if port.slot == welcome.slot), None)
         if port is None:
             return
@@ -242,8 +271,9 @@ class RelayLink:
         port.refused = "" if welcome.accepted else f"{welcome.reason}: {welcome.message}"
         if port.refused:
             _log.error("relay refused a source", source=port.source, reason=welcome.reason, detail=welcome.message)
-        elif port.next_sequence > 1:
-            port.resume(welcome.next_sequence)
+        elif (port.next_sequence > 1 or port.acknowledges) and port.resume(welcome.next_sequence, welcome.acknowledged):
+            self._introduced.discard(port.slot)
+            self._greeting.discard(port.slot)
 
     async def _send(self, writer: asyncio.StreamWriter) -> None:
         while True:
@@ -252,7 +282,7 @@ class RelayLink:
             self._writing = True
             await self._introduce(writer)
             for token in self._take_barriers():
-                writer.write(encode_frame(FrameType.BARRIER, convert.barrier(token)))
+                writer.write(encode_frame(FrameType.BARRIER, messages.barrier(token)))
             for port in self._ports:
                 if port.refused or port.slot not in self._introduced:
                     continue

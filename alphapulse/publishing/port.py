@@ -1,16 +1,16 @@
-"""One source's side of the connection to the relay: the rows that wait, and what is lost, in the order in which it came."""
+"""One source's side of a connection to the relay: the rows that wait, their numbers, and what is lost, in the order in which it came."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from typing import Final, NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Final, NamedTuple, Protocol
 
+from alphapulse.domain.domains import Domain
 from alphapulse.domain.provenance import Provenance
+from alphapulse.publishing import messages
 from alphapulse.records import LAYOUTS, MAX_PAYLOAD, FrameType, encode_frame
-from collector_service import convert
-from collector_service.rows import RowSink
 
 MAX_WAITING_ROWS: Final = 200_000
 """Rows of one source that wait for a relay that is away: about 20 MB."""
@@ -23,16 +23,42 @@ _NUMBERED: Final = frozenset((_RELAY_AWAY, _RELAY_REFUSED))
 """Reasons of losses whose rows have numbers."""
 
 
-class Sender(Protocol):
-    """The connection."""
+class RowSource(Protocol):
+    """Where the rows of one source wait to be sent."""
+
+    def __len__(self) -> int:
+        """How many wait."""
+        ...
+
+    def take(self) -> dict[int, list[bytes]]:
+        """The rows that wait, by type; they wait no longer."""
+        ...
+
+
+class Link(Protocol):
+    """What a source's side asks of its connection."""
 
     def wake(self) -> None:
         """There is something to send."""
         ...
 
     def send_now(self, port: Port) -> bool:
-        """Send a source's rows in this very turn; False where that cannot be."""
+        """Sends a source's rows in this very turn; False where that cannot be."""
         ...
+
+
+class Piece(NamedTuple):
+    """Rows of one type that go as one frame."""
+
+    event_type: int
+    payload: bytes
+    sequence: int
+    """The source's own number of the first row."""
+    rows: int
+
+    def frame(self, slot: int, now_ns: int) -> bytes:
+        """As the ingress socket takes it."""
+        return encode_frame(self.event_type, self.payload, slot=slot, sequence=self.sequence, time_ns=now_ns)
 
 
 class Loss(NamedTuple):
@@ -44,11 +70,18 @@ class Loss(NamedTuple):
     events: int = 0
     """0: not known."""
 
+    def frame(self, slot: int, now_ns: int) -> bytes:
+        """As the ingress socket takes it."""
+        return encode_frame(FrameType.SOURCE_GAP, messages.gap(slot, *self), slot=slot)
+
 
 class Port:
     """One source's side of the connection."""
 
-    def __init__(self, link: Sender, source: str, slot: int, epoch: int, provenance: Provenance, sink: RowSink) -> None:
+    domain: ClassVar[Domain] = Domain.MARKET
+    acknowledges: ClassVar[bool] = False
+
+    def __init__(self, link: Link, source: str, slot: int, epoch: int, provenance: Provenance, sink: RowSource) -> None:
         self.source = source
         self.slot = slot
         self.epoch = epoch
@@ -126,8 +159,9 @@ class Port:
         self.room.set()
         self.lost = True
 
-    def resume(self, expected: int) -> None:
-        """A relay welcomes the source and expects `expected` next. Tells first of rows that were sent into a connection that broke."""
+    def resume(self, expected: int, acknowledged: int) -> bool:
+        """A relay welcomes the source and expects `expected` next. Tells first of rows that were sent into a connection that broke. Whether the
+        source has to be introduced again, because it has another epoch now."""
         if expected == 1:
             # A relay that knows nothing of this epoch: it has not missed what another one took, so the numbers start again.
             self.next_sequence = 1
@@ -138,29 +172,40 @@ class Port:
             if lost > 0:
                 self._before.insert(0, Loss("CONNECTION_LOST", events=lost))
         self._link.wake()
+        return False
 
-    def cut(self) -> list[bytes]:
-        """Frames of all rows that wait, numbered, and of losses between them; first the books, where the relay has missed some of them."""
+    def acknowledged(self, sequence: int) -> None:
+        """Everything up to a sequence is relayed."""
+
+    def rejected(self, answer: messages.Rejected) -> None:
+        """Something was refused."""
+
+    def pieces(self) -> Sequence[Piece | Loss]:
+        """All rows that wait, numbered, and the losses between them; first the books, where the relay has missed some of them."""
         if self.lost:
             self.lost = False
             self.on_lost()
-        frames: list[bytes] = []
-        now = time.time_ns()
+        found: list[Piece | Loss] = []
         before, self._before = self._before, []
         for one in (*before, self.sink.take()):
             if isinstance(one, Loss):
-                frames.append(encode_frame(FrameType.SOURCE_GAP, convert.gap(self.slot, *one), slot=self.slot))
+                found.append(one)
                 continue
             for kind, rows in one.items():
-                frames += self._numbered(kind, rows, now)
+                found += self._numbered(kind, rows)
         self.room.set()
-        return frames
+        return found
 
-    def _numbered(self, kind: int, rows: list[bytes], now: int) -> list[bytes]:
-        frames: list[bytes] = []
+    def _numbered(self, kind: int, rows: list[bytes]) -> list[Piece]:
+        found: list[Piece] = []
         step = MAX_PAYLOAD // LAYOUTS[kind].row_size
         for at in range(0, len(rows), step):
             piece = rows[at : at + step]
-            frames.append(encode_frame(kind, b"".join(piece), slot=self.slot, sequence=self.next_sequence, time_ns=now))
+            found.append(Piece(kind, b"".join(piece), self.next_sequence, len(piece)))
             self.next_sequence += len(piece)
-        return frames
+        return found
+
+    def cut(self) -> list[bytes]:
+        """The pieces as frames."""
+        now_ns = time.time_ns()
+        return [one.frame(self.slot, now_ns) for one in self.pieces()]
