@@ -70,7 +70,7 @@ class RelayConfig(ServerConfig):
     execution_queue_bytes: int = setting("RELAY_EXECUTION_QUEUE_BYTES", default=16 << 20, ge=1 << 16, le=1 << 40)
     """Execution reports taken in before the other domains have their turn."""
 
-    turn_rows: int = setting("RELAY_TURN_ROWS", default=4096, ge=1, le=1 << 20)
+    turn_rows: int = setting("RELAY_TURN_ROWS", default=1024, ge=1, le=1 << 20)
     """Events of the market taken in before the other domains have their turn: what an execution report waits for at most while the market floods."""
 
     signal_turn_rows: int = setting("RELAY_SIGNAL_TURN_ROWS", default=512, ge=1, le=1 << 20)

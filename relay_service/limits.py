@@ -16,7 +16,7 @@ _SECOND: Final = 1_000_000_000
 class DomainLimits:
     """Of one domain."""
 
-    turn_rows: int = 4096
+    turn_rows: int = 1024
     """Rows taken in before the other domains have their turn."""
     source_events: int = 0
     """Events a second that one source may send; 0: any number."""
