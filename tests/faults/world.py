@@ -26,7 +26,7 @@ from faults.reader import Reader
 
 QUEUE_BYTES: Final = 4 << 20
 """What may wait for one subscriber of the relay."""
-PATIENCE: Final = 20.0
+PATIENCE: Final = 60.0
 _PROGRAM: Final = Path(__file__).with_name("process.py")
 
 
