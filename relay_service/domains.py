@@ -45,4 +45,7 @@ def logs_of(config: RelayConfig, start_ns: int) -> Logs:
     market = settings(Domain.MARKET, config.log_seconds, config.log_bytes)
     signal = settings(Domain.SIGNAL, config.signal_log_seconds, config.signal_log_bytes)
     execution = settings(Domain.EXECUTION, config.execution_log_seconds, config.execution_log_bytes)
-    return Logs(RelayLog(market, start_ns), RelayLog(signal, start_ns), FirstLog(execution, start_ns))
+    logs = RelayLog(market, start_ns), RelayLog(signal, start_ns), FirstLog(execution, start_ns)
+    for scarce in logs[1:]:
+        scarce.spare(logs[0])  # what fills a server is the market; what was promised for days is not its to push out
+    return Logs(*logs)

@@ -15,6 +15,8 @@ from alphapulse.api.relay.v1 import relay_service_pb2 as relay
 from alphapulse.api.relay.v1 import relay_service_pb2_grpc
 from alphapulse.client.backoff import Backoff
 from alphapulse.client.channel import open_channel
+from alphapulse.client.errors import from_rpc_error
+from alphapulse.domain.errors import AlphaPulseError, FailedPrecondition, InvalidArgument, SequenceFenced
 from alphapulse.domain.provenance import Provenance
 from alphapulse.publishing import messages
 from alphapulse.publishing.kept import KeptPort, RowBuffer
@@ -70,13 +72,30 @@ class GrpcLink:
             self._tried += 1
             try:
                 await self._converse(address)
-            except (grpc.RpcError, OSError, EOFError, TimeoutError) as error:
+            except grpc.aio.AioRpcError as error:
+                if self._lost(address, from_rpc_error(error)):
+                    return
+            except (OSError, EOFError, TimeoutError) as error:
                 if self.connected:
                     _log.warning("relay lost", address=address, error=str(error) or type(error).__name__)
             except Exception:  # whatever it was, the next connection may do better
                 _log.exception("relay lost", address=address)
             self.connected = False
             await asyncio.sleep(self._backoff.next())
+
+    def _lost(self, address: str, error: AlphaPulseError) -> bool:
+        """The relay ended the call, or cannot be reached. What it refuses the source for stays so until a relay welcomes it. Whether it is for good:
+        another one speaks for the source."""
+        if self.connected:
+            _log.warning("relay lost", address=address, error=str(error))
+        port = self._port
+        if port is not None and isinstance(error, InvalidArgument | FailedPrecondition | SequenceFenced):
+            if not port.refused:
+                _log.error("relay refused a source", source=port.source, reason=error.reason, detail=error.message)
+            port.refused = f"{error.reason}: {error.message}"
+            port.moved()
+        self.connected = self.connected and not isinstance(error, SequenceFenced)
+        return isinstance(error, SequenceFenced)
 
     async def _converse(self, address: str) -> None:
         while self._port is None:
@@ -92,7 +111,7 @@ class GrpcLink:
                     while port.resume(welcome.next_sequence, welcome.acknowledged):
                         welcome = await self._greet(call, port)
                 self._backoff.reset()
-                self.connected = True
+                self.connected, port.refused = True, ""
                 self.wake()
                 await self._both(call, port)
             finally:

@@ -53,6 +53,8 @@ class KeptPort(Port):
         self._kept: deque[Piece] = deque()
         self._unsent = 0
         """The first of `_kept` that is to be sent (again)."""
+        self._sent_to = 0
+        """The last sequence that was ever sent in this epoch."""
         self._pause = _PAUSE_SECONDS
         self._held: asyncio.TimerHandle | None = None
         """Until it fires nothing is sent: the relay cannot take it."""
@@ -85,6 +87,8 @@ class KeptPort(Port):
         self._kept.extend(one for one in super().pieces() if isinstance(one, Piece))
         found = [self._kept[place] for place in range(self._unsent, len(self._kept))]
         self._unsent = len(self._kept)
+        if found:
+            self._sent_to = max(self._sent_to, found[-1].sequence + found[-1].rows - 1)
         return found
 
     def acknowledged(self, sequence: int) -> None:
@@ -116,11 +120,12 @@ class KeptPort(Port):
         for place, one in enumerate(self._kept):
             if one.sequence + one.rows > sequence:
                 skip = max(sequence - one.sequence, 0)
-                if skip:
-                    size = len(one.payload) // one.rows
-                    self._kept[place] = one._replace(
-                        payload=one.payload[skip * size :], sequence=sequence, rows=one.rows - skip
-                    )
+                if skip:  # what the relay took of it is kept until it is acknowledged
+                    end = skip * (len(one.payload) // one.rows)
+                    self._kept[place] = one._replace(payload=one.payload[:end], rows=skip)
+                    place += 1
+                    rest = one._replace(payload=one.payload[end:], sequence=sequence, rows=one.rows - skip)
+                    self._kept.insert(place, rest)
                 self._unsent = min(self._unsent, place)
                 return
 
@@ -147,13 +152,13 @@ class KeptPort(Port):
         return self._kept[0].sequence if self._kept else self.next_sequence
 
     def _start_over(self) -> None:
-        kept, sent = list(self._kept), self._unsent
+        kept, sent_to = list(self._kept), self._sent_to
         self._kept.clear()
-        self.next_sequence, self._unsent = 1, 0
+        self.next_sequence, self._unsent, self._sent_to = 1, 0, 0
         self.epoch = max(self.epoch + 1, time.time_ns())
         self._renewed = True
-        for place, one in enumerate(kept):
-            payload = _marked(one) if place < sent else one.payload
+        for one in kept:
+            payload = _marked(one) if one.sequence <= sent_to else one.payload
             self._kept.append(one._replace(payload=payload, sequence=self.next_sequence))
             self.next_sequence += one.rows
 

@@ -19,7 +19,7 @@ import structlog
 
 from alphapulse.api.relay.v1 import relay_service_pb2
 from alphapulse.client.backoff import Backoff
-from alphapulse.domain.errors import FailedPrecondition
+from alphapulse.domain.errors import FailedPrecondition, SequenceFenced
 from alphapulse.domain.provenance import Provenance
 from alphapulse.publishing import messages
 from alphapulse.publishing.port import Port, RowSource
@@ -268,6 +268,8 @@ class RelayLink:
             return
         self._introduced.add(welcome.slot)
         self.wake()
+        if port.acknowledges and port.refused.startswith(SequenceFenced.reason):
+            return  # for good: another one speaks for the source, also at a relay that has not heard of it yet
         port.refused = "" if welcome.accepted else f"{welcome.reason}: {welcome.message}"
         if port.refused:
             _log.error("relay refused a source", source=port.source, reason=welcome.reason, detail=welcome.message)

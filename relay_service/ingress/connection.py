@@ -95,6 +95,12 @@ class IngressConnection(asyncio.BufferedProtocol):
             self._transport.write(encode_control(FrameType.GOODBYE, FrameRejected(reason="DRAINING")))
             self._transport.close()
 
+    def hold(self) -> None:
+        """Read nothing more until the first turn comes."""
+        self.waits = True
+        if self._transport is not None:
+            self._transport.pause_reading()
+
     def step(self, rows: int) -> int:
         """Handle what was received, up to a barrier or so many rows."""
         waited, taken = self.waits, 0

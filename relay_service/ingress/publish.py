@@ -39,6 +39,9 @@ class _Request:
         self.waits = True
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
+    def hold(self) -> None:
+        """It waits for its turn, as it was made to."""
+
     def step(self, rows: int) -> int:
         """Take at most so many rows."""
         if self.done.done():
@@ -46,6 +49,7 @@ class _Request:
             return 0
         taken = 0
         try:
+            self._stream.check_fence()  # a newer connection numbers the source's events now
             while self._runs and taken < rows:
                 layout, waiting = self._runs[0]
                 piece, rest = waiting[: rows - taken], waiting[rows - taken :]
@@ -84,8 +88,7 @@ class PublishStream:
             while True:
                 following = asyncio.ensure_future(anext(requests, None))
                 await asyncio.wait((following, self._fence), return_when=asyncio.FIRST_COMPLETED)
-                if self._fence.done():
-                    raise SequenceFenced("a newer connection speaks for this source")
+                self.check_fence()
                 request = following.result()
                 if request is None:
                     break
@@ -96,6 +99,11 @@ class PublishStream:
                 following.cancel()
                 await asyncio.gather(following, return_exceptions=True)
         return PublishResponse(accepted=self._accepted, rejected=dict(self._rejected), gap_events=self._gap_events)
+
+    def check_fence(self) -> None:
+        """Raises SequenceFenced where a newer connection has taken over."""
+        if self._fence.done():
+            raise SequenceFenced("a newer connection speaks for this source")
 
     async def _take(self, request: PublishRequest) -> None:
         kind = request.WhichOneof("message")

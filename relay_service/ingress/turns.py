@@ -25,6 +25,10 @@ class Job(Protocol):
     waits: bool
     """Whether there is more to take, which its last step had no room for."""
 
+    def hold(self) -> None:
+        """It has to wait for its turn without having taken anything: `waits` from now on."""
+        ...
+
     def step(self, rows: int) -> int:
         """Take at most so many rows; how many it were. What costs no row, such as a control frame, counts as one."""
         ...
@@ -51,6 +55,8 @@ class _Lane:
             self.arrived += job.step(room)
             if not job.waits:
                 return
+        elif not job.waits:
+            job.hold()
         self.jobs.append(job)
 
     def turn(self) -> None:
@@ -97,7 +103,9 @@ class Turns:
 
     def _turn(self) -> None:
         self._scheduled = False
-        for lane in self._lanes.values():
-            lane.turn()
-        if any(lane.is_due for lane in self._lanes.values()):
-            self._schedule()
+        try:
+            for lane in self._lanes.values():
+                lane.turn()
+        finally:  # a job that fails ends nobody else's turns
+            if any(lane.is_due for lane in self._lanes.values()):
+                self._schedule()

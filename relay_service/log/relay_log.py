@@ -87,6 +87,8 @@ class RelayLog(Journal, LogReader):
         self.hop = LogHop()
         self._start_ns = start_ns
         self._retention = Retention(self._store, settings.seconds, settings.max_bytes)
+        self._gives_way = self._retention
+        """What keeps less where the server is full."""
         self._high = start_ns
         self._offset = 0
         self._synced = False
@@ -97,6 +99,7 @@ class RelayLog(Journal, LogReader):
 
     async def __aenter__(self) -> Self:
         self._tasks = [asyncio.create_task(self._write(), name="log-write")]
+        self._tasks[0].add_done_callback(self._report)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_OPEN_SECONDS):
                 await self._tried.wait()
@@ -118,6 +121,11 @@ class RelayLog(Journal, LogReader):
         finally:
             self.state = LogState.CLOSED
             await self._store.close()
+
+    def _report(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.state = LogState.CLOSED
+            _log.error("the log is written no more, by a fault of the relay's own", exc_info=error)
 
     # --- on the way
     def append(
@@ -154,6 +162,10 @@ class RelayLog(Journal, LogReader):
     def pending(self) -> list[Record]:
         """What is in memory alone."""
         return self.tail.records()
+
+    def spare(self, other: RelayLog) -> None:
+        """Where their server is full, the other log keeps less, not this one."""
+        self._gives_way = other._retention
 
     @property
     def trimmed(self) -> int:
@@ -195,7 +207,7 @@ class RelayLog(Journal, LogReader):
         self._tried.set()
         if isinstance(error, ServerFullError):
             with contextlib.suppress(*FAILURES):
-                await self._retention.make_room()
+                await self._gives_way.make_room()
         await asyncio.sleep(self._pause)
         self._pause = min(2 * self._pause, _PAUSES[1])
 

@@ -23,6 +23,7 @@ from alphapulse.api.relay.v1.relay_service_pb2 import (
     SourceHello,
     SourceWelcome,
 )
+from alphapulse.domain.domains import Domain
 from alphapulse.domain.errors import ConfigurationError, FailedPrecondition, InvalidArgument, SequenceFenced
 from alphapulse.domain.revisions import RevisionToken
 from alphapulse.records import (
@@ -40,6 +41,8 @@ from alphapulse.records import (
 from relay_service.core import RelayCore
 from relay_service.ingress.publish import PublishStream
 from relay_service.ingress.server import IngressServer
+from relay_service.ingress.turns import Turns
+from relay_service.limits import DomainLimits, Limits
 from relay_service.results import AcceptResult
 
 SECONDS = 10.0
@@ -373,3 +376,29 @@ async def test_publish_needs_a_hello_and_is_fenced(core: RelayCore) -> None:
     await PublishStream(core, Kept().take).run(requests(newer))
     with pytest.raises(SequenceFenced):
         await asyncio.wait_for(older, SECONDS)
+
+
+async def test_what_waits_of_a_fenced_request_is_not_taken_in_the_new_ones_name(core: RelayCore, build: Any) -> None:
+    sink, turns = Kept(), Turns(Limits({domain: DomainLimits(turn_rows=2) for domain in Domain}))
+    rows = build.quotes(*(build.quote(1, 1, 2) for _ in range(99)))
+    batch = unpack_rows([(QUOTE, rows)])
+    stream = PublishStream(core, sink.take, turns)
+    older = asyncio.create_task(
+        stream.run(
+            requests(
+                PublishRequest(hello=SourceHello(source="A", epoch=1, provenance=1)),
+                PublishRequest(events=SourceEvents(first_sequence=1, batch=batch)),
+            )
+        )
+    )
+    await sink.until(2)
+    newer = PublishRequest(hello=SourceHello(source="A", epoch=2, provenance=1))
+    await PublishStream(core, sink.take, turns).run(requests(newer))
+    with pytest.raises(SequenceFenced):
+        await asyncio.wait_for(older, SECONDS)
+    taken = len(sink.keys)
+    fresh = PublishRequest(events=SourceEvents(first_sequence=1, batch=batch))
+    response = await PublishStream(core, sink.take, turns).run(requests(newer, fresh))
+    assert (response.accepted, dict(response.rejected), response.gap_events) == (99, {}, 0)
+    assert len(sink.keys) == taken + 99
+    assert sink.gaps == [("A", "SOURCE_RESTARTED", 0)]

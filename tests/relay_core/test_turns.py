@@ -51,6 +51,9 @@ class Job:
         self.domain, self.left, self.waits = domain, rows, False
         self._record = record
 
+    def hold(self) -> None:
+        self.waits = True
+
     def step(self, rows: int) -> int:
         taken = min(rows, self.left)
         self.left -= taken
