@@ -42,6 +42,8 @@ class Stage:
         self._witnessed = Witnessed()
         self._sent = Sent()
         self._reading = Reading(world.witness_journal)
+        self._known = False
+        """Whether the relay has heard of every source."""
 
     async def play(self, plan: Plan) -> Evidence:
         """One episode."""
@@ -50,6 +52,9 @@ class Stage:
         self._sent.begin(self._witnessed.before.items())
         episode = Episode(self.world, plan, self._witnessed, self._absorb)
         await episode.begin()
+        if not self._known:
+            await episode.introduce()
+            self._known = True
         for step in plan.steps:
             await episode.step(step)
         await episode.mend()
@@ -97,6 +102,14 @@ class Episode:
     def _read(self) -> None:
         for name, reading in self._readings.items():
             self._entries[name] += reading.entries()
+
+    async def introduce(self) -> None:
+        """Send something of every source until the witness has it: a relay declares no loss of a source that it never heard of."""
+        self._seed += 1
+        for name in FEEDERS:
+            await self._world.control.ask(name, "send", seed=self._seed, rows=[(kind, KEYS[name]) for kind in TYPES])
+        everything = {(kind, key) for name in FEEDERS for kind in TYPES for key in KEYS[name]}
+        await self._until(lambda: self._witness_has(dict.fromkeys(everything, 1)), "the relay knows the sources")
 
     async def _until(self, found: Any, what: str, patience: float = PATIENCE) -> bool:
         """Whether it comes to be in time. Raises AssertionError, with all that is known, where it has to."""
