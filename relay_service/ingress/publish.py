@@ -10,7 +10,7 @@ from typing import Any
 
 from alphapulse.api.relay.v1.relay_service_pb2 import (
     FrameRejected,
-    PublishAnswer,
+    PublishAcknowledgedResponse,
     PublishRequest,
     PublishResponse,
     SourceAcknowledged,
@@ -25,7 +25,7 @@ from relay_service.ingress.turns import Turns
 from relay_service.results import AcceptResult
 from relay_service.sources import SourceState
 
-Answer = Callable[[PublishAnswer], None]
+Answer = Callable[[PublishAcknowledgedResponse], None]
 
 
 class _Request:
@@ -184,7 +184,7 @@ class PublishStream:
 
     def _say(self, **message: Any) -> None:
         if self._answer is not None:
-            self._answer(PublishAnswer(**message))
+            self._answer(PublishAcknowledgedResponse(**message))
 
     def _fenced(self) -> None:
         if not self._fence.done():
@@ -209,11 +209,11 @@ class AcknowledgedStream:
 
     async def __call__(self, requests: AsyncIterator[PublishRequest], context: Any) -> None:
         """One call, until the client ends it or the relay leaves. Raises as `PublishStream.run` does, and Draining."""
-        answers: list[PublishAnswer] = []
+        answers: list[PublishAcknowledgedResponse] = []
         ready, room = asyncio.Event(), asyncio.Event()
         room.set()
 
-        def answer(one: PublishAnswer) -> None:
+        def answer(one: PublishAcknowledgedResponse) -> None:
             answers.append(one)
             ready.set()
             if len(answers) > self._MOST_ANSWERS:

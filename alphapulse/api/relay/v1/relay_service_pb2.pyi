@@ -468,7 +468,7 @@ class PublishResponse(_message.Message):
 Global___PublishResponse: _TypeAlias = PublishResponse  # noqa: Y015
 
 @_typing.final
-class PublishAnswer(_message.Message):
+class PublishAcknowledgedResponse(_message.Message):
     """A piece of what the relay answers to a source that is acknowledged."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -509,7 +509,7 @@ class PublishAnswer(_message.Message):
     _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
 
-Global___PublishAnswer: _TypeAlias = PublishAnswer  # noqa: Y015
+Global___PublishAcknowledgedResponse: _TypeAlias = PublishAcknowledgedResponse  # noqa: Y015
 
 @_typing.final
 class SubscriptionFilter(_message.Message):

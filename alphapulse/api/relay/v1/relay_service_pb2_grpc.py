@@ -43,7 +43,7 @@ class RelayServiceStub:
         self.PublishAcknowledged = channel.stream_stream(
                 '/alphapulse.api.relay.v1.RelayService/PublishAcknowledged',
                 request_serializer=alphapulse_dot_api_dot_relay_dot_v1_dot_relay__service__pb2.PublishRequest.SerializeToString,
-                response_deserializer=alphapulse_dot_api_dot_relay_dot_v1_dot_relay__service__pb2.PublishAnswer.FromString,
+                response_deserializer=alphapulse_dot_api_dot_relay_dot_v1_dot_relay__service__pb2.PublishAcknowledgedResponse.FromString,
                 _registered_method=True)
         self.Subscribe = channel.stream_stream(
                 '/alphapulse.api.relay.v1.RelayService/Subscribe',
@@ -124,7 +124,7 @@ def add_RelayServiceServicer_to_server(servicer, server):
             'PublishAcknowledged': grpc.stream_stream_rpc_method_handler(
                     servicer.PublishAcknowledged,
                     request_deserializer=alphapulse_dot_api_dot_relay_dot_v1_dot_relay__service__pb2.PublishRequest.FromString,
-                    response_serializer=alphapulse_dot_api_dot_relay_dot_v1_dot_relay__service__pb2.PublishAnswer.SerializeToString,
+                    response_serializer=alphapulse_dot_api_dot_relay_dot_v1_dot_relay__service__pb2.PublishAcknowledgedResponse.SerializeToString,
             ),
             'Subscribe': grpc.stream_stream_rpc_method_handler(
                     servicer.Subscribe,
@@ -201,7 +201,7 @@ class RelayService:
             target,
             '/alphapulse.api.relay.v1.RelayService/PublishAcknowledged',
             alphapulse_dot_api_dot_relay_dot_v1_dot_relay__service__pb2.PublishRequest.SerializeToString,
-            alphapulse_dot_api_dot_relay_dot_v1_dot_relay__service__pb2.PublishAnswer.FromString,
+            alphapulse_dot_api_dot_relay_dot_v1_dot_relay__service__pb2.PublishAcknowledgedResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -35,7 +35,7 @@ class RelayServiceStub:
     def __new__(cls, channel: _aio.Channel) -> RelayServiceAsyncStub: ...
     Publish: _grpc.StreamUnaryMultiCallable[_relay_service_pb2.PublishRequest, _relay_service_pb2.PublishResponse]
     """Takes events in from one collector. The first request is a hello; one connection a source, the newest epoch wins."""
-    PublishAcknowledged: _grpc.StreamStreamMultiCallable[_relay_service_pb2.PublishRequest, _relay_service_pb2.PublishAnswer]
+    PublishAcknowledged: _grpc.StreamStreamMultiCallable[_relay_service_pb2.PublishRequest, _relay_service_pb2.PublishAcknowledgedResponse]
     """The same, answered as it goes: what was taken, what was refused, and what was relayed. For sources that keep what they send until it is."""
     Subscribe: _grpc.StreamStreamMultiCallable[_relay_service_pb2.SubscribeRequest, _relay_service_pb2.SubscribeResponse]
     """Streams events to a strategy, which adds, changes and removes subscriptions on the same stream."""
@@ -53,7 +53,7 @@ class RelayServiceAsyncStub(RelayServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Publish: _aio.StreamUnaryMultiCallable[_relay_service_pb2.PublishRequest, _relay_service_pb2.PublishResponse]  # type: ignore[assignment]
     """Takes events in from one collector. The first request is a hello; one connection a source, the newest epoch wins."""
-    PublishAcknowledged: _aio.StreamStreamMultiCallable[_relay_service_pb2.PublishRequest, _relay_service_pb2.PublishAnswer]  # type: ignore[assignment]
+    PublishAcknowledged: _aio.StreamStreamMultiCallable[_relay_service_pb2.PublishRequest, _relay_service_pb2.PublishAcknowledgedResponse]  # type: ignore[assignment]
     """The same, answered as it goes: what was taken, what was refused, and what was relayed. For sources that keep what they send until it is."""
     Subscribe: _aio.StreamStreamMultiCallable[_relay_service_pb2.SubscribeRequest, _relay_service_pb2.SubscribeResponse]  # type: ignore[assignment]
     """Streams events to a strategy, which adds, changes and removes subscriptions on the same stream."""
@@ -80,7 +80,7 @@ class RelayServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request_iterator: _MaybeAsyncIterator[_relay_service_pb2.PublishRequest],
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_relay_service_pb2.PublishAnswer], _abc.AsyncIterator[_relay_service_pb2.PublishAnswer]]:
+    ) -> _typing.Union[_abc.Iterator[_relay_service_pb2.PublishAcknowledgedResponse], _abc.AsyncIterator[_relay_service_pb2.PublishAcknowledgedResponse]]:
         """The same, answered as it goes: what was taken, what was refused, and what was relayed. For sources that keep what they send until it is."""
 
     @_abc_1.abstractmethod
