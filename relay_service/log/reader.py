@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Final, Protocol
 
@@ -46,7 +47,7 @@ class Recent(Protocol):
         ...
 
 
-class LogReader:
+class LogReader(ABC):
     """Places, tokens and pages. Who has the log derives from it and says what has been handed on."""
 
     tail: Recent
@@ -64,6 +65,7 @@ class LogReader:
         self._incarnation = 0
         self._page = _PAGE_ENTRIES.start
 
+    @abstractmethod
     def append(
         self,
         event_type: int,
@@ -75,11 +77,10 @@ class LogReader:
         frame: Frame | None = None,
     ) -> None:
         """Rows were handed on: those of a frame, or what came of it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def append_gap(self, record: SourceGapRecord) -> int:
         """A source's loss is declared; its number."""
-        raise NotImplementedError
 
     @property
     def store(self) -> LogStore:
@@ -87,14 +88,14 @@ class LogReader:
         return self._store
 
     @property
+    @abstractmethod
     def position(self) -> Position:
         """Behind everything that was handed on. Its incarnation is 0 before the log is open."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def logged(self) -> int:
         """The sequence of the last event of this life that is in Redis."""
-        raise NotImplementedError
 
     def pending(self) -> Sequence[Record]:
         """What was handed on, and is not in Redis yet."""
@@ -130,8 +131,9 @@ class LogReader:
             raise Unavailable("the log has not been reached since this relay was started", retry_after=1.0)
         return self.tokens
 
+    @abstractmethod
     async def reached(self, position: Position) -> None:
-        """Wait until everything up to a place was handed on: what a relay wrote, it has."""
+        """Wait until everything up to a place was handed on."""
 
     async def check(self, position: Position) -> None:
         """Whether everything after a place can be given, or declared. Raises PlaceTooOldError; Unavailable where Redis does not answer;
@@ -168,9 +170,9 @@ class LogReader:
             pass  # what it holds is before the place; that it ended a life is known now
         return cursor
 
+    @abstractmethod
     async def _find_at_end(self, time_ns: int) -> Cursor:
         """Where to begin if nothing that is in Redis now, or was, came at this time or later. Raises PlaceTooOldError where Redis lost it."""
-        raise NotImplementedError
 
     async def page(self, cursor: Cursor) -> list[Entry]:
         """What Redis has after a cursor, about a mebibyte; the first entries may lie before it. Raises FAILURES."""
@@ -193,9 +195,9 @@ class LogReader:
         return PlaceTooOldError(beginning(oldest), oldest.high_before)
 
     @property
+    @abstractmethod
     def _latest_ns(self) -> int:
         """The latest relay_in_ns in the log."""
-        raise NotImplementedError
 
     def unavailable(self, error: BaseException) -> Unavailable:
         """What a reader is told when Redis does not answer; counted."""

@@ -178,6 +178,9 @@ class RelayLog(Journal, LogReader):
             raise NoEventLog("a relay of the same RELAY_ID that was started later writes the log of this one")
         return super().mint()
 
+    async def reached(self, position: Position) -> None:
+        """At once: what a relay wrote, it has."""
+
     async def _find_at_end(self, time_ns: int) -> Cursor:
         found, here = self.tail.since(time_ns), self.position
         if await self._store.oldest() is None and self._high >= time_ns:

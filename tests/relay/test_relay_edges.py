@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import itertools
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support import relay_edges as edges
 
 from alphapulse.api.relay.v1 import relay_service_pb2 as pb
 from alphapulse.records import LAYOUTS, QUOTE, TRADE
@@ -22,12 +20,6 @@ from relay_service.edge.follower import Follower
 from relay_service.edge.log import PAGE_ENTRIES, EdgeLog
 from relay_service.log.records import LoggedRows
 
-_spec = importlib.util.spec_from_file_location("edges", Path(__file__).with_name("edges.py"))
-assert _spec is not None
-assert _spec.loader is not None
-edges: Any = importlib.util.module_from_spec(_spec)
-sys.modules["edges"] = edges
-_spec.loader.exec_module(edges)
 resuming, until = edges.resuming, edges.until
 KEYS, SOURCES, TYPES = resuming.KEYS, resuming.SOURCES, resuming.TYPES
 Q, T = QUOTE.event_type, TRADE.event_type

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import importlib.util
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import pytest
 import redis.asyncio as redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support import relay_resuming as resuming
 
 from alphapulse.api.relay.v1 import relay_service_pb2 as pb
 from alphapulse.embedded import LaunchOptions, ValkeyStore
@@ -22,12 +21,6 @@ from relay_service.log.records import Point, Position
 from relay_service.log.relay_log import LogState
 from relay_service.log.tokens import TokenMint
 
-_spec = importlib.util.spec_from_file_location("resuming", Path(__file__).with_name("resuming.py"))
-assert _spec is not None
-assert _spec.loader is not None
-resuming: Any = importlib.util.module_from_spec(_spec)
-sys.modules["resuming"] = resuming
-_spec.loader.exec_module(resuming)
 Q, T = QUOTE.event_type, TRADE.event_type
 PATIENCE = 20.0
 

@@ -1,19 +1,18 @@
-"""Predicates against a plain reading of the definitions (`plain_definitions.py`), on registries that change."""
+"""Predicates against a plain reading of the definitions (`support.plain_definitions`), on registries that change."""
 
 from __future__ import annotations
 
-import importlib.util
 import operator
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from fractions import Fraction
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from support import plain_definitions as plain
 
 from alphapulse.api.instrument.v1.instrument_pb2 import Instrument, Listing
 from alphapulse.api.relay.v1 import relay_service_pb2 as pb
@@ -29,12 +28,6 @@ from relay_service.subscriptions.gathered import Gatherer, Numbers
 from relay_service.subscriptions.index import FilterIndex
 from relay_service.subscriptions.predicates import bounds_of, compare
 from relay_service.subscriptions.wanted import Filter
-
-_spec = importlib.util.spec_from_file_location("plain_definitions", Path(__file__).with_name("plain_definitions.py"))
-assert _spec is not None
-assert _spec.loader is not None
-plain: Any = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(plain)
 
 BOTH = pytest.mark.parametrize("transport", ["grpc", "unix"])
 SECOND, KEYS, VENUES, TEXTS, IDS, TIMES = plain.SECOND, plain.KEYS, plain.VENUES, plain.TEXTS, plain.IDS, plain.TIMES

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support import relay_replaying as replaying
 
 from alphapulse.domain.provenance import RecordFlag
 from alphapulse.records import (
@@ -28,12 +26,6 @@ from relay_service.evidence.replaying import NotReplayableError
 from relay_service.log.entries import pieces
 from relay_service.log.records import LoggedGap, LoggedHole, LoggedInput, LoggedRows
 
-_spec = importlib.util.spec_from_file_location("replaying", Path(__file__).with_name("replaying.py"))
-assert _spec is not None
-assert _spec.loader is not None
-replaying: Any = importlib.util.module_from_spec(_spec)
-sys.modules["replaying"] = replaying
-_spec.loader.exec_module(replaying)
 KEYS, SECOND, START_NS, VENUES = replaying.KEYS, replaying.SECOND, replaying.START_NS, replaying.VENUES
 Life, changed, prepared, replayed = replaying.Life, replaying.changed, replaying.prepared, replaying.replayed
 

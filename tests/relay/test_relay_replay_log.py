@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
-import sys
-from pathlib import Path
 from typing import Any
 
 from click.testing import CliRunner
+from support import relay_replaying as replaying
 
 from alphapulse.api.instrument.v1.instrument_pb2 import Listing
 from alphapulse.records import OPPORTUNITY, QUOTE, SYNTHETIC_UPDATE, TRADE
@@ -18,12 +16,6 @@ from relay_service.log.entries import Entry, encode_entry
 from relay_service.log.records import LoggedRows
 from relay_service.log.store import LogStore
 
-_spec = importlib.util.spec_from_file_location("replaying", Path(__file__).with_name("replaying.py"))
-assert _spec is not None
-assert _spec.loader is not None
-replaying: Any = importlib.util.module_from_spec(_spec)
-sys.modules["replaying"] = replaying
-_spec.loader.exec_module(replaying)
 KEYS, VENUES = replaying.KEYS, replaying.VENUES
 Life, changed, prepared = replaying.Life, replaying.changed, replaying.prepared
 

@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support import relay_resuming as resuming
 
 from alphapulse.api.relay.v1 import relay_service_pb2 as pb
 from alphapulse.records import QUOTE, TRADE
 from relay_service.log.cursor import Cursor, Missing, Turned
 from relay_service.log.records import LoggedRows
 
-_spec = importlib.util.spec_from_file_location("resuming", Path(__file__).with_name("resuming.py"))
-assert _spec is not None
-assert _spec.loader is not None
-resuming: Any = importlib.util.module_from_spec(_spec)
-sys.modules["resuming"] = resuming
-_spec.loader.exec_module(resuming)
 KEYS, SOURCES, TYPES = resuming.KEYS, resuming.SOURCES, resuming.TYPES
 
 filters = st.fixed_dictionaries(

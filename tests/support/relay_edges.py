@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from alphapulse.domain.domains import Domain
@@ -19,13 +16,8 @@ from relay_service.egress.settings import FanOutSettings
 from relay_service.kernel.engine import KernelSettings
 from relay_service.log.beats import Beats
 from relay_service.log.relay_log import LogSettings
+from support import relay_resuming as resuming
 
-_spec = importlib.util.spec_from_file_location("resuming", Path(__file__).with_name("resuming.py"))
-assert _spec is not None
-assert _spec.loader is not None
-resuming: Any = importlib.util.module_from_spec(_spec)
-sys.modules["resuming"] = resuming
-_spec.loader.exec_module(resuming)
 PATIENCE = 20.0
 
 
