@@ -14,9 +14,11 @@ from relay_service.egress import convert
 from relay_service.egress.conflation import _Held
 from relay_service.egress.fanout import FanOut
 from relay_service.egress.replay import Replay
-from relay_service.egress.subscriber import Subscriber
 from relay_service.egress.subscription import Subscription
-from relay_service.log.cursor import Cursor, Turned
+from relay_service.log.cursor import Cursor
+
+_AGAIN: Final = 500
+"""Events of all listings: most filters let some of them through."""
 
 
 def a_lost_gap_notice() -> None:
@@ -100,21 +102,17 @@ def a_snapshot_one_event_old() -> None:
 
 
 def a_duplicate_after_a_restart() -> None:
-    """Where a life of the relay begins, the last rows of the one before come once more."""
-    accept, turn = Subscriber.accept_replayed, Replay._turn
-    last: dict[Subscription, Any] = {}
+    """Whoever resumes in an earlier life of the relay gets its last rows once more."""
+    run = Replay._run
 
-    def accepted(self: Subscriber, subscription: Subscription, selected: Any) -> None:
-        last[subscription] = selected
-        accept(self, subscription, selected)
+    async def again(self: Replay, cursor: Cursor) -> None:
+        place = cursor.position
+        if place.incarnation < self._log.incarnation:
+            cursor.position, cursor._floor = place._replace(sequence=max(place.sequence - _AGAIN, 0)), 0
+            self.pass_over(0, {})
+        await run(self, cursor)
 
-    def turned(self: Replay, step: Turned) -> None:
-        turn(self, step)
-        if self._subscription in last:
-            accept(self._subscriber, self._subscription, last[self._subscription])
-
-    Subscriber.accept_replayed = accepted  # type: ignore[method-assign]
-    Replay._turn = turned  # type: ignore[method-assign]
+    Replay._run = again  # type: ignore[method-assign]
 
 
 def a_queue_without_a_bound() -> None:
