@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -48,6 +49,20 @@ async def connect(address: str, patience: float | None) -> Line:
     return _GrpcLine(address, patience)
 
 
+async def _in_time(reading: Coroutine[Any, Any, Any], patience: float | None) -> Any:
+    """What is read. Raises TimeoutError where nothing comes. The second half of the time begins when the first is over: a process that was stopped
+    for longer than both finds what came in the meantime, and does not give up a relay that was not silent."""
+    task = asyncio.ensure_future(reading)
+    try:
+        for _ in range(2):
+            await asyncio.wait((task,), timeout=patience and patience / 2)
+            if task.done():
+                return task.result()
+        raise TimeoutError
+    finally:
+        task.cancel()
+
+
 class _UnixLine:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, patience: float | None) -> None:
         self._patience = patience
@@ -61,8 +76,7 @@ class _UnixLine:
 
     async def receive(self) -> Any:
         while not self._waiting:
-            async with asyncio.timeout(self._patience):
-                data = await self._reader.read(1 << 18)
+            data = await _in_time(self._reader.read(1 << 18), self._patience)
             if not data:
                 raise EOFError("the relay closed it")
             for frame in self._decoder.feed(data):
@@ -97,8 +111,7 @@ class _GrpcLine:
         await self._call.write(request)
 
     async def receive(self) -> Any:
-        async with asyncio.timeout(self._patience):
-            found = await self._call.read()
+        found = await _in_time(self._call.read(), self._patience)
         if found is grpc.aio.EOF:
             raise EOFError("the relay ended it")
         if found.WhichOneof("message") != "delivery":
