@@ -7,8 +7,9 @@ from pathlib import Path
 
 from alphapulse.domain.errors import ConfigurationError
 from alphapulse.runtime import ServerConfig, setting
+from collector_service.source import Source
 from collector_service.sources import SOURCES
-from collector_service.spec import Endpoints, SourceSpec
+from collector_service.spec import Endpoints
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ class CollectorConfig(ServerConfig):
             raise ConfigurationError.for_variable("RECORDINGS", shown, "must be a folder when TRANSPORT is replay")
         return self.recordings
 
-    def spec(self, name: str) -> SourceSpec:
+    def spec(self, name: str) -> Source:
         """A source with this configuration's addresses."""
         spec = SOURCES[name]
         websocket: str = getattr(self, f"{name.lower()}_ws_url") or spec.endpoints.websocket

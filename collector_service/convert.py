@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from alphapulse.api.common.v1 import common_pb2
 from alphapulse.api.instrument.v1 import instrument_pb2, instrument_service_pb2
 from alphapulse.domain.decimal import ExactDecimal
-from alphapulse.domain.instruments import CurrencyDetails, Instrument, Listing, PairDetails
+from alphapulse.domain.instruments import (
+    CurrencyDetails,
+    FutureDetails,
+    Instrument,
+    Listing,
+    OptionDetails,
+    PairDetails,
+    PerpetualDetails,
+)
 
 Entry = instrument_service_pb2.InstrumentEntry
 """One entry of a registration, opaque to the rest of the collector."""
@@ -39,9 +47,32 @@ def entry(instrument: Instrument, listings: Iterable[Listing] = ()) -> Entry:
             pair = instrument_pb2.PairDetails(base_id=str(base or ""), quote_id=str(quote or ""))
             which = "fx_pair" if instrument.asset_class.name == "FX_PAIR" else "spot_pair"
             getattr(message.instrument, which).CopyFrom(pair)
+        case FutureDetails() | PerpetualDetails() | OptionDetails():
+            _contract(message.instrument, instrument.details)
         case _:
             raise TypeError(f"a collector does not discover {type(instrument.details).__name__}")
     return message
+
+
+def _contract(message: instrument_pb2.Instrument, details: FutureDetails | PerpetualDetails | OptionDetails) -> None:
+    part = {FutureDetails: "future", PerpetualDetails: "perpetual", OptionDetails: "option"}[type(details)]
+    made = getattr(message, part)
+    made.underlying_id, made.settlement_id = str(details.underlying_id or ""), str(details.settlement_id or "")
+    made.venue = details.venue
+    _amount(made.contract_size, details.contract_size)
+    if not isinstance(details, OptionDetails):
+        made.inverse = details.inverse
+    if not isinstance(details, PerpetualDetails) and details.expiry is not None:
+        made.expiry.FromDatetime(details.expiry)
+    if isinstance(details, OptionDetails):
+        _amount(made.strike, details.strike)
+        made.right = instrument_pb2.OptionRight.ValueType(int(details.right or 0))
+        made.style = instrument_pb2.ExerciseStyle.ValueType(int(details.style or 0))
+
+
+def _amount(message: common_pb2.Decimal, value: ExactDecimal | None) -> None:
+    if value is not None:
+        message.CopyFrom(common_pb2.Decimal(mantissa=value.mantissa, exponent=value.exponent))
 
 
 def results(response: instrument_service_pb2.RegisterInstrumentsResponse) -> list[Registered]:

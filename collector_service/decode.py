@@ -14,12 +14,13 @@ from collector_service.book import BookMachine, Level
 from collector_service.listings import ListingIndex
 from collector_service.rows import as_array
 from collector_service.session import Session
+from collector_service.source import InstrumentList
 from collector_service.sources import source_named
-from collector_service.spec import InstrumentList
+from collector_service.transport.listing import recorded_instruments
 from collector_service.transport.recording import (
-    instrument_list,
     is_stream,
     read_recording,
+    recorded_answers,
 )
 from collector_service.transport.recording import recording_files as recording_files
 
@@ -37,6 +38,8 @@ class DecodeReport:
     rejects: Mapping[str, int]
     unknown_messages: Mapping[str, int]
     unknown_symbols: tuple[str, ...]
+    unknown_values: Mapping[str, int]
+    """Words of enumerations that the source does not know, as `field=word`."""
     resyncs: int
     books: Mapping[str, BookMachine]
     listings: ListingIndex
@@ -57,10 +60,10 @@ class DecodeReport:
 
 def read_instruments(files: Iterable[Path], source: str) -> InstrumentList:
     """The recorded instrument list. Raises FailedPrecondition where no file holds one."""
-    body = instrument_list(path for path in files if not is_stream(path))
-    if body is None:
+    found = recorded_instruments(source_named(source), recorded_answers(files))
+    if found is None:
         raise FailedPrecondition(f"{source}: no file of the recording holds an instrument list ({source}.0.gz)")
-    return source_named(source).discovery.parse(body)
+    return found
 
 
 def decode_files(files: Iterable[Path], source: str) -> DecodeReport:
@@ -87,6 +90,7 @@ def report_of(session: Session, refused_lines: tuple[str, ...] = ()) -> DecodeRe
         rejects=Counter(session.rejects),
         unknown_messages=Counter(session.unknown_messages),
         unknown_symbols=tuple(session.emitter.unknown_symbols),
+        unknown_values=Counter(session.unknown_values),
         resyncs=session.resyncs,
         books=session.emitter.books,
         listings=session.emitter.listings,

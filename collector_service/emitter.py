@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Sequence
 from typing import Final
+
+import msgspec
 
 from alphapulse.domain.errors import InvalidArgument
 from alphapulse.domain.provenance import Provenance, RecordFlag
-from collector_service.amounts import Amount, at_one_exponent, fitted, parse_amount
+from collector_service.amounts import Amount, at_one_exponent, fitted
 from collector_service.book import BookMachine, BookUpdate, Delivery, LevelChange, MachineFactory, Result, Step
-from collector_service.book.machine import ASK, BID
 from collector_service.listings import ListingIndex, unknown_key
 from collector_service.rows import RowSink
 
 MAX_UNKNOWN: Final = 4_096
 """Symbols outside the list that are still carried, marked unknown; beyond it their messages are refused."""
 
-LevelText = tuple[str, str]
-"""(price, size) as the venue writes them."""
+_MAX_WORDS: Final = 256
 
 
 class Emitter:
@@ -35,6 +35,12 @@ class Emitter:
         self.book_updates: Counter[str] = Counter()
         """Snapshots and updates delivered, by symbol."""
         self.book_steps: Counter[str] = Counter()
+        self.unknown_values: Counter[str] = Counter()
+        """Words of enumerations that this source does not know, as `field=word`."""
+        self.connection = 0
+        """The connection whose message is being decoded."""
+        self.replies: list[str] = []
+        """What the venue wants to hear back on it; taken by the session."""
         self.requested = ""
         """The symbol of the snapshot that is being decoded."""
         self._venue = venue
@@ -42,6 +48,9 @@ class Emitter:
         self._new_book = new_book
         self._unknown: dict[str, int] = {}
         self._last_trades: dict[str, int] = {}
+        self._numbered: dict[str, dict[int, LevelChange]] = {}
+        self._learned: dict[tuple[int, object], tuple[str, str]] = {}
+        self._scales: dict[tuple[str, str], int] = {}
 
     @property
     def unknown_symbols(self) -> Sequence[str]:
@@ -49,11 +58,11 @@ class Emitter:
         return tuple(self._unknown)
 
     def trade(
-        self, symbol: str, price: str, size: str, *, trade_id: int = 0, aggressor: int = 0, time_ns: int = 0
+        self, symbol: str, price: Amount, size: Amount, *, trade_id: int = 0, aggressor: int = 0, time_ns: int = 0
     ) -> None:
         """One trade. `aggressor` as in the API: 1 the buyer, 2 the seller, 0 not said."""
         key, flags = self._identify(symbol)
-        cost, amount = fitted(_positive(price)), fitted(parse_amount(size))
+        cost, amount = fitted(price), fitted(size)
         if cost is None or amount is None:
             flags |= RecordFlag.OVERSIZE
         cost, amount = cost or (0, 0), amount or (0, 0)
@@ -71,10 +80,10 @@ class Emitter:
     def quote(
         self,
         symbol: str,
-        bid: str | None,
-        bid_size: str | None,
-        ask: str | None,
-        ask_size: str | None,
+        bid: Amount | None,
+        bid_size: Amount | None,
+        ask: Amount | None,
+        ask_size: Amount | None,
         *,
         time_ns: int = 0,
     ) -> None:
@@ -90,20 +99,19 @@ class Emitter:
     def snapshot(
         self,
         symbol: str,
-        bids: Iterable[LevelText],
-        asks: Iterable[LevelText],
+        changes: list[LevelChange],
         *,
-        sequence: int = 0,
+        first: int = 0,
+        last: int = 0,
+        previous: int = 0,
         checksum: int | None = None,
+        offsets: list[int] | None = None,
         time_ns: int = 0,
-        depth: int | None = None,
     ) -> None:
         """A whole book."""
-        changes = [*side_changes(BID, bids), *side_changes(ASK, asks)]
         machine = self._machine(symbol)
-        if depth is not None:
-            machine.depth = depth
-        self._take(symbol, machine, machine.snapshot(BookUpdate(changes, sequence, sequence, checksum, time_ns)))
+        update = BookUpdate(changes, first or last, last, previous, checksum, time_ns, offsets)
+        self._take(symbol, machine, machine.snapshot(update))
 
     def update(
         self,
@@ -112,12 +120,97 @@ class Emitter:
         *,
         first: int = 0,
         last: int = 0,
+        previous: int = 0,
         checksum: int | None = None,
+        offsets: list[int] | None = None,
         time_ns: int = 0,
     ) -> None:
         """A change of a book."""
         machine = self._machine(symbol)
-        self._take(symbol, machine, machine.update(BookUpdate(changes, first, last, checksum, time_ns)))
+        update = BookUpdate(changes, first or last, last, previous, checksum, time_ns, offsets)
+        self._take(symbol, machine, machine.update(update))
+
+    def level_of(self, symbol: str, number: int, side: int, price: Amount | None, size: Amount | None) -> LevelChange:
+        """The level that a venue calls by a number. One that was not told before needs its price; where no size is told, that of before holds.
+        Raises InvalidArgument for a number that nobody told."""
+        levels = self._numbered.setdefault(symbol, {})
+        known = levels.get(number)
+        price = price or (known[1] if known is not None else None)
+        size = size or (known[2] if known is not None else None)
+        if price is None or size is None:
+            raise InvalidArgument.field("id", str(number), "level-unknown", "a level of the book, told before")
+        found = (side, price, size)
+        if found[2][0]:
+            levels[number] = found
+        else:
+            levels.pop(number, None)
+        return found
+
+    def forget_levels(self, symbol: str) -> None:
+        """A snapshot numbers its levels anew."""
+        self._numbered.pop(symbol, None)
+
+    def statistic(self, symbol: str, kind: int, value: Amount, *, effective_ns: int = 0, time_ns: int = 0) -> None:
+        """A figure: `kind` as in the API's StatisticKind."""
+        key, flags = self._identify(symbol)
+        figure = fitted(value)
+        if figure is None:
+            flags |= RecordFlag.OVERSIZE
+        mantissa, exponent = figure or (0, 0)
+        self.sink.statistic(key, time_ns, flags, mantissa, effective_ns, exponent, kind)
+
+    def status(self, symbol: str, state: int, *, time_ns: int = 0) -> None:
+        """A trading status: `state` as in the API's TradingState; 0, which is a word nobody knows, is counted and not sent."""
+        if state:
+            key, flags = self._identify(symbol)
+            self.sink.trading_status(key, time_ns, flags, 0, state)
+
+    def unknown_value(self, field: str, value: object) -> int:
+        """A word of an enumeration that this source does not know: counted, and carried as 0."""
+        name = f"{field}={value}"[:64]
+        self.unknown_values[
+            name if name in self.unknown_values or len(self.unknown_values) < _MAX_WORDS else "(others)"
+        ] += 1
+        return 0
+
+    def learn(self, number: object, channel: str, symbol: str) -> None:
+        """On this connection a number stands for a channel and a symbol."""
+        self._learned[self.connection, number] = (channel, symbol)
+
+    def learned(self, number: object) -> str:
+        """The symbol a number stands for. Raises InvalidArgument."""
+        found = self._learned.get((self.connection, number))
+        if found is None:
+            raise InvalidArgument.field(
+                "channel", str(number)[:64], "channel-unknown", "a number told when it was subscribed to"
+            )
+        return found[1]
+
+    def channel_of(self, number: object) -> str:
+        """The channel a number stands for; empty where nobody told it."""
+        return self._learned.get((self.connection, number), ("", ""))[0]
+
+    def forget_learned(self, connection: int) -> None:
+        """A connection is gone, and its numbers with it."""
+        for key in [key for key in self._learned if key[0] == connection]:
+            del self._learned[key]
+
+    def scale(self, symbol: str, name: str) -> int:
+        """Decimals of the venue's whole numbers, from the line of its list. Raises InvalidArgument where there is none."""
+        found = self._scales.get((symbol, name))
+        if found is None:
+            entry = self.listings.entry(symbol)
+            text = entry.extras.get(name, "") if entry is not None else ""
+            if not (text.isdecimal() and text.isascii() and len(text) <= 2):
+                raise InvalidArgument.field(
+                    "symbol", symbol, "scale-unknown", f"the venue's list has to tell its {name}"
+                )
+            found = self._scales[symbol, name] = int(text)
+        return found
+
+    def reply(self, message: object) -> None:
+        """Something the venue wants to hear back."""
+        self.replies.append(msgspec.json.encode(message).decode())
 
     def lose_books(self, symbols: Container[str] | None = None) -> None:
         """The connection is gone: the books of these symbols, or all, are out of step."""
@@ -178,25 +271,12 @@ class Emitter:
         return known, self._provenance | RecordFlag.UNKNOWN_LISTING
 
 
-def side_changes(side: int, levels: Iterable[LevelText]) -> list[LevelChange]:
-    """Levels of one side, parsed. Raises InvalidArgument for a number that is none, or a price of zero."""
-    return [(side, _positive(price), parse_amount(size)) for price, size in levels]
-
-
-def _positive(text: str) -> Amount:
-    amount = parse_amount(text)
-    if not amount[0]:
-        raise InvalidArgument.field("price", text, "price-zero", "a price is above zero here")
-    return amount
-
-
 def _two_sides(
-    bid: str | None, ask: str | None, no_bid: RecordFlag, no_ask: RecordFlag, *, zero_absent: bool = False
+    bid: Amount | None, ask: Amount | None, no_bid: RecordFlag, no_ask: RecordFlag, *, zero_absent: bool = False
 ) -> tuple[tuple[int, int, int], int]:
     """(bid, ask, exponent) of two amounts, and the flags for what is absent or does not fit."""
     flags = 0
-    one = parse_amount(bid) if bid is not None else None
-    two = parse_amount(ask) if ask is not None else None
+    one, two = bid, ask
     if one is None or (zero_absent and not one[0]):
         flags |= no_bid
         one = None

@@ -4,23 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Final
 
 from alphapulse.domain.asset_class import AssetClass
 from alphapulse.domain.currencies import METALS
+from alphapulse.domain.decimal import ExactDecimal
 from alphapulse.domain.identity import mint_instrument_id, mint_listing_id
-from alphapulse.domain.ids import ListingId, mint
+from alphapulse.domain.ids import InstrumentId, ListingId, mint
 from alphapulse.domain.instruments import (
     CurrencyDetails,
     CurrencyKind,
+    ExerciseStyle,
+    FutureDetails,
     Instrument,
     Listing,
     ListingStatus,
+    OptionDetails,
+    OptionRight,
     PairDetails,
+    PerpetualDetails,
     TradingRules,
 )
 
 _KEY_BYTES: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class ContractTerms:
+    """What makes a listing a derivative of its pair."""
+
+    kind: AssetClass
+    """PERPETUAL, FUTURE or OPTION."""
+    settle: str
+    """Code of the currency that it settles in."""
+    expiry: datetime | None = None
+    size: ExactDecimal | None = None
+    """What one contract is of, in the base; of an inverse one in the quote."""
+    inverse: bool = False
+    strike: ExactDecimal | None = None
+    right: OptionRight | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +63,10 @@ class VenueSymbol:
     """Other spellings the venue uses for it, on its streams or in its requests."""
     streamed: bool = True
     """False for what the venue lists and has no stream of, such as a dark pool."""
+    contract: ContractTerms | None = None
+    """None for the pair itself."""
+    extras: Mapping[str, str] = field(default_factory=dict)
+    """What this source's templates and scales need to know of it."""
 
     @property
     def pair(self) -> str:
@@ -64,10 +91,56 @@ def pair_of(entry: VenueSymbol, source: str = "") -> Instrument:
     return replace(made, id=mint_instrument_id(made))
 
 
+def instrument_of(entry: VenueSymbol, venue: str, source: str = "") -> Instrument:
+    """What a line lists, its id minted: the pair, or a derivative of it."""
+    terms = entry.contract
+    if terms is None:
+        return pair_of(entry, source)
+    settlement = currency(terms.settle, fiat=terms.settle in entry.fiat).id
+    return derivative(entry, terms, venue, pair_of(entry).id, settlement, source)
+
+
+def derivative(
+    entry: VenueSymbol,
+    terms: ContractTerms,
+    venue: str,
+    underlying_id: InstrumentId | None,
+    settlement_id: InstrumentId | None,
+    source: str = "",
+) -> Instrument:
+    """The derivative with these terms of an instrument, its id minted. Raises InvalidArgument where the terms are not complete."""
+    details: FutureDetails | PerpetualDetails | OptionDetails
+    if terms.kind is AssetClass.PERPETUAL:
+        details = PerpetualDetails(underlying_id, settlement_id, terms.size, venue, terms.inverse)
+        name = f"{entry.pair} perpetual"
+    elif terms.kind is AssetClass.OPTION:
+        details = OptionDetails(
+            underlying_id,
+            terms.expiry,
+            terms.strike,
+            terms.right,
+            ExerciseStyle.EUROPEAN,
+            terms.size,
+            settlement_id,
+            venue,
+        )
+        right = terms.right.name.lower() if terms.right is not None else ""
+        name = f"{entry.pair} {_day(terms)} {terms.strike} {right}"
+    else:
+        details = FutureDetails(underlying_id, "", terms.expiry, settlement_id, terms.size, venue, terms.inverse)
+        name = f"{entry.pair} {_day(terms)}"
+    made = Instrument(terms.kind, name, details, source=source)
+    return replace(made, id=mint_instrument_id(made))
+
+
+def _day(terms: ContractTerms) -> str:
+    return terms.expiry.date().isoformat() if terms.expiry is not None else ""
+
+
 def listing_of(entry: VenueSymbol, venue: str, source: str = "") -> Listing:
     """The listing a line describes, its id minted."""
-    instrument_id = pair_of(entry).id
-    assert instrument_id is not None  # pair_of mints it
+    instrument_id = instrument_of(entry, venue).id
+    assert instrument_id is not None  # instrument_of mints it
     return Listing(
         venue=venue,
         symbol=entry.symbol,

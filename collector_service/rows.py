@@ -6,13 +6,15 @@ from typing import Final
 
 import numpy as np
 
-from alphapulse.records import BOOK_LEVEL, QUOTE, TRADE, RecordLayout, Rows, compile_writer
+from alphapulse.records import BOOK_LEVEL, QUOTE, STATISTIC, TRADE, TRADING_STATUS, RecordLayout, Rows, compile_writer
 
 _BOOK_LEVEL_TYPE: Final = BOOK_LEVEL.event_type
 
 _TRADE: Final = compile_writer(TRADE)
 _QUOTE: Final = compile_writer(QUOTE)
 _BOOK_LEVEL: Final = compile_writer(BOOK_LEVEL)
+_STATISTIC: Final = compile_writer(STATISTIC)
+_TRADING_STATUS: Final = compile_writer(TRADING_STATUS)
 
 
 class RowSink:
@@ -60,6 +62,20 @@ class RowSink:
         self._put(3, _BOOK_LEVEL(
             key, 0, time_ns, self.received_ns, 0, 0, self._source_id, 0, flags,
             price, size, sequence, price_exponent, size_exponent, side,
+        ))  # fmt: skip
+
+    def statistic(
+        self, key: int, time_ns: int, flags: int, value: int, effective_ns: int, value_exponent: int, kind: int
+    ) -> None:
+        """A Statistic row; numbers as in the layout."""
+        self._put(STATISTIC.event_type, _STATISTIC(
+            key, 0, time_ns, self.received_ns, 0, 0, self._source_id, 0, flags, value, effective_ns, value_exponent, kind,
+        ))  # fmt: skip
+
+    def trading_status(self, key: int, time_ns: int, flags: int, effective_ns: int, state: int) -> None:
+        """A TradingStatus row; numbers as in the layout."""
+        self._put(TRADING_STATUS.event_type, _TRADING_STATUS(
+            key, 0, time_ns, self.received_ns, 0, 0, self._source_id, 0, flags, effective_ns, state,
         ))  # fmt: skip
 
     def take(self) -> dict[int, list[bytes]]:

@@ -17,7 +17,8 @@ from alphapulse.domain.provenance import Provenance
 from collector_service.emitter import Emitter
 from collector_service.listings import ListingIndex, VenueSymbol
 from collector_service.rows import RowSink
-from collector_service.spec import Channel, Dialect, Route, SourceSpec
+from collector_service.source import Dialect, Route, Source
+from collector_service.spec import Channel
 from collector_service.transport.base import Arrival, ArrivalKind, Fetch, Request, Send
 
 SNAPSHOT_PATIENCE_NS: Final = 10_000_000_000
@@ -31,7 +32,7 @@ class Session:
 
     def __init__(
         self,
-        spec: SourceSpec,
+        spec: Source,
         listings: ListingIndex,
         provenance: Provenance,
         *,
@@ -64,6 +65,7 @@ class Session:
     def handle(self, arrival: Arrival) -> list[Request]:
         """Decodes one arrival; nothing it holds can raise."""
         self.sink.received_ns = arrival.time_ns if self._clock is None else self._clock()
+        self.emitter.connection = arrival.connection
         match arrival.kind:
             case ArrivalKind.FRAME:
                 return self._frame(arrival)
@@ -98,6 +100,7 @@ class Session:
         if connection < len(self.subscriptions):
             entries = self.subscriptions[connection]
             lost = {spelling for entry in entries for spelling in (entry.symbol, *entry.aliases)}
+        self.emitter.forget_learned(connection)
         self.emitter.lose_books(lost)
         for symbol in list(self._asked):
             if lost is None or symbol in lost:
@@ -115,7 +118,7 @@ class Session:
         kind = ""
         dialect = self._dialect
         try:
-            kind, body = dialect.split(arrival.data)
+            kind, body = dialect.split(arrival.data, self.emitter)
             route = dialect.routes.get(kind)
         except _REFUSALS as error:
             self._refuse(error)
@@ -126,10 +129,17 @@ class Session:
             return []
         if not self._run(route, body) and kind in dialect.books:
             self._doubt_books(arrival, "UNREADABLE_UPDATE")
+        if self.emitter.replies:
+            return [*self._answers(arrival.connection), *self._repair(arrival)]
         return self._repair(arrival)
 
+    def _answers(self, connection: int) -> list[Request]:
+        """What the venue asked to hear back."""
+        replies, self.emitter.replies = self.emitter.replies, []
+        return [Send(connection, text) for text in replies]
+
     def _response(self, arrival: Arrival) -> list[Request]:
-        request = self.spec.snapshot
+        request = self._dialect.snapshot
         symbol = request.symbol(arrival.url) if request is not None else None
         if request is None or symbol is None:
             return []
@@ -137,6 +147,11 @@ class Session:
         self._asked.pop(symbol, None)
         self._run(request.route, arrival.data)
         return self._repair(arrival)
+
+    @property
+    def unknown_values(self) -> Counter[str]:
+        """Words of enumerations that this source does not know, as `field=word`."""
+        return self.emitter.unknown_values
 
     def _run(self, route: Route, body: Any) -> bool:
         mark = self.sink.mark()
@@ -151,7 +166,7 @@ class Session:
     def _unrouted(self, kind: str, dialect: Dialect) -> None:
         if kind in dialect.silent:
             return
-        counter = self.venue_errors if kind == "error" else self.unknown_messages
+        counter = self.venue_errors if kind in dialect.errors else self.unknown_messages
         counter[kind if kind in counter or len(counter) < _MAX_KINDS else "(others)"] += 1
 
     def _refuse(self, error: Exception) -> None:
@@ -186,14 +201,14 @@ class Session:
                 continue
             self._asked[symbol] = arrival.time_ns
             # A stream that opens with the snapshot is given its time before it is asked again.
-            if reason or asked is not None or self.spec.snapshot is not None:
+            if reason or asked is not None or self._dialect.snapshot is not None:
                 requests += self._snapshot_requests(symbol, arrival.connection)
         wanted.clear()
         return requests
 
     def _snapshot_requests(self, symbol: str, connection: int) -> list[Request]:
-        if self.spec.snapshot is not None:
-            return [Fetch(self.spec.snapshot.path(symbol))]
+        if self._dialect.snapshot is not None:
+            return [Fetch(self._dialect.snapshot.path(symbol))]
         entry = self.emitter.listings.entry(symbol)
         return [Send(connection, text) for text in self._dialect.resync(entry)] if entry is not None else []
 

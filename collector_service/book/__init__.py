@@ -5,10 +5,14 @@ snapshot, or has to be built again; nothing is delivered before it is in step, a
 other. How a venue's message looks is not known here.
 """
 
-from collector_service.book.checksum import ChecksumMachine, crc32_of_top
+from collector_service.book.checksum import ChecksumMachine, digits_of_top, levels_in_turn
 from collector_service.book.levels import Book, Level, Side
 from collector_service.book.machine import BookMachine, BookUpdate, Delivery, LevelChange, MachineFactory, Result, Step
+from collector_service.book.offset import OffsetMachine
+from collector_service.book.per_channel import PerChannelMachine
+from collector_service.book.previous_id import PreviousIdMachine
 from collector_service.book.range_sequence import RangeSequenceMachine
+from collector_service.book.snapshot_only import SnapshotOnlyMachine
 from collector_service.book.snapshot_updates import SnapshotUpdatesMachine
 
 __all__ = [
@@ -20,10 +24,15 @@ __all__ = [
     "Level",
     "LevelChange",
     "MachineFactory",
+    "OffsetMachine",
+    "PerChannelMachine",
+    "PreviousIdMachine",
     "RangeSequenceMachine",
     "Result",
     "Side",
+    "SnapshotOnlyMachine",
     "SnapshotUpdatesMachine",
     "Step",
-    "crc32_of_top",
+    "digits_of_top",
+    "levels_in_turn",
 ]

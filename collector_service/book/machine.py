@@ -28,8 +28,12 @@ class BookUpdate(msgspec.Struct, frozen=True, gc=False):
     first: int = 0
     last: int = 0
     """The venue's numbers of the first and the last change in it."""
+    previous: int = 0
+    """The venue's number of the update before."""
     checksum: int | None = None
     time_ns: int = 0
+    offsets: list[int] | None = None
+    """A number for each change: an older one does not replace a newer one."""
 
 
 class Step(Enum):

@@ -17,8 +17,10 @@ _HELD: Final = 4_096
 class RangeSequenceMachine(BookMachine):
     """Holds updates until the snapshot is there. Ranges are those of `BookUpdate.first` and `.last`."""
 
-    def __init__(self, depth: int = 0) -> None:
+    def __init__(self, depth: int = 0, *, contiguous: bool = True) -> None:
+        """Numbers that are not `contiguous` rise with holes between them, as Bitstamp's times do: only an older one is noticed."""
         super().__init__(depth)
+        self._contiguous = contiguous
         # Bounded: should the snapshot not come for long, the oldest updates go, and the snapshot is then newer than they.
         self._held: deque[BookUpdate] = deque(maxlen=_HELD)
         self._fresh = False
@@ -28,7 +30,7 @@ class RangeSequenceMachine(BookMachine):
             return Result(Step.IGNORED)
         while self._held and self._held[0].last <= update.last:
             self._held.popleft()
-        if self._held and self._held[0].first > update.last + 1:
+        if self._contiguous and self._held and self._held[0].first > update.last + 1:
             return self._out_of_step("SNAPSHOT_TOO_OLD")
         deliveries = [self._load(update)]
         self._fresh = True
@@ -61,6 +63,7 @@ class RangeSequenceMachine(BookMachine):
         """Applies an update that follows; None for one that does not."""
         expected = self.sequence + 1
         follows = update.first <= expected <= update.last if self._fresh else update.first == expected
+        follows = follows or not self._contiguous
         if not follows:
             return None
         self._fresh = False

@@ -8,7 +8,7 @@ from typing import Final
 
 from alphapulse.domain.instruments import ListingStatus
 from collector_service.listings import VenueSymbol
-from collector_service.spec import InstrumentList
+from collector_service.source import InstrumentList
 
 _BELIEVED_SHARE: Final = 0.5
 """A list that lacks more than this part of what was listed before is taken for a broken answer, not for a mass delisting."""

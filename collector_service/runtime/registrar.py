@@ -11,7 +11,7 @@ from alphapulse.client import RegistrationStream
 from alphapulse.domain.ids import InstrumentId, ListingId
 from alphapulse.domain.instruments import Instrument, PairDetails
 from collector_service import convert
-from collector_service.listings import VenueSymbol, currency, listing_of, pair_of
+from collector_service.listings import VenueSymbol, currency, derivative, listing_of, pair_of
 
 _BATCH: Final = 500
 
@@ -56,9 +56,11 @@ class GrpcRegistrar:
             # The registry's id counts: after a collision it differs from the one minted here.
             ids[code] = InstrumentId.parse(result.instrument_id) if result.instrument_id else _minted(coin)
             instruments.add(result.instrument_id)
+        pairs = await self._underlyings(entries, ids, refused, instruments, source)
         lines = [
             convert.entry(
-                _with_ids(entry, ids, source), [replace(listing_of(entry, venue, source), instrument_id=None)]
+                _with_ids(entry, ids, pairs, venue, source),
+                [replace(listing_of(entry, venue, source), instrument_id=None)],
             )
             for entry in entries
         ]
@@ -74,6 +76,26 @@ class GrpcRegistrar:
             listing_ids[entry.symbol] = ListingId.parse(listing_id)
         return Registration(listing_ids, frozenset(instruments - {""}), refused, token)
 
+    async def _underlyings(
+        self,
+        entries: Sequence[VenueSymbol],
+        ids: Mapping[str, InstrumentId],
+        refused: dict[str, str],
+        instruments: set[str],
+        source: str,
+    ) -> dict[str, InstrumentId]:
+        """The pairs that contracts are of, registered without a listing: their ids by name."""
+        wanted = {entry.pair: entry for entry in entries if entry.contract is not None}
+        made = {name: _pair(entry, ids, source) for name, entry in wanted.items()}
+        results, _ = await self._submit([convert.entry(pair) for pair in made.values()], source)
+        found: dict[str, InstrumentId] = {}
+        for (name, pair), result in zip(made.items(), results, strict=True):
+            if result.error:
+                refused[name] = result.error
+            found[name] = InstrumentId.parse(result.instrument_id) if result.instrument_id else _minted(pair)
+            instruments.add(result.instrument_id)
+        return found
+
     async def _submit(self, entries: Sequence[convert.Entry], source: str) -> tuple[list[convert.Registered], str]:
         batches = [entries[at : at + _BATCH] for at in range(0, len(entries), _BATCH)]
         answers = await asyncio.gather(*(self._stream.submit(batch, actor=f"collector {source}") for batch in batches))
@@ -85,15 +107,23 @@ def _currencies(entries: Iterable[VenueSymbol], source: str) -> dict[str, Instru
     return {
         code: currency(code, fiat=code in entry.fiat, source=source)
         for entry in entries
-        for code in (entry.base, entry.quote)
+        for code in (entry.base, entry.quote, *((entry.contract.settle,) if entry.contract is not None else ()))
     }
 
 
-def _with_ids(entry: VenueSymbol, ids: Mapping[str, InstrumentId], source: str) -> Instrument:
-    pair = pair_of(entry, source)
-    return replace(pair, details=PairDetails(ids[entry.base], ids[entry.quote]))
+def _pair(entry: VenueSymbol, ids: Mapping[str, InstrumentId], source: str) -> Instrument:
+    return replace(pair_of(entry, source), details=PairDetails(ids[entry.base], ids[entry.quote]))
+
+
+def _with_ids(
+    entry: VenueSymbol, ids: Mapping[str, InstrumentId], pairs: Mapping[str, InstrumentId], venue: str, source: str
+) -> Instrument:
+    """What a line lists, of the ids that the registry gave."""
+    if entry.contract is None:
+        return _pair(entry, ids, source)
+    return derivative(entry, entry.contract, venue, pairs[entry.pair], ids[entry.contract.settle], source)
 
 
 def _minted(coin: Instrument) -> InstrumentId:
-    assert coin.id is not None  # currency() mints it
+    assert coin.id is not None  # currency() and pair_of() mint it
     return coin.id

@@ -15,6 +15,7 @@ import msgspec
 import structlog
 
 from alphapulse.client import Backoff
+from alphapulse.domain.asset_class import AssetClass
 from alphapulse.domain.errors import AlphaPulseError, InvalidArgument, Unavailable
 from alphapulse.domain.instruments import ListingStatus
 from alphapulse.domain.provenance import Provenance
@@ -23,7 +24,8 @@ from collector_service.listings import ListingIndex, VenueSymbol
 from collector_service.runtime.news import news_of
 from collector_service.runtime.registrar import Registrar, Registration
 from collector_service.session import ALL_CHANNELS, Session
-from collector_service.spec import Channel, SourceSpec
+from collector_service.source import Source
+from collector_service.spec import Channel
 from collector_service.transport.base import Arrival, ArrivalKind, Transport, TransportError
 
 _BARRIER_SECONDS: Final = 6.0
@@ -79,7 +81,7 @@ class SourceRunner:
 
     def __init__(
         self,
-        spec: SourceSpec,
+        spec: Source,
         make_transport: Callable[[], Transport],
         *,
         link: RelayLink | None = None,
@@ -199,13 +201,13 @@ class SourceRunner:
         return self._session
 
     def _chosen(self) -> list[VenueSymbol]:
-        """One listing for each pair that is wanted and trades."""
-        chosen: dict[str, VenueSymbol] = {}
+        """One listing for each pair that is wanted and trades, and one for each contract on it; where pairs are named, those without an end."""
+        chosen: dict[tuple[str, object], VenueSymbol] = {}
         for entry in self.listings:
-            wanted = self._options.pairs is None or entry.pair in self._options.pairs
+            wanted = self._options.pairs is None or (entry.pair in self._options.pairs and not _expires(entry))
             if wanted and entry.streamed and entry.status is ListingStatus.TRADING:
-                chosen.setdefault(entry.pair, entry)
-        missing = sorted((self._options.pairs or frozenset()) - chosen.keys())
+                chosen.setdefault((entry.pair, entry.contract), entry)
+        missing = sorted((self._options.pairs or frozenset()) - {pair for pair, _ in chosen})
         if missing:
             log = _log.info if chosen else _log.warning
             log("pairs that do not trade at the venue", source=self.spec.name, count=len(missing), first=missing[0])
@@ -270,7 +272,7 @@ class SourceRunner:
     async def _read_list(self, transport: Transport) -> Sequence[VenueSymbol]:
         """The lines that are new, have changed or are gone since the last time. Raises TransportError."""
         try:
-            listed = self.spec.discovery.parse(await transport.instrument_list(self.spec.discovery.path))
+            listed = await transport.instruments(self.spec)
         except (msgspec.DecodeError, InvalidArgument) as error:
             raise TransportError(f"{self.spec.name}: the instrument list cannot be read: {error}") from error
         if listed.refused:
@@ -316,6 +318,10 @@ class SourceRunner:
     def _enter(self, state: SourceState, error: str = "") -> None:
         self._state, self._error = state, error
         self.changed.set()
+
+
+def _expires(entry: VenueSymbol) -> bool:
+    return entry.contract is not None and entry.contract.kind is not AssetClass.PERPETUAL
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

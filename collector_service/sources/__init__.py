@@ -7,13 +7,13 @@ from types import MappingProxyType
 from typing import Final
 
 from alphapulse.domain.errors import NotFound
+from collector_service.source import Source
 from collector_service.sources.binance import BINANCE
 from collector_service.sources.coinbase import COINBASE
 from collector_service.sources.kraken import KRAKEN
-from collector_service.spec import SourceSpec
 
 
-def _by_name(specs: Iterable[SourceSpec]) -> Mapping[str, SourceSpec]:
+def _by_name(specs: Iterable[Source]) -> Mapping[str, Source]:
     return MappingProxyType({spec.name: spec for spec in specs})
 
 
@@ -21,7 +21,7 @@ SOURCES: Final = _by_name((BINANCE, COINBASE, KRAKEN))
 """Every source there is, by name."""
 
 
-def source_named(name: str) -> SourceSpec:
+def source_named(name: str) -> Source:
     """The source of a name. Raises NotFound, which lists the names there are."""
     spec = SOURCES.get(name)
     if spec is None:

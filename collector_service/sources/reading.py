@@ -10,7 +10,7 @@ import msgspec
 from alphapulse.domain.decimal import ExactDecimal
 from alphapulse.domain.errors import InvalidArgument
 from collector_service.listings import VenueSymbol
-from collector_service.spec import InstrumentList
+from collector_service.source import InstrumentList
 
 T = TypeVar("T")
 

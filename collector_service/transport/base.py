@@ -11,6 +11,7 @@ import msgspec
 
 from alphapulse.domain.errors import Unavailable
 from alphapulse.domain.provenance import Provenance
+from collector_service.source import InstrumentList, Source
 
 
 class ArrivalKind(Enum):
@@ -83,8 +84,8 @@ class Transport(Protocol):
 
     async def __aexit__(self, *exc: object) -> None: ...
 
-    async def instrument_list(self, path: str) -> bytes:
-        """The venue's list. Raises TransportError."""
+    async def instruments(self, source: Source) -> InstrumentList:
+        """The venue's list. Raises TransportError, and msgspec.DecodeError or InvalidArgument for an answer that is no list."""
         ...
 
     def arrivals(self, connections: int) -> AsyncIterator[Arrival]:

@@ -13,8 +13,10 @@ import structlog
 
 from alphapulse.client.backoff import Backoff
 from alphapulse.domain.provenance import Provenance
+from collector_service.source import InstrumentList, Source
 from collector_service.spec import Endpoints, Heartbeat, Limits
 from collector_service.transport.base import Arrival, ArrivalKind, Fetch, Request, TransportError
+from collector_service.transport.listing import fetch_instruments
 
 _QUEUE_FRAMES: Final = 8_192
 """Frames that wait for the decoder; beyond it the sockets are read no further, and TCP slows the venue."""
@@ -77,8 +79,8 @@ class LiveTransport:
     def pauses(self) -> bool:
         return self._arrived.empty() or self._taken % _TURN_FRAMES == 0
 
-    async def instrument_list(self, path: str) -> bytes:
-        return await self._get(path)
+    async def instruments(self, source: Source) -> InstrumentList:
+        return await fetch_instruments(source, self._get)
 
     async def arrivals(self, connections: int) -> AsyncIterator[Arrival]:
         self._outboxes = [asyncio.Queue() for _ in range(connections)]

@@ -63,13 +63,11 @@ def read_file(path: Path, connection: int = 0) -> Iterator[Arrival]:
         yield Arrival(ArrivalKind.BROKEN, time_ns, f"{path.name}: {error}".encode(), connection)
 
 
-def instrument_list(files: Iterable[Path]) -> bytes | None:
-    """The first REST answer in the files (`VENUE.0.gz`), None where there is none."""
+def recorded_answers(files: Iterable[Path]) -> Iterator[Arrival]:
+    """The REST answers that are not among the frames (`VENUE.0.gz`): those of the instrument list."""
     for path in sorted(files):
-        for arrival in read_file(path):
-            if arrival.kind is ArrivalKind.RESPONSE:
-                return arrival.data
-    return None
+        if not is_stream(path):
+            yield from (arrival for arrival in read_file(path) if arrival.kind is ArrivalKind.RESPONSE)
 
 
 def _arrival_of(raw: bytes, connection: int, before_ns: int) -> Arrival | None:

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Final, Self
 
 from alphapulse.domain.provenance import Provenance
+from collector_service.source import InstrumentList, Source
 from collector_service.transport.base import Arrival, Request, TransportError
-from collector_service.transport.recording import instrument_list, is_stream, read_recording
+from collector_service.transport.listing import recorded_instruments
+from collector_service.transport.recording import is_stream, read_recording, recorded_answers
 
 _TURN_FRAMES: Final = 64
 _NANOS: Final = 10**9
@@ -40,11 +42,11 @@ class ReplayTransport:
     def pauses(self) -> bool:
         return self._waits
 
-    async def instrument_list(self, path: str) -> bytes:
-        body = instrument_list(file for file in self._files if not is_stream(file))
-        if body is None:
+    async def instruments(self, source: Source) -> InstrumentList:
+        found = recorded_instruments(source, recorded_answers(self._files))
+        if found is None:
             raise TransportError(f"{self._source}: the recording holds no instrument list ({self._source}.0.gz)")
-        return body
+        return found
 
     async def arrivals(self, connections: int) -> AsyncIterator[Arrival]:
         loop = asyncio.get_running_loop()

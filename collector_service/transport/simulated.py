@@ -12,7 +12,9 @@ import msgspec
 
 from alphapulse.domain.provenance import Provenance
 from collector_service.simulation.venue import SimulatedVenue
+from collector_service.source import InstrumentList, Source
 from collector_service.transport.base import Arrival, ArrivalKind, Fetch, Request, TransportError
+from collector_service.transport.listing import fetch_instruments
 
 _PACE_SECONDS: Final = 0.002
 _TURN_FRAMES: Final = 8
@@ -44,7 +46,10 @@ class SimulatedTransport:
     def pauses(self) -> bool:
         return self._steps is None and (not self._waiting or self._turn % _TURN_FRAMES == 0)
 
-    async def instrument_list(self, path: str) -> bytes:
+    async def instruments(self, source: Source) -> InstrumentList:
+        return await fetch_instruments(source, self._get)
+
+    async def _get(self, path: str) -> bytes:
         body = self._venue.request(path)
         if body is None:
             raise TransportError(f"the simulated venue {self._venue.source} does not know {path}")

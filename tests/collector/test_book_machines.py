@@ -15,7 +15,7 @@ from collector_service.book import (
     Side,
     SnapshotUpdatesMachine,
     Step,
-    crc32_of_top,
+    digits_of_top,
 )
 from collector_service.book.machine import ASK, BID, LevelChange
 
@@ -143,7 +143,7 @@ def test_checksum_machine_equals_a_simple_book_and_truncates_to_its_depth(
 def test_checksum_mismatch_delivers_nothing_and_asks_for_a_snapshot() -> None:
     machine = ChecksumMachine()
     machine.snapshot(SNAPSHOT)
-    wrong = BookUpdate([change(BID, 98, 1)], checksum=crc32_of_top(machine.book) ^ 1)
+    wrong = BookUpdate([change(BID, 98, 1)], checksum=zlib.crc32(digits_of_top(machine.book).encode()) ^ 1)
     result = machine.update(wrong)
     assert (result.step, result.reason, result.deliveries) == (Step.RESYNC, "CHECKSUM_MISMATCH", ())
     assert machine.update(BookUpdate([])).step is Step.WAITING
@@ -164,7 +164,7 @@ def test_checksum_of_krakens_own_example() -> None:
             for price, size in zip(words[::2], words[1::2], strict=True)
         ]
     machine.snapshot(BookUpdate(changes))
-    assert crc32_of_top(machine.book) == 974947235
+    assert zlib.crc32(digits_of_top(machine.book).encode()) == 974947235
 
 
 @pytest.mark.parametrize("bids", [True, False])

@@ -20,8 +20,8 @@ from collector_service.listings import VenueSymbol, currency, listing_of, pair_o
 from collector_service.runtime import GrpcRegistrar, Registration, RunnerOptions, SourceRunner, SourceState
 from collector_service.runtime.news import news_of
 from collector_service.simulation import Market, simulated_venue
+from collector_service.source import InstrumentList, Source
 from collector_service.sources import SOURCES
-from collector_service.spec import InstrumentList
 from collector_service.transport.simulated import SimulatedTransport
 
 OTHER_ID = "ab" * 16
@@ -124,7 +124,7 @@ async def test_a_refused_line_costs_no_other() -> None:
     registry.refuse = "BTC-USDT"
     async with registrar_of(registry) as registrar:
         spec = SOURCES["COINBASE"]
-        listed = spec.discovery.parse(await transport("COINBASE").instrument_list(spec.discovery.path))
+        listed = await transport("COINBASE").instruments(spec)
         done = await registrar.register(listed.entries, spec.venue, spec.name)
     assert list(done.refused) == ["BTC-USDT"]
     assert len(done.listing_ids) == len(listed.entries) - 1
@@ -232,7 +232,7 @@ def test_kraken_codes_are_translated() -> None:
         "ZEUSUSD":{"altname":"ZEUSUSD","wsname":"ZEUS/USD","base":"ZEUS","quote":"ZUSD","pair_decimals":4,"lot_decimals":5},
         "ZEURZUSD":{"altname":"EURUSD","wsname":"EUR/USD","base":"ZEUR","quote":"ZUSD","pair_decimals":5,"lot_decimals":8},
         "BAD":{"altname":"BAD","base":"A","quote":"B","pair_decimals":"many","lot_decimals":8}}}"""
-    listed = SOURCES["KRAKEN"].discovery.parse(body)
+    listed = SOURCES["KRAKEN"].discovery.requests[0].parse(body)
     assert [(entry.symbol, entry.pair, entry.streamed) for entry in listed.entries] == [
         ("XBT/USD", "BTC/USD", True),
         ("XDG/XBT", "DOGE/BTC", True),
@@ -250,7 +250,7 @@ def test_a_code_is_money_only_where_the_venue_means_money() -> None:
     body = b"""{"symbols":[{"symbol":"MTLBTC","status":"BREAK","baseAsset":"MTL","quoteAsset":"BTC","filters":[
         {"filterType":"PRICE_FILTER","tickSize":"0.00010000"},{"filterType":"LOT_SIZE","stepSize":"0.00000000"}]},
         {"symbol":"BTCEUR","status":"TRADING","baseAsset":"BTC","quoteAsset":"EUR"}, 7]}"""
-    listed = SOURCES["BINANCE"].discovery.parse(body)
+    listed = SOURCES["BINANCE"].discovery.requests[0].parse(body)
     coin, euro = listed.entries
     assert (coin.fiat, coin.status, coin.rules.lot_size) == (frozenset(), ListingStatus.HALTED, None)
     assert str(coin.rules.tick_size) == "0.0001"
@@ -271,8 +271,10 @@ def test_ids_do_not_depend_on_the_process_or_the_order() -> None:
 )
 async def test_a_list_that_cannot_be_read_is_backed_off_from(source: str, body: bytes) -> None:
     class Broken(SimulatedTransport):
-        async def instrument_list(self, path: str) -> bytes:
-            return body if attempts.append(path) or len(attempts) < 2 else await super().instrument_list(path)
+        async def instruments(self, source: Source) -> InstrumentList:
+            attempts.append(source.name)
+            read = source.discovery.requests[0].parse
+            return read(body) if len(attempts) < 2 else await super().instruments(source)
 
     attempts: list[str] = []
     runner = SourceRunner(

@@ -18,8 +18,9 @@ from collector_service.runtime import RunnerOptions, SourceRunner, SourceState
 from collector_service.session import Session
 from collector_service.simulation import Market, simulated_venue
 from collector_service.simulation.server import VenueServer
+from collector_service.source import Source
 from collector_service.sources import SOURCES
-from collector_service.spec import Endpoints, Heartbeat, Limits, SourceSpec
+from collector_service.spec import Endpoints, Heartbeat, Limits
 from collector_service.transport import ArrivalKind, TransportError
 from collector_service.transport.live import LiveTransport
 
@@ -28,13 +29,13 @@ FAST = Limits(300, 1_000.0, 1_000.0)
 PAIRS = frozenset({"BTC/USDT", "ETH/EUR", "ETH/BTC"})
 
 
-def spec_at(server: VenueServer, source: str, heartbeat: Heartbeat | None = None) -> SourceSpec:
+def spec_at(server: VenueServer, source: str, heartbeat: Heartbeat | None = None) -> Source:
     spec = SOURCES[source]
     endpoints = Endpoints(server.websocket_url, server.rest_url)
     return replace(spec, endpoints=endpoints, limits=FAST, heartbeat=heartbeat or spec.heartbeat)
 
 
-def transport_of(spec: SourceSpec) -> LiveTransport:
+def transport_of(spec: Source) -> LiveTransport:
     return LiveTransport(
         spec.endpoints, spec.live.path, spec.limits, spec.heartbeat, backoff=Backoff(first=0.01, cap=0.05)
     )
@@ -47,7 +48,7 @@ async def served(source: str, rate: float = 1_500.0) -> AsyncIterator[VenueServe
 
 
 @asynccontextmanager
-async def running(spec: SourceSpec) -> AsyncIterator[SourceRunner]:
+async def running(spec: Source) -> AsyncIterator[SourceRunner]:
     runner = SourceRunner(
         spec, lambda: transport_of(spec), options=RunnerOptions(pairs=PAIRS), backoff=Backoff(first=0.01, cap=0.05)
     )
@@ -122,12 +123,11 @@ async def test_retry_after_is_kept_to() -> None:
         server.refuse_requests = [(429, "0"), (503, "")]
         spec = spec_at(server, "BINANCE")
         async with transport_of(spec) as transport:
-            body = await transport.instrument_list(spec.discovery.path)
-            assert spec.discovery.parse(body).entries
+            assert (await transport.instruments(spec)).entries
             assert sum(server.requests.values()) == 3
             server.refuse_requests = [(418, "0")] * 2 + [(418, "7")]
             with pytest.raises(TransportError) as caught:
-                await transport.instrument_list(spec.discovery.path)
+                await transport.instruments(spec)
             assert caught.value.retry_after == 7
 
 
@@ -145,7 +145,7 @@ async def test_rows_of_a_live_source_are_whole() -> None:
         spec = spec_at(server, "BINANCE")
         async with transport_of(spec) as transport:
             runner = SourceRunner(spec, lambda: transport, options=RunnerOptions(pairs=PAIRS))
-            listed = spec.discovery.parse(await transport.instrument_list(spec.discovery.path))
+            listed = await transport.instruments(spec)
             runner.listings.learn(listed.entries)
             chosen = [entry for entry in listed.entries if entry.pair in PAIRS]
             session = Session(spec, runner.listings, Provenance.LIVE, subscriptions=[chosen])

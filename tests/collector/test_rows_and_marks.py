@@ -8,9 +8,10 @@ from alphapulse.domain.errors import InvalidArgument
 from alphapulse.domain.ids import source_id
 from alphapulse.domain.provenance import Provenance, RecordFlag
 from alphapulse.records import BOOK_LEVEL, LAYOUTS, QUOTE, TRADE, Rows, compile_writer
+from collector_service.amounts import parse_amount
 from collector_service.book import SnapshotUpdatesMachine
-from collector_service.book.machine import ASK, BID
-from collector_service.emitter import MAX_UNKNOWN, Emitter, side_changes
+from collector_service.book.machine import ASK, BID, LevelChange
+from collector_service.emitter import MAX_UNKNOWN, Emitter
 from collector_service.listings import ListingIndex, VenueSymbol
 from collector_service.rows import RowSink, as_array
 from collector_service.sources import SOURCES
@@ -23,30 +24,34 @@ def out() -> Emitter:
     return Emitter("COINBASE", listings, RowSink(source_id("COINBASE")), Provenance.LIVE, SnapshotUpdatesMachine)
 
 
+def levels(side: int, *texts: tuple[str, str]) -> list[LevelChange]:
+    return [(side, parse_amount(price), parse_amount(size)) for price, size in texts]
+
+
 def rows_of(out: Emitter, kind: int) -> Rows:
     return as_array(LAYOUTS[kind], out.sink.take()[kind])
 
 
 def test_a_book_update_is_marked_at_its_ends(out: Emitter) -> None:
-    out.snapshot("BTC-USD", [("99", "1"), ("98", "1")], [("101", "2")], sequence=7)
-    out.update("BTC-USD", side_changes(BID, [("100", "1")]), last=8)
+    out.snapshot("BTC-USD", levels(BID, ("99", "1"), ("98", "1")) + levels(ASK, ("101", "2")), last=7)
+    out.update("BTC-USD", levels(BID, ("100", "1")), last=8)
     flags = rows_of(out, BOOK_LEVEL.event_type)["flags"] & 0xFFFFFFFC
     begin, end = RecordFlag.SNAPSHOT_BEGIN, RecordFlag.LAST_OF_UPDATE
     assert flags.tolist() == [int(begin), 0, int(end), int(end)]
 
 
 def test_crossed_and_one_sided_books_are_marked(out: Emitter) -> None:
-    out.snapshot("BTC-USD", [("99", "1")], [])
-    out.update("BTC-USD", side_changes(ASK, [("98", "1")]))
-    out.update("BTC-USD", side_changes(BID, [("99", "0")]))
+    out.snapshot("BTC-USD", levels(BID, ("99", "1")))
+    out.update("BTC-USD", levels(ASK, ("98", "1")))
+    out.update("BTC-USD", levels(BID, ("99", "0")))
     flags = rows_of(out, BOOK_LEVEL.event_type)["flags"]
     marks = RecordFlag.CROSSED | RecordFlag.BID_ABSENT | RecordFlag.ASK_ABSENT
     assert [int(one) & marks for one in flags] == [RecordFlag.ASK_ABSENT, RecordFlag.CROSSED, RecordFlag.BID_ABSENT]
 
 
 def test_what_a_venue_did_not_give_is_marked_never_zero_as_a_value(out: Emitter) -> None:
-    out.quote("BTC-USD", "1.5", None, "0", "2.25")
-    out.quote("BTC-USD", "2.50", "1", "2.5", "3")
+    out.quote("BTC-USD", (15, -1), None, (0, 0), (225, -2))
+    out.quote("BTC-USD", (250, -2), (1, 0), (25, -1), (3, 0))
     first, second = rows_of(out, QUOTE.event_type)
     assert int(first["flags"]) == Provenance.LIVE | RecordFlag.BID_SIZE_ABSENT | RecordFlag.ASK_ABSENT
     assert (int(first["bid_price"]), int(first["price_exponent"])) == (15, -1)
@@ -57,7 +62,7 @@ def test_what_a_venue_did_not_give_is_marked_never_zero_as_a_value(out: Emitter)
 
 
 def test_what_does_not_fit_is_marked(out: Emitter) -> None:
-    out.trade("BTC-USD", "1", "99999999999999999999.5")
+    out.trade("BTC-USD", (1, 0), parse_amount("99999999999999999999.5"))
     row = rows_of(out, TRADE.event_type)[0]
     assert int(row["flags"]) & RecordFlag.OVERSIZE
     assert int(row["size"]) == 0
@@ -65,10 +70,10 @@ def test_what_does_not_fit_is_marked(out: Emitter) -> None:
 
 def test_symbols_outside_the_list_are_bounded(out: Emitter) -> None:
     for number in range(MAX_UNKNOWN):
-        out.trade(f"S{number}", "1", "1")
+        out.trade(f"S{number}", (1, 0), (1, 0))
     with pytest.raises(InvalidArgument):
-        out.trade("one more", "1", "1")
-    out.trade("BTC-USD", "1", "1")
+        out.trade("one more", (1, 0), (1, 0))
+    out.trade("BTC-USD", (1, 0), (1, 0))
     keys = rows_of(out, TRADE.event_type)["listing_key"]
     assert len(set(keys.tolist())) == MAX_UNKNOWN + 1
 
@@ -80,10 +85,6 @@ def test_the_writer_of_every_layout_agrees_with_the_layout(kind: int) -> None:
     row = compile_writer(layout)(*values)
     assert layout.is_rows(row)
     assert [layout.from_bytes(row)[0][name].item() for name in layout.fields] == values
-
-
-def test_quirks_are_few_and_counted() -> None:
-    assert {name: len(spec.quirks) for name, spec in SOURCES.items()} == {"BINANCE": 0, "COINBASE": 1, "KRAKEN": 1}
 
 
 def test_the_dialects_of_a_source_leave_no_time_uncovered() -> None:

@@ -25,7 +25,7 @@ async def arrivals_of(source: str, seed: int, steps: int) -> tuple[list[Arrival]
     transport = SimulatedTransport(simulated_venue(source, Market(seed, OPENED_NS), 500.0), steps=steps)
     async with transport:
         listings = ListingIndex(spec.venue)
-        listed = spec.discovery.parse(await transport.instrument_list(spec.discovery.path))
+        listed = await transport.instruments(spec)
         assert not listed.refused
         listings.learn(listed.entries)
         session = Session(spec, listings, transport.provenance, subscriptions=[listed.entries])

@@ -19,6 +19,7 @@ from collector_service.decode import read_instruments, recording_files
 from collector_service.listings import VenueSymbol, listing_of
 from collector_service.runtime import GrpcRegistrar, Registration, RunnerOptions, SourceRunner
 from collector_service.simulation import Market, simulated_venue
+from collector_service.source import InstrumentList, Source
 from collector_service.sources import SOURCES
 from collector_service.transport.simulated import SimulatedTransport
 from registry_service.app import RegistryApplication
@@ -67,8 +68,8 @@ class ChangingList(SimulatedTransport):
 
     listed: ClassVar[list[dict[str, str]]] = []
 
-    async def instrument_list(self, path: str) -> bytes:
-        return msgspec.json.encode(self.listed)
+    async def instruments(self, source: Source) -> InstrumentList:
+        return source.discovery.requests[0].parse(msgspec.json.encode(self.listed))
 
 
 class TellingRegistrar(GrpcRegistrar):

@@ -1,56 +1,17 @@
-"""What a source is: a value. The runtime takes it as it is; there is no class to derive from."""
+"""A source as the runtime takes it: functions made of a specification by `collector_service.compiler`, or written by hand."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from enum import Enum
 from typing import Any
 
 from collector_service.book import MachineFactory
 from collector_service.emitter import Emitter
 from collector_service.listings import VenueSymbol
-
-
-class Channel(Enum):
-    """What can be subscribed to."""
-
-    TRADES = "trades"
-    QUOTES = "quotes"
-    BOOKS = "books"
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoints:
-    """Base addresses, without a trailing slash."""
-
-    websocket: str
-    rest: str
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What the venue allows. Sources: the venues' documentation of 2025."""
-
-    symbols_per_connection: int
-    messages_per_second: float
-    """Of ours, a connection."""
-    requests_per_second: float
-    """REST, all together."""
-    connection_lifetime_s: float = 0.0
-    """The venue ends a connection after this. 0: never."""
-
-
-@dataclass(frozen=True, slots=True)
-class Heartbeat:
-    """How a silent connection is told from a dead one."""
-
-    stale_after_s: float
-    """Without a frame for so long the connection is taken as dead."""
-    ping: str = ""
-    """What we send to have an answer; empty: WebSocket pings alone."""
-    interval_s: float = 20.0
+from collector_service.spec.source import Channel, Endpoints, Heartbeat, Limits, SourceSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +27,7 @@ class Dialect:
     """A format of the venue's messages, and from when to when (exclusive) the venue spoke it."""
 
     name: str
-    split: Callable[[bytes], tuple[str, Any]]
+    split: Callable[[bytes, Emitter], tuple[str, Any]]
     """A frame's kind, and what its route decodes. Raises as a decoder does."""
     routes: Mapping[str, Route]
     books: frozenset[str]
@@ -77,6 +38,11 @@ class Dialect:
     """The frames that subscribe."""
     resync: Callable[[VenueSymbol], Sequence[str]]
     """The frames that ask for one book anew; empty where it is fetched by REST."""
+    errors: frozenset[str] = frozenset({"error"})
+    """Kinds that say the venue refuses something."""
+    snapshot: SnapshotRequest | None = None
+    discovery: Discovery | None = None
+    """None: as the newest dialect."""
     path: str = ""
     """Behind the WebSocket address."""
     valid_from: datetime = datetime(1970, 1, 1, tzinfo=UTC)
@@ -93,13 +59,34 @@ class InstrumentList:
 
 
 @dataclass(frozen=True, slots=True)
-class Discovery:
-    """Where the venue lists its instruments, and how a list is read."""
+class ListRequest:
+    """One request for a list of instruments, and how its answer is read."""
 
     path: str
     """Behind the REST address."""
     parse: Callable[[bytes], InstrumentList]
-    """Raises msgspec.DecodeError or InvalidArgument when the list as a whole cannot be read."""
+    """Raises msgspec.DecodeError or InvalidArgument when the list as a whole cannot be read. Of a list with `follow` it reads the answers of that."""
+    follow: Callable[[bytes], Sequence[str]] | None = None
+    """The paths of further requests, one for each line; what they answer is what is read."""
+    followed: re.Pattern[str] | None = None
+    """What these paths look like."""
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """Where the venue lists its instruments."""
+
+    requests: tuple[ListRequest, ...]
+
+    def reader(self, url: str) -> Callable[[bytes], InstrumentList] | None:
+        """How the answer of an address is read, whatever its host; None for another address, and for one whose answer only names others."""
+        path = re.sub(r"^[a-z]+://[^/]+", "", url)
+        for request in self.requests:
+            if request.follow is None and request.path == path:
+                return request.parse
+            if request.followed is not None and request.followed.fullmatch(path):
+                return request.parse
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +98,11 @@ class SnapshotRequest:
     symbol: Callable[[str], str | None]
     """The symbol in a request's address, None for another kind of request."""
     route: Route
-    """Emits the snapshot of the symbol `Emitter.requested`."""
+    """Emits the snapshot. Its symbol is that of the request: see `Emitter.requested`."""
 
 
 @dataclass(frozen=True, slots=True)
-class SourceSpec:
+class Source:
     """A source. Its page in the documentation says how it was verified."""
 
     name: str
@@ -129,9 +116,14 @@ class SourceSpec:
     """Oldest first; the last one serves live connections."""
     book_machine: str
     new_book: MachineFactory
-    snapshot: SnapshotRequest | None = None
     quirks: tuple[str, ...] = field(default=())
     """What had to be said in code because it could not be said as data: one line each, counted by a test."""
+    spec: SourceSpec | None = None
+    """What it was made of; None for one written by hand."""
+
+    def discovery_at(self, time_ns: int) -> Discovery:
+        """How the venue listed its instruments at a time."""
+        return self.dialect_at(time_ns).discovery or self.discovery
 
     @property
     def live(self) -> Dialect:

@@ -1,0 +1,152 @@
+"""Lines of code and the objects they name."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from collector_service.compiler import values
+from collector_service.compiler.faults import fault
+from collector_service.compiler.paths import Path, read_path
+from collector_service.compiler.shapes import Shape
+from collector_service.spec import fields
+
+
+class Writer:
+    """The body of one function `emit(m, out)`, for one record. `where` names the record in errors."""
+
+    def __init__(self, root: Shape, names: dict[str, Any], where: str) -> None:
+        self.root = root
+        self.names = names
+        self.where = where
+        self.lines: list[str] = []
+        self.depth = 1
+
+    def bind(self, value: Any, hint: str) -> str:
+        """A name for an object."""
+        name = f"{hint}{len(self.names)}"
+        self.names[name] = value
+        return name
+
+    def later(self, reach: Reach) -> str:
+        """A placeholder for code that is known once the shape is complete."""
+        name = f"\N{LEFT DOUBLE ANGLE BRACKET}{len(self.names)}\N{RIGHT DOUBLE ANGLE BRACKET}"
+        self.names[name] = reach
+        return name
+
+    def line(self, code: str) -> None:
+        """One line at the depth of now."""
+        self.lines.append("    " * self.depth + code)
+
+
+class Scope:
+    """Where paths begin: a variable, and the shape behind it."""
+
+    def __init__(self, writer: Writer, shape: Shape, variable: str, root: Scope | None = None) -> None:
+        self.writer = writer
+        self.shape = shape
+        self.variable = variable
+        self.root = root or self
+
+    def path(self, text: str, what: str) -> tuple[Scope, Path]:
+        """The scope and path that a text means."""
+        found = read_path(text, f"{self.writer.where}.{what}")
+        return (self.root if found.from_root else self), found
+
+    def value(self, text: str, what: str) -> str:
+        """Code for the value at a path: a placeholder, since places in a type are known only when all its paths are."""
+        scope, path = self.path(text, what)
+        if not path.steps:
+            return scope.variable
+        scope.shape.leaf(path)
+        return self.writer.later(Reach(scope.shape, path, scope.variable))
+
+
+class Reach:
+    """Code that is known once the shape is complete."""
+
+    def __init__(self, shape: Shape, path: Path, variable: str) -> None:
+        self._shape, self._path, self._variable = shape, path, variable
+
+    def __str__(self) -> str:
+        return self._shape.reach(self._path, self._variable)
+
+
+def resolved(lines: list[str], names: dict[str, Any]) -> tuple[list[str], dict[str, Any]]:
+    """The lines with their placeholders filled in, and the names that are left."""
+    places = {name: str(value) for name, value in names.items() if isinstance(value, Reach)}
+    for name, code in places.items():
+        lines = [line.replace(name, code) for line in lines]
+    return lines, {name: value for name, value in names.items() if name not in places}
+
+
+def text_code(scope: Scope, field: Any, what: str) -> str:
+    """Code for a text."""
+    writer = scope.writer
+    match field:
+        case str():
+            return f"text({scope.value(field, what)})"
+        case fields.Const(value):
+            return repr(value)
+        case fields.Requested():
+            return "out.requested"
+        case fields.Learned(path):
+            return f"out.learned({scope.value(path, what)})"
+        case fields.Join(parts, separator):
+            return f"{separator!r}.join(({', '.join(text_code(scope, part, what) for part in parts)},))"
+        case fields.Text():
+            code = f"text({scope.value(field.path, what)})"
+            if field.heads or field.after or field.before or field.split:
+                code = f"cut({code}, {field.heads!r}, {field.after!r}, {field.before!r}, {field.split!r})"
+            return f"{code}.upper()" if field.upper else code
+    raise fault(f"{writer.where}.{what}", field, "is no field of a text")
+
+
+def amount_code(scope: Scope, field: Any, what: str, read: str, symbol: str) -> str:
+    """Code for (mantissa, exponent). `read` is the function for a plain number."""
+    match field:
+        case str():
+            return f"{read}({scope.value(field, what)})"
+        case fields.Scaled(path, digits):
+            return f"scaled({scope.value(path, what)}, {digits})"
+        case fields.ScaledBy(path, name):
+            return f"scaled({scope.value(path, what)}, out.scale({symbol}, {name!r}))"
+        case fields.Magnitude(path):
+            return f"magnitude({scope.value(path, what)})"
+    raise fault(f"{scope.writer.where}.{what}", field, "is no field of an amount")
+
+
+_TIMES: Final = {
+    fields.Millis: "millis",
+    fields.Micros: "micros",
+    fields.Nanos: "nanos",
+    fields.Seconds: "seconds",
+    fields.Iso: "iso",
+}
+
+
+def time_code(scope: Scope, field: Any, what: str = "time") -> str:
+    """Code for nanoseconds since the Unix epoch; 0 where the venue gives none."""
+    if field is None:
+        return "0"
+    read = _TIMES.get(type(field))
+    if read is None:
+        raise fault(f"{scope.writer.where}.{what}", field, "is no field of a time")
+    return f"{read}({scope.value(field.path, what)})"
+
+
+def side_code(scope: Scope, field: Any, what: str, *, strict: bool) -> str:
+    """Code for 1 (buy, bid), 2 (sell, ask) or 0."""
+    match field:
+        case None:
+            return "0"
+        case int():
+            return str(field)
+        case fields.SignedSide(path):
+            return f"side_of_sign({scope.value(path, what)})"
+        case fields.Side(path, buy, sell):
+            function = scope.writer.bind(values.side_by({buy: 1, sell: 2}, strict=strict), "side")
+            found = scope.value(path, what)
+            return (
+                f"{function}({found})" if strict else f"({function}({found}) or out.unknown_value({what!r}, {found}))"
+            )
+    raise fault(f"{scope.writer.where}.{what}", field, "is no field of a side")

@@ -1,0 +1,134 @@
+"""A specification as a whole, made into a source."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any, Final
+
+from collector_service import book
+from collector_service.compiler.faults import fault
+from collector_service.compiler.kinds import compile_splitter
+from collector_service.compiler.listing import compile_instruments
+from collector_service.compiler.records import compile_route
+from collector_service.compiler.subscribing import compile_resync, compile_subscribe
+from collector_service.source import Dialect, Discovery, Route, SnapshotRequest, Source
+from collector_service.spec import books, fields, records
+from collector_service.spec.dialect import Dialect as DialectSpec
+from collector_service.spec.dialect import RestSnapshot
+from collector_service.spec.source import SourceSpec
+
+_NAME: Final = re.compile(r"[A-Z][A-Z0-9_]*")
+
+
+def compile_source(spec: SourceSpec) -> Source:
+    """What runs. Raises SpecificationError, which names the source and the field."""
+    if not _NAME.fullmatch(spec.name):
+        raise fault("name", spec.name, "capitals, digits and underscores")
+    if not spec.dialects:
+        raise fault(f"{spec.name}.dialects", spec.dialects, "at least one")
+    for name in ("documentation", "read_on", "terms", "title"):
+        if not getattr(spec, name):
+            raise fault(f"{spec.name}.{name}", "", "has to be told")
+    dialects = tuple(_dialect(spec, one, f"{spec.name}.dialects[{place}]") for place, one in enumerate(spec.dialects))
+    for place, (one, following) in enumerate(pairwise(dialects)):
+        if one.valid_to > following.valid_from or one.valid_from > one.valid_to:
+            raise fault(
+                f"{spec.name}.dialects[{place}].valid_to", one.valid_to, "dialects follow each other, oldest first"
+            )
+    discovery = dialects[-1].discovery
+    if discovery is None:
+        raise fault(
+            f"{spec.name}.dialects[-1].instruments", (), "the newest dialect has to say where instruments are listed"
+        )
+    return Source(
+        name=spec.name,
+        venue=spec.venue or spec.name,
+        endpoints=spec.endpoints,
+        limits=spec.limits,
+        heartbeat=spec.heartbeat,
+        discovery=discovery,
+        dialects=dialects,
+        book_machine=_MACHINES[type(spec.books)][0],
+        new_book=_machine(spec.books),
+        quirks=spec.notes,
+        spec=spec,
+    )
+
+
+_MACHINES: Final[dict[type, tuple[str, Callable[[Any], Callable[[], book.BookMachine]]]]] = {
+    books.RangeSequence: (
+        "range_sequence",
+        lambda one: lambda: book.RangeSequenceMachine(one.depth, contiguous=one.contiguous),
+    ),
+    books.PreviousId: ("previous_id", lambda one: lambda: book.PreviousIdMachine(one.depth)),
+    books.PerChannel: ("per_channel", lambda one: lambda: book.PerChannelMachine(one.depth)),
+    books.Checksum: ("checksum", lambda one: lambda: book.ChecksumMachine(one.depth, text=one.text)),
+    books.SnapshotOnly: ("snapshot_only", lambda one: lambda: book.SnapshotOnlyMachine(one.depth)),
+    books.Offset: ("offset", lambda one: lambda: book.OffsetMachine(one.depth)),
+    books.SnapshotUpdates: ("snapshot_updates", lambda one: lambda: book.SnapshotUpdatesMachine(one.depth)),
+}
+
+
+def _machine(spec: Any) -> Callable[[], book.BookMachine]:
+    return _MACHINES[type(spec)][1](spec)
+
+
+def _dialect(spec: SourceSpec, dialect: DialectSpec, where: str) -> Dialect:
+    routes = {kind: compile_route(found, f"{where}.routes[{kind!r}]") for kind, found in dialect.routes.items()}
+    overlap = dialect.routes.keys() & (dialect.silent | dialect.errors)
+    if overlap:
+        raise fault(f"{where}.silent", sorted(overlap), "a kind has a route or is silent, not both")
+    requests = tuple(
+        compile_instruments(one, spec.fiat, spec.codes, f"{where}.instruments[{place}]")
+        for place, one in enumerate(dialect.instruments)
+    )
+    return Dialect(
+        name=dialect.name,
+        split=compile_splitter(dialect, where),
+        routes=routes,
+        books=frozenset(kind for kind, found in dialect.routes.items() if _changes_books(found)),
+        silent=dialect.silent | dialect.words,
+        errors=dialect.errors,
+        subscribe=compile_subscribe(dialect.subscribe, f"{where}.subscribe"),
+        resync=compile_resync(dialect.subscribe),
+        snapshot=_snapshot(dialect.snapshot, f"{where}.snapshot") if dialect.snapshot is not None else None,
+        discovery=Discovery(requests) if requests else None,
+        path=dialect.path,
+        valid_from=dialect.valid_from,
+        valid_to=dialect.valid_to,
+    )
+
+
+def _changes_books(found: Any) -> bool:
+    parts = found if isinstance(found, tuple) else (found,)
+    return any(
+        isinstance(part, (records.BookSnapshot, records.BookUpdate)) or (isinstance(part, records.Hook) and part.book)
+        for part in parts
+    )
+
+
+def _snapshot(spec: RestSnapshot, where: str) -> SnapshotRequest:
+    place = re.search(r"\{(symbol|lower)\}", spec.path)
+    if place is None:
+        raise fault(f"{where}.path", spec.path, "has to name {symbol}")
+    # The name of the parameter decides, wherever it stands: recordings have parameters in another order.
+    head, question, query = spec.path.partition("?")
+    if question and "{" in query:
+        parameter = next(part.partition("=")[0] for part in query.split("&") if "{" in part)
+        form = re.compile(rf"{re.escape(head)}\?(?:[^#]*&)?{re.escape(parameter)}=([^&#]+)")
+    else:
+        before, _, behind = head.partition(place[0])
+        form = re.compile(f"{re.escape(before)}([^/?&#]+){re.escape(behind)}")
+    route: Route = compile_route(replace(spec.record, symbol=fields.Requested()), f"{where}.record", answers=True)
+
+    def path(symbol: str) -> str:
+        return spec.path.replace("{symbol}", symbol).replace("{lower}", symbol.lower())
+
+    def symbol(url: str) -> str | None:
+        found = form.search(url)
+        return found[1] if found is not None else None
+
+    return SnapshotRequest(path, symbol, route)

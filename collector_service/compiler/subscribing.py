@@ -1,0 +1,155 @@
+"""What a source says to its venue: templates filled in with symbols and channels."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import count
+from typing import Any
+
+import msgspec
+
+from collector_service.compiler.faults import fault
+from collector_service.listings import VenueSymbol
+from collector_service.spec.dialect import CHANNEL, NUMBER, SYMBOL, SYMBOLS, TOPIC, TOPICS, UUID, Marker, Subscribe
+from collector_service.spec.source import Channel
+
+Frames = list[str]
+
+
+def compile_subscribe(spec: Subscribe, where: str) -> Callable[[Sequence[VenueSymbol], Sequence[Channel]], Frames]:
+    """The frames that subscribe to channels of symbols. Raises SpecificationError."""
+    for channel in spec.channels:
+        if not isinstance(channel, Channel):
+            raise fault(f"{where}.channels", channel, "is no Channel")
+    markers = set(_markers(spec.message))
+    if not markers & {SYMBOL, SYMBOLS, TOPIC, TOPICS} and not _names_symbol(spec.message):
+        raise fault(f"{where}.message", spec.message, "has no place for what is subscribed to")
+
+    def subscribe(entries: Sequence[VenueSymbol], channels: Sequence[Channel]) -> Frames:
+        numbers = count(1)
+        told = [one for channel in channels for one in _ways(spec.channels.get(channel, ()))]
+        first = [_text(_filled(part, {}, numbers)) for part in spec.first]
+        return [*first, *(_text(one) for one in _messages(spec, spec.message, markers, entries, told, numbers))]
+
+    return subscribe
+
+
+def compile_resync(spec: Subscribe) -> Callable[[VenueSymbol], Frames]:
+    """The frames that bring the book of one symbol again."""
+
+    def resync(entry: VenueSymbol) -> Frames:
+        numbers, told = count(1), _ways(spec.channels.get(Channel.BOOKS, ()))
+        return [
+            _text(one)
+            for message in spec.resync
+            for one in _messages(spec, message, set(_markers(message)), [entry], told, numbers)
+        ]
+
+    return resync
+
+
+def _ways(found: Any) -> Sequence[Any]:
+    return found if isinstance(found, tuple) else (found,)
+
+
+def _messages(
+    spec: Subscribe,
+    message: Any,
+    markers: set[Marker],
+    entries: Sequence[VenueSymbol],
+    told: Sequence[Any],
+    numbers: Iterator[int],
+) -> Iterator[Any]:
+    if TOPICS in markers:
+        topics = [_topic(one, entry, numbers, spec.spelling) for one in told for entry in entries]
+        for part in _chunks(topics, spec.at_once):
+            yield _filled(message, {TOPICS: part}, numbers)
+    elif SYMBOLS in markers:
+        for one in told:
+            for chosen in _chunks(list(entries), spec.at_once):
+                symbols = [names_of(entry, spec.spelling)["symbol"] for entry in chosen]
+                yield _filled(
+                    message,
+                    {SYMBOLS: symbols, CHANNEL: one, TOPIC: one},
+                    numbers,
+                    {"symbols": ",".join(symbols), **_channel(one)},
+                )
+    else:
+        for one in told:
+            for entry in entries:
+                topic, names = _topic(one, entry, numbers, spec.spelling), names_of(entry, spec.spelling)
+                yield _filled(
+                    message,
+                    {TOPIC: topic, CHANNEL: one, SYMBOL: names["symbol"]},
+                    numbers,
+                    {**names, **_channel(topic)},
+                )
+
+
+def _channel(topic: Any) -> dict[str, str]:
+    return {"channel": topic} if isinstance(topic, str) else {}
+
+
+def names_of(entry: VenueSymbol, spelling: str = "{symbol}") -> dict[str, str]:
+    """What texts of templates may name."""
+    names = {"symbol": entry.symbol, "base": entry.base, "quote": entry.quote, **entry.extras}
+    spelled = _filled(spelling, {}, count(), names)
+    return {**names, "symbol": spelled, "lower": spelled.lower()}
+
+
+def _topic(template: Any, entry: VenueSymbol, numbers: Iterator[int], spelling: str) -> Any:
+    names = names_of(entry, spelling)
+    return _filled(template, {SYMBOL: names["symbol"]}, numbers, names)
+
+
+def _filled(
+    template: Any, marked: Mapping[Marker, Any], numbers: Iterator[int], names: Mapping[str, str] | None = None
+) -> Any:
+    match template:
+        case Marker():
+            if template is NUMBER:
+                return next(numbers)
+            return str(uuid.uuid4()) if template is UUID else marked[template]
+        case str():
+            for name, value in (names or {}).items():
+                template = template.replace(f"{{{name}}}", value)
+            return template
+        case Mapping():
+            made: dict[str, Any] = {}
+            for key, part in template.items():
+                found = _filled(part, marked, numbers, names)
+                made |= found if key is ... else {key: found}
+            return made
+        case list() | tuple():
+            return [_filled(part, marked, numbers, names) for part in template]
+    return template
+
+
+def _markers(template: Any) -> Iterator[Marker]:
+    if isinstance(template, Marker):
+        yield template
+    elif isinstance(template, Mapping):
+        for part in template.values():
+            yield from _markers(part)
+    elif isinstance(template, (list, tuple)):
+        for part in template:
+            yield from _markers(part)
+
+
+def _names_symbol(template: Any) -> bool:
+    if isinstance(template, Mapping):
+        return any(map(_names_symbol, template.values()))
+    if isinstance(template, (list, tuple)):
+        return any(map(_names_symbol, template))
+    return isinstance(template, str) and "{" in template
+
+
+def _chunks(values: list[Any], size: int) -> Iterator[list[Any]]:
+    size = size or max(len(values), 1)
+    for at in range(0, len(values), size):
+        yield values[at : at + size]
+
+
+def _text(message: Any) -> str:
+    return message if isinstance(message, str) else msgspec.json.encode(message).decode()

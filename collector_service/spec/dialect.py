@@ -1,0 +1,105 @@
+"""A format of a venue's messages: how their kinds are told apart, which become records, and what the venue is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any, Final
+
+from collector_service.spec.fields import Has, Learned, Nested, Text
+from collector_service.spec.listing import Instruments
+from collector_service.spec.records import BookSnapshot, Record
+
+
+class Marker(Enum):
+    """What a template of a message leaves open."""
+
+    SYMBOL = "symbol"
+    SYMBOLS = "symbols"
+    CHANNEL = "channel"
+    TOPIC = "topic"
+    TOPICS = "topics"
+    NUMBER = "number"
+    UUID = "uuid"
+
+
+SYMBOL: Final = Marker.SYMBOL
+SYMBOLS: Final = Marker.SYMBOLS
+"""All symbols, of one channel."""
+CHANNEL: Final = Marker.CHANNEL
+TOPIC: Final = Marker.TOPIC
+"""What `channels` says, its `{symbol}` filled in: one a message. As the key `...` of an object, its fields are put beside the others."""
+TOPICS: Final = Marker.TOPICS
+"""All of them in one list."""
+NUMBER: Final = Marker.NUMBER
+"""1, 2, 3 ..."""
+UUID: Final = Marker.UUID
+"""A new one."""
+
+
+class Compression(Enum):
+    """What binary frames are."""
+
+    NONE = "none"
+    """Text."""
+    GZIP = "gzip"
+    DEFLATE = "deflate"
+    """Without a header."""
+    ZLIB = "zlib"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscribe:
+    """The messages that subscribe. In texts `{symbol}`, `{lower}` (in small letters), `{base}`, `{quote}`, `{channel}` and the names of the
+    listing's extras are filled in."""
+
+    message: Any
+    channels: Mapping[Any, Any]
+    """By Channel: what the venue calls it, as text or template, or a tuple of these where it has several."""
+    first: tuple[Any, ...] = ()
+    """What is said before anything else."""
+    spelling: str = "{symbol}"
+    """How symbols are written here, where it is not the listing's own way."""
+    at_once: int = 0
+    """Symbols or topics in one message at most; 0: all of them."""
+    resync: tuple[Any, ...] = ()
+    """Messages that bring a book's snapshot again, in the place of `message`: unsubscribe and subscribe, mostly."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestSnapshot:
+    """A book that is fetched beside the stream."""
+
+    path: str
+    """Behind the REST address, with `{symbol}`."""
+    record: BookSnapshot
+    """Its symbol is that of the request, whatever it says."""
+
+
+KindPart = str | Text | Has | Learned | Nested
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """A format, and from when to when (exclusive) the venue spoke it."""
+
+    name: str
+    kind: tuple[tuple[KindPart, ...], ...] | Callable[[bytes], str]
+    """How a message's kind is told: the first of these whose first part is there, its parts joined by `:`."""
+    routes: Mapping[str, Record | tuple[Record, ...]]
+    subscribe: Subscribe
+    silent: frozenset[str] = frozenset()
+    """Kinds that carry no event: acknowledgements, heartbeats."""
+    errors: frozenset[str] = frozenset({"error"})
+    """Kinds that say the venue refuses something."""
+    words: frozenset[str] = frozenset()
+    """Frames that are a bare word, such as `pong`."""
+    snapshot: RestSnapshot | None = None
+    instruments: tuple[Instruments, ...] = ()
+    path: str = ""
+    """Behind the WebSocket address."""
+    compression: Compression = Compression.NONE
+    valid_from: datetime = field(default=datetime(1970, 1, 1, tzinfo=UTC))
+    valid_to: datetime = field(default=datetime(9999, 1, 1, tzinfo=UTC))

@@ -1,0 +1,172 @@
+"""How one value is found in a message, and what it means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text at a path; a number is taken as it is written. The steps are taken in the order of the fields."""
+
+    path: str
+    heads: tuple[str, ...] = ()
+    """The first of these that it begins with, without separators at its end: the kind in `lightning_board_BTC_JPY`."""
+    after: tuple[str, ...] = ()
+    """What stands behind the first of these that it begins with."""
+    before: str = ""
+    """What stands before the first of these separators."""
+    split: tuple[str, int] | None = None
+    """(separator, which part: from 0, or from -1 at the end)."""
+    upper: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Has:
+    """The name itself where the message has it, whatever it holds."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Several texts with a separator between."""
+
+    parts: tuple[str | Text | Const, ...]
+    separator: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Const:
+    """Always this."""
+
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """The symbol that a `Learn` record told of this number, on the same connection."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Requested:
+    """The symbol that was asked for, where an answer does not name it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nested:
+    """`many` where a list of lists stands at the path; for kinds."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The first group of a regular expression over a text; for lists of instruments. It has to match."""
+
+    path: str
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scaled:
+    """A whole number that counts units of 10**-digits."""
+
+    path: str
+    digits: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScaledBy:
+    """A whole number that counts units of 10**-n, where n is in the listing's `extras` under this name."""
+
+    path: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Magnitude:
+    """A number whose sign says something else."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decimals:
+    """A step of 10**-n, where n stands at the path; for lists of instruments."""
+
+    path: str
+
+
+Amount = str | Scaled | ScaledBy | Magnitude
+"""A price or size; a path alone is a number as it is written, in quotes or not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Millis:
+    """Milliseconds since the Unix epoch, with a fraction perhaps."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Micros:
+    """Microseconds since the Unix epoch."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Nanos:
+    """Nanoseconds since the Unix epoch."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seconds:
+    """Seconds since the Unix epoch, with a fraction perhaps."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Iso:
+    """ISO 8601, in UTC where it names no offset."""
+
+    path: str
+
+
+Time = Millis | Micros | Nanos | Seconds | Iso
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """Buy or sell by a word, a number or a truth value. In a trade it is the aggressor's: give the maker's words crosswise."""
+
+    path: str
+    buy: str | int | bool = "buy"
+    sell: str | int | bool = "sell"
+
+
+@dataclass(frozen=True, slots=True)
+class SignedSide:
+    """Buy above zero, sell below."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A word translated; of one that is not known, `default`, and it is counted."""
+
+    path: str
+    words: Mapping[str, object] = field(default_factory=dict)
+    default: object = None
+
+
+SymbolField = str | Text | Join | Const | Learned | Requested
+SideField = int | Side | SignedSide

@@ -1,0 +1,74 @@
+"""How a venue lists its instruments: where the list is, and what its lines mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from alphapulse.domain.asset_class import AssetClass
+from collector_service.spec.fields import Choice, Const, Decimals, Join, Match, Text, Time
+from collector_service.spec.records import Where
+
+LineText = str | Text | Join | Const | Match
+LineAmount = str | Decimals | Const | tuple[str | Decimals | Const, ...]
+"""Of several the first that the line has."""
+Choices = Choice | tuple[Choice, ...]
+"""Of several the first that knows the word."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contract:
+    """The terms of a derivative."""
+
+    kind: AssetClass | Choice
+    """PERPETUAL, FUTURE or OPTION."""
+    settle: LineText
+    """Code of the currency that it settles in."""
+    size: LineAmount | None = None
+    inverse: bool | Choice = False
+    """Whether it is worth an amount of the quote currency, paid in the base."""
+    expiry: Time | None = None
+    strike: LineAmount | None = None
+    right: Choice | None = None
+    """To "call" or "put"."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One line of a list. Codes are taken in capitals."""
+
+    symbol: LineText
+    """The venue's exact spelling."""
+    base: LineText
+    quote: LineText
+    status: Choices | None = None
+    """To a ListingStatus; without one it trades."""
+    tick: LineAmount | None = None
+    lot: LineAmount | None = None
+    min_size: LineAmount | None = None
+    max_size: LineAmount | None = None
+    min_notional: LineAmount | None = None
+    contract: Contract | None = None
+    aliases: tuple[LineText, ...] = ()
+    """Other spellings of the same, on streams and in requests. `@base` and `@quote` are the codes as everybody writes them."""
+    extras: Mapping[str, LineText] = field(default_factory=dict)
+    """What templates and scales of this source need to know of it."""
+    where: Where = field(default_factory=dict)
+    """Lines that have other words are no instruments of this kind: passed over."""
+    having: str = ""
+    """A path that has to be there and not be empty."""
+    streamed: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instruments:
+    """A list and how its lines are read; several ways for lines of several kinds."""
+
+    path: str
+    """Behind the REST address."""
+    lines: tuple[Line, ...]
+    """The first whose `where` holds reads a line."""
+    each: str = ""
+    """Where the lines are; of an object its values, each with its name under `@name`."""
+    follow: str = ""
+    """Another request for each line, `{line}` in its path; its answer is the line that is read."""

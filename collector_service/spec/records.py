@@ -1,0 +1,195 @@
+"""Which message becomes which record, and from which fields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from collector_service.spec.fields import (
+    Amount,
+    Choice,
+    Requested,
+    Side,
+    SideField,
+    SignedSide,
+    SymbolField,
+    Text,
+    Time,
+)
+
+REQUESTED: Final = Requested()
+BID: Final = 1
+ASK: Final = 2
+Where = Mapping[str, str | tuple[str, ...]]
+"""By path the words that a message has to have; another one is passed over in silence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trade:
+    """A trade, or one for each item at `each`."""
+
+    symbol: SymbolField
+    price: Amount
+    size: Amount
+    side: Side | SignedSide | None = None
+    """The aggressor's."""
+    trade_id: str | None = None
+    time: Time | None = None
+    each: str = ""
+    where: Where = field(default_factory=dict)
+    having: str = ""
+    """A path that has to be there: messages without it are of another record."""
+    lacking: str = ""
+    """A path that must not be there."""
+    repeats: bool = False
+    """The venue sends trades again at a new subscription: one whose number was given already is passed over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quote:
+    """The best bid and offer."""
+
+    symbol: SymbolField
+    bid: Amount
+    ask: Amount
+    bid_size: Amount | None = None
+    ask_size: Amount | None = None
+    time: Time | None = None
+    each: str = ""
+    where: Where = field(default_factory=dict)
+    having: str = ""
+    """A path that has to be there: messages without it are of another record."""
+    lacking: str = ""
+    """A path that must not be there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Levels:
+    """Price levels in a list. With the path `.` the record itself is one level."""
+
+    path: str
+    side: SideField
+    price: Amount = "[0]"
+    size: Amount | None = "[1]"
+    """None, or 0 in a message: the level is gone."""
+    id: str | None = None
+    """The venue's number of the level, by which later messages name it without its price."""
+    offset: str | None = None
+    """The number from which on it holds: an older one does not replace it."""
+    symbol: str | None = None
+    """Where the levels of one message are of several instruments."""
+    time: Time | None = None
+    """Where a message has no time of its own: the latest of its levels'."""
+    gone: Where = field(default_factory=dict)
+    """Levels that have these words are gone, whatever their size."""
+    where: Where = field(default_factory=dict)
+
+
+def sides(bids: str, asks: str, **fields: Any) -> tuple[Levels, Levels]:
+    """Two lists, bids and asks."""
+    return Levels(path=bids, side=BID, **fields), Levels(path=asks, side=ASK, **fields)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _BookRecord:
+    levels: tuple[Levels, ...]
+    symbol: SymbolField = REQUESTED
+    last: str | None = None
+    """The number of its last change, or of the message."""
+    first: str | None = None
+    previous: str | None = None
+    """The number of the message before."""
+    checksum: str | None = None
+    time: Time | None = None
+    depth: Text | int | None = None
+    """Levels a side that the venue sends."""
+    each: str = ""
+    where: Where = field(default_factory=dict)
+    having: str = ""
+    """A path that has to be there: messages without it are of another record."""
+    lacking: str = ""
+    """A path that must not be there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookSnapshot(_BookRecord):
+    """A whole book."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookUpdate(_BookRecord):
+    """A change of a book."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistic:
+    """A figure of an instrument: see StatisticKind in the API."""
+
+    symbol: SymbolField
+    kind: int
+    value: Amount
+    effective: Time | None = None
+    time: Time | None = None
+    each: str = ""
+    where: Where = field(default_factory=dict)
+    having: str = ""
+    """A path that has to be there: messages without it are of another record."""
+    lacking: str = ""
+    """A path that must not be there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """A change of the trading status: the words are translated to TradingState of the API."""
+
+    symbol: SymbolField
+    state: Choice
+    time: Time | None = None
+    each: str = ""
+    where: Where = field(default_factory=dict)
+    having: str = ""
+    """A path that has to be there: messages without it are of another record."""
+    lacking: str = ""
+    """A path that must not be there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookDepth:
+    """How many levels a side the venue will send."""
+
+    symbol: SymbolField
+    depth: Text
+    each: str = ""
+    where: Where = field(default_factory=dict)
+    having: str = ""
+    lacking: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the venue wants to hear back. `{path}` in a text stands for the message's own value, numbers as numbers."""
+
+    template: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learn:
+    """A connection's numbers: from now on `key` stands for this channel and symbol."""
+
+    key: str
+    channel: str
+    symbol: SymbolField
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """What cannot be said as data: `emit` takes what `decode` makes of the frame, and the emitter."""
+
+    decode: Callable[[Any], Any]
+    emit: Callable[[Any, Any], None]
+    book: bool = False
+    """It changes books."""
+
+
+Record = Trade | Quote | BookSnapshot | BookUpdate | Statistic | Status | BookDepth | Reply | Learn | Hook

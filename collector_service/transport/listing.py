@@ -1,0 +1,46 @@
+"""Gathers a venue's list from the answers that hold it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final
+
+from collector_service.listings import VenueSymbol
+from collector_service.source import InstrumentList, Source
+from collector_service.transport.base import Arrival
+
+_MAX_FOLLOWED: Final = 2_000
+"""Requests for single instruments, at most: a venue that lists more has a better list."""
+
+
+async def fetch_instruments(source: Source, fetch: Callable[[str], Awaitable[bytes]]) -> InstrumentList:
+    """The list of now. Raises what `fetch` raises, and msgspec.DecodeError or InvalidArgument for an answer that is no list."""
+    found: list[InstrumentList] = []
+    for request in source.discovery.requests:
+        body = await fetch(request.path)
+        if request.follow is None:
+            found.append(request.parse(body))
+        else:
+            found += [request.parse(await fetch(path)) for path in request.follow(body)[:_MAX_FOLLOWED]]
+    return joined(found)
+
+
+def recorded_instruments(source: Source, answers: Iterable[Arrival]) -> InstrumentList | None:
+    """The list in recorded answers, as it was read at their time; None where none of them is a list of this source."""
+    found = [
+        read(answer.data)
+        for answer in answers
+        if (read := source.discovery_at(answer.time_ns).reader(answer.url)) is not None
+    ]
+    return joined(found) if found else None
+
+
+def joined(lists: Iterable[InstrumentList]) -> InstrumentList:
+    """Several lists as one; of a symbol that is in several the first line counts."""
+    entries: dict[str, VenueSymbol] = {}
+    refused: list[str] = []
+    for one in lists:
+        for entry in one.entries:
+            entries.setdefault(entry.symbol, entry)
+        refused += one.refused
+    return InstrumentList(tuple(entries.values()), tuple(refused))
