@@ -31,6 +31,7 @@ _COMMANDS: Final = {
     "record": "Record market events as Parquet.",
     "relay": "Explain an event, replay a life of the relay.",
     "sources": "List, start and stop sources.",
+    "collector": "Decode recordings, run sources in this terminal.",
     "bench": "Measure, beside the floor and peers.",
     "doctor": "Check stores, ports, versions and clock.",
 }

@@ -26,6 +26,8 @@ class CollectorApplication:
     def __init__(self, config: CollectorConfig, metrics: CollectorRegistry) -> None:
         if config.transport == "replay":
             config.recordings_folder()
+        for name in config.sources:
+            config.spec(name)  # an address that is none is told before anything runs
         self._config = config
         self._metrics = metrics
         self._stack = AsyncExitStack()

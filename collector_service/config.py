@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from alphapulse.domain.errors import ConfigurationError
 from alphapulse.runtime import ServerConfig, setting
 from collector_service.source import Source
 from collector_service.sources import SOURCES
 from collector_service.spec import Endpoints
+
+_ADDRESS: Final = re.compile(
+    r"(?P<name>[A-Z0-9_]+)\.(?:(?P<ws>ws)(?==wss?:)|rest(?==https?:))=(?P<url>[a-z]+://[^/,]+/?)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +25,7 @@ class CollectorConfig(ServerConfig):
     grpc_port: int = setting("GRPC_PORT", default=50071, ge=0, le=65535)
     """Port of the gRPC server; 0 picks a free one, told in the line that says ready."""
 
-    sources: tuple[str, ...] = setting("SOURCES", default=tuple(SOURCES), choices=tuple(SOURCES))
+    sources: tuple[str, ...] = setting("SOURCES", default=("BINANCE", "COINBASE", "KRAKEN"), choices=tuple(SOURCES))
     """Which sources start with the process; the others can be started by StartSource."""
 
     transport: str = setting("TRANSPORT", default="simulated", choices=("live", "replay", "simulated"))
@@ -52,23 +58,12 @@ class CollectorConfig(ServerConfig):
     simulation_rate: float = setting("SIMULATION_RATE", default=500.0, ge=1, le=100_000)
     """Frames a second that each simulated venue sends."""
 
-    binance_ws_url: str = setting("BINANCE_WS_URL", default="", rule="ws:// or wss:// and a host, without a path")
-    """WebSocket of Binance, in place of the venue's own."""
-
-    binance_rest_url: str = setting("BINANCE_REST_URL", default="", rule="http:// or https:// and a host")
-    """REST address of Binance, in place of the venue's own."""
-
-    coinbase_ws_url: str = setting("COINBASE_WS_URL", default="", rule="ws:// or wss:// and a host, without a path")
-    """WebSocket of Coinbase, in place of the venue's own."""
-
-    coinbase_rest_url: str = setting("COINBASE_REST_URL", default="", rule="http:// or https:// and a host")
-    """REST address of Coinbase, in place of the venue's own."""
-
-    kraken_ws_url: str = setting("KRAKEN_WS_URL", default="", rule="ws:// or wss:// and a host, without a path")
-    """WebSocket of Kraken, in place of the venue's own."""
-
-    kraken_rest_url: str = setting("KRAKEN_REST_URL", default="", rule="http:// or https:// and a host")
-    """REST address of Kraken, in place of the venue's own."""
+    source_urls: tuple[str, ...] = setting(
+        "SOURCE_URLS",
+        default=(),
+        rule="NAME.ws=wss://host or NAME.rest=https://host, without a path, several with commas",
+    )
+    """Addresses in place of the venues' own, such as BINANCE.ws=ws://127.0.0.1:9001,BINANCE.rest=http://127.0.0.1:9001."""
 
     def recordings_folder(self) -> Path:
         """The folder of recordings. Raises ConfigurationError where there is none."""
@@ -78,8 +73,17 @@ class CollectorConfig(ServerConfig):
         return self.recordings
 
     def spec(self, name: str) -> Source:
-        """A source with this configuration's addresses."""
-        spec = SOURCES[name]
-        websocket: str = getattr(self, f"{name.lower()}_ws_url") or spec.endpoints.websocket
-        rest: str = getattr(self, f"{name.lower()}_rest_url") or spec.endpoints.rest
-        return replace(spec, endpoints=Endpoints(websocket.rstrip("/"), rest.rstrip("/")))
+        """A source with this configuration's addresses. Raises ConfigurationError for an address that is none."""
+        source, addresses = SOURCES[name], self._addresses()
+        websocket = addresses.get((name, "ws"), source.endpoints.websocket)
+        return replace(source, endpoints=Endpoints(websocket, addresses.get((name, "rest"), source.endpoints.rest)))
+
+    def _addresses(self) -> dict[tuple[str, str], str]:
+        found: dict[tuple[str, str], str] = {}
+        for text in self.source_urls:
+            told = _ADDRESS.fullmatch(text)
+            if told is None or told["name"] not in SOURCES:
+                rule = "must be NAME.ws=wss://host or NAME.rest=https://host, NAME a source there is"
+                raise ConfigurationError.for_variable("SOURCE_URLS", text, rule)
+            found[told["name"], told["ws"] or "rest"] = told["url"].rstrip("/")
+        return found

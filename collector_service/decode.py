@@ -40,6 +40,8 @@ class DecodeReport:
     unknown_symbols: tuple[str, ...]
     unknown_values: Mapping[str, int]
     """Words of enumerations that the source does not know, as `field=word`."""
+    venue_errors: Mapping[str, int]
+    """Messages in which the venue refused something, by kind."""
     resyncs: int
     books: Mapping[str, BookMachine]
     listings: ListingIndex
@@ -91,6 +93,7 @@ def report_of(session: Session, refused_lines: tuple[str, ...] = ()) -> DecodeRe
         unknown_messages=Counter(session.unknown_messages),
         unknown_symbols=tuple(session.emitter.unknown_symbols),
         unknown_values=Counter(session.unknown_values),
+        venue_errors=Counter(session.venue_errors),
         resyncs=session.resyncs,
         books=session.emitter.books,
         listings=session.emitter.listings,
