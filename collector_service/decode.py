@@ -71,6 +71,7 @@ def read_instruments(files: Iterable[Path], source: str) -> InstrumentList:
 def decode_files(files: Iterable[Path], source: str) -> DecodeReport:
     """Decodes the files of one source. Raises NotFound for a source that is unknown."""
     spec = source_named(source)
+    source = spec.name
     paths = list(files)
     listed = read_instruments(paths, source) if not all(map(is_stream, paths)) else InstrumentList(())
     listings = ListingIndex(spec.venue)

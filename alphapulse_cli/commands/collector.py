@@ -37,7 +37,7 @@ def decode(files: tuple[Path, ...], source: str, as_json: bool) -> None:
     Files are told apart by their names: SOURCE.0.gz lists the instruments, SOURCE.http.N.gz and SOURCE.ws.N.gz are what was recorded.
     """
     try:
-        found = as_dict(decode_files(files, source.upper()))
+        found = as_dict(decode_files(files, source))
     except AlphaPulseError as error:
         raise ServiceError(error, "the recording") from error
     if as_json:
@@ -51,7 +51,7 @@ def decode(files: tuple[Path, ...], source: str, as_json: bool) -> None:
 def run_(names: tuple[str, ...]) -> None:
     """Run the sources of these NAMES live in this terminal until Ctrl-C. Where they connect to is in the environment: see docs/configuration.md."""
     try:
-        chosen = [source_named(name.upper()).name for name in names]
+        chosen = [source_named(name).name for name in names]
     except AlphaPulseError as error:
         raise ServiceError(error, "the catalogue of sources") from error
     environ = {"TRANSPORT": "live", "GRPC_PORT": "0", "METRICS_PORT": "0", **os.environ, "SOURCES": ",".join(chosen)}

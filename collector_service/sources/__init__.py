@@ -17,13 +17,28 @@ def _by_name(specs: Iterable[Source]) -> Mapping[str, Source]:
     return MappingProxyType({spec.name: spec for spec in specs})
 
 
-SOURCES: Final = _by_name((BINANCE, COINBASE, KRAKEN))
+def _plain(name: str) -> str:
+    return "".join(filter(str.isalnum, name)).upper()
+
+
+SOURCES: Final = _by_name(
+    (
+        BINANCE,
+        COINBASE,
+        KRAKEN,
+    )
+)
 """Every source there is, by name."""
+_NAMES: Final = {
+    _plain(known): name
+    for name, source in SOURCES.items()
+    for known in (*(source.spec.aliases if source.spec is not None else ()), name)
+}
 
 
 def source_named(name: str) -> Source:
-    """The source of a name. Raises NotFound, which lists the names there are."""
-    spec = SOURCES.get(name)
-    if spec is None:
+    """The source of a name, in capitals or not, with points, hyphens or underscores. Raises NotFound, which lists the names there are."""
+    found = _NAMES.get(_plain(name))
+    if found is None:
         raise NotFound(f"no source is called {name!r}; there are {', '.join(sorted(SOURCES))}")
-    return spec
+    return SOURCES[found]

@@ -104,6 +104,8 @@ class SourceSpec:
     dialects: tuple[Dialect, ...]
     """Oldest first; the last one serves live connections."""
     books: Books
+    aliases: tuple[str, ...] = ()
+    """Other names that people call it by, such as that of before."""
     venue: str = ""
     """The code its listings bear; empty: its name."""
     fiat: frozenset[str] = FIAT

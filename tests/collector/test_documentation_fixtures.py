@@ -5,17 +5,17 @@
     {"cases": [{"of": URL, "read_on": "2026-11-30",
                 "instruments": [{"symbol": "BTC-USDT", "base": "BTC", "quote": "USDT", "aliases": [], "extras": {}}],
                 "frames": [{...}, "pong", {"@url": "/api/depth?symbol=BTC-USDT", "@body": {...}}],
-                "rows": [{"type": "trade", "symbol": "BTC-USDT", "price": "42219.9", "size": "0.1206", "side": "buy", "trade_id": 130639474,
-                          "time": "2021-08-13T10:12:32.123Z"}],
+                "rows": [{"type": "trade", "symbol": "BTC-USDT", "price": "42219.9", "size": "0.1206", "side": "buy",
+                          "trade_id": 130639474, "time": "2021-08-13T10:12:32.123Z"}],
                 "replies": [{...}],
                 "books": {"BTC-USDT": {"bids": [["42219.8", "1"]], "asks": []}}}],
      "lists": [{"of": URL, "read_on": ..., "path": "/api/v5/public/instruments?instType=SPOT", "answer": {...},
-                "entries": [{"symbol": "BTC-USDT", "base": "BTC", "quote": "USDT", "status": "TRADING", "tick": "0.1", "lot": "0.00000001",
-                             "kind": "PERPETUAL", "settle": "USDT", "size": "0.01", "expiry": "2026-12-25T08:00:00Z"}]}],
+                "entries": [{"symbol": "BTC-USDT", "base": "BTC", "quote": "USDT", "status": "TRADING", "tick": "0.1",
+                             "lot": "0.00000001", "kind": "PERPETUAL", "settle": "USDT", "size": "0.01", "expiry": "2026-12-25T08:00:00Z"}]}],
      "subscriptions": [{"of": URL, "read_on": ..., "symbols": ["BTC-USDT"], "channels": ["trades", "books"], "frames": [{...}]}]}
 
-Of a row and of an entry those fields are compared that are told: `side` is buy or sell, `time` the venue's; a quote has bid, bid_size, ask, ask_size; a figure has
-value and kind; a status has state. Floats in the file are text in the frame: what is written is what is sent. `@compressed` around a frame is not needed: frames are given unpacked.
+Of a row and of an entry those fields are compared that are told: `side` is buy, sell, bid or ask, `time` the venue's; a quote has bid, bid_size, ask
+and ask_size; a figure has value and kind; a status has state. What a number is written as is what is sent. Compressed frames are given unpacked.
 """
 
 from __future__ import annotations
@@ -135,6 +135,7 @@ def test_documented_messages_become_the_rows_they_mean(name: str, place: int) ->
     assert not session.rejects
     assert not session.unknown_messages
     assert not session.unknown_values
+    assert not session.resyncs
     taken = session.sink.take()
     found = {kind: as_array(LAYOUTS[kind], rows) for kind, rows in taken.items() if rows}
     wanted: dict[int, list[Any]] = {}
@@ -208,7 +209,7 @@ def test_documented_lists_become_listings(name: str) -> None:
 
 def _entry(entry: VenueSymbol, told: Any) -> dict[str, Any]:
     terms = entry.contract
-    found = {
+    found: dict[str, Any] = {
         "symbol": entry.symbol,
         "base": entry.base,
         "quote": entry.quote,

@@ -1,7 +1,7 @@
 """Recorded venues, a module each: what an independent reading of the same frames gives, and what has to be explained.
 
-A module has `books(folder)`, the book of each symbol at the end by json and Decimal alone; `LISTED`, how many instruments the recorded list has; and, where
-the book updates are not as many as the recordings' own project counted, `BOOK_UPDATES` with the reason.
+A module has `books(folder)`, the book of each symbol at the end by json and Decimal alone; `LISTED`, how many instruments the recorded list has;
+and, where the book updates are not as many as the recordings' own project counted, `BOOK_UPDATES` with the reason.
 """
 
 from __future__ import annotations

@@ -1,0 +1,219 @@
+"""The language in which a source is told: what its words mean, and how a mistake in it is told."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from alphapulse.domain.ids import source_id
+from alphapulse.domain.provenance import Provenance
+from alphapulse.records import BOOK_LEVEL, LAYOUTS, QUOTE, TRADE
+from collector_service.book import SnapshotUpdatesMachine
+from collector_service.compiler import SpecificationError, compile_source
+from collector_service.compiler.records import compile_route
+from collector_service.emitter import Emitter
+from collector_service.listings import ListingIndex, VenueSymbol
+from collector_service.rows import RowSink, as_array
+from collector_service.sources.binance import SPEC
+from collector_service.spec import (
+    BookSnapshot,
+    BookUpdate,
+    Channel,
+    Has,
+    Iso,
+    Join,
+    Learn,
+    Learned,
+    Levels,
+    Magnitude,
+    Millis,
+    Quote,
+    Record,
+    Reply,
+    Scaled,
+    ScaledBy,
+    Side,
+    SignedSide,
+    Text,
+    Trade,
+    sides,
+)
+
+
+@pytest.fixture
+def out() -> Emitter:
+    listings = ListingIndex("SOMEWHERE")
+    listings.learn([VenueSymbol("BTC-USD", "BTC", "USD", frozenset({"USD"}), extras={"price_scale": "4"})])
+    return Emitter("SOMEWHERE", listings, RowSink(source_id("SOMEWHERE")), Provenance.LIVE, SnapshotUpdatesMachine)
+
+
+def said(out: Emitter, record: Record | tuple[Record, ...], frame: Any) -> dict[int, Any]:
+    """The rows of a frame, by type."""
+    route = compile_route(record, "TEST")
+    route.emit(route.decode(frame if isinstance(frame, bytes) else json.dumps(frame).encode()), out)
+    return {kind: as_array(LAYOUTS[kind], rows) for kind, rows in out.sink.take().items() if rows}
+
+
+def values(row: Any, *names: str) -> list[int]:
+    return [int(row[name]) for name in names]
+
+
+def test_a_path_finds_names_places_and_the_whole_message(out: Emitter) -> None:
+    record = Trade(symbol="^a.s", price="p[1]", size="q", time=Millis("^t"), each="a.d")
+    row = said(out, record, {"t": 5, "a": {"s": "BTC-USD", "d": [{"p": ["x", "1.50"], "q": 2}]}})[TRADE.event_type][0]
+    assert values(row, "price", "price_exponent", "size", "size_exponent") == [150, -2, 2, 0]
+    assert int(row["venue_time_ns"]) == 5_000_000
+
+
+def test_numbers_keep_their_digits_however_they_are_written(out: Emitter) -> None:
+    record = Trade(symbol="s", price="p", size="q")
+    row = said(out, record, b'{"s":"BTC-USD","p":0.10,"q":"1e-8"}')[TRADE.event_type][0]
+    assert values(row, "price", "price_exponent", "size", "size_exponent") == [10, -2, 1, -8]
+
+
+def test_whole_numbers_count_units(out: Emitter) -> None:
+    record = Trade(symbol="[0]", price=ScaledBy("[1]", "price_scale"), size=Scaled("[2]", 8))
+    row = said(out, record, ["BTC-USD", 123, 5])[TRADE.event_type][0]
+    assert values(row, "price", "price_exponent", "size", "size_exponent") == [123, -4, 5, -8]
+
+
+def test_a_sign_says_the_side(out: Emitter) -> None:
+    record = Trade(symbol="s", price="p", size=Magnitude("q"), side=SignedSide("q"))
+    rows = [said(out, record, {"s": "BTC-USD", "p": 1, "q": q})[TRADE.event_type][0] for q in (2, -2)]
+    assert [values(row, "size", "aggressor") for row in rows] == [[2, 1], [2, 2]]
+
+
+def test_a_word_nobody_knows_costs_nothing_and_is_counted(out: Emitter) -> None:
+    record = Trade(symbol="s", price="p", size="q", side=Side("x", buy="b", sell="s"))
+    row = said(out, record, {"s": "BTC-USD", "p": 1, "q": 1, "x": "?"})[TRADE.event_type][0]
+    assert int(row["aggressor"]) == 0
+    assert dict(out.unknown_values) == {"side=?": 1}
+
+
+def test_texts_are_cut(out: Emitter) -> None:
+    record = Trade(
+        symbol=Join((Text("c", after=("x_", "trades_"), upper=True), Text("d", split=("@", -1))), "-"),
+        price="p",
+        size="q",
+    )
+    rows = said(out, record, {"c": "trades_btc", "d": "a@USD", "p": 1, "q": 1})
+    assert int(rows[TRADE.event_type][0]["listing_key"]) == out.listings.key("BTC-USD")
+
+
+def test_an_absent_part_is_absent_not_zero(out: Emitter) -> None:
+    record = Quote(symbol="s", bid="b.p?", ask="a", bid_size="b.q?", time=Iso("t?"))
+    row = said(out, record, {"s": "BTC-USD", "a": "2"})[QUOTE.event_type][0]
+    assert values(row, "bid_price", "ask_price", "venue_time_ns") == [0, 2, 0]
+
+
+def test_levels_of_several_instruments_in_one_message(out: Emitter) -> None:
+    many = BookSnapshot(
+        symbol="^none?",
+        levels=(Levels(path="d", side=Side("x", buy="Buy", sell="Sell"), price="p?", size="q?", id="i", symbol="s"),),
+    )
+    frame = {"d": [{"s": one, "x": "Buy", "p": 1 + n, "q": 1, "i": n} for n, one in enumerate(("A", "B", "A"))]}
+    assert len(said(out, many, frame)[BOOK_LEVEL.event_type]) == 3
+    update = BookUpdate(
+        symbol="^none?",
+        levels=(Levels(path="d", side=Side("x", buy="Buy", sell="Sell"), price="p?", size="q?", id="i", symbol="s"),),
+    )
+    rows = said(out, update, {"d": [{"s": "A", "x": "Buy", "i": 2, "q": 7}]})[BOOK_LEVEL.event_type]
+    assert [values(row, "price", "size") for row in rows] == [[3, 7]]
+
+
+def test_levels_that_a_word_takes_out(out: Emitter) -> None:
+    levels = (Levels(path="d", side=SignedSide("[2]"), price="[0]", size=Magnitude("[2]"), gone={"[1]": "0"}),)
+    rows = said(out, BookSnapshot(symbol="s", levels=levels), {"s": "A", "d": [[1, 1, 5], [2, 1, -5]]})[
+        BOOK_LEVEL.event_type
+    ]
+    assert [values(row, "price", "size", "side") for row in rows] == [[1, 5, 1], [2, 5, 2]]
+    rows = said(out, BookUpdate(symbol="s", levels=levels), {"s": "A", "d": [[1, 0, 1]]})[BOOK_LEVEL.event_type]
+    assert [values(row, "price", "size", "side") for row in rows] == [[1, 0, 1]]
+
+
+def test_a_message_is_of_one_record_or_of_another(out: Emitter) -> None:
+    both = (
+        BookSnapshot(symbol="s", levels=sides("b?", "a?"), having="full?"),
+        BookUpdate(symbol="s", levels=sides("b?", "a?"), lacking="full?"),
+    )
+    said(out, both, {"s": "A", "full": True, "b": [[1, 1]], "a": []})
+    rows = said(out, both, {"s": "A", "b": [[1, 2]]})[BOOK_LEVEL.event_type]
+    assert [values(row, "price", "size") for row in rows] == [[1, 2]]
+
+
+def test_numbers_of_a_connection_are_learned_and_forgotten(out: Emitter) -> None:
+    said(out, Learn(key="id", channel="trades", symbol="s"), {"id": 7, "s": "BTC-USD"})
+    assert out.channel_of(7) == "trades"
+    record = Trade(symbol=Learned("[0]"), price="[1]", size="[2]")
+    assert len(said(out, record, [7, 1, 1])[TRADE.event_type]) == 1
+    out.forget_learned(0)
+    assert out.channel_of(7) == ""
+
+
+def test_what_the_venue_wants_to_hear_back(out: Emitter) -> None:
+    said(out, Reply({"pong": "{ping}", "of": ["x", 1]}), {"ping": 18})
+    assert [json.loads(text) for text in out.replies] == [{"pong": 18, "of": ["x", 1]}]
+
+
+def test_a_trade_that_is_repeated_is_given_once(out: Emitter) -> None:
+    record = Trade(symbol="s", price="p", size="q", trade_id="i", repeats=True)
+    frame = {"s": "BTC-USD", "p": 1, "q": 1, "i": 9}
+    assert len(said(out, record, frame)[TRADE.event_type]) == 1
+    assert not said(out, record, frame)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"name": "binance"}, "name: 'binance'"),
+        ({"terms": ""}, "BINANCE.terms"),
+        ({"dialects": ()}, "BINANCE.dialects"),
+        ({"dialects": (replace(SPEC.dialects[0], instruments=()),)}, "BINANCE.dialects[-1].instruments"),
+        ({"dialects": (replace(SPEC.dialects[0], silent=frozenset({"trade"})),)}, "BINANCE.dialects[0].silent"),
+        (
+            {"dialects": (replace(SPEC.dialects[0], routes={"trade": Trade(symbol="s", price="p..", size="q")}),)},
+            "BINANCE.dialects[0].routes['trade'].price: 'p..'",
+        ),
+        (
+            {"dialects": (replace(SPEC.dialects[0], routes={"b": BookUpdate(levels=sides("b", "a"))}),)},
+            "BINANCE.dialects[0].routes['b'].symbol",
+        ),
+        (
+            {"dialects": (replace(SPEC.dialects[0], routes={"t": Trade(symbol="a", price="a.b", size="q")}),)},
+            "BINANCE.dialects[0].routes['t']",
+        ),
+        (
+            {"dialects": (replace(SPEC.dialects[0], kind=((Has("a["),),)),)},
+            "BINANCE.dialects[0].kind: 'a['",
+        ),
+        (
+            {
+                "dialects": (
+                    replace(
+                        SPEC.dialects[0],
+                        subscribe=replace(SPEC.dialects[0].subscribe, message={"op": "subscribe"}),
+                    ),
+                )
+            },
+            "BINANCE.dialects[0].subscribe.message",
+        ),
+        ({"dialects": (SPEC.dialects[0], SPEC.dialects[0])}, "BINANCE.dialects[0].valid_to"),
+    ],
+)
+def test_a_mistake_is_told_with_source_and_field(change: dict[str, Any], told: str) -> None:
+    with pytest.raises(SpecificationError) as caught:
+        compile_source(replace(SPEC, **change))
+    assert str(caught.value).startswith(told)
+
+
+def test_symbols_and_topics_are_put_into_templates() -> None:
+    source = compile_source(SPEC)
+    entries = [VenueSymbol(f"S{number}USDT", f"S{number}", "USDT", frozenset()) for number in range(150)]
+    frames = [json.loads(text) for text in source.live.subscribe(entries, [Channel.TRADES, Channel.QUOTES])]
+    assert [len(frame["params"]) for frame in frames] == [200, 100]
+    assert [frame["id"] for frame in frames] == [1, 2]
+    assert frames[0]["params"][0] == "s0usdt@trade"
+    assert frames[1]["params"][-1] == "s149usdt@bookTicker"
