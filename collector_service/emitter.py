@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Container, Sequence
 from typing import Final
 
@@ -19,6 +19,8 @@ MAX_UNKNOWN: Final = 4_096
 """Symbols outside the list that are still carried, marked unknown; beyond it their messages are refused."""
 
 _MAX_WORDS: Final = 256
+_MAX_FIGURES: Final = 200_000
+"""Figures that are remembered so as not to be given again."""
 
 
 class Emitter:
@@ -50,6 +52,7 @@ class Emitter:
         self._last_trades: dict[str, int] = {}
         self._numbered: dict[str, dict[int, LevelChange]] = {}
         self._learned: dict[tuple[int, object], tuple[str, str]] = {}
+        self._figures: OrderedDict[tuple[str, int, int], tuple[Amount, int]] = OrderedDict()
         self._scales: dict[tuple[str, str], int] = {}
 
     @property
@@ -150,8 +153,17 @@ class Emitter:
         """A snapshot numbers its levels anew."""
         self._numbered.pop(symbol, None)
 
-    def statistic(self, symbol: str, kind: int, value: Amount, *, effective_ns: int = 0, time_ns: int = 0) -> None:
-        """A figure: `kind` as in the API's StatisticKind."""
+    def statistic(
+        self, symbol: str, kind: int, value: Amount, *, effective_ns: int = 0, time_ns: int = 0, repeats: bool = False
+    ) -> None:
+        """A figure: `kind` as in the API's StatisticKind. Of one that the venue `repeats` what was given already is passed over."""
+        if repeats:
+            told, now = (symbol, kind, effective_ns), (value, time_ns)
+            if self._figures.get(told) == now:
+                return
+            if len(self._figures) >= _MAX_FIGURES:
+                self._figures.popitem(last=False)
+            self._figures[told] = now
         key, flags = self._identify(symbol)
         figure = fitted(value)
         if figure is None:

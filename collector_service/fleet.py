@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Mapping
 from typing import Final
@@ -100,5 +101,5 @@ class Fleet:
             files = recording_files(self._config.recordings_folder(), name)
             return ReplayTransport(files, name, self._config.replay_speed)
         if kind == "live":
-            return LiveTransport(spec.endpoints, spec.live.path, spec.limits, spec.heartbeat)
+            return LiveTransport(spec.endpoints, spec.live.path, spec.limits, spec.heartbeat, secrets=os.environ)
         return SimulatedTransport(simulated_venue(name, self._market, self._config.simulation_rate))

@@ -109,8 +109,16 @@ class Session:
     def _subscribe(self, connection: int) -> list[Request]:
         if connection >= len(self.subscriptions):
             return []
-        frames = self._dialect.subscribe(self.subscriptions[connection], self._channels)
-        return [Send(connection, frame) for frame in frames]
+        entries = self.subscriptions[connection]
+        frames = self._dialect.subscribe(entries, self._channels)
+        polls = [
+            Fetch(path, poll.every_s)
+            for poll in self._dialect.polls
+            # One that is for no symbol is made once.
+            for path in poll.paths(entry.symbol for entry in entries)
+            if connection == 0 or path != poll.path
+        ]
+        return [*(Send(connection, frame) for frame in frames), *polls]
 
     def _frame(self, arrival: Arrival) -> list[Request]:
         self.frames += 1
@@ -142,11 +150,21 @@ class Session:
         request = self._dialect.snapshot
         symbol = request.symbol(arrival.url) if request is not None else None
         if request is None or symbol is None:
-            return []
+            return self._polled(arrival)
         self.emitter.requested = symbol
         self._asked.pop(symbol, None)
         self._run(request.route, arrival.data)
         return self._repair(arrival)
+
+    def _polled(self, arrival: Arrival) -> list[Request]:
+        for poll in self._dialect.polls:
+            found = poll.form.search(arrival.url)
+            if found is not None:
+                self.frames += 1
+                self.last_frame_ns = arrival.time_ns
+                self.emitter.requested = found[1]
+                self._run(poll.route, arrival.data)
+        return []
 
     @property
     def unknown_values(self) -> Counter[str]:

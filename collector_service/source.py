@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -41,6 +41,7 @@ class Dialect:
     errors: frozenset[str] = frozenset({"error"})
     """Kinds that say the venue refuses something."""
     snapshot: SnapshotRequest | None = None
+    polls: tuple[PollRequest, ...] = ()
     discovery: Discovery | None = None
     """None: as the newest dialect."""
     path: str = ""
@@ -99,6 +100,24 @@ class SnapshotRequest:
     """The symbol in a request's address, None for another kind of request."""
     route: Route
     """Emits the snapshot. Its symbol is that of the request: see `Emitter.requested`."""
+
+
+@dataclass(frozen=True, slots=True)
+class PollRequest:
+    """A request that is made again and again."""
+
+    path: str
+    """Behind the REST address; with `{symbol}` for each symbol."""
+    every_s: float
+    route: Route
+    form: re.Pattern[str]
+    """What its addresses look like; the group is the symbol, where there is one."""
+
+    def paths(self, symbols: Iterable[str]) -> list[str]:
+        """The addresses to ask."""
+        if "{symbol}" not in self.path:
+            return [self.path]
+        return [self.path.replace("{symbol}", symbol) for symbol in symbols]
 
 
 @dataclass(frozen=True, slots=True)

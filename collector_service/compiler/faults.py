@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from alphapulse.domain.errors import ConfigurationError
 
-
-class SpecificationError(ConfigurationError):
-    """A specification that cannot be a source. Names the source, the field and the rule."""
-
-    reason = "SPECIFICATION_INVALID"
+class SpecificationError(ValueError):
+    """A specification that cannot be a source: a mistake of whoever wrote it. Names the source, the field and the rule."""
 
 
 def fault(where: str, value: object, rule: str) -> SpecificationError:

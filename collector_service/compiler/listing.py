@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
-import msgspec
-
 from alphapulse.domain.asset_class import AssetClass
 from alphapulse.domain.decimal import ExactDecimal
 from alphapulse.domain.errors import InvalidArgument
 from alphapulse.domain.instruments import ListingStatus, OptionRight, TradingRules
 from collector_service.compiler import values
+from collector_service.compiler.bodies import values_of
 from collector_service.compiler.faults import fault
 from collector_service.listings import ContractTerms, VenueSymbol
 from collector_service.source import InstrumentList, ListRequest
@@ -22,7 +21,6 @@ from collector_service.spec.listing import Contract, Instruments, Line
 
 _STEP: Final = re.compile(r"\.?([^.\[\]?]+)|\[(\d+)\]|\[([^=\]]+)=([^\]]*)\]")
 _MAX_DECIMALS: Final = 36
-_DECODE: Final = msgspec.json.Decoder(float_hook=str).decode
 _RIGHTS: Final = {"call": OptionRight.CALL, "put": OptionRight.PUT}
 NAME: Final = "@name"
 """Under this the name of a line stands that is a value of an object."""
@@ -35,10 +33,11 @@ def compile_instruments(spec: Instruments, fiat: frozenset[str], codes: Mapping[
     if not spec.lines:
         raise fault(f"{where}.lines", spec.lines, "at least one way to read a line")
     each = _steps(spec.each, f"{where}.each")
+    read = values_of(spec.body)
     readers = [_reader(line, fiat, codes, f"{where}.lines[{place}]") for place, line in enumerate(spec.lines)]
 
     def lines(body: bytes) -> list[tuple[str, Any]]:
-        found = _at(_DECODE(body), each)
+        found = _at(read(body), each)
         if isinstance(found, dict):
             return [(name, {NAME: name, **line} if isinstance(line, dict) else line) for name, line in found.items()]
         if isinstance(found, list):
@@ -51,7 +50,7 @@ def compile_instruments(spec: Instruments, fiat: frozenset[str], codes: Mapping[
         return _read(lines(body), readers)
 
     def parse_one(body: bytes) -> InstrumentList:
-        return _read([("", _DECODE(body))], readers)
+        return _read([("", read(body))], readers)
 
     def follow(body: bytes) -> Sequence[str]:
         return [spec.follow.replace("{line}", line) for _, line in lines(body) if isinstance(line, str)]

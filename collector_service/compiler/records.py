@@ -6,15 +6,15 @@ import linecache
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-import msgspec
-
 from collector_service.compiler import values
+from collector_service.compiler.bodies import reader_of
 from collector_service.compiler.code import Reach, Scope, Writer, amount_code, resolved, side_code, text_code, time_code
 from collector_service.compiler.faults import fault
 from collector_service.compiler.paths import Path
 from collector_service.compiler.shapes import Shape
 from collector_service.source import Route
 from collector_service.spec import fields, records
+from collector_service.spec.body import Body
 
 _WHOLE: Final = Path((), from_root=False, optional=False)
 _FUNCTIONS: Final = {
@@ -26,7 +26,7 @@ _FUNCTIONS: Final = {
 }  # fmt: skip
 
 
-def compile_route(found: Any, where: str, *, answers: bool = False) -> Route:
+def compile_route(found: Any, where: str, *, answers: bool = False, body: Body = Body.JSON) -> Route:
     """The route of one kind of message, or of what `answers` a request. Raises SpecificationError."""
     parts: Sequence[Any] = found if isinstance(found, tuple) else (found,)
     if not answers and any(isinstance(getattr(part, "symbol", None), fields.Requested) for part in parts):
@@ -42,7 +42,7 @@ def compile_route(found: Any, where: str, *, answers: bool = False) -> Route:
         _write(writer, part)
         lines += writer.lines
     shape.require(_WHOLE)
-    decode = msgspec.json.Decoder(shape.build(), float_hook=str).decode
+    decode = reader_of(body, shape.build())
     code, left = resolved(lines, names)
     return Route(decode, _function(["def emit(m, out):", *code], left, where))
 
@@ -265,9 +265,10 @@ def _statistic(scope: Scope, record: records.Statistic) -> None:
     line = scope.writer.line
     line(f"s = {text_code(scope, record.symbol, 'symbol')}")
     value = amount_code(scope, record.value, "value", "signed", "s")
+    repeats = ", repeats=True" if record.repeats else ""
     line(
         f"out.statistic(s, {int(record.kind)}, {value}, effective_ns={time_code(scope, record.effective, 'effective')}, "
-        f"time_ns={time_code(scope, record.time)})"
+        f"time_ns={time_code(scope, record.time)}{repeats})"
     )
 
 

@@ -14,10 +14,10 @@ from collector_service.compiler.kinds import compile_splitter
 from collector_service.compiler.listing import compile_instruments
 from collector_service.compiler.records import compile_route
 from collector_service.compiler.subscribing import compile_resync, compile_subscribe
-from collector_service.source import Dialect, Discovery, Route, SnapshotRequest, Source
+from collector_service.source import Dialect, Discovery, PollRequest, Route, SnapshotRequest, Source
 from collector_service.spec import books, fields, records
 from collector_service.spec.dialect import Dialect as DialectSpec
-from collector_service.spec.dialect import RestSnapshot
+from collector_service.spec.dialect import Poll, RestSnapshot
 from collector_service.spec.source import SourceSpec
 
 _NAME: Final = re.compile(r"[A-Z][A-Z0-9_]*")
@@ -92,14 +92,28 @@ def _dialect(spec: SourceSpec, dialect: DialectSpec, where: str) -> Dialect:
         books=frozenset(kind for kind, found in dialect.routes.items() if _changes_books(found)),
         silent=dialect.silent | dialect.words,
         errors=dialect.errors,
-        subscribe=compile_subscribe(dialect.subscribe, f"{where}.subscribe"),
-        resync=compile_resync(dialect.subscribe),
+        subscribe=compile_subscribe(dialect.subscribe, f"{where}.subscribe") if dialect.subscribe else _say_nothing,
+        resync=compile_resync(dialect.subscribe) if dialect.subscribe else _say_nothing,
+        polls=tuple(_poll(one, f"{where}.polls[{place}]") for place, one in enumerate(dialect.polls)),
         snapshot=_snapshot(dialect.snapshot, f"{where}.snapshot") if dialect.snapshot is not None else None,
         discovery=Discovery(requests) if requests else None,
         path=dialect.path,
         valid_from=dialect.valid_from,
         valid_to=dialect.valid_to,
     )
+
+
+def _say_nothing(*_: Any) -> list[str]:
+    return []
+
+
+def _poll(spec: Poll, where: str) -> PollRequest:
+    if spec.every_s < 1:
+        raise fault(f"{where}.every_s", spec.every_s, "at least a second")
+    before, symbol, behind = spec.path.partition("{symbol}")
+    form = re.compile(re.escape(before) + ("([^/?&#]+)" if symbol else "()") + re.escape(behind))
+    route = compile_route(spec.record, f"{where}.record", answers=bool(symbol), body=spec.body)
+    return PollRequest(spec.path, spec.every_s, route, form)
 
 
 def _changes_books(found: Any) -> bool:

@@ -16,7 +16,7 @@ from collector_service.amounts import Amount
 _NANOS: Final = 10**9
 _LATEST: Final = 9_000_000_000 * _NANOS
 _MAX_NUMBER: Final = 2**63 - 1
-_ISO: Final = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:?\d\d)?")
+_ISO: Final = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:?\d\d)?)?")
 
 
 def amount(value: Any) -> Amount:
@@ -136,13 +136,13 @@ def nanos(value: Any) -> int:
 
 
 def iso(value: Any) -> int:
-    """Nanoseconds of ISO 8601, UTC where it names no offset; 0 where there is none."""
+    """Nanoseconds of ISO 8601, UTC where it names no offset, the day's beginning where it is a day; 0 where there is none."""
     if value is None or value == "":
         return 0
     found = _ISO.fullmatch(value) if type(value) is str else None
     if found is None:
         raise InvalidArgument.field("time", str(value)[:64], "time-format", "not a time in the venue's format")
-    second = _second(found[1], found[2], found[4] or "Z")
+    second = _second(found[1], found[2] or "00:00:00", found[4] or "Z")
     return second * _NANOS + int((found[3] or "0").ljust(9, "0"))
 
 

@@ -4,6 +4,7 @@ A field of a message is named by its path: `data.price`, `[2]`, `levels[0].p`. I
 repeated item, and `^symbol` begins at the whole message. A path that ends with `?` may be absent.
 """
 
+from collector_service.spec.body import Body
 from collector_service.spec.books import (
     Books,
     Checksum,
@@ -24,6 +25,7 @@ from collector_service.spec.dialect import (
     UUID,
     Compression,
     Dialect,
+    Poll,
     RestSnapshot,
     Subscribe,
 )
@@ -90,6 +92,7 @@ __all__ = [
     "TOPICS",
     "UUID",
     "Amount",
+    "Body",
     "BookDepth",
     "BookSnapshot",
     "BookUpdate",
@@ -122,6 +125,7 @@ __all__ = [
     "Nested",
     "Offset",
     "PerChannel",
+    "Poll",
     "PreviousId",
     "Quote",
     "RangeSequence",

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, Final
 
+from collector_service.spec.body import Body
 from collector_service.spec.fields import Has, Learned, Nested, Text
 from collector_service.spec.listing import Instruments
 from collector_service.spec.records import BookSnapshot, Record
@@ -78,6 +79,18 @@ class RestSnapshot:
     """Its symbol is that of the request, whatever it says."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Poll:
+    """A request that is made again and again."""
+
+    path: str
+    """Behind the REST address. With `{symbol}` it is made for each symbol; `{secret:NAME}` is filled in from the environment, `SOURCE_NAME`."""
+    every_s: float
+    record: Record | tuple[Record, ...]
+    """Of an answer to a request for a symbol, without a symbol of its own, it is that symbol's."""
+    body: Body = Body.JSON
+
+
 KindPart = str | Text | Has | Learned | Nested
 
 
@@ -86,10 +99,12 @@ class Dialect:
     """A format, and from when to when (exclusive) the venue spoke it."""
 
     name: str
-    kind: tuple[tuple[KindPart, ...], ...] | Callable[[bytes], str]
+    kind: tuple[tuple[KindPart, ...], ...] | Callable[[bytes], str] = ()
     """How a message's kind is told: the first of these whose first part is there, its parts joined by `:`."""
-    routes: Mapping[str, Record | tuple[Record, ...]]
-    subscribe: Subscribe
+    routes: Mapping[str, Record | tuple[Record, ...]] = field(default_factory=dict)
+    subscribe: Subscribe | None = None
+    """None for a venue that has no stream: it is polled."""
+    polls: tuple[Poll, ...] = ()
     silent: frozenset[str] = frozenset()
     """Kinds that carry no event: acknowledgements, heartbeats."""
     errors: frozenset[str] = frozenset({"error"})

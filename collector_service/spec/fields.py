@@ -135,7 +135,7 @@ class Seconds:
 
 @dataclass(frozen=True, slots=True)
 class Iso:
-    """ISO 8601, in UTC where it names no offset."""
+    """ISO 8601, in UTC where it names no offset; a day is its beginning."""
 
     path: str
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from alphapulse.domain.asset_class import AssetClass
+from collector_service.spec.body import Body
 from collector_service.spec.fields import Choice, Const, Decimals, Join, Match, Text, Time
 from collector_service.spec.records import Where
 
@@ -68,6 +69,7 @@ class Instruments:
     """Behind the REST address."""
     lines: tuple[Line, ...]
     """The first whose `where` holds reads a line."""
+    body: Body = Body.JSON
     each: str = ""
     """Where the lines are; of an object its values, each with its name under `@name`."""
     follow: str = ""

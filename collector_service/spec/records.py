@@ -130,6 +130,9 @@ class Statistic:
     kind: int
     value: Amount
     effective: Time | None = None
+    """The time it holds for."""
+    repeats: bool = False
+    """The venue gives the same figures at every request: one with the value and times of before is passed over."""
     time: Time | None = None
     each: str = ""
     where: Where = field(default_factory=dict)

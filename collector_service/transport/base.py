@@ -56,6 +56,8 @@ class Fetch:
 
     path: str
     """Behind the REST address."""
+    every_s: float = 0.0
+    """Above 0: again and again, so many seconds apart."""
 
 
 Request = Send | Fetch

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import random
+import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from typing import Final, Self
 
@@ -26,6 +28,7 @@ _REQUEST_TIMEOUT: Final = aiohttp.ClientTimeout(total=20.0)
 _REQUEST_ATTEMPTS: Final = 3
 _MAX_FRAME: Final = 32 << 20
 _MAX_RETRY_AFTER: Final = 300.0
+_SECRET: Final = re.compile(r"\{secret:([A-Z0-9_]+)\}")
 _NO_FRAME: Final = (
     aiohttp.WSMsgType.CLOSE,
     aiohttp.WSMsgType.CLOSING,
@@ -48,8 +51,16 @@ class LiveTransport:
     lossless = False
 
     def __init__(
-        self, endpoints: Endpoints, path: str, limits: Limits, heartbeat: Heartbeat, *, backoff: Backoff | None = None
+        self,
+        endpoints: Endpoints,
+        path: str,
+        limits: Limits,
+        heartbeat: Heartbeat,
+        *,
+        backoff: Backoff | None = None,
+        secrets: Mapping[str, str] | None = None,
     ) -> None:
+        """`secrets` are what `{secret:NAME}` in addresses stands for; no message of ours shows them."""
         self._endpoints = endpoints
         self._path = path
         self._limits = limits
@@ -57,7 +68,9 @@ class LiveTransport:
         self._backoff = backoff or Backoff(first=0.5, cap=30.0)
         self._arrived: asyncio.Queue[Arrival] = asyncio.Queue(_QUEUE_FRAMES)
         self._outboxes: list[asyncio.Queue[str]] = []
+        self._secrets = dict(secrets or {})
         self._fetches: asyncio.Queue[str] = asyncio.Queue()
+        self._polls: dict[str, asyncio.Task[None]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._client: aiohttp.ClientSession | None = None
         self._taken = 0
@@ -68,10 +81,12 @@ class LiveTransport:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        for task in self._tasks:
+        tasks = (*self._tasks, *self._polls.values())
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         self._tasks.clear()
+        self._polls.clear()
         if self._client is not None:
             await self._client.close()
 
@@ -84,7 +99,8 @@ class LiveTransport:
 
     async def arrivals(self, connections: int) -> AsyncIterator[Arrival]:
         self._outboxes = [asyncio.Queue() for _ in range(connections)]
-        self._tasks = [asyncio.create_task(self._keep_connected(number)) for number in range(connections)]
+        streams = self._keep_connected if self._endpoints.websocket else self._begin
+        self._tasks = [asyncio.create_task(streams(number)) for number in range(connections)]
         self._tasks.append(asyncio.create_task(self._answer_fetches()))
         while True:
             arrival = await self._arrived.get()
@@ -95,7 +111,10 @@ class LiveTransport:
 
     def submit(self, request: Request) -> None:
         if isinstance(request, Fetch):
-            self._fetches.put_nowait(request.path)
+            if not request.every_s:
+                self._fetches.put_nowait(request.path)
+            elif request.path not in self._polls:
+                self._polls[request.path] = asyncio.create_task(self._poll(request.path, request.every_s))
         elif request.connection < len(self._outboxes):
             self._outboxes[request.connection].put_nowait(request.text)
 
@@ -172,6 +191,16 @@ class LiveTransport:
                     await socket.send_str(text)
                     await asyncio.sleep(pause)
 
+    async def _begin(self, number: int) -> None:
+        """A venue without a stream: there is nothing to connect to, and requests can begin."""
+        await self._put(ArrivalKind.OPENED, number, b"", self._endpoints.rest)
+
+    async def _poll(self, path: str, every_s: float) -> None:
+        """Asks again and again, not at the same moment as everybody else; requests wait for their turn as others do."""
+        while True:
+            self._fetches.put_nowait(path)
+            await asyncio.sleep(every_s * random.uniform(0.95, 1.05))  # noqa: S311 - spreads requests, protects nothing
+
     async def _answer_fetches(self) -> None:
         pause = 1.0 / self._limits.requests_per_second
         while True:
@@ -191,7 +220,7 @@ class LiveTransport:
             if attempt:
                 await asyncio.sleep(max(wait, backoff.next()))
             try:
-                async with self._client.get(f"{self._endpoints.rest}{path}") as answer:
+                async with self._client.get(f"{self._endpoints.rest}{self._with_secrets(path)}") as answer:
                     if answer.status == 200:
                         return await answer.read()
                     problem = f"status {answer.status}"
@@ -199,6 +228,14 @@ class LiveTransport:
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
                 problem = f"{type(error).__name__}: {error}"
         raise TransportError(f"{self._endpoints.rest}{path}: {problem}", retry_after=wait or None)
+
+    def _with_secrets(self, path: str) -> str:
+        """Raises TransportError for a secret that nobody told."""
+        for name in _SECRET.findall(path):
+            if not self._secrets.get(name):
+                raise TransportError(f"{self._endpoints.rest}: needs {name}: set it in the environment")
+            path = path.replace(f"{{secret:{name}}}", self._secrets[name])
+        return path
 
     async def _put(self, kind: ArrivalKind, number: int, data: bytes, url: str = "") -> None:
         await self._arrived.put(Arrival(kind, time.time_ns(), data, number, url))

@@ -15,7 +15,8 @@
      "subscriptions": [{"of": URL, "read_on": ..., "symbols": ["BTC-USDT"], "channels": ["trades", "books"], "frames": [{...}]}]}
 
 Of a row and of an entry those fields are compared that are told: `side` is buy, sell, bid or ask, `time` the venue's; a quote has bid, bid_size, ask
-and ask_size; a figure has value and kind; a status has state. What a number is written as is what is sent. Compressed frames are given unpacked.
+and ask_size; a figure has value and kind; a status has state. What a number is written as is what is sent. Compressed frames are given unpacked; an
+answer that is no JSON is a text, or a list of its lines under `@lines`.
 """
 
 from __future__ import annotations
@@ -79,6 +80,8 @@ def _read(name: str) -> Any:
 def _sent(frame: Any) -> bytes:
     if isinstance(frame, str):
         return frame.encode()
+    if isinstance(frame, dict) and "@lines" in frame:
+        return "\n".join(frame["@lines"]).encode()
     return _json(frame).encode()
 
 
@@ -242,7 +245,7 @@ def _text(value: Any) -> str | None:
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_said_to_subscribe_is_what_is_documented(name: str) -> None:
     told = _read(name).get("subscriptions", ())
-    assert told, "at least one"
+    assert told or SOURCES[name].live.polls, "at least one, where there is a stream"
     for one in told:
         entries = [VenueSymbol(symbol, *_codes(symbol), frozenset()) for symbol in one["symbols"]]
         entries = [
@@ -264,6 +267,10 @@ def test_every_route_of_the_live_dialect_is_shown(name: str) -> None:
     for case in _read(name).get("cases", ()):
         shown |= _play(name, case)[2]
     assert shown >= set(SOURCES[name].live.routes), "routes that no fixture shows"
+    asked = [frame["@url"] for case in _read(name).get("cases", ()) for frame in case["frames"] if "@url" in frame]
+    assert all(any(poll.form.search(url) for url in asked) for poll in SOURCES[name].live.polls), (
+        "polls that no fixture shows"
+    )
 
 
 @pytest.mark.parametrize("name", sorted(SOURCES))

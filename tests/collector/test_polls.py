@@ -1,0 +1,133 @@
+"""Venues without a stream: asked again and again, within their limits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import msgspec
+import pytest
+from aiohttp import web
+
+from alphapulse.domain.errors import InvalidArgument
+from alphapulse.records import STATISTIC
+from collector_service.compiler import compile_source
+from collector_service.compiler.bodies import values_of
+from collector_service.runtime.runner import RunnerOptions, SourceRunner
+from collector_service.source import Source
+from collector_service.sources.ecb import SPEC
+from collector_service.spec import Body, Endpoints, Limits, Poll
+from collector_service.transport.live import LiveTransport
+
+RATES = '<E xmlns="x"><Cube><Cube time="2023-04-20"><Cube currency="USD" rate="{usd}"/><Cube currency="JPY" rate="147.24"/></Cube></Cube></E>'
+
+
+class Bank:
+    """Answers with the rate of now."""
+
+    def __init__(self) -> None:
+        self.usd, self.asked = "1.0944", 0
+        self.queries: list[str] = []
+
+    async def rates(self, request: web.Request) -> web.Response:
+        self.asked += 1
+        self.queries.append(request.query_string)
+        return web.Response(text=RATES.format(usd=self.usd))
+
+
+@asynccontextmanager
+async def served(path: str, secrets: dict[str, str]) -> AsyncIterator[tuple[Bank, Source, LiveTransport]]:
+    bank, app = Bank(), web.Application()
+    app.router.add_get("/rates", bank.rates)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        port = runner.addresses[0][1]
+        old = SPEC.dialects[0]
+        poll = replace(old.polls[0], path=path, every_s=1.0)
+        listed = replace(old.instruments[0], path=path)
+        spec = replace(
+            SPEC,
+            endpoints=Endpoints("", f"http://127.0.0.1:{port}"),
+            limits=Limits(1000, 1000.0, 1000.0),
+            dialects=(replace(old, polls=(poll,), instruments=(listed,)),),
+        )
+        source = compile_source(spec)
+        yield bank, source, LiveTransport(source.endpoints, "", source.limits, source.heartbeat, secrets=secrets)
+    finally:
+        await runner.cleanup()
+
+
+async def until(found: object, patience: float = 10.0) -> None:
+    async with asyncio.timeout(patience):
+        while not found():  # type: ignore[operator]  # noqa: ASYNC110 - a server in this loop
+            await asyncio.sleep(0.01)
+
+
+async def test_a_figure_is_given_when_it_changes_and_not_at_every_request() -> None:
+    async with served("/rates?key={secret:BANK_KEY}", {"BANK_KEY": "s3cret"}) as (bank, source, transport):
+        runner = SourceRunner(source, lambda: transport, options=RunnerOptions())
+        task = asyncio.create_task(runner.run())
+        try:
+            await until(lambda: runner.status().events.get(STATISTIC.event_type, 0) == 2)
+            before = bank.asked
+            await until(lambda: bank.asked > before)
+            bank.usd = "1.1"
+            await until(lambda: runner.status().events.get(STATISTIC.event_type, 0) == 3)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        assert set(bank.queries) == {"key=s3cret"}
+        assert not runner.status().rejects
+
+
+async def test_a_secret_that_nobody_told_is_named_and_asked_for() -> None:
+    async with served("/rates?key={secret:BANK_KEY}", {}) as (bank, source, transport):
+        runner = SourceRunner(source, lambda: transport)
+        task = asyncio.create_task(runner.run())
+        try:
+            await until(lambda: "BANK_KEY" in runner.status().error)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        assert not bank.asked
+
+
+@pytest.mark.parametrize(
+    ("body", "data", "wanted"),
+    [
+        (Body.CSV, b"\xef\xbb\xbfDATE, VALUE\r\n2024-01-01,3.5\n", [{"DATE": "2024-01-01", "VALUE": "3.5"}]),
+        (Body.XML, b'<a x="1"><b>2</b><b/></a>', {"@x": "1", "b": [{"#text": "2"}, {}]}),
+        (Body.JSON, b'{"a":1.10}', {"a": "1.10"}),
+    ],
+)
+def test_answers_are_read(body: Body, data: bytes, wanted: object) -> None:
+    assert values_of(body)(data) == wanted
+
+
+@pytest.mark.parametrize(
+    ("body", "data"),
+    [
+        (Body.XML, b"<a><b></a>"),
+        (Body.XML, b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'),
+        (Body.XML, b"<a>" * 100 + b"</a>" * 100),
+        (Body.CSV, b"\xff\xfe"),
+        (Body.CSV, b'a,b\n"1'),
+        (Body.JSON, b"{"),
+    ],
+)
+def test_answers_that_cannot_be_read_are_refused(body: Body, data: bytes) -> None:
+    with pytest.raises((InvalidArgument, msgspec.DecodeError)):
+        values_of(body)(data)
+
+
+def test_a_poll_has_to_leave_the_venue_a_second() -> None:
+    old = SPEC.dialects[0]
+    with pytest.raises(ValueError, match=r"ECB.dialects\[0\].polls\[0\].every_s"):
+        compile_source(
+            replace(SPEC, dialects=(replace(old, polls=(Poll(path="/x", every_s=0.5, record=old.polls[0].record),)),))
+        )
