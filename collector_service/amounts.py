@@ -18,12 +18,10 @@ _FAST_DIGITS: Final = 18
 _GRID: Final[tuple[int, ...]] = tuple(10**power for power in range(_COARSEST - FINEST + 1))
 
 
-@lru_cache(maxsize=1 << 16)
-def parse_amount(text: str) -> Amount:
+def read_amount(text: str) -> Amount:
     """The number in a venue's text (`0.00100000`, `1e-8`), not negative.
 
-    Raises InvalidArgument, rule `amount-format`, `amount-negative` or `amount-range`. Prices and sizes repeat, so the
-    answers are remembered.
+    Raises InvalidArgument, rule `amount-format`, `amount-negative` or `amount-range`.
     """
     whole, _, fraction = text.partition(".")
     digits = whole + fraction
@@ -35,6 +33,10 @@ def parse_amount(text: str) -> Amount:
     if not FINEST <= exponent <= _COARSEST:
         raise InvalidArgument.field("amount", text, "amount-range", f"the exponent must be {FINEST} to {_COARSEST}")
     return mantissa, exponent
+
+
+parse_amount: Final = lru_cache(maxsize=1 << 16)(read_amount)
+"""`read_amount`, its answers remembered: prices and sizes repeat."""
 
 
 def price_key(amount: Amount) -> int:

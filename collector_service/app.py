@@ -9,6 +9,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry
 
 from alphapulse.client import RegistrationStream, open_channel
+from alphapulse.domain.errors import ConfigurationError
 from alphapulse.publishing import RelayLink
 from alphapulse.runtime import GrpcService
 from collector_service import servicer
@@ -16,6 +17,7 @@ from collector_service.config import CollectorConfig
 from collector_service.fleet import Fleet
 from collector_service.metrics import CollectorFigures
 from collector_service.runtime import GrpcRegistrar, Registrar
+from collector_service.simulation import PROTOCOLS
 
 _DRAIN_SECONDS: Final = 2.0
 
@@ -28,6 +30,9 @@ class CollectorApplication:
             config.recordings_folder()
         for name in config.sources:
             config.spec(name)  # an address that is none is told before anything runs
+            if config.transport == "simulated" and name not in PROTOCOLS:
+                rule = f"with TRANSPORT=simulated some of {', '.join(sorted(PROTOCOLS))}"
+                raise ConfigurationError.for_variable("SOURCES", name, rule)
         self._config = config
         self._metrics = metrics
         self._stack = AsyncExitStack()

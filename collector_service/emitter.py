@@ -19,6 +19,13 @@ MAX_UNKNOWN: Final = 4_096
 """Symbols outside the list that are still carried, marked unknown; beyond it their messages are refused."""
 
 _MAX_WORDS: Final = 256
+# As plain numbers: an operation on a flag of an enum costs more than all else of a row.
+_SNAPSHOT_BEGIN: Final = int(RecordFlag.SNAPSHOT_BEGIN)
+_LAST_OF_UPDATE: Final = int(RecordFlag.LAST_OF_UPDATE)
+_CROSSED: Final = int(RecordFlag.CROSSED)
+_BID_ABSENT: Final = int(RecordFlag.BID_ABSENT)
+_ASK_ABSENT: Final = int(RecordFlag.ASK_ABSENT)
+_UNKNOWN_LISTING: Final = int(RecordFlag.UNKNOWN_LISTING)
 _MAX_FIGURES: Final = 200_000
 """Figures that are remembered so as not to be given again."""
 
@@ -36,7 +43,7 @@ class Emitter:
         """Symbols whose book needs a snapshot, with the reason; taken by the session."""
         self.book_updates: Counter[str] = Counter()
         """Snapshots and updates delivered, by symbol."""
-        self.book_steps: Counter[str] = Counter()
+        self.book_steps: Counter[Step] = Counter()
         self.unknown_values: Counter[str] = Counter()
         """Words of enumerations that this source does not know, as `field=word`."""
         self.connection = 0
@@ -245,31 +252,19 @@ class Emitter:
         return machine
 
     def _take(self, symbol: str, machine: BookMachine, result: Result) -> None:
-        self.book_steps[result.step.value] += 1
+        self.book_steps[result.step] += 1
         for delivery in result.deliveries:
-            self.book_updates[symbol] += 1
             self._deliver(symbol, machine, delivery)
-        if result.step is Step.RESYNC:
+        if result.deliveries:
+            self.book_updates[symbol] += len(result.deliveries)
+        if result.step is not Step.DELIVERED and result.step is not Step.IGNORED:
             self.resyncs.append((symbol, result.reason))
-        elif result.step is Step.WAITING:
-            self.resyncs.append((symbol, ""))
 
     def _deliver(self, symbol: str, machine: BookMachine, delivery: Delivery) -> None:
         key, base = self._identify(symbol)
-        last = len(delivery.changes) - 1
-        for place, (side, price, size) in enumerate(delivery.changes):
-            flags = base
-            if place == 0 and delivery.snapshot:
-                flags |= RecordFlag.SNAPSHOT_BEGIN
-            if place == last:
-                flags |= RecordFlag.LAST_OF_UPDATE | _condition(machine)
-            cost, amount = fitted(price), fitted(size)
-            if cost is None or amount is None:
-                flags |= RecordFlag.OVERSIZE
-            cost, amount = cost or (0, 0), amount or (0, 0)
-            self.sink.book_level(
-                key, delivery.time_ns, flags, cost[0], amount[0], delivery.sequence, cost[1], amount[1], side
-            )
+        begin = base | _SNAPSHOT_BEGIN if delivery.snapshot else base
+        flags = (begin, base, _LAST_OF_UPDATE | _condition(machine))
+        self.sink.book_levels(key, delivery.time_ns, delivery.sequence, delivery.changes, flags)
 
     def _identify(self, symbol: str) -> tuple[int, int]:
         key = self.listings.key(symbol)
@@ -280,7 +275,7 @@ class Emitter:
             if len(self._unknown) >= MAX_UNKNOWN:
                 raise InvalidArgument.field("symbol", symbol, "symbol-listed", "not in the venue's instrument list")
             known = self._unknown[symbol] = unknown_key(self._venue, symbol)
-        return known, self._provenance | RecordFlag.UNKNOWN_LISTING
+        return known, self._provenance | _UNKNOWN_LISTING
 
 
 def _two_sides(
@@ -302,11 +297,7 @@ def _two_sides(
 
 
 def _condition(machine: BookMachine) -> int:
-    book, flags = machine.book, 0
-    if book.crossed:
-        flags |= RecordFlag.CROSSED
-    if not len(book.bids):
-        flags |= RecordFlag.BID_ABSENT
-    if not len(book.asks):
-        flags |= RecordFlag.ASK_ABSENT
-    return flags
+    bid, ask = machine.book.bids.best_key(), machine.book.asks.best_key()
+    if bid is not None and ask is not None:
+        return _CROSSED if bid >= ask else 0
+    return (_BID_ABSENT if bid is None else 0) | (_ASK_ABSENT if ask is None else 0)

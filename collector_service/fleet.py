@@ -8,11 +8,11 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
-from alphapulse.domain.errors import NotFound
+from alphapulse.domain.errors import FailedPrecondition, NotFound
 from alphapulse.publishing import RelayLink
 from collector_service.config import CollectorConfig
 from collector_service.runtime import Registrar, RunnerOptions, SourceRunner, SourceStatus
-from collector_service.simulation import COMMON, PAIRS, Market, simulated_venue
+from collector_service.simulation import COMMON, PAIRS, PROTOCOLS, Market, simulated_venue
 from collector_service.sources import SOURCES
 from collector_service.transport.base import Transport
 from collector_service.transport.live import LiveTransport
@@ -58,13 +58,17 @@ class Fleet:
         return task is not None and not task.done()
 
     def start(self, name: str, transport: str = "") -> None:
-        """Starts a source; without a transport from where the configuration says. Raises NotFound, ConfigurationError."""
+        """Starts a source; without a transport from where the configuration says. Raises NotFound, FailedPrecondition, ConfigurationError."""
         self._check(name)
         if self.runs(name):
             return
         kind = transport or self._config.transport
         if kind == "replay":
             self._config.recordings_folder()
+        elif kind == "simulated" and name not in PROTOCOLS:
+            raise FailedPrecondition(
+                f"{name} is not simulated; {', '.join(sorted(PROTOCOLS))} are", hint="start it with another transport"
+            )
         symbols = frozenset(self._config.symbols)
         pairs = symbols or (DEFAULT_PAIRS if kind == "live" else None)
         runner = SourceRunner(

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
+from alphapulse.domain.decimal import INT64_MAX
+from alphapulse.domain.provenance import RecordFlag
 from alphapulse.records import BOOK_LEVEL, QUOTE, STATISTIC, TRADE, TRADING_STATUS, RecordLayout, Rows, compile_writer
+from collector_service.amounts import fitted
+from collector_service.book import LevelChange
 
-_BOOK_LEVEL_TYPE: Final = BOOK_LEVEL.event_type
-
-_TRADE: Final = compile_writer(TRADE)
-_QUOTE: Final = compile_writer(QUOTE)
-_BOOK_LEVEL: Final = compile_writer(BOOK_LEVEL)
-_STATISTIC: Final = compile_writer(STATISTIC)
-_TRADING_STATUS: Final = compile_writer(TRADING_STATUS)
+_RELAYS: Final = ("sequence", "relay_in_ns", "relay_out_ns", "definition_version")
+"""What the relay fills in."""
+_TRADE: Final = compile_writer(TRADE, _RELAYS)
+_QUOTE: Final = compile_writer(QUOTE, _RELAYS)
+_BOOK_LEVEL: Final = compile_writer(BOOK_LEVEL, _RELAYS)
+_STATISTIC: Final = compile_writer(STATISTIC, _RELAYS)
+_TRADING_STATUS: Final = compile_writer(TRADING_STATUS, _RELAYS)
+_NONE: Final = (0, 0)
 
 
 class RowSink:
@@ -23,24 +29,46 @@ class RowSink:
     `received_ns` is the collector's time of the frame that is being decoded. The relay's fields stay zero.
     """
 
-    __slots__ = ("_rows", "_source_id", "received_ns", "rows_written")
+    __slots__ = ("_source_id", "_taken", "levels", "quotes", "received_ns", "statistics", "statuses", "trades")
 
     def __init__(self, source_id: int) -> None:
         self._source_id = source_id
-        self._rows: dict[int, list[bytes]] = {}
+        self._taken: dict[int, int] = {}
         self.received_ns = 0
-        self.rows_written: dict[int, int] = {}
+        self.trades: list[bytes] = []
+        self.quotes: list[bytes] = []
+        self.levels: list[bytes] = []
+        self.statistics: list[bytes] = []
+        self.statuses: list[bytes] = []
 
     def __len__(self) -> int:
-        return sum(map(len, self._rows.values()))
+        return sum(len(rows) for _, rows in self._waiting())
+
+    @property
+    def rows_written(self) -> dict[int, int]:
+        """How many rows of each type there were."""
+        counts = dict(self._taken)
+        for kind, rows in self._waiting():
+            if rows:
+                counts[kind] = counts.get(kind, 0) + len(rows)
+        return counts
+
+    def _waiting(self) -> list[tuple[int, list[bytes]]]:
+        return [
+            (TRADE.event_type, self.trades),
+            (QUOTE.event_type, self.quotes),
+            (BOOK_LEVEL.event_type, self.levels),
+            (STATISTIC.event_type, self.statistics),
+            (TRADING_STATUS.event_type, self.statuses),
+        ]
 
     def trade(
         self, key: int, time_ns: int, flags: int, price: int, size: int, trade_id: int,
         price_exponent: int, size_exponent: int, aggressor: int,
     ) -> None:  # fmt: skip
         """A Trade row; numbers as in the layout."""
-        self._put(1, _TRADE(
-            key, 0, time_ns, self.received_ns, 0, 0, self._source_id, 0, flags,
+        self.trades.append(_TRADE(
+            key, time_ns, self.received_ns, self._source_id, flags,
             price, size, trade_id, price_exponent, size_exponent, aggressor,
         ))  # fmt: skip
 
@@ -49,58 +77,67 @@ class RowSink:
         price_exponent: int, size_exponent: int,
     ) -> None:  # fmt: skip
         """A Quote row; numbers as in the layout."""
-        self._put(2, _QUOTE(
-            key, 0, time_ns, self.received_ns, 0, 0, self._source_id, 0, flags,
+        self.quotes.append(_QUOTE(
+            key, time_ns, self.received_ns, self._source_id, flags,
             bid, bid_size, ask, ask_size, price_exponent, size_exponent,
         ))  # fmt: skip
 
-    def book_level(
-        self, key: int, time_ns: int, flags: int, price: int, size: int, sequence: int,
-        price_exponent: int, size_exponent: int, side: int,
-    ) -> None:  # fmt: skip
-        """A BookLevel row; numbers as in the layout."""
-        self._put(3, _BOOK_LEVEL(
-            key, 0, time_ns, self.received_ns, 0, 0, self._source_id, 0, flags,
-            price, size, sequence, price_exponent, size_exponent, side,
-        ))  # fmt: skip
+    def book_levels(
+        self, key: int, time_ns: int, sequence: int, changes: Sequence[LevelChange], flags: tuple[int, int, int]
+    ) -> None:
+        """A BookLevel row a change; numbers as in the layout. `flags` are those of the first row, of the others, and what the last has more."""
+        flag, others, more = flags
+        received, source, append = self.received_ns, self._source_id, self.levels.append
+        left = len(changes)
+        for side, (price, price_exponent), (size, size_exponent) in changes:
+            left -= 1
+            if not left:
+                flag |= more
+            if price > INT64_MAX or size > INT64_MAX:
+                cost, amount = fitted((price, price_exponent)), fitted((size, size_exponent))
+                append(_BOOK_LEVEL(
+                    key, time_ns, received, source, flag | (0 if cost and amount else RecordFlag.OVERSIZE), (cost or _NONE)[0], (amount or _NONE)[0],
+                    sequence, (cost or _NONE)[1], (amount or _NONE)[1], side,
+                ))  # fmt: skip
+            else:
+                append(_BOOK_LEVEL(
+                    key, time_ns, received, source, flag, price, size, sequence, price_exponent, size_exponent, side,
+                ))  # fmt: skip
+            flag = others
 
     def statistic(
         self, key: int, time_ns: int, flags: int, value: int, effective_ns: int, value_exponent: int, kind: int
     ) -> None:
         """A Statistic row; numbers as in the layout."""
-        self._put(STATISTIC.event_type, _STATISTIC(
-            key, 0, time_ns, self.received_ns, 0, 0, self._source_id, 0, flags, value, effective_ns, value_exponent, kind,
+        self.statistics.append(_STATISTIC(
+            key, time_ns, self.received_ns, self._source_id, flags, value, effective_ns, value_exponent, kind,
         ))  # fmt: skip
 
     def trading_status(self, key: int, time_ns: int, flags: int, effective_ns: int, state: int) -> None:
         """A TradingStatus row; numbers as in the layout."""
-        self._put(TRADING_STATUS.event_type, _TRADING_STATUS(
-            key, 0, time_ns, self.received_ns, 0, 0, self._source_id, 0, flags, effective_ns, state,
+        self.statuses.append(_TRADING_STATUS(
+            key, time_ns, self.received_ns, self._source_id, flags, effective_ns, state,
         ))  # fmt: skip
 
     def take(self) -> dict[int, list[bytes]]:
         """The rows that wait, by type; they wait no longer."""
-        taken, self._rows = self._rows, {}
+        taken = {kind: rows for kind, rows in self._waiting() if rows}
+        for kind, rows in taken.items():
+            self._taken[kind] = self._taken.get(kind, 0) + len(rows)
+        self.trades, self.quotes, self.levels, self.statistics, self.statuses = [], [], [], [], []
         return taken
 
-    def mark(self) -> dict[int, int]:
+    def mark(self) -> tuple[int, int, int, int]:
         """A place to go back to with `undo`."""
-        return {kind: len(rows) for kind, rows in self._rows.items()}
+        return len(self.trades), len(self.quotes), len(self.statistics), len(self.statuses)
 
-    def undo(self, mark: dict[int, int]) -> None:
-        """Forgets the trades and quotes written after the mark: a message that fails half-way leaves nothing. Book rows stay,
-        since the book itself has moved with them."""
-        for kind, rows in self._rows.items():
-            if kind == _BOOK_LEVEL_TYPE:
-                continue
-            gone = len(rows) - mark.get(kind, 0)
-            if gone:
-                del rows[-gone:]
-                self.rows_written[kind] -= gone
-
-    def _put(self, kind: int, row: bytes) -> None:
-        self._rows.setdefault(kind, []).append(row)
-        self.rows_written[kind] = self.rows_written.get(kind, 0) + 1
+    def undo(self, mark: tuple[int, int, int, int]) -> None:
+        """Forgets what was written after the mark: a message that fails half-way leaves nothing. Book rows stay, since the book itself has
+        moved with them."""
+        del self.trades[mark[0] :]
+        del self.quotes[mark[1] :]
+        del self.statistics[mark[2] :]
+        del self.statuses[mark[3] :]
 
 
 def as_array(layout: RecordLayout, rows: list[bytes]) -> Rows:

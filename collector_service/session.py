@@ -179,6 +179,13 @@ class Session:
             self.sink.undo(mark)
             self._refuse(error)
             return False
+        except TypeError as error:
+            if "unhashable" not in str(error):
+                raise
+            # An object or a list where a number is expected: answers for numbers are remembered by the number.
+            self.sink.undo(mark)
+            self.rejects["MALFORMED"] += 1
+            return False
         return True
 
     def _unrouted(self, kind: str, dialect: Dialect) -> None:

@@ -11,7 +11,11 @@ from alphapulse.api.collector.v1 import collector_service_pb2 as pb
 from alphapulse.api.collector.v1 import collector_service_pb2_grpc
 from alphapulse.api.marketdata.v1 import marketdata_pb2
 from alphapulse.client import READ_DEADLINE, open_channel
+from alphapulse.domain.errors import AlphaPulseError
 from alphapulse_cli.context import Locator, as_dict, data_dir_option, json_option, print_json, print_table, run
+from alphapulse_cli.exits import ServiceError
+from collector_service import catalogue
+from collector_service.sources import SOURCES, source_named
 
 
 def type_name(number: int) -> str:
@@ -57,22 +61,55 @@ def _print(sources: list[pb.Source], as_json: bool) -> None:
         show(sources)
 
 
+def has_run(source: pb.Source) -> bool:
+    """Whether a source runs, or ran since the collector was started."""
+    return source.state != pb.SOURCE_STATE_STOPPED or source.frames > 0
+
+
 @click.group(invoke_without_command=True)
 @click.pass_context
 @json_option
 @data_dir_option
 def command(ctx: click.Context, as_json: bool, data_dir: Path) -> None:
-    """List the sources of the collector; `start NAME` and `stop NAME` one of them."""
+    """Show what the collector's sources do; `list` shows every source there is, `show NAME` one of them, `start NAME` and `stop NAME` run it."""
     if ctx.invoked_subcommand is None:
-        _print(list(_ask(data_dir, "ListSources", pb.ListSourcesRequest(page_size=1000)).sources), as_json)
+        found = _ask(data_dir, "ListSources", pb.ListSourcesRequest(page_size=1000)).sources
+        _print([source for source in found if has_run(source)], as_json)
 
 
 @command.command("list")
 @json_option
-@data_dir_option
-def list_(as_json: bool, data_dir: Path) -> None:
-    """List the sources."""
-    _print(list(_ask(data_dir, "ListSources", pb.ListSourcesRequest(page_size=1000)).sources), as_json)
+def list_(as_json: bool) -> None:
+    """List every source there is: what it is, what it gives, how it is known to be right. Asks no service."""
+    rows = [catalogue.summary(source) for _, source in sorted(SOURCES.items())]
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(tuple(rows[0]), [tuple(_cell(value) for value in row.values()) for row in rows])
+
+
+@command.command("show")
+@click.argument("name")
+@click.option("--code", is_flag=True, help="Show the functions that were made of it, too.")
+@json_option
+def show_(name: str, code: bool, as_json: bool) -> None:
+    """Show all there is to know of one source."""
+    try:
+        source = source_named(name)
+    except AlphaPulseError as error:
+        raise ServiceError(error, "the catalogue of sources") from error
+    told = catalogue.details(source)
+    if as_json:
+        print_json(told)
+        return
+    for field, value in told.items():
+        click.echo(f"{field}: {_cell(value)}")
+    if code:
+        click.echo(catalogue.code(source))
+
+
+def _cell(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 @command.command()

@@ -18,6 +18,7 @@ from alphapulse.api.relay.v1 import relay_service_pb2, relay_service_pb2_grpc
 from alphapulse.api.synthetic.v1 import synthetic_service_pb2, synthetic_service_pb2_grpc
 from alphapulse.api.venue.v1 import venue_service_pb2, venue_service_pb2_grpc
 from alphapulse.client import open_channel
+from alphapulse_cli.commands.sources import has_run
 from alphapulse_cli.platform import Addresses
 
 _TIMEOUT = 2.0
@@ -90,7 +91,8 @@ class FigureReader:
     async def _read_sources(self) -> None:
         with self._answering("collector"):
             request = collector_service_pb2.ListSourcesRequest(page_size=1000)
-            self.figures.sources = list((await self._collector.ListSources(request, timeout=_TIMEOUT)).sources)
+            answer = await self._collector.ListSources(request, timeout=_TIMEOUT)
+            self.figures.sources = [source for source in answer.sources if has_run(source)]
 
     async def _read_instruments(self) -> None:
         pb = instrument_service_pb2

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar, Final
 
@@ -49,8 +48,7 @@ class Step(Enum):
     """The book is out of step: a new snapshot is needed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(msgspec.Struct, frozen=True, gc=False):
     """A change of the book from one consistent state to the next."""
 
     changes: Sequence[LevelChange]
@@ -59,8 +57,7 @@ class Delivery:
     time_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(msgspec.Struct, frozen=True, gc=False):
     """What became of a snapshot or an update, what is to be delivered, and why a snapshot is needed."""
 
     step: Step

@@ -51,8 +51,8 @@ def compile_source(spec: SourceSpec) -> Source:
         heartbeat=spec.heartbeat,
         discovery=discovery,
         dialects=dialects,
-        book_machine=_MACHINES[type(spec.books)][0],
-        new_book=_machine(spec.books),
+        book_machine=_MACHINES[type(spec.books)][0] if spec.books is not None else "",
+        new_book=_machine(spec.books) if spec.books is not None else book.SnapshotUpdatesMachine,
         quirks=spec.notes,
         spec=spec,
     )
@@ -78,6 +78,9 @@ def _machine(spec: Any) -> Callable[[], book.BookMachine]:
 
 def _dialect(spec: SourceSpec, dialect: DialectSpec, where: str) -> Dialect:
     routes = {kind: compile_route(found, f"{where}.routes[{kind!r}]") for kind, found in dialect.routes.items()}
+    changing = sorted(kind for kind, found in dialect.routes.items() if _changes_books(found))
+    if changing and spec.books is None:
+        raise fault(f"{spec.name}.books", None, f"{', '.join(changing)} change books: say how they are kept")
     overlap = dialect.routes.keys() & (dialect.silent | dialect.errors)
     if overlap:
         raise fault(f"{where}.silent", sorted(overlap), "a kind has a route or is silent, not both")

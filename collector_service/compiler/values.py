@@ -16,17 +16,22 @@ from collector_service.amounts import Amount
 _NANOS: Final = 10**9
 _LATEST: Final = 9_000_000_000 * _NANOS
 _MAX_NUMBER: Final = 2**63 - 1
+_DIGITS: Final = 9
+_CHECKSUM_DIGITS: Final = 11
+_POWERS: Final[tuple[int, ...]] = tuple(10 ** (_DIGITS - digits) for digits in range(_DIGITS + 1))
 _ISO: Final = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:?\d\d)?)?")
 
 
+@lru_cache(maxsize=1 << 16, typed=True)
 def amount(value: Any) -> Amount:
-    """A price or size that is not negative. Raises InvalidArgument."""
+    """A price or size that is not negative. Raises InvalidArgument. Sizes repeat, so the answers are remembered."""
     return amounts.parse_amount(value) if type(value) is str else _whole_amount(value)
 
 
+@lru_cache(maxsize=1 << 16, typed=True)
 def price(value: Any) -> Amount:
-    """A price above zero. Raises InvalidArgument."""
-    found = amounts.parse_amount(value) if type(value) is str else _whole_amount(value)
+    """A price above zero. Raises InvalidArgument. Prices repeat, so the answers are remembered."""
+    found = amount(value)
     if not found[0]:
         raise InvalidArgument.field("price", str(value), "price-zero", "a price is above zero here")
     return found
@@ -93,7 +98,12 @@ def checksum(value: Any) -> int | None:
     """An unsigned number of 32 bits, given signed or not."""
     if value is None:
         return None
-    if type(value) is str and re.fullmatch(r"-?\d{1,10}", value, re.ASCII):
+    if (
+        type(value) is str
+        and value.removeprefix("-").isdecimal()
+        and value.isascii()
+        and len(value) <= _CHECKSUM_DIGITS
+    ):
         value = int(value)
     if type(value) is not int or not -(2**31) <= value < 2**32:
         raise InvalidArgument.field("checksum", str(value)[:64], "checksum", "a number of 32 bits")
@@ -103,12 +113,13 @@ def checksum(value: Any) -> int | None:
 def _time(value: Any, power: int) -> int:
     """Of a number that counts 10**-power seconds, the nanoseconds, digits beyond cut off; 0 where there is none."""
     if type(value) is int and value >= 0:
-        found: int = value * 10 ** (9 - power)
+        found: int = value * _POWERS[power]
     elif value is None or value == "":
         return 0
     else:
-        mantissa, exponent = amount(value)
-        places = exponent + 9 - power
+        # Not remembered: times do not repeat.
+        mantissa, exponent = amounts.read_amount(value) if type(value) is str else _whole_amount(value)
+        places = exponent + _DIGITS - power
         found = mantissa * 10**places if places >= 0 else mantissa // 10**-places
     if found > _LATEST:
         raise InvalidArgument.field("time", str(value)[:64], "time-format", "not a time in the venue's format")
@@ -137,6 +148,21 @@ def nanos(value: Any) -> int:
 
 def iso(value: Any) -> int:
     """Nanoseconds of ISO 8601, UTC where it names no offset, the day's beginning where it is a day; 0 where there is none."""
+    if type(value) is str and value[-1:] == "Z" and value[19:20] == ".":  # what most venues write
+        digits = value[20:-1]
+        if digits.isdecimal() and digits.isascii() and len(digits) <= _DIGITS:
+            second: int = _second_of(value[:19])
+            return second * _NANOS + int(digits) * _POWERS[len(digits)]
+    return _iso(value)
+
+
+@lru_cache(maxsize=64)
+def _second_of(text: str) -> int:
+    found: int = _iso(text) // _NANOS
+    return found
+
+
+def _iso(value: Any) -> int:
     if value is None or value == "":
         return 0
     found = _ISO.fullmatch(value) if type(value) is str else None

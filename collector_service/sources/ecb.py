@@ -17,7 +17,6 @@ from collector_service.spec import (
     Limits,
     Line,
     Poll,
-    SnapshotOnly,
     SourceKind,
     SourceSpec,
     Statistic,
@@ -39,7 +38,6 @@ SPEC: Final = SourceSpec(
     endpoints=Endpoints("", "https://www.ecb.europa.eu"),
     limits=Limits(1000, 1.0, 0.2),
     heartbeat=Heartbeat(stale_after_s=2 * 24 * 3600.0),
-    books=SnapshotOnly(),
     dialects=(
         Dialect(
             name="daily XML",

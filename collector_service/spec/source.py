@@ -103,7 +103,8 @@ class SourceSpec:
     heartbeat: Heartbeat
     dialects: tuple[Dialect, ...]
     """Oldest first; the last one serves live connections."""
-    books: Books
+    books: Books | None = None
+    """How its books are kept; None for a source without any."""
     aliases: tuple[str, ...] = ()
     """Other names that people call it by, such as that of before."""
     venue: str = ""

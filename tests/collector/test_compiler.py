@@ -170,6 +170,7 @@ def test_a_trade_that_is_repeated_is_given_once(out: Emitter) -> None:
     [
         ({"name": "binance"}, "name: 'binance'"),
         ({"terms": ""}, "BINANCE.terms"),
+        ({"books": None}, "BINANCE.books"),
         ({"dialects": ()}, "BINANCE.dialects"),
         ({"dialects": (replace(SPEC.dialects[0], instruments=()),)}, "BINANCE.dialects[-1].instruments"),
         ({"dialects": (replace(SPEC.dialects[0], silent=frozenset({"trade"})),)}, "BINANCE.dialects[0].silent"),

@@ -19,7 +19,7 @@ from alphapulse.publishing import RelayLink
 from collector_service.listings import VenueSymbol, currency, listing_of, pair_of
 from collector_service.runtime import GrpcRegistrar, Registration, RunnerOptions, SourceRunner, SourceState
 from collector_service.runtime.news import news_of
-from collector_service.simulation import Market, simulated_venue
+from collector_service.simulation import PROTOCOLS, Market, simulated_venue
 from collector_service.source import InstrumentList, Source
 from collector_service.sources import SOURCES
 from collector_service.transport.simulated import SimulatedTransport
@@ -265,7 +265,7 @@ def test_ids_do_not_depend_on_the_process_or_the_order() -> None:
     assert isinstance(pair_of(entry).id, InstrumentId)
 
 
-@pytest.mark.parametrize("source", sorted(SOURCES))
+@pytest.mark.parametrize("source", sorted(PROTOCOLS))
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[]", b'{"symbols":3}', b"\xff\xfe", b"<html>", b'{"error":["EService:Busy"]}']
 )

@@ -16,7 +16,7 @@ from alphapulse.records import LAYOUTS
 from collector_service.decode import report_of
 from collector_service.runtime import RunnerOptions, SourceRunner, SourceState
 from collector_service.session import Session
-from collector_service.simulation import Market, simulated_venue
+from collector_service.simulation import PROTOCOLS, Market, simulated_venue
 from collector_service.simulation.server import VenueServer
 from collector_service.source import Source
 from collector_service.sources import SOURCES
@@ -24,7 +24,7 @@ from collector_service.spec import Endpoints, Heartbeat, Limits
 from collector_service.transport import ArrivalKind, TransportError
 from collector_service.transport.live import LiveTransport
 
-VENUES = sorted(SOURCES)
+VENUES = sorted(PROTOCOLS)
 FAST = Limits(300, 1_000.0, 1_000.0)
 PAIRS = frozenset({"BTC/USDT", "ETH/EUR", "ETH/BTC"})
 

@@ -10,13 +10,13 @@ from collector_service.decode import DecodeReport, report_of
 from collector_service.listings import ListingIndex, pair_of
 from collector_service.runtime import RunnerOptions, SourceRunner, SourceState
 from collector_service.session import Session
-from collector_service.simulation import COMMON, PAIRS, Market, simulated_venue
+from collector_service.simulation import COMMON, PAIRS, PROTOCOLS, Market, simulated_venue
 from collector_service.sources import SOURCES
 from collector_service.transport import Arrival
 from collector_service.transport.simulated import SimulatedTransport
 
 OPENED_NS = 1_700_000_000_000_000_000
-VENUES = sorted(SOURCES)
+VENUES = sorted(PROTOCOLS)
 
 
 async def arrivals_of(source: str, seed: int, steps: int) -> tuple[list[Arrival], Session]:

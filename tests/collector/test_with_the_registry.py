@@ -18,7 +18,7 @@ from alphapulse.runtime import load, serve_in_background
 from collector_service.decode import read_instruments, recording_files
 from collector_service.listings import VenueSymbol, listing_of
 from collector_service.runtime import GrpcRegistrar, Registration, RunnerOptions, SourceRunner
-from collector_service.simulation import Market, simulated_venue
+from collector_service.simulation import PROTOCOLS, Market, simulated_venue
 from collector_service.source import InstrumentList, Source
 from collector_service.sources import SOURCES
 from collector_service.transport.simulated import SimulatedTransport
@@ -41,7 +41,7 @@ async def test_every_listed_instrument_is_registered_and_found_by_its_symbol(
     async with open_channel(registry_address) as channel, RegistrationStream(channel) as stream:
         registrar = GrpcRegistrar(stream)
         stub = instrument_service_pb2_grpc.InstrumentServiceStub(channel)
-        for source, spec in SOURCES.items():
+        for source, spec in ((name, SOURCES[name]) for name in sorted(PROTOCOLS)):
             entries = read_instruments(recording_files(recordings_dir, source), source).entries
             done = await registrar.register(entries, spec.venue, source)
             assert not done.refused

@@ -101,13 +101,14 @@ async def _finished(platform: Platform) -> tuple[dict[str, collector.Source], re
         stub, asked = collector_rpc.CollectorServiceStub(channel), relay_rpc.RelayServiceStub(relay_channel)
         while True:
             answer = await stub.ListSources(collector.ListSourcesRequest(page_size=100), timeout=10)
-            states = {source.name: source.state for source in answer.sources}
+            started = [source for source in answer.sources if source.name in VENUES]
+            states = {source.name: source.state for source in started}
             assert collector.SOURCE_STATE_FAILED not in states.values(), answer
             if set(states.values()) == {collector.SOURCE_STATE_FINISHED}:
                 status = await asked.GetRelayStatus(relay.GetRelayStatusRequest(), timeout=10)
-                sent = {source.name: dict(source.events) for source in answer.sources}
+                sent = {source.name: dict(source.events) for source in started}
                 if {source.source: dict(source.events) for source in status.sources} == sent:
-                    return {source.name: source for source in answer.sources}, status
+                    return {source.name: source for source in started}, status
             await asyncio.sleep(0.1)
 
 

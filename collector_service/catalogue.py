@@ -1,0 +1,117 @@
+"""What is told of sources: for the command line, and for the table in the documentation."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import linecache
+import sys
+from pathlib import Path
+from typing import Any
+
+from collector_service import sources
+from collector_service.source import Source
+from collector_service.spec import Channel, Dialect, Hook, SourceSpec
+
+
+def summary(source: Source) -> dict[str, Any]:
+    """A line of the catalogue."""
+    spec = _spec(source)
+    lines, hooks = sizes(source)
+    return {
+        "name": source.name,
+        "title": spec.title,
+        "kind": spec.kind.value,
+        "channels": channels(spec.dialects[-1]),
+        "books": source.book_machine,
+        "lines": lines,
+        "hook lines": hooks,
+        "verified by": sorted(one.value for one in spec.verified),
+    }
+
+
+def details(source: Source) -> dict[str, Any]:
+    """All there is to know of a source, in the order in which one asks."""
+    spec = _spec(source)
+    return {
+        **summary(source),
+        "aliases": list(spec.aliases),
+        "venue": source.venue,
+        "documentation": spec.documentation,
+        "read on": spec.read_on,
+        "terms": spec.terms,
+        "WebSocket": source.endpoints.websocket or "none: it is polled",
+        "REST": source.endpoints.rest,
+        "sandbox": [one for one in (spec.endpoints.sandbox_websocket, spec.endpoints.sandbox_rest) if one],
+        "symbols a connection": source.limits.symbols_per_connection,
+        "messages a second": source.limits.messages_per_second,
+        "requests a second": source.limits.requests_per_second,
+        "connection lives": f"{source.limits.connection_lifetime_s:g} s"
+        if source.limits.connection_lifetime_s
+        else "as long as it does",
+        "stale after": f"{source.heartbeat.stale_after_s:g} s",
+        "dialects": [f"{one.name} ({one.valid_from:%Y-%m-%d} to {one.valid_to:%Y-%m-%d})" for one in spec.dialects],
+        "instruments": [request.path for request in source.discovery.requests],
+        "messages": sorted(spec.dialects[-1].routes),
+        "polls": [f"{poll.path} every {poll.every_s:g} s" for poll in spec.dialects[-1].polls],
+        "notes": list(spec.notes),
+    }
+
+
+def channels(dialect: Dialect) -> list[str]:
+    """What can be subscribed to, or is polled."""
+    streamed = [one.value for one in Channel if dialect.subscribe is not None and one in dialect.subscribe.channels]
+    return streamed or (["figures"] if dialect.polls else [])
+
+
+def sizes(source: Source) -> tuple[int, int]:
+    """(lines of the specification, without imports, blank lines, comments and docstrings; lines of functions in it)."""
+    spec = _spec(source)
+    module = next((one for one in _modules() if source.spec in vars(one).values()), None)
+    if module is None:
+        return 0, 0
+    path = Path(inspect.getfile(module))
+    tree, text = ast.parse(path.read_text()), path.read_text().splitlines()
+    skipped: set[int] = set()
+    hooks: set[int] = set()
+    for node in tree.body:
+        span = range(node.lineno, (node.end_lineno or node.lineno) + 1)
+        if isinstance(node, (ast.Import, ast.ImportFrom)) or (
+            isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        ):
+            skipped |= set(span)
+        elif isinstance(node, (ast.FunctionDef, ast.ClassDef)) and _has_hooks(spec):
+            hooks |= set(span)
+    code = {place for place, line in enumerate(text, 1) if line.strip() and not line.strip().startswith("#")} - skipped
+    return len(code), len(code & hooks)
+
+
+def code(source: Source) -> str:
+    """The functions that the compiler made of the newest dialect, as Python."""
+    made = [
+        "".join(linecache.getlines(f"<{source.name}.dialects[{len(source.dialects) - 1}].routes[{kind!r}]>"))
+        for kind in source.live.routes
+    ]
+    return "\n".join(f"# {kind}\n{text}" for kind, text in zip(source.live.routes, made, strict=True))
+
+
+def _has_hooks(spec: SourceSpec) -> bool:
+    def parts(found: Any) -> tuple[Any, ...]:
+        return found if isinstance(found, tuple) else (found,)
+
+    return any(
+        callable(dialect.kind)
+        or any(isinstance(part, Hook) for found in dialect.routes.values() for part in parts(found))
+        for dialect in spec.dialects
+    )
+
+
+def _modules() -> list[Any]:
+    prefix = f"{sources.__name__}."
+    return [module for name, module in sys.modules.items() if name.startswith(prefix)]
+
+
+def _spec(source: Source) -> SourceSpec:
+    if source.spec is None:
+        raise TypeError(f"{source.name} was written by hand: there is no specification to tell of")
+    return source.spec
