@@ -231,9 +231,9 @@ def _amount(field: Any, where: str) -> Callable[[Any], ExactDecimal | None]:
         case tuple():
             ways = [_amount(one, where) for one in field]
             return lambda line: next((found for way in ways if (found := way(line)) is not None), None)
-        case fields.Decimals(path):
-            steps = _steps(path, where)
-            return lambda line: _step(_at(line, steps))
+        case fields.Decimals(path, times):
+            steps, units = _steps(path, where), _steps(times, where)
+            return lambda line: _step(_at(line, steps), _rule(_at(line, units)) if times else None)
         case fields.Const(value):
             return lambda _line: _rule(value)
         case str():
@@ -250,13 +250,13 @@ def _rule(value: Any) -> ExactDecimal | None:
     return found if found.is_positive else None
 
 
-def _step(value: Any) -> ExactDecimal | None:
+def _step(value: Any, times: ExactDecimal | None) -> ExactDecimal | None:
     if value is None or value == "":
         return None
     digits = int(value) if re.fullmatch(r"-?\d{1,2}", _word(value), re.ASCII) else _MAX_DECIMALS + 1
     if abs(digits) > _MAX_DECIMALS:
         raise InvalidArgument.field("decimals", _word(value)[:64], "range", f"-{_MAX_DECIMALS} to {_MAX_DECIMALS}")
-    return ExactDecimal(1, -digits)
+    return ExactDecimal(1, -digits) if times is None else ExactDecimal(times.mantissa, times.exponent - digits)
 
 
 def _choice(field: Any, where: str, default: Any) -> Callable[[Any], Any]:

@@ -99,6 +99,8 @@ class Decimals:
     """A step of 10**-n, where n stands at the path; for lists of instruments."""
 
     path: str
+    times: str = ""
+    """The step is so many of these; where nothing stands at this path, one."""
 
 
 Amount = str | Scaled | ScaledBy | Magnitude

@@ -13,6 +13,7 @@ from alphapulse.domain.provenance import Provenance
 from alphapulse.records import BOOK_LEVEL, LAYOUTS, QUOTE, TRADE
 from collector_service.book import SnapshotUpdatesMachine
 from collector_service.compiler import SpecificationError, compile_source
+from collector_service.compiler.listing import compile_instruments
 from collector_service.compiler.records import compile_route
 from collector_service.emitter import Emitter
 from collector_service.listings import ListingIndex, VenueSymbol
@@ -22,12 +23,15 @@ from collector_service.spec import (
     BookSnapshot,
     BookUpdate,
     Channel,
+    Decimals,
     Has,
+    Instruments,
     Iso,
     Join,
     Learn,
     Learned,
     Levels,
+    Line,
     Magnitude,
     Millis,
     Quote,
@@ -218,3 +222,11 @@ def test_symbols_and_topics_are_put_into_templates() -> None:
     assert [frame["id"] for frame in frames] == [1, 2]
     assert frames[0]["params"][0] == "s0usdt@trade"
     assert frames[1]["params"][-1] == "s149usdt@bookTicker"
+
+
+def test_a_step_may_be_several_units_of_its_last_decimal() -> None:
+    line = Line(symbol="s", base="b", quote="q", tick=Decimals("places", times="step"), lot=Decimals("places"))
+    read = compile_instruments(Instruments(path="/list", lines=(line,)), frozenset(), {}, "TEST").parse
+    lines = [{"s": "S", "b": "B", "q": "Q", "places": "1", **more} for more in ({"step": "5"}, {})]
+    rules = [entry.rules for entry in read(json.dumps(lines).encode()).entries]
+    assert [(str(rule.tick_size), str(rule.lot_size)) for rule in rules] == [("0.5", "0.1"), ("0.1", "0.1")]
