@@ -236,6 +236,9 @@ def _amount(field: Any, where: str) -> Callable[[Any], ExactDecimal | None]:
             return lambda line: _step(_at(line, steps), _rule(_at(line, units)) if times else None)
         case fields.Const(value):
             return lambda _line: _rule(value)
+        case fields.Text():
+            number = _text(field, where)
+            return lambda line: _rule(number(line))
         case str():
             steps = _steps(field, where)
             return lambda line: _rule(_at(line, steps))

@@ -11,8 +11,8 @@ from collector_service.spec.fields import Choice, Const, Decimals, Join, Match, 
 from collector_service.spec.records import Where
 
 LineText = str | Text | Join | Const | Match
-LineAmount = str | Decimals | Const | tuple[str | Decimals | Const, ...]
-"""Of several the first that the line has."""
+LineAmount = str | Text | Decimals | Const | tuple[str | Text | Decimals | Const, ...]
+"""A path alone is a number, a Text is what is left of one; of several the first that the line has."""
 Choices = Choice | tuple[Choice, ...]
 """Of several the first that knows the word."""
 

@@ -230,3 +230,10 @@ def test_a_step_may_be_several_units_of_its_last_decimal() -> None:
     lines = [{"s": "S", "b": "B", "q": "Q", "places": "1", **more} for more in ({"step": "5"}, {})]
     rules = [entry.rules for entry in read(json.dumps(lines).encode()).entries]
     assert [(str(rule.tick_size), str(rule.lot_size)) for rule in rules] == [("0.5", "0.1"), ("0.1", "0.1")]
+
+
+def test_a_number_may_be_part_of_a_text() -> None:
+    line = Line(symbol="s", base="b", quote="q", min_notional=Text("least", before=" "))
+    read = compile_instruments(Instruments(path="/list", lines=(line,)), frozenset(), {}, "TEST").parse
+    (entry,) = read(json.dumps([{"s": "S", "b": "B", "q": "Q", "least": "20.0 USD"}]).encode()).entries
+    assert str(entry.rules.min_notional) == "20"
