@@ -52,6 +52,7 @@ from collector_service.spec.fields import (
     SignedSide,
     Text,
     Time,
+    Written,
 )
 from collector_service.spec.listing import Contract, Instruments, Line
 from collector_service.spec.records import (
@@ -149,5 +150,6 @@ __all__ = [
     "Time",
     "Trade",
     "Verification",
+    "Written",
     "sides",
 ]

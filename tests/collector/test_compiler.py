@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from alphapulse.domain.asset_class import AssetClass
 from alphapulse.domain.ids import source_id
 from alphapulse.domain.provenance import Provenance
 from alphapulse.records import BOOK_LEVEL, LAYOUTS, QUOTE, TRADE
@@ -23,6 +25,8 @@ from collector_service.spec import (
     BookSnapshot,
     BookUpdate,
     Channel,
+    Const,
+    Contract,
     Decimals,
     Has,
     Instruments,
@@ -33,6 +37,7 @@ from collector_service.spec import (
     Levels,
     Line,
     Magnitude,
+    Match,
     Millis,
     Quote,
     Record,
@@ -43,6 +48,7 @@ from collector_service.spec import (
     SignedSide,
     Text,
     Trade,
+    Written,
     sides,
 )
 
@@ -237,3 +243,17 @@ def test_a_number_may_be_part_of_a_text() -> None:
     read = compile_instruments(Instruments(path="/list", lines=(line,)), frozenset(), {}, "TEST").parse
     (entry,) = read(json.dumps([{"s": "S", "b": "B", "q": "Q", "least": "20.0 USD"}]).encode()).entries
     assert str(entry.rules.min_notional) == "20"
+
+
+def test_a_term_in_a_form_of_the_venues_own() -> None:
+    expiry = Written(Join((Match("s", r".*[FGHJKMNQUVXZ](\d\d)"), "day", Const("08"))), "%y%m%d%H")
+    contract = Contract(kind=AssetClass.FUTURE, settle="q", expiry=expiry)
+    line = Line(symbol="s", base="b", quote="q", contract=contract)
+    read = compile_instruments(Instruments(path="/list", lines=(line,)), frozenset(), {}, "TEST").parse
+    lines = [{"s": "BTCUSDM21", "b": "BTC", "q": "USD", "day": day} for day in ("0625", "0631")]
+    listed = read(json.dumps(lines).encode())
+    assert [entry.contract and entry.contract.expiry for entry in listed.entries] == [
+        datetime(2021, 6, 25, 8, tzinfo=UTC)
+    ]
+    assert len(listed.refused) == 1
+    assert "%y%m%d%H" in listed.refused[0]
