@@ -11,6 +11,7 @@ from collector_service.source import Source
 from collector_service.sources.binance import BINANCE
 from collector_service.sources.bitget import BITGET
 from collector_service.sources.bitstamp import BITSTAMP
+from collector_service.sources.bybit import BYBIT
 from collector_service.sources.coinbase import COINBASE
 from collector_service.sources.ecb import ECB
 from collector_service.sources.kraken import KRAKEN
@@ -29,6 +30,7 @@ SOURCES: Final = _by_name(
         BINANCE,
         BITGET,
         BITSTAMP,
+        BYBIT,
         COINBASE,
         ECB,
         KRAKEN,
