@@ -13,6 +13,7 @@ from collector_service.sources.bitget import BITGET
 from collector_service.sources.bitstamp import BITSTAMP
 from collector_service.sources.bybit import BYBIT
 from collector_service.sources.coinbase import COINBASE
+from collector_service.sources.deribit import DERIBIT
 from collector_service.sources.ecb import ECB
 from collector_service.sources.kraken import KRAKEN
 
@@ -32,6 +33,7 @@ SOURCES: Final = _by_name(
         BITSTAMP,
         BYBIT,
         COINBASE,
+        DERIBIT,
         ECB,
         KRAKEN,
     )

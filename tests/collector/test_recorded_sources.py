@@ -94,7 +94,8 @@ def test_the_rows_alone_rebuild_every_book(report: DecodeReport) -> None:
     for symbol, machine in report.books.items():
         key = report.listings.key(symbol)
         assert key is not None
-        assert books[key] == (_ladder(machine.book.bids), _ladder(machine.book.asks)), symbol
+        # A book that was always empty has no rows.
+        assert books.get(key, ({}, {})) == (_ladder(machine.book.bids), _ladder(machine.book.asks)), symbol
     ends = rows["flags"] & RecordFlag.LAST_OF_UPDATE != 0
     assert int(ends.sum()) <= sum(report.book_updates.values())
 
