@@ -14,6 +14,7 @@ from collector_service.sources.bitstamp import BITSTAMP
 from collector_service.sources.bybit import BYBIT
 from collector_service.sources.coinbase import COINBASE
 from collector_service.sources.deribit import DERIBIT
+from collector_service.sources.dydx import DYDX
 from collector_service.sources.ecb import ECB
 from collector_service.sources.kraken import KRAKEN
 
@@ -34,6 +35,7 @@ SOURCES: Final = _by_name(
         BYBIT,
         COINBASE,
         DERIBIT,
+        DYDX,
         ECB,
         KRAKEN,
     )
