@@ -16,6 +16,7 @@ from collector_service.sources.coinbase import COINBASE
 from collector_service.sources.deribit import DERIBIT
 from collector_service.sources.dydx import DYDX
 from collector_service.sources.ecb import ECB
+from collector_service.sources.gateio import GATEIO
 from collector_service.sources.kraken import KRAKEN
 
 
@@ -37,6 +38,7 @@ SOURCES: Final = _by_name(
         DERIBIT,
         DYDX,
         ECB,
+        GATEIO,
         KRAKEN,
     )
 )
