@@ -28,7 +28,10 @@ def compile_subscribe(spec: Subscribe, where: str) -> Callable[[Sequence[VenueSy
 
     def subscribe(entries: Sequence[VenueSymbol], channels: Sequence[Channel]) -> Frames:
         numbers = count(1)
-        told = [one for channel in channels for one in _ways(spec.channels.get(channel, ()))]
+        told: list[Any] = []
+        for channel in channels:
+            # Where one of the venue's has several of ours, it is asked for once.
+            told += [one for one in _ways(spec.channels.get(channel, ())) if one not in told]
         first = [_text(_filled(part, {}, numbers)) for part in spec.first]
         return [*first, *(_text(one) for one in _messages(spec, spec.message, markers, entries, told, numbers))]
 

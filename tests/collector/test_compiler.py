@@ -17,11 +17,14 @@ from collector_service.book import SnapshotUpdatesMachine
 from collector_service.compiler import SpecificationError, compile_source
 from collector_service.compiler.listing import compile_instruments
 from collector_service.compiler.records import compile_route
+from collector_service.compiler.subscribing import compile_subscribe
 from collector_service.emitter import Emitter
 from collector_service.listings import ListingIndex, VenueSymbol
 from collector_service.rows import RowSink, as_array
 from collector_service.sources.binance import SPEC
 from collector_service.spec import (
+    CHANNEL,
+    SYMBOLS,
     BookSnapshot,
     BookUpdate,
     Channel,
@@ -46,6 +49,7 @@ from collector_service.spec import (
     ScaledBy,
     Side,
     SignedSide,
+    Subscribe,
     Text,
     Trade,
     Written,
@@ -257,3 +261,13 @@ def test_a_term_in_a_form_of_the_venues_own() -> None:
     ]
     assert len(listed.refused) == 1
     assert "%y%m%d%H" in listed.refused[0]
+
+
+def test_what_brings_two_channels_is_asked_for_once() -> None:
+    spec = Subscribe(
+        message={"name": CHANNEL, "symbols": SYMBOLS},
+        channels={Channel.TRADES: "l2", Channel.BOOKS: ("l2", "full")},
+    )
+    entry = VenueSymbol("BTCUSD", "BTC", "USD", frozenset())
+    frames = compile_subscribe(spec, "TEST")([entry], [Channel.TRADES, Channel.QUOTES, Channel.BOOKS])
+    assert [json.loads(frame)["name"] for frame in frames] == ["l2", "full"]
