@@ -17,6 +17,7 @@ from collector_service.sources.deribit import DERIBIT
 from collector_service.sources.dydx import DYDX
 from collector_service.sources.ecb import ECB
 from collector_service.sources.gateio import GATEIO
+from collector_service.sources.gateio_futures import GATEIO_FUTURES
 from collector_service.sources.gemini import GEMINI
 from collector_service.sources.kraken import KRAKEN
 
@@ -40,6 +41,7 @@ SOURCES: Final = _by_name(
         DYDX,
         ECB,
         GATEIO,
+        GATEIO_FUTURES,
         GEMINI,
         KRAKEN,
     )
