@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
@@ -11,7 +12,7 @@ import msgspec
 
 from collector_service.compiler.faults import fault
 from collector_service.listings import VenueSymbol
-from collector_service.spec.dialect import CHANNEL, NUMBER, SYMBOL, SYMBOLS, TOPIC, TOPICS, UUID, Marker, Subscribe
+from collector_service.spec.dialect import CHANNEL, NOW, NUMBER, SYMBOL, SYMBOLS, TOPIC, TOPICS, UUID, Marker, Subscribe
 from collector_service.spec.source import Channel
 
 Frames = list[str]
@@ -113,6 +114,8 @@ def _filled(
         case Marker():
             if template is NUMBER:
                 return next(numbers)
+            if template is NOW:
+                return int(time.time())
             return str(uuid.uuid4()) if template is UUID else marked[template]
         case str():
             for name, value in (names or {}).items():

@@ -17,6 +17,7 @@ from collector_service.spec.books import (
 )
 from collector_service.spec.dialect import (
     CHANNEL,
+    NOW,
     NUMBER,
     SYMBOL,
     SYMBOLS,
@@ -86,6 +87,7 @@ __all__ = [
     "ASK",
     "BID",
     "CHANNEL",
+    "NOW",
     "NUMBER",
     "SYMBOL",
     "SYMBOLS",

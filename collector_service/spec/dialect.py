@@ -24,6 +24,7 @@ class Marker(Enum):
     TOPICS = "topics"
     NUMBER = "number"
     UUID = "uuid"
+    NOW = "now"
 
 
 SYMBOL: Final = Marker.SYMBOL
@@ -38,6 +39,8 @@ NUMBER: Final = Marker.NUMBER
 """1, 2, 3 ..."""
 UUID: Final = Marker.UUID
 """A new one."""
+NOW: Final = Marker.NOW
+"""Seconds since the Unix epoch, whole."""
 
 
 class Compression(Enum):
