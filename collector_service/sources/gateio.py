@@ -8,6 +8,7 @@ from typing import Any, Final
 from alphapulse.domain.instruments import ListingStatus
 from collector_service.compiler import compile_source
 from collector_service.spec import (
+    NOW,
     TOPIC,
     BookSnapshot,
     BookUpdate,
@@ -74,7 +75,7 @@ def _dialect(name: str, quotes: str, quote: Quote, **fields: Any) -> Dialect:
             }
         ),
         subscribe=Subscribe(
-            message={"event": "subscribe", ...: TOPIC},
+            message={"time": NOW, "event": "subscribe", ...: TOPIC},
             channels={
                 Channel.TRADES: {"channel": "spot.trades", "payload": ["{symbol}"]},
                 Channel.QUOTES: {"channel": quotes, "payload": ["{symbol}"]},

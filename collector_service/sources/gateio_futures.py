@@ -8,6 +8,7 @@ from alphapulse.domain.asset_class import AssetClass
 from alphapulse.domain.instruments import ListingStatus
 from collector_service.compiler import compile_source
 from collector_service.spec import (
+    NOW,
     TOPIC,
     BookSnapshot,
     BookUpdate,
@@ -136,7 +137,7 @@ SPEC: Final = SourceSpec(
                 }
             ),
             subscribe=Subscribe(
-                message={"event": "subscribe", ...: TOPIC},
+                message={"time": NOW, "event": "subscribe", ...: TOPIC},
                 channels={
                     Channel.TRADES: {"channel": "futures.trades", "payload": ["{symbol}"]},
                     Channel.QUOTES: {"channel": "futures.book_ticker", "payload": ["{symbol}"]},

@@ -63,7 +63,7 @@ SPEC: Final = SourceSpec(
     name="GEMINI",
     title="Gemini",
     kind=SourceKind.EXCHANGE,
-    documentation="https://docs.gemini.com/websocket-api/#market-data-version-2",
+    documentation="https://docs.gemini.com/websocket/archived/v2",
     read_on="2026-11-30",
     terms="Public market data, free to read for personal and internal use under Gemini's market data terms.",
     verified=frozenset({Verification.RECORDING, Verification.FIXTURE}),
@@ -135,7 +135,8 @@ SPEC: Final = SourceSpec(
         ),
     ),
     notes=(
-        "There is no stream of quotes.",
+        "The venue has newer streams at ws.gemini.com, with quotes, and calls these archived: they are what is read here.",
+        "A trade's number is that of its event.",
         "Books have no times of their own.",
         "Sizes of perpetuals are in the base.",
     ),
