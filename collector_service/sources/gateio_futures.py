@@ -41,6 +41,12 @@ from collector_service.spec import (
 
 _CHANNELS: Final = ("futures.trades", "futures.book_ticker", "futures.order_book_update")
 _LEVELS: Final[dict[str, Any]] = {"price": "p", "size": "s"}
+_STATES: Final = {
+    "trading": ListingStatus.TRADING,
+    "prelaunch": ListingStatus.PENDING,
+    "delisting": ListingStatus.HALTED,
+    "delisted": ListingStatus.DELISTED,
+}
 
 
 def _list(path: str, kind: AssetClass, settle: str, *, streamed: bool = False) -> Instruments:
@@ -52,15 +58,7 @@ def _list(path: str, kind: AssetClass, settle: str, *, streamed: bool = False) -
                 base=Text("name", split=("_", 0)),
                 quote=Text("name", split=("_", 1)),
                 status=(
-                    Choice(
-                        "status",
-                        {
-                            "trading": ListingStatus.TRADING,
-                            "prelaunch": ListingStatus.PENDING,
-                            "delisting": ListingStatus.HALTED,
-                            "delisted": ListingStatus.DELISTED,
-                        },
-                    ),
+                    Choice("status", _STATES),
                     Choice("in_delisting", {"false": ListingStatus.TRADING}),
                 ),
                 tick="order_price_round",

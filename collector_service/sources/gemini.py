@@ -34,19 +34,15 @@ from collector_service.spec import (
 _LEVELS: Final = (Levels(path="changes", side=Side("[0]"), price="[1]", size="[2]"),)
 
 
+_AUCTION: Final = ("open", "indicative", "result", "cleared")
+
+
 def _line(**fields: Any) -> Line:
     return Line(
         symbol="symbol",
         base="base_currency",
         quote="quote_currency",
-        status=Choice(
-            "status",
-            {
-                "open": ListingStatus.TRADING,
-                "limit_only": ListingStatus.TRADING,
-                "post_only": ListingStatus.TRADING,
-            },
-        ),
+        status=Choice("status", dict.fromkeys(("open", "limit_only", "post_only"), ListingStatus.TRADING)),
         # What is called a tick here is one of the size.
         tick="quote_increment",
         lot="tick_size",
@@ -98,16 +94,7 @@ SPEC: Final = SourceSpec(
                     BookUpdate(symbol="symbol", levels=_LEVELS, lacking="trades?"),
                 ),
             },
-            silent=frozenset(
-                {
-                    "heartbeat",
-                    "auction_open",
-                    "auction_indicative",
-                    "auction_result",
-                    "auction_cleared",
-                    "block_trade",
-                }
-            ),
+            silent=frozenset({"heartbeat", "block_trade"} | {f"auction_{what}" for what in _AUCTION}),
             subscribe=Subscribe(
                 message=_said("subscribe"),
                 channels={Channel.TRADES: "l2", Channel.BOOKS: "l2"},
