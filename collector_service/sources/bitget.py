@@ -135,7 +135,9 @@ def _books(**snapshot: Any) -> dict[str, Any]:
     }
 
 
-_V1_TRADE: Final = Trade(symbol=_STREAM, price="[1]", size="[2]", side=Side("[3]"), time=Millis("[0]"), each="data")
+_V1_TRADE: Final = Trade(
+    symbol=_STREAM, price="[1]", size="[2]", side=Side("[3]"), time=Millis("[0]"), each="data", newest_first=True
+)
 _V1: Final = Dialect(
     name="version 1",
     kind=(("event",), ("arg.channel", "action")),
@@ -185,6 +187,7 @@ _V2: Final = Dialect(
             trade_id="tradeId",
             time=Millis("ts"),
             each="data",
+            newest_first=True,
         ),
         "ticker:snapshot": Quote(
             symbol=_STREAM, bid="bidPr", bid_size="bidSz", ask="askPr", ask_size="askSz", time=Millis("ts"), each="data"

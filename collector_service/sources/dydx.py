@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -82,7 +83,7 @@ _V3: Final = Dialect(
     name="version 3",
     kind=_KIND,
     routes={
-        "v3_trades:subscribed": _TRADE,
+        "v3_trades:subscribed": replace(_TRADE, newest_first=True),
         "v3_trades:channel_data": _TRADE,
         "v3_orderbook:subscribed": BookSnapshot(
             symbol="id", levels=sides("contents.bids", "contents.asks", price="price", size="size", offset="offset")
