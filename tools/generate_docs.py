@@ -1,5 +1,5 @@
 """Writes what can be generated of the documentation: docs/configuration.md from the configuration dataclasses, docs/errors.md from the error
-classes and the rules the code names, docs/predicates.md from the catalogue of fields, the chart's README from its values.yaml. Run by
+classes and the rules the code names, docs/predicates.md from the catalogue of fields, docs/sources.md from the sources, the chart's README from its values.yaml. Run by
 `make docs`; with `--check` it only compares.
 """
 
@@ -16,6 +16,7 @@ from typing import Final
 
 import error_catalogue
 import predicate_page
+import sources_page
 
 from alphapulse.runtime import ServerConfig, Variable, describe
 from collector_service.config import CollectorConfig
@@ -151,6 +152,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "docs/configuration.md": configuration,
     "docs/errors.md": lambda: error_catalogue.page(GENERATED),
     "docs/predicates.md": lambda: predicate_page.page(GENERATED),
+    "docs/sources.md": lambda: sources_page.page(GENERATED),
     "helm/alphapulse/README.md": chart_readme,
 }
 

@@ -11,6 +11,7 @@ from collector_service.source import Source
 from collector_service.sources.binance import BINANCE
 from collector_service.sources.bitget import BITGET
 from collector_service.sources.bitstamp import BITSTAMP
+from collector_service.sources.bitvavo import BITVAVO
 from collector_service.sources.bybit import BYBIT
 from collector_service.sources.coinbase import COINBASE
 from collector_service.sources.deribit import DERIBIT
@@ -35,6 +36,7 @@ SOURCES: Final = _by_name(
         BINANCE,
         BITGET,
         BITSTAMP,
+        BITVAVO,
         BYBIT,
         COINBASE,
         DERIBIT,

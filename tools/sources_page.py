@@ -1,0 +1,67 @@
+"""docs/sources.md: every source there is, and how it is known to be right."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final
+
+from collector_service import catalogue
+from collector_service.sources import SOURCES
+from collector_service.spec import SourceKind, Verification
+
+_TITLES: Final = {
+    SourceKind.EXCHANGE: "Exchanges",
+    SourceKind.CHAIN: "Chains",
+    SourceKind.TRADITIONAL: "Traditional venues",
+    SourceKind.ALTERNATIVE: "Alternative data",
+}
+_MEANING: Final = {
+    Verification.RECORDING: "frames that the venue sent decode to the counts and books that an independent reading gives",
+    Verification.FIXTURE: "messages of the venue's documentation become the rows they mean",
+    Verification.MOCK: "a venue made from its description was traded against",
+    Verification.ADAPTER: "another library reads it",
+    Verification.LIVE: "a live connection was watched",
+}
+_TEXT: Final = """{header}
+# Sources
+
+{count} sources, {hooks} of them with functions of their own (*hook lines*); the rest are data alone. `add-a-source.md` adds one. `alphapulse sources show NAME` tells all there is to know of one.
+
+How each is known to be right is told in the last column: {meanings}. **None was run against its venue live** unless it says so.
+
+{tables}
+## What surprises
+
+{notes}
+"""
+
+
+def page(header: str) -> str:
+    """The page."""
+    lines = {name: catalogue.summary(source) for name, source in sorted(SOURCES.items())}
+    tables = []
+    for kind, title in _TITLES.items():
+        rows = [line for line in lines.values() if line["kind"] == kind.value]
+        if rows:
+            tables.append(f"## {title} ({len(rows)})\n\n{_table(rows)}")
+    used = Counter(one for line in lines.values() for one in line["verified by"])
+    meanings = "; ".join(f"*{one.value}*: {_MEANING[one]}" for one in Verification if used[one.value])
+    notes = [f"- **{name}**: {' '.join(source.quirks)}" for name, source in sorted(SOURCES.items()) if source.quirks]
+    return _TEXT.format(
+        header=header,
+        count=len(lines),
+        hooks=sum(1 for line in lines.values() if line["hook lines"]),
+        meanings=meanings,
+        tables="\n".join(tables),
+        notes="\n".join(notes),
+    )
+
+
+def _table(rows: list[dict[str, object]]) -> str:
+    fields = [field for field in rows[0] if field != "kind"]
+    heading = f"| {' | '.join(fields)} |\n|{'---|' * len(fields)}\n"
+    return heading + "".join(f"| {' | '.join(_cell(row[field]) for field in fields)} |\n" for row in rows)
+
+
+def _cell(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
