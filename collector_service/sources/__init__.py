@@ -20,6 +20,7 @@ from collector_service.sources.ecb import ECB
 from collector_service.sources.gateio import GATEIO
 from collector_service.sources.gateio_futures import GATEIO_FUTURES
 from collector_service.sources.gemini import GEMINI
+from collector_service.sources.huobi import HUOBI
 from collector_service.sources.kraken import KRAKEN
 
 
@@ -45,6 +46,7 @@ SOURCES: Final = _by_name(
         GATEIO,
         GATEIO_FUTURES,
         GEMINI,
+        HUOBI,
         KRAKEN,
     )
 )
