@@ -22,6 +22,7 @@ from collector_service.sources.gateio_futures import GATEIO_FUTURES
 from collector_service.sources.gemini import GEMINI
 from collector_service.sources.huobi import HUOBI
 from collector_service.sources.kraken import KRAKEN
+from collector_service.sources.kraken_futures import KRAKEN_FUTURES
 
 
 def _by_name(specs: Iterable[Source]) -> Mapping[str, Source]:
@@ -48,6 +49,7 @@ SOURCES: Final = _by_name(
         GEMINI,
         HUOBI,
         KRAKEN,
+        KRAKEN_FUTURES,
     )
 )
 """Every source there is, by name."""
