@@ -52,9 +52,10 @@ class Emitter:
         """What the venue wants to hear back on it; taken by the session."""
         self.requested = ""
         """The symbol of the snapshot that is being decoded."""
+        self.new_book = new_book
+        """Makes the machine of a book that is met for the first time."""
         self._venue = venue
         self._provenance = int(provenance)
-        self._new_book = new_book
         self._unknown: dict[str, int] = {}
         self._last_trades: dict[str, int] = {}
         self._numbered: dict[str, dict[int, LevelChange]] = {}
@@ -248,7 +249,7 @@ class Emitter:
         machine = self.books.get(symbol)
         if machine is None:
             self._identify(symbol)
-            machine = self.books[symbol] = self._new_book()
+            machine = self.books[symbol] = self.new_book()
         return machine
 
     def _take(self, symbol: str, machine: BookMachine, result: Result) -> None:

@@ -105,5 +105,12 @@ class Fleet:
             files = recording_files(self._config.recordings_folder(), name)
             return ReplayTransport(files, name, self._config.replay_speed)
         if kind == "live":
-            return LiveTransport(spec.endpoints, spec.live.path, spec.limits, spec.heartbeat, secrets=os.environ)
+            return LiveTransport(
+                spec.endpoints,
+                spec.live.path,
+                spec.limits,
+                spec.heartbeat,
+                address=spec.live.address,
+                secrets=os.environ,
+            )
         return SimulatedTransport(simulated_venue(name, self._market, self._config.simulation_rate))

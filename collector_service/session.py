@@ -74,6 +74,7 @@ class Session:
             case ArrivalKind.OPENED:
                 if self._replays:
                     self._dialect = self.spec.dialect_at(arrival.time_ns)
+                    self.emitter.new_book = self._dialect.new_book or self.spec.new_book
                 return self._subscribe(arrival.connection)
             case ArrivalKind.CLOSED:
                 self._lose(arrival.connection)

@@ -23,6 +23,16 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
+class AddressRequest:
+    """How the address of a connection is asked for, before each."""
+
+    path: str
+    """Behind the REST address, by POST."""
+    url: Callable[[bytes], str]
+    """The address in the answer. Raises msgspec.DecodeError or InvalidArgument."""
+
+
+@dataclass(frozen=True, slots=True)
 class Dialect:
     """A format of the venue's messages, and from when to when (exclusive) the venue spoke it."""
 
@@ -44,8 +54,12 @@ class Dialect:
     polls: tuple[PollRequest, ...] = ()
     discovery: Discovery | None = None
     """None: as the newest dialect."""
+    new_book: MachineFactory | None = None
+    """Makes what keeps its books; None: as the source's."""
     path: str = ""
     """Behind the WebSocket address."""
+    address: AddressRequest | None = None
+    """None: the WebSocket address and `path`."""
     valid_from: datetime = datetime(1970, 1, 1, tzinfo=UTC)
     valid_to: datetime = datetime(9999, 1, 1, tzinfo=UTC)
 

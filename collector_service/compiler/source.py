@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from collector_service import book
+from collector_service.compiler.address import compile_ticket
 from collector_service.compiler.faults import fault
 from collector_service.compiler.kinds import compile_splitter
 from collector_service.compiler.listing import compile_instruments
@@ -43,6 +44,7 @@ def compile_source(spec: SourceSpec) -> Source:
         raise fault(
             f"{spec.name}.dialects[-1].instruments", (), "the newest dialect has to say where instruments are listed"
         )
+    kept = spec.dialects[-1].books or spec.books
     return Source(
         name=spec.name,
         venue=spec.venue or spec.name,
@@ -51,8 +53,8 @@ def compile_source(spec: SourceSpec) -> Source:
         heartbeat=spec.heartbeat,
         discovery=discovery,
         dialects=dialects,
-        book_machine=_MACHINES[type(spec.books)][0] if spec.books is not None else "",
-        new_book=_machine(spec.books) if spec.books is not None else book.SnapshotUpdatesMachine,
+        book_machine=_MACHINES[type(kept)][0] if kept is not None else "",
+        new_book=_machine(kept) if kept is not None else book.SnapshotUpdatesMachine,
         quirks=spec.notes,
         spec=spec,
     )
@@ -79,7 +81,7 @@ def _machine(spec: Any) -> Callable[[], book.BookMachine]:
 def _dialect(spec: SourceSpec, dialect: DialectSpec, where: str) -> Dialect:
     routes = {kind: compile_route(found, f"{where}.routes[{kind!r}]") for kind, found in dialect.routes.items()}
     changing = sorted(kind for kind, found in dialect.routes.items() if _changes_books(found))
-    if changing and spec.books is None:
+    if changing and (dialect.books or spec.books) is None:
         raise fault(f"{spec.name}.books", None, f"{', '.join(changing)} change books: say how they are kept")
     overlap = dialect.routes.keys() & (dialect.silent | dialect.errors)
     if overlap:
@@ -100,7 +102,9 @@ def _dialect(spec: SourceSpec, dialect: DialectSpec, where: str) -> Dialect:
         polls=tuple(_poll(one, f"{where}.polls[{place}]") for place, one in enumerate(dialect.polls)),
         snapshot=_snapshot(dialect.snapshot, f"{where}.snapshot") if dialect.snapshot is not None else None,
         discovery=Discovery(requests) if requests else None,
+        new_book=_machine(dialect.books or spec.books),
         path=dialect.path,
+        address=compile_ticket(dialect.ticket, f"{where}.ticket") if dialect.ticket is not None else None,
         valid_from=dialect.valid_from,
         valid_to=dialect.valid_to,
     )

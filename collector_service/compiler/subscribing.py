@@ -135,6 +135,8 @@ def _filled(
 def _markers(template: Any) -> Iterator[Marker]:
     if isinstance(template, Marker):
         yield template
+    elif isinstance(template, str) and "{symbols}" in template:
+        yield SYMBOLS
     elif isinstance(template, Mapping):
         for part in template.values():
             yield from _markers(part)

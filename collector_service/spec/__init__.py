@@ -29,6 +29,7 @@ from collector_service.spec.dialect import (
     Poll,
     RestSnapshot,
     Subscribe,
+    Ticket,
 )
 from collector_service.spec.fields import (
     Amount,
@@ -149,6 +150,7 @@ __all__ = [
     "Status",
     "Subscribe",
     "Text",
+    "Ticket",
     "Time",
     "Trade",
     "Verification",

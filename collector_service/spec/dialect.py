@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any, Final
 
 from collector_service.spec.body import Body
+from collector_service.spec.books import Books
 from collector_service.spec.fields import Has, Learned, Nested, Text
 from collector_service.spec.listing import Instruments
 from collector_service.spec.records import BookSnapshot, Record
@@ -57,7 +58,7 @@ class Compression(Enum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscribe:
     """The messages that subscribe. In texts `{symbol}`, `{lower}` (in small letters), `{base}`, `{quote}`, `{channel}` and the names of the
-    listing's extras are filled in."""
+    listing's extras are filled in; `{symbols}` is all symbols of one channel with commas between."""
 
     message: Any
     channels: Mapping[Any, Any]
@@ -94,6 +95,16 @@ class Poll:
     body: Body = Body.JSON
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticket:
+    """An address that is asked for by POST before each connection, since it holds for one alone."""
+
+    path: str
+    """Behind the REST address."""
+    url: str
+    """Where to connect: `{data.token}` is what the answer has at this path, `{uuid}` a new one."""
+
+
 KindPart = str | Text | Has | Learned | Nested
 
 
@@ -116,8 +127,12 @@ class Dialect:
     """Frames that are a bare word, such as `pong`."""
     snapshot: RestSnapshot | None = None
     instruments: tuple[Instruments, ...] = ()
+    books: Books | None = None
+    """The machine that keeps its books, where that is not the source's."""
     path: str = ""
     """Behind the WebSocket address."""
+    ticket: Ticket | None = None
+    """Where the address to connect to is asked for, in the place of WebSocket address and `path`."""
     compression: Compression = Compression.NONE
     valid_from: datetime = field(default=datetime(1970, 1, 1, tzinfo=UTC))
     valid_to: datetime = field(default=datetime(9999, 1, 1, tzinfo=UTC))

@@ -11,11 +11,13 @@ from contextlib import suppress
 from typing import Final, Self
 
 import aiohttp
+import msgspec
 import structlog
 
 from alphapulse.client.backoff import Backoff
+from alphapulse.domain.errors import InvalidArgument
 from alphapulse.domain.provenance import Provenance
-from collector_service.source import InstrumentList, Source
+from collector_service.source import AddressRequest, InstrumentList, Source
 from collector_service.spec import Endpoints, Heartbeat, Limits
 from collector_service.transport.base import Arrival, ArrivalKind, Fetch, Request, TransportError
 from collector_service.transport.listing import fetch_instruments
@@ -57,12 +59,15 @@ class LiveTransport:
         limits: Limits,
         heartbeat: Heartbeat,
         *,
+        address: AddressRequest | None = None,
         backoff: Backoff | None = None,
         secrets: Mapping[str, str] | None = None,
     ) -> None:
-        """`secrets` are what `{secret:NAME}` in addresses stands for; no message of ours shows them."""
+        """With an `address` each connection asks where to go; without, it is the WebSocket address and `path`. `secrets` are what
+        `{secret:NAME}` in addresses stands for; no message of ours shows them."""
         self._endpoints = endpoints
         self._path = path
+        self._address = address
         self._limits = limits
         self._heartbeat = heartbeat
         self._backoff = backoff or Backoff(first=0.5, cap=30.0)
@@ -130,6 +135,8 @@ class LiveTransport:
             except aiohttp.WSServerHandshakeError as error:
                 reason = f"refused with status {error.status}"
                 wait = _retry_after(error.headers.get("Retry-After") if error.headers else None)
+            except TransportError as error:
+                reason, wait = str(error), error.retry_after or 0.0
             except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
                 reason = f"{type(error).__name__}: {error}"
             except Exception as error:  # a connection that nobody opens again would be silence without a reason
@@ -142,14 +149,15 @@ class LiveTransport:
     async def _converse(self, number: int, backoff: Backoff) -> None:
         """One connection, from open to closed."""
         assert self._client is not None
-        url = f"{self._endpoints.websocket}{self._path}"
+        url = await self._where()
         outbox = self._outboxes[number]
         while not outbox.empty():
             outbox.get_nowait()  # meant for a connection that is gone
         async with self._client.ws_connect(
             url, max_msg_size=_MAX_FRAME, heartbeat=self._heartbeat.interval_s
         ) as socket:
-            await self._put(ArrivalKind.OPENED, number, b"", url)
+            # What a venue gives for one connection alone is for nobody else to read.
+            await self._put(ArrivalKind.OPENED, number, b"", url if self._address is None else url.partition("?")[0])
             writer = asyncio.create_task(self._write(socket, outbox))
             try:
                 async with asyncio.timeout(self._limits.connection_lifetime_s or None):
@@ -211,7 +219,22 @@ class LiveTransport:
                 await self._put(ArrivalKind.FAILED, 0, str(error).encode(), path)
             await asyncio.sleep(pause)
 
+    async def _where(self) -> str:
+        """The address of a connection that is about to be opened. Raises TransportError."""
+        if self._address is None:
+            return f"{self._endpoints.websocket}{self._path}"
+        answer = await self._request("POST", self._address.path)
+        try:
+            return self._address.url(answer)
+        except (msgspec.DecodeError, InvalidArgument) as error:
+            raise TransportError(
+                f"{self._endpoints.rest}{self._address.path}: no address in the answer: {error}"
+            ) from error
+
     async def _get(self, path: str) -> bytes:
+        return await self._request("GET", path)
+
+    async def _request(self, method: str, path: str) -> bytes:
         """One answer, asked for a few times; the venue's Retry-After is kept to. Raises TransportError."""
         assert self._client is not None
         backoff = Backoff(self._backoff.first, self._backoff.cap)
@@ -220,7 +243,7 @@ class LiveTransport:
             if attempt:
                 await asyncio.sleep(max(wait, backoff.next()))
             try:
-                async with self._client.get(f"{self._endpoints.rest}{self._with_secrets(path)}") as answer:
+                async with self._client.request(method, f"{self._endpoints.rest}{self._with_secrets(path)}") as answer:
                     if answer.status == 200:
                         return await answer.read()
                     problem = f"status {answer.status}"

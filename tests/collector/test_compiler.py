@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -10,10 +11,11 @@ from typing import Any
 import pytest
 
 from alphapulse.domain.asset_class import AssetClass
+from alphapulse.domain.errors import InvalidArgument
 from alphapulse.domain.ids import source_id
 from alphapulse.domain.provenance import Provenance
 from alphapulse.records import BOOK_LEVEL, LAYOUTS, QUOTE, TRADE
-from collector_service.book import SnapshotUpdatesMachine
+from collector_service.book import RangeSequenceMachine, SnapshotOnlyMachine, SnapshotUpdatesMachine
 from collector_service.compiler import SpecificationError, compile_source
 from collector_service.compiler.kinds import compile_splitter
 from collector_service.compiler.listing import compile_instruments
@@ -22,6 +24,8 @@ from collector_service.compiler.subscribing import compile_subscribe
 from collector_service.emitter import Emitter
 from collector_service.listings import ListingIndex, VenueSymbol
 from collector_service.rows import RowSink, as_array
+from collector_service.session import Session
+from collector_service.source import Source
 from collector_service.sources.binance import SPEC
 from collector_service.spec import (
     CHANNEL,
@@ -52,11 +56,14 @@ from collector_service.spec import (
     Side,
     SignedSide,
     Subscribe,
+    SnapshotOnly,
     Text,
+    Ticket,
     Trade,
     Written,
     sides,
 )
+from collector_service.transport.base import Arrival, ArrivalKind
 
 
 @pytest.fixture
@@ -286,3 +293,63 @@ def test_what_brings_two_channels_is_asked_for_once() -> None:
     entry = VenueSymbol("BTCUSD", "BTC", "USD", frozenset())
     frames = compile_subscribe(spec, "TEST")([entry], [Channel.TRADES, Channel.QUOTES, Channel.BOOKS])
     assert [json.loads(frame)["name"] for frame in frames] == ["l2", "full"]
+def test_symbols_stand_in_a_text_with_commas_between() -> None:
+    told = replace(
+        SPEC.dialects[0].subscribe,
+        message={"topic": "{channel}:{symbols}"},
+        channels={Channel.TRADES: "/trades"},
+        at_once=2,
+    )
+    entries = [VenueSymbol(f"S{number}", f"S{number}", "USDT", frozenset()) for number in range(3)]
+    source = compile_source(replace(SPEC, dialects=(replace(SPEC.dialects[0], subscribe=told),)))
+    frames = [json.loads(text)["topic"] for text in source.live.subscribe(entries, [Channel.TRADES])]
+    assert frames == ["/trades:S0,S1", "/trades:S2"]
+
+
+@pytest.mark.parametrize("more", [{}, {"id": "[2]"}, {"symbol": "[3]"}])
+def test_a_void_level_says_nothing(out: Emitter, more: dict[str, str]) -> None:
+    bids, asks = sides("b", "a", void={"[0]": "0"}, **more)
+    frame = {"s": "BTC-USD", "b": [["0", "0", 1, "BTC-USD"], ["7", "1", 2, "BTC-USD"]], "a": [["0", "3", 3, "BTC-USD"]]}
+    rows = said(out, BookSnapshot(symbol="s", levels=(bids, asks)), frame)[BOOK_LEVEL.event_type]
+    assert [values(row, "price", "size") for row in rows] == [[7, 1]]
+
+
+def test_a_dialect_may_keep_its_books_in_another_way_than_the_source() -> None:
+    since = datetime(2024, 1, 1, tzinfo=UTC)
+    now = replace(SPEC.dialects[0], name="now", books=SnapshotOnly(), snapshot=None, valid_from=since)
+    source = compile_source(replace(SPEC, dialects=(replace(SPEC.dialects[0], valid_to=since), now)))
+    assert source.book_machine == "snapshot_only"
+    frame = {"stream": "btcusdt@depth", "data": {"s": "BTCUSDT", "b": [], "a": [["7", "1"]], "U": 1, "u": 2, "E": 5}}
+    for year, machine in ((2023, RangeSequenceMachine), (2025, SnapshotOnlyMachine)):
+        session = Session(source, ListingIndex("BINANCE"), Provenance.REPLAY)
+        moment = int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) * 10**9
+        session.handle(Arrival(ArrivalKind.OPENED, moment, b"", 0, "wss://somewhere"))
+        session.handle(Arrival(ArrivalKind.FRAME, moment, json.dumps(frame).encode()))
+        assert type(session.emitter.books["BTCUSDT"]) is machine
+
+
+def _with_ticket(url: str) -> Source:
+    ticket = Ticket(path="/bullet", url=url)
+    return compile_source(replace(SPEC, dialects=(replace(SPEC.dialects[0], ticket=ticket),)))
+
+
+def test_an_address_is_made_of_what_the_venue_answers() -> None:
+    address = _with_ticket("{d.servers[0].endpoint}?token={d.token}&id={uuid}").live.address
+    assert address is not None
+    assert address.path == "/bullet"
+    made = {address.url(b'{"d":{"token":"t1","servers":[{"endpoint":"wss://a/"}]}}') for _ in range(2)}
+    assert len(made) == 2
+    assert all(re.fullmatch(r"wss://a/\?token=t1&id=[0-9a-f-]{36}", url) for url in made)
+    for answer, field in (
+        (b'{"d":{"token":"t1","servers":[]}}', "d.servers[0].endpoint"),
+        (b"[]", "d.servers[0].endpoint"),
+    ):
+        with pytest.raises(InvalidArgument) as caught:
+            address.url(answer)
+        assert [(one.field, one.rule) for one in caught.value.violations] == [(field, "address-missing")]
+
+
+def test_an_address_that_names_nothing_of_the_answer_is_a_mistake() -> None:
+    with pytest.raises(SpecificationError) as caught:
+        _with_ticket("wss://a/{uuid}")
+    assert str(caught.value).startswith("BINANCE.dialects[0].ticket.url")

@@ -9,10 +9,12 @@ from dataclasses import replace
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from alphapulse.client import Backoff
 from alphapulse.domain.provenance import Provenance, provenance_of
 from alphapulse.records import LAYOUTS
+from collector_service.compiler.address import compile_ticket
 from collector_service.decode import report_of
 from collector_service.runtime import RunnerOptions, SourceRunner, SourceState
 from collector_service.session import Session
@@ -20,7 +22,7 @@ from collector_service.simulation import PROTOCOLS, Market, simulated_venue
 from collector_service.simulation.server import VenueServer
 from collector_service.source import Source
 from collector_service.sources import SOURCES
-from collector_service.spec import Endpoints, Heartbeat, Limits
+from collector_service.spec import Endpoints, Heartbeat, Limits, Ticket
 from collector_service.transport import ArrivalKind, TransportError
 from collector_service.transport.live import LiveTransport
 
@@ -37,7 +39,12 @@ def spec_at(server: VenueServer, source: str, heartbeat: Heartbeat | None = None
 
 def transport_of(spec: Source) -> LiveTransport:
     return LiveTransport(
-        spec.endpoints, spec.live.path, spec.limits, spec.heartbeat, backoff=Backoff(first=0.01, cap=0.05)
+        spec.endpoints,
+        spec.live.path,
+        spec.limits,
+        spec.heartbeat,
+        address=spec.live.address,
+        backoff=Backoff(first=0.01, cap=0.05),
     )
 
 
@@ -176,3 +183,43 @@ async def test_a_connection_that_cannot_be_made_in_time_is_not_called_too_old(mo
         assert b"ConnectionTimeoutError" in first.data
         assert b"unforeseen" in second.data
         await arrivals.aclose()  # type: ignore[attr-defined]
+
+
+async def test_a_venue_that_gives_addresses_is_asked_before_each_connection() -> None:
+    """The first answer has no address, which is told; each further one is for one connection, whose ticket nobody else gets to see."""
+    asked, shown = [], []
+
+    async def ticket(_: web.Request) -> web.Response:
+        asked.append(f"t{len(asked)}")
+        return web.json_response({"token": asked[-1], "at": f"ws://127.0.0.1:{port}/feed"} if asked[1:] else {})
+
+    async def feed(request: web.Request) -> web.WebSocketResponse:
+        shown.append(request.query["token"])
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        await socket.send_str("{}")
+        return socket
+
+    app = web.Application()
+    app.add_routes([web.post("/bullet", ticket), web.get("/feed", feed)])
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        port = runner.addresses[0][1]
+        address = compile_ticket(Ticket(path="/bullet", url="{at}?token={token}"), "TEST.ticket")
+        endpoints = Endpoints("ws://127.0.0.1:1", f"http://127.0.0.1:{port}")
+        backoff = Backoff(first=0.01, cap=0.05)
+        async with LiveTransport(endpoints, "", FAST, Heartbeat(10.0), address=address, backoff=backoff) as transport:
+            arrivals, seen = transport.arrivals(1), []
+            async with asyncio.timeout(20):
+                while sum(one.kind is ArrivalKind.FRAME for one in seen) < 2:
+                    seen.append(await anext(arrivals))
+            await arrivals.aclose()  # type: ignore[attr-defined]
+    finally:
+        await runner.cleanup()
+    assert seen[0].kind is ArrivalKind.CLOSED
+    assert b"/bullet: no address in the answer" in seen[0].data
+    assert shown[:2] == ["t1", "t2"]
+    assert {one.url for one in seen if one.kind is ArrivalKind.OPENED} == {f"ws://127.0.0.1:{port}/feed"}
