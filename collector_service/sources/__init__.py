@@ -23,6 +23,7 @@ from collector_service.sources.gemini import GEMINI
 from collector_service.sources.huobi import HUOBI
 from collector_service.sources.kraken import KRAKEN
 from collector_service.sources.kraken_futures import KRAKEN_FUTURES
+from collector_service.sources.kucoin import KUCOIN
 
 
 def _by_name(specs: Iterable[Source]) -> Mapping[str, Source]:
@@ -50,6 +51,7 @@ SOURCES: Final = _by_name(
         HUOBI,
         KRAKEN,
         KRAKEN_FUTURES,
+        KUCOIN,
     )
 )
 """Every source there is, by name."""
