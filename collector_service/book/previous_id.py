@@ -46,7 +46,9 @@ class PreviousIdMachine(BookMachine):
         if not self.synced:
             self._held.append(update)
             return Result(Step.WAITING)
-        if update.last < self.sequence or (update.last == self.sequence and not self._fresh):
+        # A number below the one it follows begins the venue's count anew.
+        older = update.last < self.sequence and update.previous != self.sequence
+        if older or (update.last == self.sequence and not self._fresh):
             return Result(Step.IGNORED)
         delivery = self._following(update)
         if delivery is None:

@@ -234,6 +234,9 @@ def _amount(field: Any, where: str) -> Callable[[Any], ExactDecimal | None]:
         case fields.Decimals(path, times):
             steps, units = _steps(path, where), _steps(times, where)
             return lambda line: _step(_at(line, steps), _rule(_at(line, units)) if times else None)
+        case fields.Product(paths):
+            factors = [_amount(path, where) for path in paths]
+            return lambda line: _product([factor(line) for factor in factors])
         case fields.Const(value):
             return lambda _line: _rule(value)
         case fields.Text():
@@ -251,6 +254,15 @@ def _rule(value: Any) -> ExactDecimal | None:
         return None
     found = ExactDecimal.parse(_word(value)).normalised()
     return found if found.is_positive else None
+
+
+def _product(factors: Iterable[ExactDecimal | None]) -> ExactDecimal | None:
+    found = ExactDecimal(1, 0)
+    for factor in factors:
+        if factor is None:
+            return None
+        found = ExactDecimal(found.mantissa * factor.mantissa, found.exponent + factor.exponent)
+    return found.normalised()
 
 
 def _step(value: Any, times: ExactDecimal | None) -> ExactDecimal | None:

@@ -103,6 +103,13 @@ class Decimals:
     """The step is so many of these; where nothing stands at this path, one."""
 
 
+@dataclass(frozen=True, slots=True)
+class Product:
+    """The product of the numbers at several paths, none where one is not there; for lists of instruments."""
+
+    paths: tuple[str, ...]
+
+
 Amount = str | Scaled | ScaledBy | Magnitude
 """A price or size; a path alone is a number as it is written, in quotes or not."""
 

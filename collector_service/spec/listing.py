@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 from alphapulse.domain.asset_class import AssetClass
 from collector_service.spec.body import Body
-from collector_service.spec.fields import Choice, Const, Decimals, Join, Match, Text, Time
+from collector_service.spec.fields import Choice, Const, Decimals, Join, Match, Product, Text, Time
 from collector_service.spec.records import Where
 
 LineText = str | Text | Join | Const | Match
-LineAmount = str | Text | Decimals | Const | tuple[str | Text | Decimals | Const, ...]
+LineAmount = str | Text | Decimals | Const | Product | tuple[str | Text | Decimals | Const | Product, ...]
 """A path alone is a number, a Text is what is left of one; of several the first that the line has."""
 Choices = Choice | tuple[Choice, ...]
 """Of several the first that knows the word."""

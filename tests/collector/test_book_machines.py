@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from collector_service.book import (
     BookUpdate,
     ChecksumMachine,
+    PreviousIdMachine,
     RangeSequenceMachine,
     Side,
     SnapshotUpdatesMachine,
@@ -92,6 +93,15 @@ def test_range_sequence_delivers_every_number_once_or_asks_again(
         if any(result.step is Step.RESYNC for result in results):
             assert not machine.synced
             return
+
+
+def test_previous_id_follows_a_venue_that_begins_its_count_anew() -> None:
+    """Source: OKX, "Order book channel": a maintenance may reset the numbers; 15 is then followed by 3, which says that 15 was before it."""
+    machine = PreviousIdMachine()
+    machine.snapshot(SNAPSHOT)
+    steps = [(10, 15), (15, 15), (15, 3), (3, 5), (10, 12), (10, 2)]
+    found = [machine.update(BookUpdate([], previous=previous, last=last)).step for previous, last in steps]
+    assert found == [Step.DELIVERED, Step.IGNORED, Step.DELIVERED, Step.DELIVERED, Step.RESYNC, Step.WAITING]
 
 
 def test_snapshot_updates_ignores_what_comes_before_the_snapshot() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from alphapulse.domain.asset_class import AssetClass
+from alphapulse.domain.decimal import ExactDecimal
 from alphapulse.domain.errors import InvalidArgument
 from alphapulse.domain.ids import source_id
 from alphapulse.domain.provenance import Provenance
@@ -48,6 +49,7 @@ from collector_service.spec import (
     Match,
     Millis,
     Nested,
+    Product,
     Quote,
     Record,
     Reply,
@@ -293,6 +295,17 @@ def test_what_brings_two_channels_is_asked_for_once() -> None:
     entry = VenueSymbol("BTCUSD", "BTC", "USD", frozenset())
     frames = compile_subscribe(spec, "TEST")([entry], [Channel.TRADES, Channel.QUOTES, Channel.BOOKS])
     assert [json.loads(frame)["name"] for frame in frames] == ["l2", "full"]
+@pytest.mark.parametrize(
+    ("line", "size"),
+    [({"v": "1", "m": "0.10"}, "0.1"), ({"v": 20, "m": 5}, "100"), ({"v": "1"}, None), ({"v": "0", "m": 2}, None)],
+)
+def test_a_product_of_what_a_list_says(line: dict[str, Any], size: str | None) -> None:
+    way = Line(symbol="s", base="s", quote="s", lot=Product(("v", "m")))
+    answer = json.dumps([{"s": "BTC", **line}]).encode()
+    (entry,) = compile_instruments(Instruments(path="/", lines=(way,)), frozenset(), {}, "TEST").parse(answer).entries
+    assert entry.rules.lot_size == (ExactDecimal.parse(size) if size else None)
+
+
 def test_symbols_stand_in_a_text_with_commas_between() -> None:
     told = replace(
         SPEC.dialects[0].subscribe,
