@@ -24,6 +24,7 @@ from collector_service.sources.huobi import HUOBI
 from collector_service.sources.kraken import KRAKEN
 from collector_service.sources.kraken_futures import KRAKEN_FUTURES
 from collector_service.sources.kucoin import KUCOIN
+from collector_service.sources.okx import OKX
 
 
 def _by_name(specs: Iterable[Source]) -> Mapping[str, Source]:
@@ -52,6 +53,7 @@ SOURCES: Final = _by_name(
         KRAKEN,
         KRAKEN_FUTURES,
         KUCOIN,
+        OKX,
     )
 )
 """Every source there is, by name."""
