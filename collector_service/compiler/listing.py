@@ -32,19 +32,15 @@ def compile_instruments(spec: Instruments, fiat: frozenset[str], codes: Mapping[
     """A request for a list and how its answer is read. Raises SpecificationError."""
     if not spec.lines:
         raise fault(f"{where}.lines", spec.lines, "at least one way to read a line")
-    each = _steps(spec.each, f"{where}.each")
+    places = [_steps(one, f"{where}.each") for one in ((spec.each,) if isinstance(spec.each, str) else spec.each)]
     read = values_of(spec.body)
     readers = [_reader(line, fiat, codes, f"{where}.lines[{place}]") for place, line in enumerate(spec.lines)]
 
     def lines(body: bytes) -> list[tuple[str, Any]]:
-        found = _at(read(body), each)
-        if isinstance(found, dict):
-            return [(name, {NAME: name, **line} if isinstance(line, dict) else line) for name, line in found.items()]
-        if isinstance(found, list):
-            return [(f"[{place}]", line) for place, line in enumerate(found)]
-        raise InvalidArgument.field(
-            spec.each or "list", str(found)[:64], "list-format", "a list or an object of instruments"
-        )
+        answer = read(body)
+        found = [_at(answer, each) for each in places]
+        there = [one for one in found if one is not None] or found[:1]
+        return [line for one in there for line in _lines(one, spec.each)]
 
     def parse(body: bytes) -> InstrumentList:
         return _read(lines(body), readers)
@@ -58,6 +54,14 @@ def compile_instruments(spec: Instruments, fiat: frozenset[str], codes: Mapping[
     if spec.follow:
         return ListRequest(spec.path, parse_one, follow, _pattern(spec.follow))
     return ListRequest(spec.path, parse)
+
+
+def _lines(found: Any, each: object) -> list[tuple[str, Any]]:
+    if isinstance(found, dict):
+        return [(name, {NAME: name, **line} if isinstance(line, dict) else line) for name, line in found.items()]
+    if isinstance(found, list):
+        return [(f"[{place}]", line) for place, line in enumerate(found)]
+    raise InvalidArgument.field(str(each or "list"), str(found)[:64], "list-format", "a list or an object of instruments")
 
 
 def _pattern(template: str) -> re.Pattern[str]:

@@ -70,7 +70,7 @@ class Instruments:
     lines: tuple[Line, ...]
     """The first whose `where` holds reads a line."""
     body: Body = Body.JSON
-    each: str = ""
-    """Where the lines are; of an object its values, each with its name under `@name`."""
+    each: str | tuple[str, ...] = ""
+    """Where the lines are; of an object its values, each with its name under `@name`. Of several paths those that are there."""
     follow: str = ""
     """Another request for each line, `{line}` in its path; its answer is the line that is read."""

@@ -306,6 +306,18 @@ def test_a_product_of_what_a_list_says(line: dict[str, Any], size: str | None) -
     assert entry.rules.lot_size == (ExactDecimal.parse(size) if size else None)
 
 
+def test_lines_may_stand_at_several_places_of_an_answer() -> None:
+    listed = Instruments(path="/", each=("d.old", "d.new"), lines=(Line(symbol="s", base="s", quote="s"),))
+    parse = compile_instruments(listed, frozenset(), {}, "TEST").parse
+    for answer, symbols in (
+        ({"old": [{"s": "A"}], "new": [{"s": "B"}, {"s": "C"}]}, ["A", "B", "C"]),
+        ({"new": [{"s": "B"}]}, ["B"]),
+    ):
+        assert [entry.symbol for entry in parse(json.dumps({"d": answer}).encode()).entries] == symbols
+    with pytest.raises(InvalidArgument):
+        parse(b'{"d":{}}')
+
+
 def test_symbols_stand_in_a_text_with_commas_between() -> None:
     told = replace(
         SPEC.dialects[0].subscribe,
