@@ -61,7 +61,9 @@ def _lines(found: Any, each: object) -> list[tuple[str, Any]]:
         return [(name, {NAME: name, **line} if isinstance(line, dict) else line) for name, line in found.items()]
     if isinstance(found, list):
         return [(f"[{place}]", line) for place, line in enumerate(found)]
-    raise InvalidArgument.field(str(each or "list"), str(found)[:64], "list-format", "a list or an object of instruments")
+    raise InvalidArgument.field(
+        str(each or "list"), str(found)[:64], "list-format", "a list or an object of instruments"
+    )
 
 
 def _pattern(template: str) -> re.Pattern[str]:

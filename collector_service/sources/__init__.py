@@ -25,6 +25,7 @@ from collector_service.sources.kraken import KRAKEN
 from collector_service.sources.kraken_futures import KRAKEN_FUTURES
 from collector_service.sources.kucoin import KUCOIN
 from collector_service.sources.okx import OKX
+from collector_service.sources.phemex import PHEMEX
 
 
 def _by_name(specs: Iterable[Source]) -> Mapping[str, Source]:
@@ -54,6 +55,7 @@ SOURCES: Final = _by_name(
         KRAKEN_FUTURES,
         KUCOIN,
         OKX,
+        PHEMEX,
     )
 )
 """Every source there is, by name."""
