@@ -26,6 +26,7 @@ from collector_service.sources.kraken_futures import KRAKEN_FUTURES
 from collector_service.sources.kucoin import KUCOIN
 from collector_service.sources.okx import OKX
 from collector_service.sources.phemex import PHEMEX
+from collector_service.sources.poloniex import POLONIEX
 
 
 def _by_name(specs: Iterable[Source]) -> Mapping[str, Source]:
@@ -56,6 +57,7 @@ SOURCES: Final = _by_name(
         KUCOIN,
         OKX,
         PHEMEX,
+        POLONIEX,
     )
 )
 """Every source there is, by name."""

@@ -108,7 +108,7 @@ _SUBSCRIBE: Final = Subscribe(
     # To unsubscribe from one book is to unsubscribe from all; a subscription sends the snapshot again.
     resync=({"id": NUMBER, "method": TOPIC, "params": [SYMBOL]},),
 )
-_OF_FIRST: Final = {
+_OF_FIRST: Final[dict[str, Any]] = {
     "trades:incremental": _TRADE,
     "book:snapshot": BookSnapshot(**_SCALED),
     "book:incremental": BookUpdate(**_SCALED),
