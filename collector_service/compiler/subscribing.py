@@ -66,7 +66,7 @@ def _messages(
     numbers: Iterator[int],
 ) -> Iterator[Any]:
     if TOPICS in markers:
-        topics = [_topic(one, entry, numbers, spec.spelling) for one in told for entry in entries]
+        topics = [topic for one in told for topic in _topics(one, entries, numbers, spec.spelling)]
         for part in _chunks(topics, spec.at_once):
             yield _filled(message, {TOPICS: part}, numbers)
     elif SYMBOLS in markers:
@@ -102,6 +102,12 @@ def names_of(entry: VenueSymbol, spelling: str = "{symbol}") -> dict[str, str]:
     return {**names, "symbol": spelled, "lower": spelled.lower()}
 
 
+def _topics(template: Any, entries: Sequence[VenueSymbol], numbers: Iterator[int], spelling: str) -> list[Any]:
+    if SYMBOLS in _markers(template):
+        return [_filled(template, {SYMBOLS: [names_of(entry, spelling)["symbol"] for entry in entries]}, numbers)]
+    return [_topic(template, entry, numbers, spelling) for entry in entries]
+
+
 def _topic(template: Any, entry: VenueSymbol, numbers: Iterator[int], spelling: str) -> Any:
     names = names_of(entry, spelling)
     return _filled(template, {SYMBOL: names["symbol"]}, numbers, names)
@@ -128,7 +134,13 @@ def _filled(
                 made |= found if key is ... else {key: found}
             return made
         case list() | tuple():
-            return [_filled(part, marked, numbers, names) for part in template]
+            items: list[Any] = []
+            for part in template:
+                if isinstance(part, Mapping) and list(part) == [...]:
+                    items += _filled(part[...], marked, numbers, names)
+                else:
+                    items.append(_filled(part, marked, numbers, names))
+            return items
     return template
 
 

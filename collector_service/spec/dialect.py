@@ -35,7 +35,7 @@ CHANNEL: Final = Marker.CHANNEL
 TOPIC: Final = Marker.TOPIC
 """What `channels` says, its `{symbol}` filled in: one a message. As the key `...` of an object, its fields are put beside the others."""
 TOPICS: Final = Marker.TOPICS
-"""All of them in one list."""
+"""All of them in one list; one whose template has SYMBOLS is one for all symbols. As `{...: TOPICS}` in a list they stand among its items."""
 NUMBER: Final = Marker.NUMBER
 """1, 2, 3 ..."""
 UUID: Final = Marker.UUID

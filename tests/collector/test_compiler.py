@@ -31,6 +31,9 @@ from collector_service.sources.binance import SPEC
 from collector_service.spec import (
     CHANNEL,
     SYMBOLS,
+    SYMBOL,
+    SYMBOLS,
+    TOPICS,
     BookSnapshot,
     BookUpdate,
     Channel,
@@ -329,6 +332,24 @@ def test_symbols_stand_in_a_text_with_commas_between() -> None:
     source = compile_source(replace(SPEC, dialects=(replace(SPEC.dialects[0], subscribe=told),)))
     frames = [json.loads(text)["topic"] for text in source.live.subscribe(entries, [Channel.TRADES])]
     assert frames == ["/trades:S0,S1", "/trades:S2"]
+
+
+def test_topics_stand_among_the_items_of_a_list() -> None:
+    told = replace(
+        SPEC.dialects[0].subscribe,
+        message=[{"ticket": "t"}, {...: TOPICS}, {"format": "short"}],
+        channels={Channel.TRADES: {"type": "trade", "codes": SYMBOLS}, Channel.BOOKS: {"book": SYMBOL}},
+    )
+    source = compile_source(replace(SPEC, dialects=(replace(SPEC.dialects[0], subscribe=told),)))
+    entries = [VenueSymbol(symbol, symbol, "USDT", frozenset()) for symbol in "AB"]
+    (frame,) = source.live.subscribe(entries, [Channel.TRADES, Channel.BOOKS])
+    assert json.loads(frame) == [
+        {"ticket": "t"},
+        {"type": "trade", "codes": ["A", "B"]},
+        {"book": "A"},
+        {"book": "B"},
+        {"format": "short"},
+    ]
 
 
 @pytest.mark.parametrize("more", [{}, {"id": "[2]"}, {"symbol": "[3]"}])
