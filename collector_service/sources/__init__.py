@@ -27,6 +27,7 @@ from collector_service.sources.kucoin import KUCOIN
 from collector_service.sources.okx import OKX
 from collector_service.sources.phemex import PHEMEX
 from collector_service.sources.poloniex import POLONIEX
+from collector_service.sources.upbit import UPBIT
 
 
 def _by_name(specs: Iterable[Source]) -> Mapping[str, Source]:
@@ -58,6 +59,7 @@ SOURCES: Final = _by_name(
         OKX,
         PHEMEX,
         POLONIEX,
+        UPBIT,
     )
 )
 """Every source there is, by name."""
