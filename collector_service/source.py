@@ -58,6 +58,8 @@ class Dialect:
     """Makes what keeps its books; None: as the source's."""
     path: str = ""
     """Behind the WebSocket address."""
+    path_of: Callable[[VenueSymbol], str] | None = None
+    """The path for a symbol, where not all have one; None: `path`."""
     address: AddressRequest | None = None
     """None: the WebSocket address and `path`."""
     valid_from: datetime = datetime(1970, 1, 1, tzinfo=UTC)

@@ -14,7 +14,7 @@ from collector_service.compiler.faults import fault
 from collector_service.compiler.kinds import compile_splitter
 from collector_service.compiler.listing import compile_instruments
 from collector_service.compiler.records import compile_route
-from collector_service.compiler.subscribing import compile_resync, compile_subscribe
+from collector_service.compiler.subscribing import compile_path, compile_resync, compile_subscribe
 from collector_service.source import Dialect, Discovery, PollRequest, Route, SnapshotRequest, Source
 from collector_service.spec import books, fields, records
 from collector_service.spec.dialect import Dialect as DialectSpec
@@ -104,6 +104,7 @@ def _dialect(spec: SourceSpec, dialect: DialectSpec, where: str) -> Dialect:
         discovery=Discovery(requests) if requests else None,
         new_book=_machine(dialect.books or spec.books),
         path=dialect.path,
+        path_of=compile_path(dialect.path) if "{" in dialect.path else None,
         address=compile_ticket(dialect.ticket, f"{where}.ticket") if dialect.ticket is not None else None,
         valid_from=dialect.valid_from,
         valid_to=dialect.valid_to,

@@ -53,6 +53,16 @@ def compile_resync(spec: Subscribe) -> Callable[[VenueSymbol], Frames]:
     return resync
 
 
+def compile_path(template: str) -> Callable[[VenueSymbol], str]:
+    """The path of the connection that a symbol is subscribed to on."""
+
+    def path(entry: VenueSymbol) -> str:
+        filled: str = _filled(template, {}, count(), names_of(entry))
+        return filled
+
+    return path
+
+
 def _ways(found: Any) -> Sequence[Any]:
     return found if isinstance(found, tuple) else (found,)
 

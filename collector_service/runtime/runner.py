@@ -102,6 +102,7 @@ class SourceRunner:
         self._faults = faults or Backoff(first=0.5, cap=60.0)
         self._session: Session | None = None
         self._port: Port | None = None
+        self._paths: Sequence[str] = ()
         self._known: dict[str, VenueSymbol] = {}
         self._state = SourceState.STOPPED
         self._error = ""
@@ -188,17 +189,28 @@ class SourceRunner:
     def _open_session(self, transport: Transport) -> Session:
         replay = transport.provenance is Provenance.REPLAY
         chosen = [] if replay else self._chosen()
-        size = self.spec.limits.symbols_per_connection
+        parts = self._parted(chosen)
+        self._paths = ([path for path, _ in parts] or [""]) if self.spec.live.path_of is not None else []
         self._keep_counters()
         self._session = Session(
             self.spec,
             self.listings,
             transport.provenance,
-            subscriptions=[chosen[at : at + size] for at in range(0, len(chosen), size)],
+            subscriptions=[entries for _, entries in parts],
             channels=self._options.channels,
             clock=time.time_ns if replay else None,
         )
         return self._session
+
+    def _parted(self, chosen: Sequence[VenueSymbol]) -> list[tuple[str, Sequence[VenueSymbol]]]:
+        """The path and the symbols of each connection: no more than the venue allows, and of one path alone."""
+        live, size = self.spec.live, self.spec.limits.symbols_per_connection
+        by_path: dict[str, list[VenueSymbol]] = {}
+        for entry in chosen:
+            by_path.setdefault(live.path if live.path_of is None else live.path_of(entry), []).append(entry)
+        return [
+            (path, entries[at : at + size]) for path, entries in by_path.items() for at in range(0, len(entries), size)
+        ]
 
     def _chosen(self) -> list[VenueSymbol]:
         """One listing for each pair that is wanted and trades, and one for each contract on it; where pairs are named, those without an end."""
@@ -214,7 +226,7 @@ class SourceRunner:
         return list(chosen.values())
 
     async def _pump(self, transport: Transport, session: Session, port: Port | None) -> None:
-        async for arrival in transport.arrivals(max(1, len(session.subscriptions))):
+        async for arrival in transport.arrivals(max(1, len(session.subscriptions)), self._paths):
             self._follow(arrival)
             for request in session.handle(arrival):
                 transport.submit(request)

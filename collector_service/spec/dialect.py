@@ -130,7 +130,7 @@ class Dialect:
     books: Books | None = None
     """The machine that keeps its books, where that is not the source's."""
     path: str = ""
-    """Behind the WebSocket address."""
+    """Behind the WebSocket address. Names of the listing's extras in it, `/{socket}`, are filled in: a connection has symbols of one path alone."""
     ticket: Ticket | None = None
     """Where the address to connect to is asked for, in the place of WebSocket address and `path`."""
     compression: Compression = Compression.NONE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol, Self
@@ -90,8 +90,9 @@ class Transport(Protocol):
         """The venue's list. Raises TransportError, and msgspec.DecodeError or InvalidArgument for an answer that is no list."""
         ...
 
-    def arrivals(self, connections: int) -> AsyncIterator[Arrival]:
-        """What arrives over so many connections, which are opened anew when they break; ends when a recording does."""
+    def arrivals(self, connections: int, paths: Sequence[str] = ()) -> AsyncIterator[Arrival]:
+        """What arrives over so many connections, which are opened anew when they break; ends when a recording does. `paths` has that of
+        each, where they differ."""
         ...
 
     def submit(self, request: Request) -> None:

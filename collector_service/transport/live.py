@@ -6,7 +6,7 @@ import asyncio
 import random
 import re
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, Self
 
@@ -67,6 +67,7 @@ class LiveTransport:
         `{secret:NAME}` in addresses stands for; no message of ours shows them."""
         self._endpoints = endpoints
         self._path = path
+        self._paths: Sequence[str] = ()
         self._address = address
         self._limits = limits
         self._heartbeat = heartbeat
@@ -102,7 +103,8 @@ class LiveTransport:
     async def instruments(self, source: Source) -> InstrumentList:
         return await fetch_instruments(source, self._get)
 
-    async def arrivals(self, connections: int) -> AsyncIterator[Arrival]:
+    async def arrivals(self, connections: int, paths: Sequence[str] = ()) -> AsyncIterator[Arrival]:
+        self._paths = paths
         self._outboxes = [asyncio.Queue() for _ in range(connections)]
         streams = self._keep_connected if self._endpoints.websocket else self._begin
         self._tasks = [asyncio.create_task(streams(number)) for number in range(connections)]
@@ -149,7 +151,7 @@ class LiveTransport:
     async def _converse(self, number: int, backoff: Backoff) -> None:
         """One connection, from open to closed."""
         assert self._client is not None
-        url = await self._where()
+        url = await self._where(number)
         outbox = self._outboxes[number]
         while not outbox.empty():
             outbox.get_nowait()  # meant for a connection that is gone
@@ -219,10 +221,10 @@ class LiveTransport:
                 await self._put(ArrivalKind.FAILED, 0, str(error).encode(), path)
             await asyncio.sleep(pause)
 
-    async def _where(self) -> str:
+    async def _where(self, number: int) -> str:
         """The address of a connection that is about to be opened. Raises TransportError."""
         if self._address is None:
-            return f"{self._endpoints.websocket}{self._path}"
+            return f"{self._endpoints.websocket}{self._paths[number] if self._paths else self._path}"
         answer = await self._request("POST", self._address.path)
         try:
             return self._address.url(answer)

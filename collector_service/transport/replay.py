@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 from typing import Final, Self
 
@@ -48,7 +48,7 @@ class ReplayTransport:
             raise TransportError(f"{self._source}: the recording holds no instrument list ({self._source}.0.gz)")
         return found
 
-    async def arrivals(self, connections: int) -> AsyncIterator[Arrival]:
+    async def arrivals(self, connections: int, paths: Sequence[str] = ()) -> AsyncIterator[Arrival]:
         loop = asyncio.get_running_loop()
         begin, first_ns = loop.time(), 0
         recording = read_recording(file for file in self._files if is_stream(file))

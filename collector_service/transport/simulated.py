@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Final, Self
 
 import msgspec
@@ -55,7 +55,7 @@ class SimulatedTransport:
             raise TransportError(f"the simulated venue {self._venue.source} does not know {path}")
         return body
 
-    async def arrivals(self, connections: int) -> AsyncIterator[Arrival]:
+    async def arrivals(self, connections: int, paths: Sequence[str] = ()) -> AsyncIterator[Arrival]:
         for number in range(connections):
             connection, welcome = self._venue.connect()
             self._connections.append(connection)

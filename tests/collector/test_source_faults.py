@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from alphapulse.client import Backoff
@@ -20,10 +20,10 @@ class FaultyOnce(SimulatedTransport):
 
     lives = 0
 
-    async def arrivals(self, connections: int) -> AsyncIterator[Arrival]:
+    async def arrivals(self, connections: int, paths: Sequence[str] = ()) -> AsyncIterator[Arrival]:
         type(self).lives += 1
         count = 0
-        async for arrival in super().arrivals(connections):
+        async for arrival in super().arrivals(connections, paths):
             count += 1
             if self.lives == 1 and count == 50:
                 raise RuntimeError("nobody foresaw this")
