@@ -21,9 +21,11 @@ from collector_service.sources.gateio import GATEIO
 from collector_service.sources.gateio_futures import GATEIO_FUTURES
 from collector_service.sources.gemini import GEMINI
 from collector_service.sources.huobi import HUOBI
+from collector_service.sources.huobi_swap import HUOBI_SWAP
 from collector_service.sources.kraken import KRAKEN
 from collector_service.sources.kraken_futures import KRAKEN_FUTURES
 from collector_service.sources.kucoin import KUCOIN
+from collector_service.sources.okcoin import OKCOIN
 from collector_service.sources.okx import OKX
 from collector_service.sources.phemex import PHEMEX
 from collector_service.sources.poloniex import POLONIEX
@@ -53,9 +55,11 @@ SOURCES: Final = _by_name(
         GATEIO_FUTURES,
         GEMINI,
         HUOBI,
+        HUOBI_SWAP,
         KRAKEN,
         KRAKEN_FUTURES,
         KUCOIN,
+        OKCOIN,
         OKX,
         PHEMEX,
         POLONIEX,

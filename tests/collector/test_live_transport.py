@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -22,8 +23,8 @@ from collector_service.simulation import PROTOCOLS, Market, simulated_venue
 from collector_service.simulation.server import VenueServer
 from collector_service.source import Source
 from collector_service.sources import SOURCES
-from collector_service.spec import Endpoints, Heartbeat, Limits, Ticket
-from collector_service.transport import ArrivalKind, TransportError
+from collector_service.spec import Channel, Endpoints, Heartbeat, Limits, Ticket
+from collector_service.transport import Arrival, ArrivalKind, TransportError
 from collector_service.transport.live import LiveTransport
 
 VENUES = sorted(PROTOCOLS)
@@ -187,7 +188,8 @@ async def test_a_connection_that_cannot_be_made_in_time_is_not_called_too_old(mo
 
 async def test_a_venue_that_gives_addresses_is_asked_before_each_connection() -> None:
     """The first answer has no address, which is told; each further one is for one connection, whose ticket nobody else gets to see."""
-    asked, shown = [], []
+    asked: list[str] = []
+    shown: list[str] = []
 
     async def ticket(_: web.Request) -> web.Response:
         asked.append(f"t{len(asked)}")
@@ -212,7 +214,8 @@ async def test_a_venue_that_gives_addresses_is_asked_before_each_connection() ->
         endpoints = Endpoints("ws://127.0.0.1:1", f"http://127.0.0.1:{port}")
         backoff = Backoff(first=0.01, cap=0.05)
         async with LiveTransport(endpoints, "", FAST, Heartbeat(10.0), address=address, backoff=backoff) as transport:
-            arrivals, seen = transport.arrivals(1), []
+            arrivals = transport.arrivals(1)
+            seen: list[Arrival] = []
             async with asyncio.timeout(20):
                 while sum(one.kind is ArrivalKind.FRAME for one in seen) < 2:
                     seen.append(await anext(arrivals))
@@ -223,3 +226,48 @@ async def test_a_venue_that_gives_addresses_is_asked_before_each_connection() ->
     assert b"/bullet: no address in the answer" in seen[0].data
     assert shown[:2] == ["t1", "t2"]
     assert {one.url for one in seen if one.kind is ArrivalKind.OPENED} == {f"ws://127.0.0.1:{port}/feed"}
+
+
+async def test_symbols_of_one_socket_are_on_one_connection() -> None:
+    """Perpetuals of coins and of USDT have a socket each; every symbol is asked for where it is."""
+    said: dict[str, list[str]] = {"swap": [], "linear-swap": []}
+
+    def listed(kind: str, codes: str) -> web.RouteDef:
+        lines = [
+            {"contract_code": code, "contract_size": 1, "price_tick": 0.1, "contract_status": 1}
+            for code in codes.split()
+        ]
+
+        async def answer(_: web.Request) -> web.Response:
+            return web.json_response({"status": "ok", "data": lines})
+
+        return web.get(f"/{kind}-api/v1/swap_contract_info", answer)
+
+    async def feed(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        async for message in socket:
+            said[request.match_info["kind"]].append(json.loads(message.data).get("sub"))
+        return socket
+
+    app = web.Application()
+    app.add_routes([listed("swap", "BTC-USD ETH-USD"), listed("linear-swap", "BTC-USDT"), web.get("/{kind}-ws", feed)])
+    server = web.AppRunner(app)
+    await server.setup()
+    try:
+        await web.TCPSite(server, "127.0.0.1", 0).start()
+        at = f"127.0.0.1:{server.addresses[0][1]}"
+        spec = replace(SOURCES["HUOBI_SWAP"], endpoints=Endpoints(f"ws://{at}", f"http://{at}"), limits=FAST)
+        options = RunnerOptions(pairs=None, channels=(Channel.TRADES,))
+        task = asyncio.create_task(SourceRunner(spec, lambda: transport_of(spec), options=options).run())
+        try:
+            await until(lambda: len(said["swap"]) == 2 and len(said["linear-swap"]) == 1)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+    finally:
+        await server.cleanup()
+    assert said == {
+        "swap": ["market.BTC-USD.trade.detail", "market.ETH-USD.trade.detail"],
+        "linear-swap": ["market.BTC-USDT.trade.detail"],
+    }

@@ -20,7 +20,7 @@ def books(folder: Path) -> Books:
         if not line[:1].isdigit():
             continue
         frame = json.loads(zlib.decompress(ast.literal_eval(line.split(": ", 1)[1]), 31), parse_float=Decimal)
-        _, symbol, channel, *_ = (*frame.get("ch", "").split("."), "", "")
-        if channel == "depth":
-            found[symbol] = (ladder(frame["tick"]["bids"]), ladder(frame["tick"]["asks"]))
+        channel: str = frame.get("ch", "")
+        if ".depth." in channel:
+            found[channel.split(".")[1]] = (ladder(frame["tick"]["bids"]), ladder(frame["tick"]["asks"]))
     return found
