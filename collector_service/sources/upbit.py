@@ -35,7 +35,7 @@ from collector_service.spec import (
 
 
 def _asked(kind: str) -> dict[str, Any]:
-    return {"type": kind, "codes": SYMBOLS, "isOnlyRealtime": kind == "trade"}
+    return {"type": kind, "codes": SYMBOLS, "is_only_realtime": kind == "trade"}
 
 
 SPEC: Final = SourceSpec(
