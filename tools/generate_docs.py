@@ -1,6 +1,6 @@
 """Writes what can be generated of the documentation: docs/configuration.md from the configuration dataclasses, docs/errors.md from the error
-classes and the rules the code names, docs/predicates.md from the catalogue of fields, docs/sources.md from the sources, the chart's README from its values.yaml. Run by
-`make docs`; with `--check` it only compares.
+classes and the rules the code names, docs/predicates.md from the catalogue of fields, docs/sources.md from the sources, the chart's README
+from its values.yaml. Run by `make docs`; with `--check` it only compares.
 """
 
 from __future__ import annotations

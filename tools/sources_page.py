@@ -25,7 +25,8 @@ _MEANING: Final = {
 _TEXT: Final = """{header}
 # Sources
 
-{count} sources, {hooks} of them with functions of their own (*hook lines*); the rest are data alone. `add-a-source.md` adds one. `alphapulse sources show NAME` tells all there is to know of one.
+{count} sources, {hooks} of them with functions of their own (*hook lines*); the rest are data alone. `add-a-source.md` adds one.
+`alphapulse sources show NAME` tells all there is to know of one.
 
 How each is known to be right is told in the last column: {meanings}. **None was run against its venue live** unless it says so.
 

@@ -54,7 +54,7 @@ def compile_source(spec: SourceSpec) -> Source:
         discovery=discovery,
         dialects=dialects,
         book_machine=_MACHINES[type(kept)][0] if kept is not None else "",
-        new_book=_machine(kept) if kept is not None else book.SnapshotUpdatesMachine,
+        new_book=_machine(kept),
         quirks=spec.notes,
         spec=spec,
     )
@@ -75,6 +75,8 @@ _MACHINES: Final[dict[type, tuple[str, Callable[[Any], Callable[[], book.BookMac
 
 
 def _machine(spec: Any) -> Callable[[], book.BookMachine]:
+    if spec is None:  # without books it is never asked
+        return book.SnapshotUpdatesMachine
     return _MACHINES[type(spec)][1](spec)
 
 

@@ -30,7 +30,6 @@ from collector_service.source import Source
 from collector_service.sources.binance import SPEC
 from collector_service.spec import (
     CHANNEL,
-    SYMBOLS,
     SYMBOL,
     SYMBOLS,
     TOPICS,
@@ -60,8 +59,8 @@ from collector_service.spec import (
     ScaledBy,
     Side,
     SignedSide,
-    Subscribe,
     SnapshotOnly,
+    Subscribe,
     Text,
     Ticket,
     Trade,
@@ -298,6 +297,8 @@ def test_what_brings_two_channels_is_asked_for_once() -> None:
     entry = VenueSymbol("BTCUSD", "BTC", "USD", frozenset())
     frames = compile_subscribe(spec, "TEST")([entry], [Channel.TRADES, Channel.QUOTES, Channel.BOOKS])
     assert [json.loads(frame)["name"] for frame in frames] == ["l2", "full"]
+
+
 @pytest.mark.parametrize(
     ("line", "size"),
     [({"v": "1", "m": "0.10"}, "0.1"), ({"v": 20, "m": 5}, "100"), ({"v": "1"}, None), ({"v": "0", "m": 2}, None)],

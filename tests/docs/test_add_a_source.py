@@ -14,7 +14,7 @@ PAGE = (ROOT / "docs/add-a-source.md").read_text(encoding="utf-8")
 
 def test_every_piece_of_the_page_stands_in_the_file() -> None:
     code = (ROOT / "collector_service/sources/bitvavo.py").read_text(encoding="utf-8")
-    pieces = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    pieces = re.findall(r"```\n(.*?)```", PAGE, re.DOTALL)
     assert len(pieces) == 4
     for piece in pieces:
         assert piece in code
