@@ -44,11 +44,13 @@ def compile_resync(spec: Subscribe) -> Callable[[VenueSymbol], Frames]:
 
     def resync(entry: VenueSymbol) -> Frames:
         numbers, told = count(1), _ways(spec.channels.get(Channel.BOOKS, ()))
-        return [
+        frames = [
             _text(one)
             for message in spec.resync
             for one in _messages(spec, message, set(_markers(message)), [entry], told, numbers)
         ]
+        # Books of several ways are asked for once.
+        return list(dict.fromkeys(frames))
 
     return resync
 

@@ -21,6 +21,9 @@ from collector_service.spec.fields import (
 REQUESTED: Final = Requested()
 BID: Final = 1
 ASK: Final = 2
+Each = str | tuple[str, ...]
+"""Where the items are that are records of their own. A path that ends with `.*` means the values of an object, each of which has its name at
+`@name`. Of several paths each begins at the items of the one before; `.` is the item itself."""
 Where = Mapping[str, str | tuple[str, ...]]
 """By path the words that a message has to have; another one is passed over in silence."""
 
@@ -34,9 +37,9 @@ class Trade:
     size: Amount
     side: Side | SignedSide | None = None
     """The aggressor's."""
-    trade_id: str | None = None
+    trade_id: str | Text | None = None
     time: Time | None = None
-    each: str = ""
+    each: Each = ""
     where: Where = field(default_factory=dict)
     having: str = ""
     """A path that has to be there: messages without it are of another record."""
@@ -58,7 +61,7 @@ class Quote:
     bid_size: Amount | None = None
     ask_size: Amount | None = None
     time: Time | None = None
-    each: str = ""
+    each: Each = ""
     where: Where = field(default_factory=dict)
     having: str = ""
     """A path that has to be there: messages without it are of another record."""
@@ -86,6 +89,8 @@ class Levels:
     gone: Where = field(default_factory=dict)
     """Levels that have these words are gone, whatever their size."""
     where: Where = field(default_factory=dict)
+    unless: Where = field(default_factory=dict)
+    """Levels that have one of these words are none, such as market orders at a price of 0: passed over."""
 
 
 def sides(bids: str, asks: str, **fields: Any) -> tuple[Levels, Levels]:
@@ -106,7 +111,7 @@ class _BookRecord:
     time: Time | None = None
     depth: Text | int | None = None
     """Levels a side that the venue sends."""
-    each: str = ""
+    each: Each = ""
     where: Where = field(default_factory=dict)
     having: str = ""
     """A path that has to be there: messages without it are of another record."""
@@ -136,7 +141,7 @@ class Statistic:
     repeats: bool = False
     """The venue gives the same figures at every request: one with the value and times of before is passed over."""
     time: Time | None = None
-    each: str = ""
+    each: Each = ""
     where: Where = field(default_factory=dict)
     having: str = ""
     """A path that has to be there: messages without it are of another record."""
@@ -151,7 +156,7 @@ class Status:
     symbol: SymbolField
     state: Choice
     time: Time | None = None
-    each: str = ""
+    each: Each = ""
     where: Where = field(default_factory=dict)
     having: str = ""
     """A path that has to be there: messages without it are of another record."""
@@ -165,7 +170,7 @@ class BookDepth:
 
     symbol: SymbolField
     depth: Text
-    each: str = ""
+    each: Each = ""
     where: Where = field(default_factory=dict)
     having: str = ""
     lacking: str = ""

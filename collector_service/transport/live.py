@@ -211,8 +211,8 @@ class LiveTransport:
                 await self._put(ArrivalKind.FAILED, 0, str(error).encode(), path)
             await asyncio.sleep(pause)
 
-    async def _get(self, path: str) -> bytes:
-        """One answer, asked for a few times; the venue's Retry-After is kept to. Raises TransportError."""
+    async def _get(self, path: str, body: bytes | None = None) -> bytes:
+        """One answer, asked for a few times; the venue's Retry-After is kept to. With a body it is a POST of JSON. Raises TransportError."""
         assert self._client is not None
         backoff = Backoff(self._backoff.first, self._backoff.cap)
         problem, wait = "", 0.0
@@ -220,7 +220,12 @@ class LiveTransport:
             if attempt:
                 await asyncio.sleep(max(wait, backoff.next()))
             try:
-                async with self._client.get(f"{self._endpoints.rest}{self._with_secrets(path)}") as answer:
+                async with self._client.request(
+                    "GET" if body is None else "POST",
+                    f"{self._endpoints.rest}{self._with_secrets(path)}",
+                    data=body,
+                    headers={"Content-Type": "application/json"} if body is not None else None,
+                ) as answer:
                     if answer.status == 200:
                         return await answer.read()
                     problem = f"status {answer.status}"

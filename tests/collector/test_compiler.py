@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -40,6 +41,7 @@ from collector_service.spec import (
     Learned,
     Levels,
     Line,
+    Lookup,
     Magnitude,
     Match,
     Millis,
@@ -57,6 +59,8 @@ from collector_service.spec import (
     Written,
     sides,
 )
+from collector_service.transport.base import Arrival, ArrivalKind
+from collector_service.transport.listing import fetch_instruments, recorded_instruments
 
 
 @pytest.fixture
@@ -117,6 +121,97 @@ def test_texts_are_cut(out: Emitter) -> None:
     )
     rows = said(out, record, {"c": "trades_btc", "d": "a@USD", "p": 1, "q": 1})
     assert int(rows[TRADE.event_type][0]["listing_key"]) == out.listings.key("BTC-USD")
+
+
+def test_the_values_of_an_object_have_names(out: Emitter) -> None:
+    """And what is repeated inside what is repeated begins where it is."""
+    record = Trade(symbol="@name", price="p", size="q", time=Millis("^t"), each=("d?.*", "."))
+    frame = {"t": 5, "d": {"BTC-USD": [{"p": 1, "q": 2}, {"p": 3, "q": 4}], "ETH-USD": []}}
+    rows = said(out, record, frame)[TRADE.event_type]
+    assert [values(row, "price", "size", "venue_time_ns") for row in rows] == [[1, 2, 5_000_000], [3, 4, 5_000_000]]
+    assert {int(row["listing_key"]) for row in rows} == {out.listings.key("BTC-USD")}
+    assert not said(out, record, {"t": 5})
+
+
+def test_a_list_has_no_names() -> None:
+    with pytest.raises(SpecificationError, match=r"TEST\.symbol: '@name'"):
+        compile_route(Trade(symbol="@name", price="p", size="q", each="d"), "TEST")
+
+
+def test_a_level_that_is_none_is_passed_over(out: Emitter) -> None:
+    levels = (Levels(path="d", side=Side("s"), price="p", size="q", unless={"p": ("0", "0.0")}),)
+    frame = {"s": "A", "d": [{"s": "buy", "p": "0", "q": "9"}, {"s": "sell", "p": "6400", "q": "1"}]}
+    rows = said(out, BookSnapshot(symbol="s", levels=levels), frame)[BOOK_LEVEL.event_type]
+    assert [values(row, "price", "side") for row in rows] == [[6400, 2]]
+
+
+def test_a_time_without_an_offset_is_of_the_zone_that_is_told(out: Emitter) -> None:
+    record = Trade(symbol="s", price="p", size="q", time=Iso("t", zone="+09:00"), trade_id=Text("i", split=(":", 1)))
+    frame = {"s": "BTC-USD", "p": 1, "q": 1, "i": "ETH-BTC:4429182", "t": "1970-01-01 09:00:01.5"}
+    row = said(out, record, frame)[TRADE.event_type][0]
+    assert values(row, "venue_time_ns", "trade_id") == [1_500_000_000, 4429182]
+    row = said(out, record, {**frame, "t": "1970-01-01T01:00:00+01:00"})[TRADE.event_type][0]
+    assert values(row, "venue_time_ns") == [0]
+
+
+def listed(instruments: Instruments, body: Any) -> list[VenueSymbol]:
+    read = compile_instruments(instruments, frozenset(), {}, "TEST").parse(json.dumps(body).encode())
+    assert not read.refused
+    return list(read.entries)
+
+
+def test_a_list_names_what_another_list_of_the_answer_tells() -> None:
+    names = [Lookup(f"tokens[{place}]", table="@all.tokens", key="index", value="name") for place in range(2)]
+    pairs = Instruments(path="/info", each="universe", lines=(Line(symbol="name", base=names[0], quote=names[1]),))
+    body = {
+        "tokens": [{"name": "USDC", "index": 0}, {"name": "HYPE", "index": 150}],
+        "universe": [{"name": "@107", "tokens": [150, 0]}],
+    }
+    assert [(entry.symbol, entry.pair) for entry in listed(pairs, body)] == [("@107", "HYPE/USDC")]
+
+
+def test_a_step_of_several_units_is_none_where_the_units_are_none() -> None:
+    line = Line(symbol="s", base="s", quote="s", lot=Decimals("scale", times="units"))
+    steps = [
+        str(entry.rules.lot_size)
+        for told in ({"units": 5, "scale": 2}, {"units": 0, "scale": 0}, {"scale": 2}, {})
+        for entry in listed(Instruments(path="/", lines=(line,)), [{"s": "A", **told}])
+    ]
+    assert steps == ["0.05", "None", "0.01", "None"]
+
+
+def test_lists_are_crossed_posted_and_followed() -> None:
+    """By answers as they arrive live, and as they stand in a recording."""
+    of_pairs = Line(
+        symbol=Join((Text("@line", lower=True), Text("@across", lower=True)), "-"), base="@line", quote="@across"
+    )
+    named = Line(symbol="name", base="name", quote=Const("USD"))
+    lists = (
+        Instruments(path="/bases", across="/quotes", lines=(of_pairs,)),
+        Instruments(path="/info#meta", post={"type": "meta"}, each="universe", lines=(named,)),
+        Instruments(path="/names", follow="/of?name={line}", then="data", lines=(named,)),
+    )
+    source = compile_source(replace(SPEC, dialects=(replace(SPEC.dialects[0], instruments=lists),)))
+    answers: dict[tuple[str, bytes | None], Any] = {
+        ("/bases", None): ["Xbt", "Eth"],
+        ("/quotes", None): ["Aud"],
+        ("/info#meta", b'{"type":"meta"}'): {"universe": [{"name": "SOL"}]},
+        ("/names", None): ["a"],
+        ("/of?name=a", None): {"data": [{"name": "ADA"}, {"name": "DOT"}]},
+    }
+
+    async def fetch(path: str, body: bytes | None = None) -> bytes:
+        return json.dumps(answers[path, body]).encode()
+
+    wanted = ["xbt-aud", "eth-aud", "SOL", "ADA", "DOT"]
+    assert [entry.symbol for entry in asyncio.run(fetch_instruments(source, fetch)).entries] == wanted
+    recorded = [
+        Arrival(ArrivalKind.RESPONSE, 1, json.dumps(answer).encode(), 0, f"https://some.where{path}")
+        for (path, _), answer in answers.items()
+    ]
+    found = recorded_instruments(source, recorded)
+    assert found is not None
+    assert [entry.symbol for entry in found.entries] == wanted
 
 
 def test_an_absent_part_is_absent_not_zero(out: Emitter) -> None:
