@@ -8,6 +8,8 @@ from typing import Final
 
 from alphapulse.domain.errors import NotFound
 from collector_service.source import Source
+from collector_service.sources.ascendex import ASCENDEX
+from collector_service.sources.ascendex_futures import ASCENDEX_FUTURES
 from collector_service.sources.binance import BINANCE
 from collector_service.sources.bitget import BITGET
 from collector_service.sources.bitstamp import BITSTAMP
@@ -32,6 +34,8 @@ def _plain(name: str) -> str:
 
 SOURCES: Final = _by_name(
     (
+        ASCENDEX,
+        ASCENDEX_FUTURES,
         BINANCE,
         BITGET,
         BITSTAMP,
