@@ -10,6 +10,7 @@ from alphapulse.domain.errors import NotFound
 from collector_service.source import Source
 from collector_service.sources.ascendex import ASCENDEX
 from collector_service.sources.ascendex_futures import ASCENDEX_FUTURES
+from collector_service.sources.bequant import BEQUANT
 from collector_service.sources.binance import BINANCE
 from collector_service.sources.bitget import BITGET
 from collector_service.sources.bitstamp import BITSTAMP
@@ -18,9 +19,11 @@ from collector_service.sources.coinbase import COINBASE
 from collector_service.sources.deribit import DERIBIT
 from collector_service.sources.dydx import DYDX
 from collector_service.sources.ecb import ECB
+from collector_service.sources.fmfw import FMFW
 from collector_service.sources.gateio import GATEIO
 from collector_service.sources.gateio_futures import GATEIO_FUTURES
 from collector_service.sources.gemini import GEMINI
+from collector_service.sources.hitbtc import HITBTC
 from collector_service.sources.kraken import KRAKEN
 
 
@@ -36,6 +39,7 @@ SOURCES: Final = _by_name(
     (
         ASCENDEX,
         ASCENDEX_FUTURES,
+        BEQUANT,
         BINANCE,
         BITGET,
         BITSTAMP,
@@ -44,9 +48,11 @@ SOURCES: Final = _by_name(
         DERIBIT,
         DYDX,
         ECB,
+        FMFW,
         GATEIO,
         GATEIO_FUTURES,
         GEMINI,
+        HITBTC,
         KRAKEN,
     )
 )
