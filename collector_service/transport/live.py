@@ -147,7 +147,10 @@ class LiveTransport:
         while not outbox.empty():
             outbox.get_nowait()  # meant for a connection that is gone
         async with self._client.ws_connect(
-            url, max_msg_size=_MAX_FRAME, heartbeat=self._heartbeat.interval_s
+            url,
+            max_msg_size=_MAX_FRAME,
+            heartbeat=self._heartbeat.interval_s,
+            origin=self._endpoints.origin or None,
         ) as socket:
             await self._put(ArrivalKind.OPENED, number, b"", url)
             writer = asyncio.create_task(self._write(socket, outbox))
