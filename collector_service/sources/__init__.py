@@ -14,6 +14,7 @@ from collector_service.sources.bequant import BEQUANT
 from collector_service.sources.binance import BINANCE
 from collector_service.sources.bitget import BITGET
 from collector_service.sources.bitstamp import BITSTAMP
+from collector_service.sources.blockchain import BLOCKCHAIN
 from collector_service.sources.bybit import BYBIT
 from collector_service.sources.coinbase import COINBASE
 from collector_service.sources.deribit import DERIBIT
@@ -43,6 +44,7 @@ SOURCES: Final = _by_name(
         BINANCE,
         BITGET,
         BITSTAMP,
+        BLOCKCHAIN,
         BYBIT,
         COINBASE,
         DERIBIT,
