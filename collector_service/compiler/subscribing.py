@@ -12,7 +12,19 @@ import msgspec
 
 from collector_service.compiler.faults import fault
 from collector_service.listings import VenueSymbol
-from collector_service.spec.dialect import CHANNEL, NOW, NUMBER, SYMBOL, SYMBOLS, TOPIC, TOPICS, UUID, Marker, Subscribe
+from collector_service.spec.dialect import (
+    CHANNEL,
+    NOW,
+    NUMBER,
+    SYMBOL,
+    SYMBOLS,
+    TOPIC,
+    TOPICS,
+    UUID,
+    ForEach,
+    Marker,
+    Subscribe,
+)
 from collector_service.spec.source import Channel
 
 Frames = list[str]
@@ -71,6 +83,16 @@ def _messages(
         topics = [_topic(one, entry, numbers, spec.spelling) for one in told for entry in entries]
         for part in _chunks(topics, spec.at_once):
             yield _filled(message, {TOPICS: part}, numbers)
+    elif isinstance(message, list) and any(isinstance(part, ForEach) for part in message):
+        for chosen in _chunks(list(entries), spec.at_once):
+            symbols = [names_of(entry, spec.spelling)["symbol"] for entry in chosen]
+            yield [
+                _filled(template, {SYMBOLS: symbols, CHANNEL: one}, numbers)
+                for part in message
+                for template, one in (
+                    [(part.template, one) for one in told] if isinstance(part, ForEach) else [(part, "")]
+                )
+            ]
     elif SYMBOLS in markers:
         for one in told:
             for chosen in _chunks(list(entries), spec.at_once):
@@ -137,6 +159,8 @@ def _filled(
 def _markers(template: Any) -> Iterator[Marker]:
     if isinstance(template, Marker):
         yield template
+    elif isinstance(template, ForEach):
+        yield from _markers(template.template)
     elif isinstance(template, Mapping):
         for part in template.values():
             yield from _markers(part)

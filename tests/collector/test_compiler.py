@@ -33,6 +33,7 @@ from collector_service.spec import (
     Const,
     Contract,
     Decimals,
+    ForEach,
     Has,
     Instruments,
     Iso,
@@ -332,6 +333,21 @@ def test_a_mistake_is_told_with_source_and_field(change: dict[str, Any], told: s
     with pytest.raises(SpecificationError) as caught:
         compile_source(replace(SPEC, **change))
     assert str(caught.value).startswith(told)
+
+
+def test_all_channels_in_one_message() -> None:
+    message = [{"ticket": "t"}, ForEach({"type": CHANNEL, "codes": SYMBOLS}), {"format": "DEFAULT"}]
+    told = Subscribe(message=message, channels={Channel.TRADES: "trade", Channel.BOOKS: "orderbook"})
+    subscribe = compile_subscribe(told, "TEST.subscribe")
+    entries = [VenueSymbol(symbol, "A", "B", frozenset()) for symbol in ("KRW-BTC", "KRW-ETH")]
+    assert [json.loads(text) for text in subscribe(entries, [Channel.TRADES, Channel.QUOTES, Channel.BOOKS])] == [
+        [
+            {"ticket": "t"},
+            {"type": "trade", "codes": ["KRW-BTC", "KRW-ETH"]},
+            {"type": "orderbook", "codes": ["KRW-BTC", "KRW-ETH"]},
+            {"format": "DEFAULT"},
+        ]
+    ]
 
 
 def test_symbols_and_topics_are_put_into_templates() -> None:
