@@ -13,6 +13,7 @@ from collector_service.sources.ascendex_futures import ASCENDEX_FUTURES
 from collector_service.sources.bequant import BEQUANT
 from collector_service.sources.binance import BINANCE
 from collector_service.sources.bitget import BITGET
+from collector_service.sources.bithumb import BITHUMB
 from collector_service.sources.bitstamp import BITSTAMP
 from collector_service.sources.blockchain import BLOCKCHAIN
 from collector_service.sources.bybit import BYBIT
@@ -44,6 +45,7 @@ SOURCES: Final = _by_name(
         BEQUANT,
         BINANCE,
         BITGET,
+        BITHUMB,
         BITSTAMP,
         BLOCKCHAIN,
         BYBIT,
