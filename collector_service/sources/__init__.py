@@ -28,6 +28,7 @@ from collector_service.sources.gateio_futures import GATEIO_FUTURES
 from collector_service.sources.gemini import GEMINI
 from collector_service.sources.hitbtc import HITBTC
 from collector_service.sources.kraken import KRAKEN
+from collector_service.sources.probit import PROBIT
 
 
 def _by_name(specs: Iterable[Source]) -> Mapping[str, Source]:
@@ -60,6 +61,7 @@ SOURCES: Final = _by_name(
         GEMINI,
         HITBTC,
         KRAKEN,
+        PROBIT,
     )
 )
 """Every source there is, by name."""
