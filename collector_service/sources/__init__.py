@@ -18,6 +18,7 @@ from collector_service.sources.bitstamp import BITSTAMP
 from collector_service.sources.blockchain import BLOCKCHAIN
 from collector_service.sources.bybit import BYBIT
 from collector_service.sources.coinbase import COINBASE
+from collector_service.sources.cryptocom import CRYPTOCOM
 from collector_service.sources.delta import DELTA
 from collector_service.sources.deribit import DERIBIT
 from collector_service.sources.dydx import DYDX
@@ -51,6 +52,7 @@ SOURCES: Final = _by_name(
         BLOCKCHAIN,
         BYBIT,
         COINBASE,
+        CRYPTOCOM,
         DELTA,
         DERIBIT,
         DYDX,
