@@ -28,6 +28,7 @@ from collector_service.sources.gateio import GATEIO
 from collector_service.sources.gateio_futures import GATEIO_FUTURES
 from collector_service.sources.gemini import GEMINI
 from collector_service.sources.hitbtc import HITBTC
+from collector_service.sources.hyperliquid import HYPERLIQUID
 from collector_service.sources.kraken import KRAKEN
 from collector_service.sources.probit import PROBIT
 
@@ -62,6 +63,7 @@ SOURCES: Final = _by_name(
         GATEIO_FUTURES,
         GEMINI,
         HITBTC,
+        HYPERLIQUID,
         KRAKEN,
         PROBIT,
     )
