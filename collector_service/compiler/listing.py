@@ -311,9 +311,9 @@ def _choice(field: Any, where: str, default: Any) -> Callable[[Any], Any]:
         return lambda line: next((found for way in ways if (found := way(line)) is not None), default)
     if not isinstance(field, fields.Choice):
         raise fault(where, field, "is no Choice")
-    steps = _steps(field.path, where)
+    word = _text(field.path, where)
     fallback = default if field.default is None else field.default
-    return lambda line: field.words.get(_word(_at(line, steps)), fallback)
+    return lambda line: field.words.get(word(line), fallback)
 
 
 _TIMES: Final = {

@@ -65,6 +65,7 @@ def _write(writer: Writer, record: Any) -> None:
         last = place == len(paths) - 1
         scope = _loop(scope, path, "each", f"e{place or ''}", backwards=last and getattr(record, "newest_first", False))
     _only(scope, getattr(record, "where", {}))
+    _unless(scope, getattr(record, "unless", {}))
     _present(scope, record)
     match record:
         case records.Trade():
@@ -295,7 +296,8 @@ def _statistic(scope: Scope, record: records.Statistic) -> None:
 
 def _status(scope: Scope, record: records.Status) -> None:
     words = scope.writer.bind(dict(record.state.words), "states")
-    found = scope.value(record.state.path, "state")
+    path = record.state.path
+    found = scope.value(path, "state") if isinstance(path, str) else text_code(scope, path, "state")
     symbol = text_code(scope, record.symbol, "symbol")
     scope.writer.line(
         f"out.status({symbol}, {words}.get({found}) or out.unknown_value('state', {found}), time_ns={time_code(scope, record.time)})"

@@ -189,7 +189,7 @@ class SignedSide:
 class Choice:
     """A word translated; of one that is not known, `default`, and it is counted."""
 
-    path: str
+    path: str | Text
     words: Mapping[str, object] = field(default_factory=dict)
     default: object = None
 

@@ -63,6 +63,8 @@ class Quote:
     time: Time | None = None
     each: Each = ""
     where: Where = field(default_factory=dict)
+    unless: Where = field(default_factory=dict)
+    """Messages that have one of these words are passed over."""
     having: str = ""
     """A path that has to be there: messages without it are of another record."""
     lacking: str = ""

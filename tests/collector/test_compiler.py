@@ -30,6 +30,7 @@ from collector_service.spec import (
     BookSnapshot,
     BookUpdate,
     Channel,
+    Choice,
     Const,
     Contract,
     Decimals,
@@ -159,6 +160,20 @@ def listed(instruments: Instruments, body: Any) -> list[VenueSymbol]:
     read = compile_instruments(instruments, frozenset(), {}, "TEST").parse(json.dumps(body).encode())
     assert not read.refused
     return list(read.entries)
+
+
+def test_a_quote_that_has_a_word_is_passed_over(out: Emitter) -> None:
+    record = Quote(symbol="s", bid="b", ask="a", unless={"b": "", "a": ""})
+    assert not said(out, record, {"s": "BTC-USD", "b": "", "a": "2"})
+    assert len(said(out, record, {"s": "BTC-USD", "b": "1", "a": "2"})[QUOTE.event_type]) == 1
+
+
+def test_a_kind_is_told_by_a_part_of_a_text() -> None:
+    kind = Choice(Text("id", split=("-", -1)), {"PERPETUAL": AssetClass.PERPETUAL}, default=AssetClass.FUTURE)
+    line = Line(symbol="id", base="id", quote=Const("USD"), contract=Contract(kind=kind, settle=Const("USD")))
+    entries = listed(Instruments(path="/", lines=(line,)), [{"id": "BTC-PERPETUAL"}, {"id": "BTC-24DEC21"}])
+    kinds = [entry.contract.kind for entry in entries if entry.contract is not None]
+    assert kinds == [AssetClass.PERPETUAL, AssetClass.FUTURE]
 
 
 def test_a_list_names_what_another_list_of_the_answer_tells() -> None:
