@@ -12,6 +12,7 @@ from collector_service.sources.ascendex import ASCENDEX
 from collector_service.sources.ascendex_futures import ASCENDEX_FUTURES
 from collector_service.sources.bequant import BEQUANT
 from collector_service.sources.binance import BINANCE
+from collector_service.sources.bitcom import BITCOM
 from collector_service.sources.bitget import BITGET
 from collector_service.sources.bithumb import BITHUMB
 from collector_service.sources.bitstamp import BITSTAMP
@@ -47,6 +48,7 @@ SOURCES: Final = _by_name(
         ASCENDEX_FUTURES,
         BEQUANT,
         BINANCE,
+        BITCOM,
         BITGET,
         BITHUMB,
         BITSTAMP,
