@@ -30,6 +30,7 @@ from collector_service.sources.gateio_futures import GATEIO_FUTURES
 from collector_service.sources.gemini import GEMINI
 from collector_service.sources.hitbtc import HITBTC
 from collector_service.sources.hyperliquid import HYPERLIQUID
+from collector_service.sources.independent_reserve import INDEPENDENT_RESERVE
 from collector_service.sources.kraken import KRAKEN
 from collector_service.sources.probit import PROBIT
 
@@ -66,6 +67,7 @@ SOURCES: Final = _by_name(
         GEMINI,
         HITBTC,
         HYPERLIQUID,
+        INDEPENDENT_RESERVE,
         KRAKEN,
         PROBIT,
     )
