@@ -27,7 +27,7 @@ from collector_service.spec import (
     Limits,
     Line,
     Millis,
-    PreviousId,
+    PerChannel,
     Quote,
     Record,
     Side,
@@ -74,7 +74,6 @@ _UPDATE: Final = BookUpdate(
     having="data.instrument_id?",
     levels=(Levels(path="data.changes?", side=Side("[0]"), price="[1]", size="[2]"),),
     last="data.sequence",
-    previous="data.prev_sequence?",
     time=Millis("timestamp"),
     where={"data.type": "update"},
 )
@@ -120,7 +119,7 @@ SPEC: Final = SourceSpec(
     ),
     limits=Limits(50, 5.0, 5.0),
     heartbeat=Heartbeat(stale_after_s=60.0, ping='{"type":"ping"}', interval_s=20.0),
-    books=PreviousId(),
+    books=PerChannel(),
     dialects=(
         Dialect(
             name="version 1",

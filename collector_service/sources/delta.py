@@ -151,7 +151,7 @@ _OLDER: Final = Dialect(
         ),
         "l2_orderbook": BookSnapshot(
             symbol="symbol",
-            levels=sides("buy", "sell", price="limit_price", size="size"),
+            levels=sides("buy?", "sell?", price="limit_price", size="size"),
             last="last_sequence_no?",
             time=Micros("timestamp"),
         ),
