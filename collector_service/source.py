@@ -87,6 +87,12 @@ class ListRequest:
     """The paths of further requests, one for each line; what they answer is what is read."""
     followed: re.Pattern[str] | None = None
     """What these paths look like."""
+    body: bytes | None = None
+    """What is sent by POST; None: it is a GET."""
+    across: str = ""
+    """The path of another list, for `cross`; empty: this one stands alone."""
+    cross: Callable[[bytes, bytes], InstrumentList] | None = None
+    """Reads the answers of both lists: every line of the one with every line of the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +103,23 @@ class Discovery:
 
     def reader(self, url: str) -> Callable[[bytes], InstrumentList] | None:
         """How the answer of an address is read, whatever its host; None for another address, and for one whose answer only names others."""
-        path = re.sub(r"^[a-z]+://[^/]+", "", url)
+        path = path_of(url)
         for request in self.requests:
-            if request.follow is None and request.path == path:
+            if request.follow is None and request.cross is None and request.path == path:
                 return request.parse
             if request.followed is not None and request.followed.fullmatch(path):
                 return request.parse
         return None
+
+    def crossing(self, url: str) -> ListRequest | None:
+        """The request of an address whose answer is read with that of another one; None for another address."""
+        path = path_of(url)
+        return next((one for one in self.requests if one.cross is not None and one.path == path), None)
+
+
+def path_of(url: str) -> str:
+    """An address without its host."""
+    return re.sub(r"^[a-z]+://[^/]+", "", url)
 
 
 @dataclass(frozen=True, slots=True)

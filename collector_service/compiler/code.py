@@ -10,6 +10,9 @@ from collector_service.compiler.paths import Path, read_path
 from collector_service.compiler.shapes import Shape
 from collector_service.spec import fields
 
+NAME: Final = "@name"
+"""The path of the name that an item has in its object."""
+
 
 class Writer:
     """The body of one function `emit(m, out)`, for one record. `where` names the record in errors."""
@@ -41,11 +44,15 @@ class Writer:
 class Scope:
     """Where paths begin: a variable, and the shape behind it."""
 
-    def __init__(self, writer: Writer, shape: Shape, variable: str, root: Scope | None = None) -> None:
+    def __init__(
+        self, writer: Writer, shape: Shape, variable: str, root: Scope | None = None, name: str | None = None
+    ) -> None:
         self.writer = writer
         self.shape = shape
         self.variable = variable
         self.root = root or self
+        self.name = name
+        """The variable that holds the item's name."""
 
     def path(self, text: str, what: str) -> tuple[Scope, Path]:
         """The scope and path that a text means."""
@@ -54,6 +61,10 @@ class Scope:
 
     def value(self, text: str, what: str) -> str:
         """Code for the value at a path: a placeholder, since places in a type are known only when all its paths are."""
+        if text == NAME:
+            if self.name is None:
+                raise fault(f"{self.writer.where}.{what}", text, "only the values of an object have names: see `each`")
+            return self.name
         scope, path = self.path(text, what)
         if not path.steps:
             return scope.variable
@@ -97,7 +108,7 @@ def text_code(scope: Scope, field: Any, what: str) -> str:
             code = f"text({scope.value(field.path, what)})"
             if field.heads or field.after or field.before or field.split:
                 code = f"cut({code}, {field.heads!r}, {field.after!r}, {field.before!r}, {field.split!r})"
-            return f"{code}.upper()" if field.upper else code
+            return f"{code}.upper()" if field.upper else f"{code}.lower()" if field.lower else code
     raise fault(f"{writer.where}.{what}", field, "is no field of a text")
 
 
@@ -131,7 +142,8 @@ def time_code(scope: Scope, field: Any, what: str = "time") -> str:
     read = _TIMES.get(type(field))
     if read is None:
         raise fault(f"{scope.writer.where}.{what}", field, "is no field of a time")
-    return f"{read}({scope.value(field.path, what)})"
+    zone = f", {field.zone!r}" if isinstance(field, fields.Iso) else ""
+    return f"{read}({scope.value(field.path, what)}{zone})"
 
 
 def side_code(scope: Scope, field: Any, what: str, *, strict: bool) -> str:

@@ -130,7 +130,7 @@ def _part(part: Any, reached: str) -> str:
         case _:
             code = f"word({reached} or b'')"
             found = f"cut({code}, {part.heads!r}, {part.after!r}, {part.before!r}, {part.split!r})"
-            return f"{found}.upper()" if part.upper else found
+            return f"{found}.upper()" if part.upper else f"{found}.lower()" if part.lower else found
 
 
 def _whole(raw: Any) -> int:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
+from itertools import product
 from typing import Any, Final, cast
+
+import msgspec
 
 from alphapulse.domain.asset_class import AssetClass
 from alphapulse.domain.decimal import ExactDecimal
@@ -24,6 +28,11 @@ _MAX_DECIMALS: Final = 36
 _RIGHTS: Final = {"call": OptionRight.CALL, "put": OptionRight.PUT}
 NAME: Final = "@name"
 """Under this the name of a line stands that is a value of an object."""
+ALL: Final = "@all"
+"""Under this the whole answer."""
+LINE: Final = "@line"
+ACROSS: Final = "@across"
+"""Under these what stands in the one list and in the other."""
 
 ReadLine = Callable[[Any], VenueSymbol | None]
 
@@ -33,36 +42,49 @@ def compile_instruments(spec: Instruments, fiat: frozenset[str], codes: Mapping[
     if not spec.lines:
         raise fault(f"{where}.lines", spec.lines, "at least one way to read a line")
     places = [_steps(one, f"{where}.each") for one in ((spec.each,) if isinstance(spec.each, str) else spec.each)]
-    read = values_of(spec.body)
+    decode = values_of(spec.body)
     readers = [_reader(line, fiat, codes, f"{where}.lines[{place}]") for place, line in enumerate(spec.lines)]
 
-    def lines(body: bytes) -> list[tuple[str, Any]]:
-        answer = read(body)
-        found = [_at(answer, each) for each in places]
-        there = [one for one in found if one is not None] or found[:1]
-        return [line for one in there for line in _lines(one, spec.each)]
+    then = [_steps(spec.then, f"{where}.then")] if spec.then is not None else None
+    if sum(map(bool, (spec.follow, spec.across, spec.post is not None))) > 1:
+        raise fault(where, spec.path, "`follow`, `across` and `post` are of different lists")
+
+    def lines(body: bytes, at: Sequence[Sequence[Any]]) -> list[tuple[str, Any]]:
+        answer = decode(body)
+        found = [(each, _at(answer, each)) for each in at]
+        there = [one for one in found if one[1] is not None] or found[:1]
+        return [line for each, one in there for line in _lines(answer, one, each)]
 
     def parse(body: bytes) -> InstrumentList:
-        return _read(lines(body), readers)
+        return _read(lines(body, places), readers)
 
-    def parse_one(body: bytes) -> InstrumentList:
-        return _read([("", read(body))], readers)
+    def parse_followed(body: bytes) -> InstrumentList:
+        return _read([("", decode(body))] if then is None else lines(body, then), readers)
 
     def follow(body: bytes) -> Sequence[str]:
-        return [spec.follow.replace("{line}", line) for _, line in lines(body) if isinstance(line, str)]
+        return [spec.follow.replace("{line}", line) for _, line in lines(body, places) if isinstance(line, str)]
+
+    def cross(body: bytes, other: bytes) -> InstrumentList:
+        pairs = product(lines(body, places), lines(other, places))
+        return _read([(f"{name}{by}", {LINE: one, ACROSS: two}) for (name, one), (by, two) in pairs], readers)
 
     if spec.follow:
-        return ListRequest(spec.path, parse_one, follow, _pattern(spec.follow))
-    return ListRequest(spec.path, parse)
+        return ListRequest(spec.path, parse_followed, follow, _pattern(spec.follow))
+    if spec.across:
+        return ListRequest(spec.path, parse, across=spec.across, cross=cross)
+    return ListRequest(spec.path, parse, body=msgspec.json.encode(spec.post) if spec.post is not None else None)
 
 
-def _lines(found: Any, each: object) -> list[tuple[str, Any]]:
+def _lines(whole: Any, found: Any, each: Sequence[Any]) -> list[tuple[str, Any]]:
+    """The lines of an answer, each with a name for errors."""
     if isinstance(found, dict):
-        return [(name, {NAME: name, **line} if isinstance(line, dict) else line) for name, line in found.items()]
+        return [
+            (name, {NAME: name, ALL: whole, **line} if isinstance(line, dict) else line) for name, line in found.items()
+        ]
     if isinstance(found, list):
-        return [(f"[{place}]", line) for place, line in enumerate(found)]
+        return [(f"[{at}]", {ALL: whole, **line} if isinstance(line, dict) else line) for at, line in enumerate(found)]
     raise InvalidArgument.field(
-        str(each or "list"), str(found)[:64], "list-format", "a list or an object of instruments"
+        ".".join(map(str, each)) or "list", str(found)[:64], "list-format", "a list or an object of instruments"
     )
 
 
@@ -216,11 +238,25 @@ def _text(field: Any, where: str) -> Callable[[Any], str]:
         case fields.Match(path, pattern):
             whole, form = _text(path, where), re.compile(pattern)
             return lambda line: _matched(form, whole(line))
+        case fields.Lookup():
+            return _lookup(field, where)
     raise fault(where, field, "is no field of a text")
 
 
+def _lookup(field: fields.Lookup, where: str) -> Callable[[Any], str]:
+    word = _text(field.path, where)
+    table, key, value = (_steps(path, where) for path in (field.table, field.key, field.value))
+
+    def find(line: Any) -> str:
+        wanted, rows = word(line), _at(line, table)
+        found = (row for row in (rows if isinstance(rows, list) else ()) if _word(_at(row, key)) == wanted)
+        return _word(_at(next(found, None), value))
+
+    return find
+
+
 def _cased(field: fields.Text, text: str) -> str:
-    return text.upper() if field.upper else text
+    return text.upper() if field.upper else text.lower() if field.lower else text
 
 
 def _matched(form: re.Pattern[str], text: str) -> str:
@@ -239,7 +275,7 @@ def _amount(field: Any, where: str) -> Callable[[Any], ExactDecimal | None]:
             return lambda line: next((found for way in ways if (found := way(line)) is not None), None)
         case fields.Decimals(path, times):
             steps, units = _steps(path, where), _steps(times, where)
-            return lambda line: _step(_at(line, steps), _rule(_at(line, units)) if times else None)
+            return lambda line: _step(_at(line, steps), _at(line, units) if times else None)
         case fields.Product(paths):
             factors = [_amount(path, where) for path in paths]
             return lambda line: _product([factor(line) for factor in factors])
@@ -271,8 +307,9 @@ def _product(factors: Iterable[ExactDecimal | None]) -> ExactDecimal | None:
     return found.normalised()
 
 
-def _step(value: Any, times: ExactDecimal | None) -> ExactDecimal | None:
-    if value is None or value == "":
+def _step(value: Any, units: Any) -> ExactDecimal | None:
+    times = _rule(units)
+    if value is None or value == "" or (times is None and units not in (None, "")):
         return None
     digits = int(value) if re.fullmatch(r"-?\d{1,2}", _word(value), re.ASCII) else _MAX_DECIMALS + 1
     if abs(digits) > _MAX_DECIMALS:
@@ -288,9 +325,9 @@ def _choice(field: Any, where: str, default: Any) -> Callable[[Any], Any]:
         return lambda line: next((found for way in ways if (found := way(line)) is not None), default)
     if not isinstance(field, fields.Choice):
         raise fault(where, field, "is no Choice")
-    steps = _steps(field.path, where)
+    word = _text(field.path, where)
     fallback = default if field.default is None else field.default
-    return lambda line: field.words.get(_word(_at(line, steps)), fallback)
+    return lambda line: field.words.get(word(line), fallback)
 
 
 _TIMES: Final = {
@@ -308,9 +345,11 @@ def _time(field: Any, where: str) -> Callable[[Any], datetime | None]:
     if isinstance(field, fields.Written):
         text = _text(field.text, where)
         return lambda line: _written(text(line), field.form)
-    read = _TIMES.get(type(field))
+    read: Callable[[Any], int] | None = _TIMES.get(type(field))
     if read is None:
         raise fault(where, field, "is no field of a time")
+    if isinstance(field, fields.Iso):
+        read = partial(values.iso, zone=field.zone)
     steps = _steps(field.path, where)
 
     def moment(line: Any) -> datetime | None:

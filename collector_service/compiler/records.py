@@ -60,9 +60,12 @@ def _function(lines: list[str], names: dict[str, Any], where: str) -> Callable[[
 def _write(writer: Writer, record: Any) -> None:
     scope = Scope(writer, writer.root, "m")
     each = getattr(record, "each", "")
-    if each:
-        scope = _loop(scope, each, "each", "e", backwards=getattr(record, "newest_first", False))
+    paths = [path for path in ((each,) if isinstance(each, str) else each) if path]
+    for place, path in enumerate(paths):
+        last = place == len(paths) - 1
+        scope = _loop(scope, path, "each", f"e{place or ''}", backwards=last and getattr(record, "newest_first", False))
     _only(scope, getattr(record, "where", {}))
+    _unless(scope, getattr(record, "unless", {}))
     _present(scope, record)
     match record:
         case records.Trade():
@@ -88,15 +91,20 @@ def _write(writer: Writer, record: Any) -> None:
 
 
 def _loop(scope: Scope, path: str, what: str, variable: str, *, backwards: bool = False) -> Scope:
-    """A loop over a list; paths are its items' from here on."""
+    """A loop over a list, or over the values of an object; paths are its items' from here on."""
     writer = scope.writer
-    owner, found = scope.path(path, what)
-    item = owner.shape.items(found)
+    named = path.endswith("*")
+    owner, found = scope.path(path.removesuffix("*").removesuffix(".") if named else path, what)
+    item = owner.shape.items(found, named=named)
     code = writer.later(Reach(owner.shape, found, owner.variable)) if found.steps else owner.variable
-    code = f"{code} or ()" if found.optional else code
-    writer.line(f"for {variable} in {f'reversed({code})' if backwards else code}:")
+    name = f"n{variable}" if named else scope.name
+    if named:
+        writer.line(f"for {name}, {variable} in ({code}{' or {}' if found.optional else ''}).items():")
+    else:
+        code = f"{code} or ()" if found.optional else code
+        writer.line(f"for {variable} in {f'reversed({code})' if backwards else code}:")
     writer.depth += 1
-    return Scope(writer, item, variable, scope.root)
+    return Scope(writer, item, variable, scope.root, name)
 
 
 def _only(scope: Scope, where: Any, void: Any = None) -> None:
@@ -106,6 +114,13 @@ def _only(scope: Scope, where: Any, void: Any = None) -> None:
         tests.append(f"not ({' and '.join(_test(scope, *one) for one in void.items())})")
     if tests:
         scope.writer.line(f"if {' and '.join(tests)}:")
+        scope.writer.depth += 1
+
+
+def _unless(scope: Scope, words: Any) -> None:
+    tests = [_test(scope, path, one) for path, one in words.items()]
+    if tests:
+        scope.writer.line(f"if not ({' or '.join(tests)}):")
         scope.writer.depth += 1
 
 
@@ -140,7 +155,11 @@ def _test(scope: Scope, path: str, words: Any) -> str:
 def _trade(scope: Scope, record: records.Trade) -> None:
     line = scope.writer.line
     line(f"s = {text_code(scope, record.symbol, 'symbol')}")
-    trade_id = f"identity({scope.value(record.trade_id, 'trade_id')})" if record.trade_id else "0"
+    trade_id = "0"
+    if record.trade_id:
+        one = record.trade_id
+        found = scope.value(one, "trade_id") if isinstance(one, str) else text_code(scope, one, "trade_id")
+        trade_id = f"identity({found})"
     if record.repeats:
         line(f"i = {trade_id}")
         line("if not out.has_seen_trade(s, i):")
@@ -192,13 +211,14 @@ def _levels(scope: Scope, levels: records.Levels, *, offsets: bool) -> None:
     writer = scope.writer
     depth = writer.depth
     here = scope if levels.path == "." else _loop(scope, levels.path, "levels.path", "l")
-    if levels.path != "." and not (levels.id or levels.where or levels.void or levels.time or offsets):
+    if levels.path != "." and not (levels.id or levels.where or levels.unless or levels.time or offsets):
         # The commonest form, as one expression.
         head = writer.lines.pop().strip().removesuffix(":")
         writer.depth = depth
         writer.line(f"c += [{_level(here, levels)} {head}]")
         return
-    _only(here, levels.where, levels.void)
+    _only(here, levels.where)
+    _unless(here, levels.unless)
     if levels.id is not None:
         number, side = here.value(levels.id, "levels.id"), side_code(here, levels.side, "levels.side", strict=True)
         cost = _maybe(here, levels.price, "levels.price")
@@ -228,7 +248,8 @@ def _grouped(scope: Scope, record: Any) -> None:
     writer.line("g = {}")
     for levels in record.levels:
         here = _loop(scope, levels.path, "levels.path", "l")
-        _only(here, levels.where, levels.void)
+        _only(here, levels.where)
+        _unless(here, levels.unless)
         writer.line(f"s = {text_code(here, levels.symbol or record.symbol, 'symbol')}")
         if isinstance(record, records.BookSnapshot) and levels.id:
             writer.line("if s not in g: out.forget_levels(s)")
@@ -278,7 +299,8 @@ def _statistic(scope: Scope, record: records.Statistic) -> None:
 
 def _status(scope: Scope, record: records.Status) -> None:
     words = scope.writer.bind(dict(record.state.words), "states")
-    found = scope.value(record.state.path, "state")
+    path = record.state.path
+    found = scope.value(path, "state") if isinstance(path, str) else text_code(scope, path, "state")
     symbol = text_code(scope, record.symbol, "symbol")
     scope.writer.line(
         f"out.status({symbol}, {words}.get({found}) or out.unknown_value('state', {found}), time_ns={time_code(scope, record.time)})"

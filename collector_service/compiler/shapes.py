@@ -18,6 +18,7 @@ class Shape:
         self._leaf_type = leaf
         self._parts: dict[Step, Shape] = {}
         self._item: Shape | None = None
+        self._named = False
         self._is_leaf = False
         self._optional = True
 
@@ -37,14 +38,15 @@ class Shape:
             raise fault(self._where, path.steps, "one record reads it as a value and another as something with parts")
         found._is_leaf = True
 
-    def items(self, path: Path) -> Shape:
-        """What the list at a path is made of."""
+    def items(self, path: Path, *, named: bool = False) -> Shape:
+        """What the list at a path is made of, or the object, where its values are `named`."""
         found = self.require(path)
-        if found._parts or found._is_leaf:
+        if found._parts or found._is_leaf or (found._item is not None and found._named != named):
             raise fault(self._where, path.steps, "one record reads it as a list and another as something else")
         if found._item is None:
             found._item = Shape(self._where, self._leaf_type)
             found._item._optional = False
+            found._named = named
         return found._item
 
     def _part(self, step: Step) -> Shape:
@@ -55,7 +57,8 @@ class Shape:
     def build(self, name: str = "Message") -> Any:
         """The type."""
         if self._item is not None:
-            return list[self._item.build(f"{name}Item")]  # type: ignore[misc]
+            item = self._item.build(f"{name}Item")
+            return dict[str, item] if self._named else list[item]  # type: ignore[valid-type]
         if not self._parts:
             return self._leaf_type
         return self._array(name) if any(isinstance(step, int) for step in self._parts) else self._object(name)

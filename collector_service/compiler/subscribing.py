@@ -12,7 +12,19 @@ import msgspec
 
 from collector_service.compiler.faults import fault
 from collector_service.listings import VenueSymbol
-from collector_service.spec.dialect import CHANNEL, NOW, NUMBER, SYMBOL, SYMBOLS, TOPIC, TOPICS, UUID, Marker, Subscribe
+from collector_service.spec.dialect import (
+    CHANNEL,
+    NOW,
+    NUMBER,
+    SYMBOL,
+    SYMBOLS,
+    TOPIC,
+    TOPICS,
+    UUID,
+    ForEach,
+    Marker,
+    Subscribe,
+)
 from collector_service.spec.source import Channel
 
 Frames = list[str]
@@ -44,11 +56,13 @@ def compile_resync(spec: Subscribe) -> Callable[[VenueSymbol], Frames]:
 
     def resync(entry: VenueSymbol) -> Frames:
         numbers, told = count(1), _ways(spec.channels.get(Channel.BOOKS, ()))
-        return [
+        frames = [
             _text(one)
             for message in spec.resync
             for one in _messages(spec, message, set(_markers(message)), [entry], told, numbers)
         ]
+        # Books of several ways are asked for once.
+        return list(dict.fromkeys(frames))
 
     return resync
 
@@ -79,6 +93,16 @@ def _messages(
         topics = [topic for one in told for topic in _topics(one, entries, numbers, spec.spelling)]
         for part in _chunks(topics, spec.at_once):
             yield _filled(message, {TOPICS: part}, numbers)
+    elif isinstance(message, list) and any(isinstance(part, ForEach) for part in message):
+        for chosen in _chunks(list(entries), spec.at_once):
+            symbols = [names_of(entry, spec.spelling)["symbol"] for entry in chosen]
+            yield [
+                _filled(template, {SYMBOLS: symbols, CHANNEL: one}, numbers)
+                for part in message
+                for template, one in (
+                    [(part.template, one) for one in told] if isinstance(part, ForEach) else [(part, "")]
+                )
+            ]
     elif SYMBOLS in markers:
         for one in told:
             for chosen in _chunks(list(entries), spec.at_once):
@@ -159,6 +183,8 @@ def _markers(template: Any) -> Iterator[Marker]:
         yield template
     elif isinstance(template, str) and "{symbols}" in template:
         yield SYMBOLS
+    elif isinstance(template, ForEach):
+        yield from _markers(template.template)
     elif isinstance(template, Mapping):
         for part in template.values():
             yield from _markers(part)

@@ -146,14 +146,14 @@ def nanos(value: Any) -> int:
     return _time(value, 9)
 
 
-def iso(value: Any) -> int:
-    """Nanoseconds of ISO 8601, UTC where it names no offset, the day's beginning where it is a day; 0 where there is none."""
+def iso(value: Any, zone: str = "Z") -> int:
+    """Nanoseconds of ISO 8601, in the zone where it names no offset, the day's beginning where it is a day; 0 where there is none."""
     if type(value) is str and value[-1:] == "Z" and value[19:20] == ".":  # what most venues write
         digits = value[20:-1]
         if digits.isdecimal() and digits.isascii() and len(digits) <= _DIGITS:
             second: int = _second_of(value[:19])
             return second * _NANOS + int(digits) * _POWERS[len(digits)]
-    return _iso(value)
+    return _iso(value, zone)
 
 
 @lru_cache(maxsize=64)
@@ -162,13 +162,13 @@ def _second_of(text: str) -> int:
     return found
 
 
-def _iso(value: Any) -> int:
+def _iso(value: Any, zone: str = "Z") -> int:
     if value is None or value == "":
         return 0
     found = _ISO.fullmatch(value) if type(value) is str else None
     if found is None:
         raise InvalidArgument.field("time", str(value)[:64], "time-format", "not a time in the venue's format")
-    second = _second(found[1], found[2] or "00:00:00", found[4] or "Z")
+    second = _second(found[1], found[2] or "00:00:00", found[4] or zone)
     return second * _NANOS + int((found[3] or "0").ljust(9, "0"))
 
 

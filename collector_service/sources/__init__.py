@@ -8,20 +8,32 @@ from typing import Final
 
 from alphapulse.domain.errors import NotFound
 from collector_service.source import Source
+from collector_service.sources.ascendex import ASCENDEX
+from collector_service.sources.ascendex_futures import ASCENDEX_FUTURES
+from collector_service.sources.bequant import BEQUANT
 from collector_service.sources.binance import BINANCE
+from collector_service.sources.bitcom import BITCOM
 from collector_service.sources.bitget import BITGET
+from collector_service.sources.bithumb import BITHUMB
 from collector_service.sources.bitstamp import BITSTAMP
 from collector_service.sources.bitvavo import BITVAVO
+from collector_service.sources.blockchain import BLOCKCHAIN
 from collector_service.sources.bybit import BYBIT
 from collector_service.sources.coinbase import COINBASE
+from collector_service.sources.cryptocom import CRYPTOCOM
+from collector_service.sources.delta import DELTA
 from collector_service.sources.deribit import DERIBIT
 from collector_service.sources.dydx import DYDX
 from collector_service.sources.ecb import ECB
+from collector_service.sources.fmfw import FMFW
 from collector_service.sources.gateio import GATEIO
 from collector_service.sources.gateio_futures import GATEIO_FUTURES
 from collector_service.sources.gemini import GEMINI
+from collector_service.sources.hitbtc import HITBTC
 from collector_service.sources.huobi import HUOBI
 from collector_service.sources.huobi_swap import HUOBI_SWAP
+from collector_service.sources.hyperliquid import HYPERLIQUID
+from collector_service.sources.independent_reserve import INDEPENDENT_RESERVE
 from collector_service.sources.kraken import KRAKEN
 from collector_service.sources.kraken_futures import KRAKEN_FUTURES
 from collector_service.sources.kucoin import KUCOIN
@@ -29,6 +41,7 @@ from collector_service.sources.okcoin import OKCOIN
 from collector_service.sources.okx import OKX
 from collector_service.sources.phemex import PHEMEX
 from collector_service.sources.poloniex import POLONIEX
+from collector_service.sources.probit import PROBIT
 from collector_service.sources.upbit import UPBIT
 
 
@@ -42,15 +55,24 @@ def _plain(name: str) -> str:
 
 SOURCES: Final = _by_name(
     (
+        ASCENDEX,
+        ASCENDEX_FUTURES,
+        BEQUANT,
         BINANCE,
+        BITCOM,
         BITGET,
+        BITHUMB,
         BITSTAMP,
         BITVAVO,
+        BLOCKCHAIN,
         BYBIT,
         COINBASE,
+        CRYPTOCOM,
+        DELTA,
         DERIBIT,
         DYDX,
         ECB,
+        FMFW,
         GATEIO,
         GATEIO_FUTURES,
         GEMINI,
@@ -64,6 +86,11 @@ SOURCES: Final = _by_name(
         PHEMEX,
         POLONIEX,
         UPBIT,
+        HITBTC,
+        HYPERLIQUID,
+        INDEPENDENT_RESERVE,
+        KRAKEN,
+        PROBIT,
     )
 )
 """Every source there is, by name."""

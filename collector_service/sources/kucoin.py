@@ -116,7 +116,7 @@ SPEC: Final = SourceSpec(
                 "trade.l2update": BookUpdate(
                     symbol="data.symbol",
                     # A price of 0 stands for a change deeper than the book that is sent: its number counts alone.
-                    levels=sides("data.changes.bids", "data.changes.asks", void={"[0]": "0"}),
+                    levels=sides("data.changes.bids", "data.changes.asks", unless={"[0]": "0"}),
                     first="data.sequenceStart",
                     last="data.sequenceEnd",
                 ),

@@ -44,6 +44,13 @@ NOW: Final = Marker.NOW
 """Seconds since the Unix epoch, whole."""
 
 
+@dataclass(frozen=True, slots=True)
+class ForEach:
+    """In the list that a message is: this template once for each channel, for venues that take all of them in one message."""
+
+    template: Any
+
+
 class Compression(Enum):
     """What binary frames are."""
 

@@ -20,6 +20,7 @@ class Text:
     split: tuple[str, int] | None = None
     """(separator, which part: from 0, or from -1 at the end)."""
     upper: bool = False
+    lower: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,18 @@ class Match:
 
     path: str
     pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """What another list of the same answer tells of the word at a path; for lists of instruments, whose answer is `@all`."""
+
+    path: str
+    table: str
+    """Where that list is: `@all.tokens`."""
+    key: str
+    """Of its lines the one that has the word at this path."""
+    value: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +157,11 @@ class Seconds:
 
 @dataclass(frozen=True, slots=True)
 class Iso:
-    """ISO 8601, in UTC where it names no offset; a day is its beginning."""
+    """ISO 8601; a day is its beginning."""
 
     path: str
+    zone: str = "Z"
+    """The offset where it names none: `+09:00`; Z is UTC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +196,7 @@ class SignedSide:
 class Choice:
     """A word translated; of one that is not known, `default`, and it is counted."""
 
-    path: str
+    path: str | Text
     words: Mapping[str, object] = field(default_factory=dict)
     default: object = None
 

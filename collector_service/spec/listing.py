@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from alphapulse.domain.asset_class import AssetClass
 from collector_service.spec.body import Body
-from collector_service.spec.fields import Choice, Const, Decimals, Join, Match, Product, Text, Time
+from collector_service.spec.fields import Choice, Const, Decimals, Join, Lookup, Match, Product, Text, Time
 from collector_service.spec.records import Where
 
-LineText = str | Text | Join | Const | Match
+LineText = str | Text | Join | Const | Match | Lookup
 LineAmount = str | Text | Decimals | Const | Product | tuple[str | Text | Decimals | Const | Product, ...]
 """A path alone is a number, a Text is what is left of one; of several the first that the line has."""
 Choices = Choice | tuple[Choice, ...]
@@ -74,3 +75,9 @@ class Instruments:
     """Where the lines are; of an object its values, each with its name under `@name`. Of several paths those that are there."""
     follow: str = ""
     """Another request for each line, `{line}` in its path; its answer is the line that is read."""
+    then: str | None = None
+    """Where the lines are in the answers of `follow`; None: such an answer is one line."""
+    across: str = ""
+    """The path of another list: every line of this one, `@line`, is an instrument with every line of that, `@across`."""
+    post: Any = None
+    """What is sent by POST; None: it is a GET. Behind a `#` in `path` stands what tells two such requests apart, and is not sent."""

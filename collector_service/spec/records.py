@@ -21,6 +21,9 @@ from collector_service.spec.fields import (
 REQUESTED: Final = Requested()
 BID: Final = 1
 ASK: Final = 2
+Each = str | tuple[str, ...]
+"""Where the items are that are records of their own. A path that ends with `.*` means the values of an object, each of which has its name at
+`@name`. Of several paths each begins at the items of the one before; `.` is the item itself."""
 Where = Mapping[str, str | tuple[str, ...]]
 """By path the words that a message has to have; another one is passed over in silence."""
 
@@ -34,9 +37,9 @@ class Trade:
     size: Amount
     side: Side | SignedSide | None = None
     """The aggressor's."""
-    trade_id: str | None = None
+    trade_id: str | Text | None = None
     time: Time | None = None
-    each: str = ""
+    each: Each = ""
     where: Where = field(default_factory=dict)
     having: str = ""
     """A path that has to be there: messages without it are of another record."""
@@ -58,8 +61,10 @@ class Quote:
     bid_size: Amount | None = None
     ask_size: Amount | None = None
     time: Time | None = None
-    each: str = ""
+    each: Each = ""
     where: Where = field(default_factory=dict)
+    unless: Where = field(default_factory=dict)
+    """Messages that have one of these words are passed over."""
     having: str = ""
     """A path that has to be there: messages without it are of another record."""
     lacking: str = ""
@@ -85,9 +90,9 @@ class Levels:
     """Where a message has no time of its own: the latest of its levels'."""
     gone: Where = field(default_factory=dict)
     """Levels that have these words are gone, whatever their size."""
-    void: Where = field(default_factory=dict)
-    """Levels that have these words say nothing: passed over."""
     where: Where = field(default_factory=dict)
+    unless: Where = field(default_factory=dict)
+    """Levels that have one of these words are none, such as market orders at a price of 0: passed over."""
 
 
 def sides(bids: str, asks: str, **fields: Any) -> tuple[Levels, Levels]:
@@ -108,7 +113,7 @@ class _BookRecord:
     time: Time | None = None
     depth: Text | int | None = None
     """Levels a side that the venue sends."""
-    each: str = ""
+    each: Each = ""
     where: Where = field(default_factory=dict)
     having: str = ""
     """A path that has to be there: messages without it are of another record."""
@@ -138,7 +143,7 @@ class Statistic:
     repeats: bool = False
     """The venue gives the same figures at every request: one with the value and times of before is passed over."""
     time: Time | None = None
-    each: str = ""
+    each: Each = ""
     where: Where = field(default_factory=dict)
     having: str = ""
     """A path that has to be there: messages without it are of another record."""
@@ -153,7 +158,7 @@ class Status:
     symbol: SymbolField
     state: Choice
     time: Time | None = None
-    each: str = ""
+    each: Each = ""
     where: Where = field(default_factory=dict)
     having: str = ""
     """A path that has to be there: messages without it are of another record."""
@@ -167,7 +172,7 @@ class BookDepth:
 
     symbol: SymbolField
     depth: Text
-    each: str = ""
+    each: Each = ""
     where: Where = field(default_factory=dict)
     having: str = ""
     lacking: str = ""

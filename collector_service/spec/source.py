@@ -50,6 +50,8 @@ class Endpoints:
     rest: str
     sandbox_websocket: str = ""
     sandbox_rest: str = ""
+    origin: str = ""
+    """What the venue wants to read in the header Origin of a WebSocket's request."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Final
+from collections.abc import Awaitable, Iterable
+from typing import Final, Protocol
 
 from collector_service.listings import VenueSymbol
-from collector_service.source import InstrumentList, Source
+from collector_service.source import InstrumentList, Source, path_of
 from collector_service.transport.base import Arrival
 
 _MAX_FOLLOWED: Final = 2_000
 """Requests for single instruments, at most: a venue that lists more has a better list."""
 
 
-async def fetch_instruments(source: Source, fetch: Callable[[str], Awaitable[bytes]]) -> InstrumentList:
+class Fetching(Protocol):
+    """Fetches what is behind a path: by POST, where there is a body."""
+
+    def __call__(self, path: str, body: bytes | None = None, /) -> Awaitable[bytes]: ...
+
+
+async def fetch_instruments(source: Source, fetch: Fetching) -> InstrumentList:
     """The list of now. Raises what `fetch` raises, and msgspec.DecodeError or InvalidArgument for an answer that is no list."""
     found: list[InstrumentList] = []
     for request in source.discovery.requests:
-        body = await fetch(request.path)
-        if request.follow is None:
+        body = await fetch(request.path, request.body)
+        if request.cross is not None:
+            found.append(request.cross(body, await fetch(request.across)))
+        elif request.follow is None:
             found.append(request.parse(body))
         else:
             found += [request.parse(await fetch(path)) for path in request.follow(body)[:_MAX_FOLLOWED]]
@@ -27,11 +35,16 @@ async def fetch_instruments(source: Source, fetch: Callable[[str], Awaitable[byt
 
 def recorded_instruments(source: Source, answers: Iterable[Arrival]) -> InstrumentList | None:
     """The list in recorded answers, as it was read at their time; None where none of them is a list of this source."""
-    found = [
-        read(answer.data)
-        for answer in answers
-        if (read := source.discovery_at(answer.time_ns).reader(answer.url)) is not None
-    ]
+    told = list(answers)
+    by_path = {path_of(answer.url): answer.data for answer in told}
+    found: list[InstrumentList] = []
+    for answer in told:
+        discovery = source.discovery_at(answer.time_ns)
+        read, crossing = discovery.reader(answer.url), discovery.crossing(answer.url)
+        if read is not None:
+            found.append(read(answer.data))
+        elif crossing is not None and crossing.cross is not None and crossing.across in by_path:
+            found.append(crossing.cross(answer.data, by_path[crossing.across]))
     return joined(found) if found else None
 
 

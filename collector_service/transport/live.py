@@ -156,7 +156,10 @@ class LiveTransport:
         while not outbox.empty():
             outbox.get_nowait()  # meant for a connection that is gone
         async with self._client.ws_connect(
-            url, max_msg_size=_MAX_FRAME, heartbeat=self._heartbeat.interval_s
+            url,
+            max_msg_size=_MAX_FRAME,
+            heartbeat=self._heartbeat.interval_s,
+            origin=self._endpoints.origin or None,
         ) as socket:
             # What a venue gives for one connection alone is for nobody else to read.
             await self._put(ArrivalKind.OPENED, number, b"", url if self._address is None else url.partition("?")[0])
@@ -233,11 +236,11 @@ class LiveTransport:
                 f"{self._endpoints.rest}{self._address.path}: no address in the answer: {error}"
             ) from error
 
-    async def _get(self, path: str) -> bytes:
-        return await self._request("GET", path)
+    async def _get(self, path: str, body: bytes | None = None) -> bytes:
+        return await self._request("GET" if body is None else "POST", path, body)
 
-    async def _request(self, method: str, path: str) -> bytes:
-        """One answer, asked for a few times; the venue's Retry-After is kept to. Raises TransportError."""
+    async def _request(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        """One answer, asked for a few times; the venue's Retry-After is kept to. A body is JSON. Raises TransportError."""
         assert self._client is not None
         backoff = Backoff(self._backoff.first, self._backoff.cap)
         problem, wait = "", 0.0
@@ -245,7 +248,12 @@ class LiveTransport:
             if attempt:
                 await asyncio.sleep(max(wait, backoff.next()))
             try:
-                async with self._client.request(method, f"{self._endpoints.rest}{self._with_secrets(path)}") as answer:
+                async with self._client.request(
+                    method,
+                    f"{self._endpoints.rest}{self._with_secrets(path)}",
+                    data=body,
+                    headers={"Content-Type": "application/json"} if body is not None else None,
+                ) as answer:
                     if answer.status == 200:
                         return await answer.read()
                     problem = f"status {answer.status}"

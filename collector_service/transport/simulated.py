@@ -49,11 +49,11 @@ class SimulatedTransport:
     async def instruments(self, source: Source) -> InstrumentList:
         return await fetch_instruments(source, self._get)
 
-    async def _get(self, path: str) -> bytes:
-        body = self._venue.request(path)
-        if body is None:
+    async def _get(self, path: str, body: bytes | None = None) -> bytes:
+        answer = self._venue.request(path) if body is None else None
+        if answer is None:
             raise TransportError(f"the simulated venue {self._venue.source} does not know {path}")
-        return body
+        return answer
 
     async def arrivals(self, connections: int, paths: Sequence[str] = ()) -> AsyncIterator[Arrival]:
         for number in range(connections):

@@ -39,6 +39,7 @@ from collector_service.spec import (
     Const,
     Contract,
     Decimals,
+    ForEach,
     Has,
     Instruments,
     Iso,
@@ -128,6 +129,43 @@ def test_texts_are_cut(out: Emitter) -> None:
     )
     rows = said(out, record, {"c": "trades_btc", "d": "a@USD", "p": 1, "q": 1})
     assert int(rows[TRADE.event_type][0]["listing_key"]) == out.listings.key("BTC-USD")
+
+
+def test_the_values_of_an_object_have_names(out: Emitter) -> None:
+    """And what is repeated inside what is repeated begins where it is."""
+    record = Trade(symbol="@name", price="p", size="q", time=Millis("^t"), each=("d?.*", "."))
+    frame = {"t": 5, "d": {"BTC-USD": [{"p": 1, "q": 2}, {"p": 3, "q": 4}], "ETH-USD": []}}
+    rows = said(out, record, frame)[TRADE.event_type]
+    assert [values(row, "price", "size", "venue_time_ns") for row in rows] == [[1, 2, 5_000_000], [3, 4, 5_000_000]]
+    assert {int(row["listing_key"]) for row in rows} == {out.listings.key("BTC-USD")}
+    assert not said(out, record, {"t": 5})
+
+
+def test_a_list_has_no_names() -> None:
+    with pytest.raises(SpecificationError, match=r"TEST\.symbol: '@name'"):
+        compile_route(Trade(symbol="@name", price="p", size="q", each="d"), "TEST")
+
+
+def test_a_level_that_is_none_is_passed_over(out: Emitter) -> None:
+    levels = (Levels(path="d", side=Side("s"), price="p", size="q", unless={"p": ("0", "0.0")}),)
+    frame = {"s": "A", "d": [{"s": "buy", "p": "0", "q": "9"}, {"s": "sell", "p": "6400", "q": "1"}]}
+    rows = said(out, BookSnapshot(symbol="s", levels=levels), frame)[BOOK_LEVEL.event_type]
+    assert [values(row, "price", "side") for row in rows] == [[6400, 2]]
+
+
+def test_a_time_without_an_offset_is_of_the_zone_that_is_told(out: Emitter) -> None:
+    record = Trade(symbol="s", price="p", size="q", time=Iso("t", zone="+09:00"), trade_id=Text("i", split=(":", 1)))
+    frame = {"s": "BTC-USD", "p": 1, "q": 1, "i": "ETH-BTC:4429182", "t": "1970-01-01 09:00:01.5"}
+    row = said(out, record, frame)[TRADE.event_type][0]
+    assert values(row, "venue_time_ns", "trade_id") == [1_500_000_000, 4429182]
+    row = said(out, record, {**frame, "t": "1970-01-01T01:00:00+01:00"})[TRADE.event_type][0]
+    assert values(row, "venue_time_ns") == [0]
+
+
+def test_a_quote_that_has_a_word_is_passed_over(out: Emitter) -> None:
+    record = Quote(symbol="s", bid="b", ask="a", unless={"b": "", "a": ""})
+    assert not said(out, record, {"s": "BTC-USD", "b": "", "a": "2"})
+    assert len(said(out, record, {"s": "BTC-USD", "b": "1", "a": "2"})[QUOTE.event_type]) == 1
 
 
 def test_an_absent_part_is_absent_not_zero(out: Emitter) -> None:
@@ -250,6 +288,21 @@ def test_a_mistake_is_told_with_source_and_field(change: dict[str, Any], told: s
     assert str(caught.value).startswith(told)
 
 
+def test_all_channels_in_one_message() -> None:
+    message = [{"ticket": "t"}, ForEach({"type": CHANNEL, "codes": SYMBOLS}), {"format": "DEFAULT"}]
+    told = Subscribe(message=message, channels={Channel.TRADES: "trade", Channel.BOOKS: "orderbook"})
+    subscribe = compile_subscribe(told, "TEST.subscribe")
+    entries = [VenueSymbol(symbol, "A", "B", frozenset()) for symbol in ("KRW-BTC", "KRW-ETH")]
+    assert [json.loads(text) for text in subscribe(entries, [Channel.TRADES, Channel.QUOTES, Channel.BOOKS])] == [
+        [
+            {"ticket": "t"},
+            {"type": "trade", "codes": ["KRW-BTC", "KRW-ETH"]},
+            {"type": "orderbook", "codes": ["KRW-BTC", "KRW-ETH"]},
+            {"format": "DEFAULT"},
+        ]
+    ]
+
+
 def test_symbols_and_topics_are_put_into_templates() -> None:
     source = compile_source(SPEC)
     entries = [VenueSymbol(f"S{number}USDT", f"S{number}", "USDT", frozenset()) for number in range(150)]
@@ -355,7 +408,7 @@ def test_topics_stand_among_the_items_of_a_list() -> None:
 
 @pytest.mark.parametrize("more", [{}, {"id": "[2]"}, {"symbol": "[3]"}])
 def test_a_void_level_says_nothing(out: Emitter, more: dict[str, str]) -> None:
-    bids, asks = sides("b", "a", void={"[0]": "0"}, **more)
+    bids, asks = sides("b", "a", unless={"[0]": "0"}, **more)
     frame = {"s": "BTC-USD", "b": [["0", "0", 1, "BTC-USD"], ["7", "1", 2, "BTC-USD"]], "a": [["0", "3", 3, "BTC-USD"]]}
     rows = said(out, BookSnapshot(symbol="s", levels=(bids, asks)), frame)[BOOK_LEVEL.event_type]
     assert [values(row, "price", "size") for row in rows] == [[7, 1]]
