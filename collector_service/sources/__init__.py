@@ -9,6 +9,7 @@ from typing import Final
 from alphapulse.domain.errors import NotFound
 from collector_service.source import Source
 from collector_service.sources.binance import BINANCE
+from collector_service.sources.binance_futures import BINANCE_FUTURES
 from collector_service.sources.coinbase import COINBASE
 from collector_service.sources.kraken import KRAKEN
 
@@ -24,6 +25,7 @@ def _plain(name: str) -> str:
 SOURCES: Final = _by_name(
     (
         BINANCE,
+        BINANCE_FUTURES,
         COINBASE,
         KRAKEN,
     )
