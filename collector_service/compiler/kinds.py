@@ -124,7 +124,7 @@ def _part(part: Any, reached: str) -> str:
         case fields.Has(path):
             return f"{path!r} if bytes({reached} or b'null') != b'null' else ''"
         case fields.Nested():
-            return f"'many' if bytes({reached} or b'')[:2] == b'[[' else ''"
+            return f"'many' if bytes({reached} or b'')[:2] in (b'[[', b'[]') else ''"
         case fields.Learned():
             return f"out.channel_of(whole({reached} or b''))"
         case _:

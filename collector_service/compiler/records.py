@@ -61,7 +61,7 @@ def _write(writer: Writer, record: Any) -> None:
     scope = Scope(writer, writer.root, "m")
     each = getattr(record, "each", "")
     if each:
-        scope = _loop(scope, each, "each", "e")
+        scope = _loop(scope, each, "each", "e", backwards=getattr(record, "newest_first", False))
     _only(scope, getattr(record, "where", {}))
     _present(scope, record)
     match record:
@@ -87,13 +87,14 @@ def _write(writer: Writer, record: Any) -> None:
             raise fault(writer.where, record, "is no record")
 
 
-def _loop(scope: Scope, path: str, what: str, variable: str) -> Scope:
+def _loop(scope: Scope, path: str, what: str, variable: str, *, backwards: bool = False) -> Scope:
     """A loop over a list; paths are its items' from here on."""
     writer = scope.writer
     owner, found = scope.path(path, what)
     item = owner.shape.items(found)
     code = writer.later(Reach(owner.shape, found, owner.variable)) if found.steps else owner.variable
-    writer.line(f"for {variable} in {code}{' or ()' if found.optional else ''}:")
+    code = f"{code} or ()" if found.optional else code
+    writer.line(f"for {variable} in {f'reversed({code})' if backwards else code}:")
     writer.depth += 1
     return Scope(writer, item, variable, scope.root)
 

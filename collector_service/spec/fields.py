@@ -58,7 +58,7 @@ class Requested:
 
 @dataclass(frozen=True, slots=True)
 class Nested:
-    """`many` where a list of lists stands at the path; for kinds."""
+    """`many` where a list of lists stands at the path, or an empty one; for kinds."""
 
     path: str
 

@@ -44,6 +44,8 @@ class Trade:
     """A path that must not be there."""
     repeats: bool = False
     """The venue sends trades again at a new subscription: one whose number was given already is passed over."""
+    newest_first: bool = False
+    """The list at `each` begins with the newest trade: it is read from its end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from alphapulse.domain.provenance import Provenance
 from alphapulse.records import BOOK_LEVEL, LAYOUTS, QUOTE, TRADE
 from collector_service.book import SnapshotUpdatesMachine
 from collector_service.compiler import SpecificationError, compile_source
+from collector_service.compiler.kinds import compile_splitter
 from collector_service.compiler.records import compile_route
 from collector_service.emitter import Emitter
 from collector_service.listings import ListingIndex, VenueSymbol
@@ -30,6 +31,7 @@ from collector_service.spec import (
     Levels,
     Magnitude,
     Millis,
+    Nested,
     Quote,
     Record,
     Reply,
@@ -163,6 +165,19 @@ def test_a_trade_that_is_repeated_is_given_once(out: Emitter) -> None:
     frame = {"s": "BTC-USD", "p": 1, "q": 1, "i": 9}
     assert len(said(out, record, frame)[TRADE.event_type]) == 1
     assert not said(out, record, frame)
+
+
+def test_a_list_that_begins_with_the_newest_is_read_from_its_end(out: Emitter) -> None:
+    record = Trade(symbol="^s", price="p", size="q", trade_id="i", each="d", repeats=True, newest_first=True)
+    for numbers, given in (((3, 2, 1), [1, 2, 3]), ((5, 4, 3), [4, 5])):
+        rows = said(out, record, {"s": "BTC-USD", "d": [{"p": 1, "q": 1, "i": i} for i in numbers]})
+        assert [int(i) for i in rows[TRADE.event_type]["trade_id"]] == given
+
+
+def test_a_list_of_lists_is_many_and_so_is_an_empty_one(out: Emitter) -> None:
+    split = compile_splitter(replace(SPEC.dialects[0], kind=(("[0]", Nested("[1]")),)), "TEST")
+    kinds = [split(frame, out)[0] for frame in (b'["book",[[1,2]]]', b'["book",[]]', b'["book",[1,2]]')]
+    assert kinds == ["book:many", "book:many", "book"]
 
 
 @pytest.mark.parametrize(
