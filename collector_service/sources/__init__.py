@@ -10,6 +10,7 @@ from alphapulse.domain.errors import NotFound
 from collector_service.source import Source
 from collector_service.sources.binance import BINANCE
 from collector_service.sources.binance_futures import BINANCE_FUTURES
+from collector_service.sources.bitfinex import BITFINEX
 from collector_service.sources.coinbase import COINBASE
 from collector_service.sources.kraken import KRAKEN
 
@@ -26,6 +27,7 @@ SOURCES: Final = _by_name(
     (
         BINANCE,
         BINANCE_FUTURES,
+        BITFINEX,
         COINBASE,
         KRAKEN,
     )
