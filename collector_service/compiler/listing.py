@@ -237,6 +237,9 @@ def _amount(field: Any, where: str) -> Callable[[Any], ExactDecimal | None]:
             return lambda line: _step(_at(line, steps))
         case fields.Const(value):
             return lambda _line: _rule(value)
+        case fields.Scaled(path, digits):
+            steps = _steps(path, where)
+            return lambda line: _units(_at(line, steps), digits)
         case str():
             steps = _steps(field, where)
             return lambda line: _rule(_at(line, steps))
@@ -249,6 +252,11 @@ def _rule(value: Any) -> ExactDecimal | None:
         return None
     found = ExactDecimal.parse(_word(value)).normalised()
     return found if found.is_positive else None
+
+
+def _units(value: Any, digits: int) -> ExactDecimal | None:
+    found = _rule(value)
+    return None if found is None else ExactDecimal(found.mantissa, found.exponent - digits).normalised()
 
 
 def _step(value: Any) -> ExactDecimal | None:

@@ -223,6 +223,8 @@ def _grouped(scope: Scope, record: Any) -> None:
     writer = scope.writer
     depth = writer.depth
     writer.line("g = {}")
+    if any(levels.time for levels in record.levels):
+        writer.line("t = 0")
     for levels in record.levels:
         here = _loop(scope, levels.path, "levels.path", "l")
         _only(here, levels.where)
@@ -236,6 +238,8 @@ def _grouped(scope: Scope, record: Any) -> None:
             writer.line(f"g.setdefault(s, []).append(out.level_of(s, {number}, {side}, {cost}, {size}))")
         else:
             writer.line(f"g.setdefault(s, []).append({_level(here, levels)})")
+        if levels.time is not None:
+            writer.line(f"t = max(t, {time_code(here, levels.time)})")
         writer.depth = depth
     writer.line("for s, c in g.items():")
     writer.depth += 1

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from alphapulse.domain.asset_class import AssetClass
-from collector_service.spec.fields import Choice, Const, Decimals, Join, Match, Text, Time
+from collector_service.spec.fields import Choice, Const, Decimals, Join, Match, Scaled, Text, Time
 from collector_service.spec.records import Where
 
 LineText = str | Text | Join | Const | Match
-LineAmount = str | Decimals | Const | tuple[str | Decimals | Const, ...]
+LineAmount = str | Decimals | Const | Scaled | tuple[str | Decimals | Const | Scaled, ...]
 """Of several the first that the line has."""
 Choices = Choice | tuple[Choice, ...]
 """Of several the first that knows the word."""

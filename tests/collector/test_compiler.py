@@ -14,6 +14,7 @@ from alphapulse.records import BOOK_LEVEL, LAYOUTS, QUOTE, TRADE
 from collector_service.book import SnapshotUpdatesMachine
 from collector_service.compiler import SpecificationError, compile_source
 from collector_service.compiler.kinds import compile_splitter
+from collector_service.compiler.listing import compile_instruments
 from collector_service.compiler.records import compile_route
 from collector_service.emitter import Emitter
 from collector_service.listings import ListingIndex, VenueSymbol
@@ -24,11 +25,13 @@ from collector_service.spec import (
     BookUpdate,
     Channel,
     Has,
+    Instruments,
     Iso,
     Join,
     Learn,
     Learned,
     Levels,
+    Line,
     Magnitude,
     Millis,
     Nested,
@@ -124,6 +127,15 @@ def test_levels_of_several_instruments_in_one_message(out: Emitter) -> None:
     )
     rows = said(out, update, {"d": [{"s": "A", "x": "Buy", "i": 2, "q": 7}]})[BOOK_LEVEL.event_type]
     assert [values(row, "price", "size") for row in rows] == [[3, 7]]
+
+
+def test_the_time_of_such_a_message_is_the_latest_of_its_levels(out: Emitter) -> None:
+    levels = Levels(
+        path="d", side=Side("x", buy="Buy", sell="Sell"), price="p", size="q", symbol="s", time=Millis("t?")
+    )
+    frame = {"d": [{"s": "A", "x": "Buy", "p": n, "q": 1, "t": t} for n, t in ((1, 7), (2, 9), (3, None))]}
+    rows = said(out, BookSnapshot(symbol="^none?", levels=(levels,)), frame)[BOOK_LEVEL.event_type]
+    assert {int(row["venue_time_ns"]) for row in rows} == {9_000_000}
 
 
 def test_levels_that_a_word_takes_out(out: Emitter) -> None:
@@ -222,6 +234,13 @@ def test_a_mistake_is_told_with_source_and_field(change: dict[str, Any], told: s
     with pytest.raises(SpecificationError) as caught:
         compile_source(replace(SPEC, **change))
     assert str(caught.value).startswith(told)
+
+
+def test_rules_that_count_units_are_told_in_whole_ones() -> None:
+    line = Line(symbol="s", base="b", quote="q", lot=Scaled("lot", 8), max_size=Scaled("most", 2))
+    read = compile_instruments(Instruments(path="/list", lines=(line,)), frozenset(), {}, "TEST").parse
+    (entry,) = read(b'[{"s":"BTC_USD","b":"BTC","q":"USD","lot":1000,"most":"500"}]').entries
+    assert (str(entry.rules.lot_size), str(entry.rules.max_size)) == ("0.00001", "5")
 
 
 def test_symbols_and_topics_are_put_into_templates() -> None:
