@@ -293,6 +293,9 @@ _TIMES: Final = {
 def _time(field: Any, where: str) -> Callable[[Any], datetime | None]:
     if field is None:
         return lambda _line: None
+    if isinstance(field, fields.Written):
+        text = _text(field.text, where)
+        return lambda line: _written(text(line), field.form)
     read = _TIMES.get(type(field))
     if read is None:
         raise fault(where, field, "is no field of a time")
@@ -303,6 +306,13 @@ def _time(field: Any, where: str) -> Callable[[Any], datetime | None]:
         return datetime.fromtimestamp(found // 10**9, UTC) if found else None
 
     return moment
+
+
+def _written(text: str, form: str) -> datetime | None:
+    try:
+        return datetime.strptime(text, form).replace(tzinfo=UTC) if text else None
+    except ValueError as error:
+        raise InvalidArgument.field("time", text[:64], "time-format", f"has to be written as {form}") from error
 
 
 def _need(text: str, what: str) -> str:

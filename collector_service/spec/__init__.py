@@ -50,6 +50,7 @@ from collector_service.spec.fields import (
     SignedSide,
     Text,
     Time,
+    Written,
 )
 from collector_service.spec.listing import Contract, Instruments, Line
 from collector_service.spec.records import (
@@ -145,5 +146,6 @@ __all__ = [
     "Time",
     "Trade",
     "Verification",
+    "Written",
     "sides",
 ]

@@ -33,7 +33,7 @@ class Has:
 class Join:
     """Several texts with a separator between."""
 
-    parts: tuple[str | Text | Const, ...]
+    parts: tuple[str | Text | Const | Match, ...]
     separator: str = ""
 
 
@@ -140,7 +140,16 @@ class Iso:
     path: str
 
 
-Time = Millis | Micros | Nanos | Seconds | Iso
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A time in a form of the venue's own, in UTC; for lists of instruments."""
+
+    text: str | Text | Join | Const | Match
+    form: str
+    """As for `datetime.strptime`: `%d%b%y`."""
+
+
+Time = Millis | Micros | Nanos | Seconds | Iso | Written
 
 
 @dataclass(frozen=True, slots=True)

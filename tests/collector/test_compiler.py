@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from alphapulse.domain.asset_class import AssetClass
 from alphapulse.domain.ids import source_id
 from alphapulse.domain.provenance import Provenance
 from alphapulse.records import BOOK_LEVEL, LAYOUTS, QUOTE, TRADE
@@ -24,6 +26,8 @@ from collector_service.spec import (
     BookSnapshot,
     BookUpdate,
     Channel,
+    Const,
+    Contract,
     Has,
     Instruments,
     Iso,
@@ -33,6 +37,7 @@ from collector_service.spec import (
     Levels,
     Line,
     Magnitude,
+    Match,
     Millis,
     Nested,
     Quote,
@@ -44,6 +49,7 @@ from collector_service.spec import (
     SignedSide,
     Text,
     Trade,
+    Written,
     sides,
 )
 
@@ -251,3 +257,17 @@ def test_symbols_and_topics_are_put_into_templates() -> None:
     assert [frame["id"] for frame in frames] == [1, 2]
     assert frames[0]["params"][0] == "s0usdt@trade"
     assert frames[1]["params"][-1] == "s149usdt@bookTicker"
+
+
+def test_a_term_in_a_form_of_the_venues_own() -> None:
+    expiry = Written(Join((Match("s", r".*[FGHJKMNQUVXZ](\d\d)"), "day", Const("08"))), "%y%m%d%H")
+    contract = Contract(kind=AssetClass.FUTURE, settle="q", expiry=expiry)
+    line = Line(symbol="s", base="b", quote="q", contract=contract)
+    read = compile_instruments(Instruments(path="/list", lines=(line,)), frozenset(), {}, "TEST").parse
+    lines = [{"s": "BTCUSDM21", "b": "BTC", "q": "USD", "day": day} for day in ("0625", "0631")]
+    listed = read(json.dumps(lines).encode())
+    assert [entry.contract and entry.contract.expiry for entry in listed.entries] == [
+        datetime(2021, 6, 25, 8, tzinfo=UTC)
+    ]
+    assert len(listed.refused) == 1
+    assert "%y%m%d%H" in listed.refused[0]
