@@ -99,8 +99,11 @@ def _loop(scope: Scope, path: str, what: str, variable: str, *, backwards: bool 
     return Scope(writer, item, variable, scope.root)
 
 
-def _only(scope: Scope, where: Any) -> None:
+def _only(scope: Scope, where: Any, void: Any = None) -> None:
+    """Only what has the words of `where`, and not those of `void`."""
     tests = [_test(scope, path, words) for path, words in where.items()]
+    if void:
+        tests.append(f"not ({' and '.join(_test(scope, *one) for one in void.items())})")
     if tests:
         scope.writer.line(f"if {' and '.join(tests)}:")
         scope.writer.depth += 1
@@ -189,13 +192,13 @@ def _levels(scope: Scope, levels: records.Levels, *, offsets: bool) -> None:
     writer = scope.writer
     depth = writer.depth
     here = scope if levels.path == "." else _loop(scope, levels.path, "levels.path", "l")
-    if levels.path != "." and not (levels.id or levels.where or levels.time or offsets):
+    if levels.path != "." and not (levels.id or levels.where or levels.void or levels.time or offsets):
         # The commonest form, as one expression.
         head = writer.lines.pop().strip().removesuffix(":")
         writer.depth = depth
         writer.line(f"c += [{_level(here, levels)} {head}]")
         return
-    _only(here, levels.where)
+    _only(here, levels.where, levels.void)
     if levels.id is not None:
         number, side = here.value(levels.id, "levels.id"), side_code(here, levels.side, "levels.side", strict=True)
         cost = _maybe(here, levels.price, "levels.price")
@@ -227,7 +230,7 @@ def _grouped(scope: Scope, record: Any) -> None:
         writer.line("t = 0")
     for levels in record.levels:
         here = _loop(scope, levels.path, "levels.path", "l")
-        _only(here, levels.where)
+        _only(here, levels.where, levels.void)
         writer.line(f"s = {text_code(here, levels.symbol or record.symbol, 'symbol')}")
         if isinstance(record, records.BookSnapshot) and levels.id:
             writer.line("if s not in g: out.forget_levels(s)")

@@ -85,6 +85,8 @@ class Levels:
     """Where a message has no time of its own: the latest of its levels'."""
     gone: Where = field(default_factory=dict)
     """Levels that have these words are gone, whatever their size."""
+    void: Where = field(default_factory=dict)
+    """Levels that have these words say nothing: passed over."""
     where: Where = field(default_factory=dict)
 
 

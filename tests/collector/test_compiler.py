@@ -99,8 +99,9 @@ def test_a_sign_says_the_side(out: Emitter) -> None:
 
 def test_a_word_nobody_knows_costs_nothing_and_is_counted(out: Emitter) -> None:
     record = Trade(symbol="s", price="p", size="q", side=Side("x", buy="b", sell="s"))
-    row = said(out, record, {"s": "BTC-USD", "p": 1, "q": 1, "x": "?"})[TRADE.event_type][0]
-    assert int(row["aggressor"]) == 0
+    for word in ("?", ""):
+        row = said(out, record, {"s": "BTC-USD", "p": 1, "q": 1, "x": word})[TRADE.event_type][0]
+        assert int(row["aggressor"]) == 0
     assert dict(out.unknown_values) == {"side=?": 1}
 
 
@@ -152,6 +153,14 @@ def test_levels_that_a_word_takes_out(out: Emitter) -> None:
     assert [values(row, "price", "size", "side") for row in rows] == [[1, 5, 1], [2, 5, 2]]
     rows = said(out, BookUpdate(symbol="s", levels=levels), {"s": "A", "d": [[1, 0, 1]]})[BOOK_LEVEL.event_type]
     assert [values(row, "price", "size", "side") for row in rows] == [[1, 0, 1]]
+
+
+@pytest.mark.parametrize("more", [{}, {"id": "[2]"}, {"symbol": "[3]"}])
+def test_a_void_level_says_nothing(out: Emitter, more: dict[str, str]) -> None:
+    bids, asks = sides("b", "a", void={"[0]": "0"}, **more)
+    frame = {"s": "BTC-USD", "b": [["0", "0", 1, "BTC-USD"], ["7", "1", 2, "BTC-USD"]], "a": [["0", "3", 3, "BTC-USD"]]}
+    rows = said(out, BookSnapshot(symbol="s", levels=(bids, asks)), frame)[BOOK_LEVEL.event_type]
+    assert [values(row, "price", "size") for row in rows] == [[7, 1]]
 
 
 def test_a_message_is_of_one_record_or_of_another(out: Emitter) -> None:
