@@ -11,6 +11,7 @@ from collector_service.source import Source
 from collector_service.sources.binance import BINANCE
 from collector_service.sources.binance_futures import BINANCE_FUTURES
 from collector_service.sources.bitfinex import BITFINEX
+from collector_service.sources.bitflyer import BITFLYER
 from collector_service.sources.bitmex import BITMEX
 from collector_service.sources.coinbase import COINBASE
 from collector_service.sources.kraken import KRAKEN
@@ -29,6 +30,7 @@ SOURCES: Final = _by_name(
         BINANCE,
         BINANCE_FUTURES,
         BITFINEX,
+        BITFLYER,
         BITMEX,
         COINBASE,
         KRAKEN,
