@@ -116,8 +116,9 @@ SPEC: Final = SourceSpec(
         "wss://fstream.binancefuture.com",
         "https://testnet.binancefuture.com",
     ),
-    # 1,024 streams a connection, three a symbol; 10 messages/s; a snapshot of 1,000 levels costs 20 of 2,400 a minute.
-    limits=Limits(300, 8.0, 1.8, connection_lifetime_s=23.5 * 3600),
+    # 1,024 streams a connection, three a symbol; 10 messages/s; a snapshot of 1,000 levels costs 20 of the 2,400 a minute that USD-M and
+    # COIN-M share.
+    limits=Limits(300, 8.0, 0.9, connection_lifetime_s=23.5 * 3600),
     heartbeat=SPOT.heartbeat,
     fiat=SPOT.fiat,
     aliases=("BINANCE_USDM",),
