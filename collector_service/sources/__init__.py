@@ -9,7 +9,10 @@ from typing import Final
 from alphapulse.domain.errors import NotFound
 from collector_service.source import Source
 from collector_service.sources.binance import BINANCE
+from collector_service.sources.binance_delivery import BINANCE_DELIVERY
 from collector_service.sources.binance_futures import BINANCE_FUTURES
+from collector_service.sources.binance_tr import BINANCE_TR
+from collector_service.sources.binance_us import BINANCE_US
 from collector_service.sources.bitfinex import BITFINEX
 from collector_service.sources.bitflyer import BITFLYER
 from collector_service.sources.bitmex import BITMEX
@@ -28,7 +31,10 @@ def _plain(name: str) -> str:
 SOURCES: Final = _by_name(
     (
         BINANCE,
+        BINANCE_DELIVERY,
         BINANCE_FUTURES,
+        BINANCE_TR,
+        BINANCE_US,
         BITFINEX,
         BITFLYER,
         BITMEX,
