@@ -143,7 +143,7 @@ def _trade(scope: Scope, record: records.Trade) -> None:
     trade_id = f"identity({scope.value(record.trade_id, 'trade_id')})" if record.trade_id else "0"
     if record.repeats:
         line(f"i = {trade_id}")
-        line("if not out.has_seen_trade(s, i):")
+        line(f"if not out.has_seen_trade(s, i or {time_code(scope, record.time)}):")
         scope.writer.depth += 1
         trade_id = "i"
     line(
@@ -184,11 +184,11 @@ def _book(scope: Scope, record: Any) -> None:
     if offsets:
         line("o = []")
     for levels in record.levels:
-        _levels(scope, levels, offsets=offsets)
+        _levels(scope, levels, offsets=offsets, whole=isinstance(record, records.BookSnapshot))
     _hand_on(scope, record, offsets=offsets)
 
 
-def _levels(scope: Scope, levels: records.Levels, *, offsets: bool) -> None:
+def _levels(scope: Scope, levels: records.Levels, *, offsets: bool, whole: bool) -> None:
     writer = scope.writer
     depth = writer.depth
     here = scope if levels.path == "." else _loop(scope, levels.path, "levels.path", "l")
@@ -203,7 +203,8 @@ def _levels(scope: Scope, levels: records.Levels, *, offsets: bool) -> None:
         number, side = here.value(levels.id, "levels.id"), side_code(here, levels.side, "levels.side", strict=True)
         cost = _maybe(here, levels.price, "levels.price")
         size = _maybe(here, levels.size, "levels.size") if levels.size is not None else "(0, 0)"
-        writer.line(f"c.append(out.level_of(s, {number}, {side}, {cost}, {size}))")
+        writer.line(f"v = out.level_of(s, {number}, {side}, {cost}, {size}, whole={whole})")
+        writer.line("if v is not None: c.append(v)")
     else:
         writer.line(f"c.append({_level(here, levels)})")
     if offsets:
@@ -224,7 +225,7 @@ def _level(scope: Scope, levels: records.Levels) -> str:
 def _grouped(scope: Scope, record: Any) -> None:
     """Levels of several instruments in one message: one book after the other, each in the message's order."""
     writer = scope.writer
-    depth = writer.depth
+    depth, whole = writer.depth, isinstance(record, records.BookSnapshot)
     writer.line("g = {}")
     if any(levels.time for levels in record.levels):
         writer.line("t = 0")
@@ -232,13 +233,15 @@ def _grouped(scope: Scope, record: Any) -> None:
         here = _loop(scope, levels.path, "levels.path", "l")
         _only(here, levels.where, levels.void)
         writer.line(f"s = {text_code(here, levels.symbol or record.symbol, 'symbol')}")
-        if isinstance(record, records.BookSnapshot) and levels.id:
+        if whole and levels.id:
             writer.line("if s not in g: out.forget_levels(s)")
         if levels.id is not None:
             number, side = here.value(levels.id, "levels.id"), side_code(here, levels.side, "levels.side", strict=True)
             size = _maybe(here, levels.size, "levels.size") if levels.size is not None else "(0, 0)"
             cost = _maybe(here, levels.price, "levels.price")
-            writer.line(f"g.setdefault(s, []).append(out.level_of(s, {number}, {side}, {cost}, {size}))")
+            writer.line(f"v = out.level_of(s, {number}, {side}, {cost}, {size}, whole={whole})")
+            writer.line("c = g.setdefault(s, [])")
+            writer.line("if v is not None: c.append(v)")
         else:
             writer.line(f"g.setdefault(s, []).append({_level(here, levels)})")
         if levels.time is not None:

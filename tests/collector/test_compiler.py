@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from alphapulse.domain.asset_class import AssetClass
+from alphapulse.domain.errors import InvalidArgument
 from alphapulse.domain.ids import source_id
 from alphapulse.domain.provenance import Provenance
 from alphapulse.records import BOOK_LEVEL, LAYOUTS, QUOTE, TRADE
@@ -136,6 +137,22 @@ def test_levels_of_several_instruments_in_one_message(out: Emitter) -> None:
     assert [values(row, "price", "size") for row in rows] == [[3, 7]]
 
 
+@pytest.mark.parametrize("grouped", [False, True])
+def test_a_number_nobody_told_says_nothing_before_the_snapshot_and_is_wrong_after_it(
+    out: Emitter, grouped: bool
+) -> None:
+    side = Side("x", buy="Buy", sell="Sell")
+    levels = Levels(path="d", side=side, price="p?", size="q?", id="i", symbol="s" if grouped else None)
+    update = BookUpdate(symbol="^s?", levels=(levels,))
+    change = {"s": "A", "d": [{"s": "A", "x": "Buy", "i": 4, "q": 7}]}
+    assert not said(out, update, change)
+    assert out.resyncs == [("A", "")]
+    whole = {"s": "A", "d": [{"s": "A", "x": "Buy", "i": 3, "p": 5, "q": 1}]}
+    assert said(out, BookSnapshot(symbol="^s?", levels=(levels,)), whole)
+    with pytest.raises(InvalidArgument, match="told before"):
+        said(out, update, change)
+
+
 def test_the_time_of_such_a_message_is_the_latest_of_its_levels(out: Emitter) -> None:
     levels = Levels(
         path="d", side=Side("x", buy="Buy", sell="Sell"), price="p", size="q", symbol="s", time=Millis("t?")
@@ -192,6 +209,14 @@ def test_a_trade_that_is_repeated_is_given_once(out: Emitter) -> None:
     frame = {"s": "BTC-USD", "p": 1, "q": 1, "i": 9}
     assert len(said(out, record, frame)[TRADE.event_type]) == 1
     assert not said(out, record, frame)
+
+
+def test_without_numbers_a_trade_is_known_by_its_time(out: Emitter) -> None:
+    told = Trade(symbol="s", price="p", size="q", time=Millis("t"))
+    first, again, later = ({"s": "BTC-USD", "p": 1, "q": 1, "t": moment} for moment in (7, 7, 8))
+    assert said(out, told, first)
+    assert not said(out, replace(told, repeats=True), again)
+    assert said(out, replace(told, repeats=True), later)
 
 
 def test_a_list_that_begins_with_the_newest_is_read_from_its_end(out: Emitter) -> None:
