@@ -128,6 +128,10 @@ SPEC: Final = SourceSpec(
                     Channel.QUOTES: "lightning_ticker_{symbol}",
                     Channel.BOOKS: ("lightning_board_snapshot_{symbol}", "lightning_board_{symbol}"),
                 },
+                resync=tuple(
+                    {"method": kind, "params": {"channel": TOPIC}, "id": NUMBER}
+                    for kind in ("unsubscribe", "subscribe")
+                ),
             ),
             instruments=tuple(
                 Instruments(path=f"/v1/getmarkets{region}", lines=_LINES) for region in ("", "/usa", "/eu")
@@ -137,7 +141,7 @@ SPEC: Final = SourceSpec(
     ),
     notes=(
         "Sizes are in the base, of derivatives too.",
-        "A book in doubt is whole again with the snapshot that comes next; nothing is asked for.",
+        "A snapshot comes every few seconds unasked, so a book in doubt is whole again soon.",
     ),
 )
 BITFLYER: Final = compile_source(SPEC)

@@ -133,7 +133,7 @@ SPEC: Final = SourceSpec(
             name="realtime",
             kind=(("table", "action"), (Has("error"),), (Has("success"),), (Has("info"),)),
             routes={
-                # The last trade of each, which has no number: it is not given again after the first time.
+                # The last trade of each, known by its time: numbers are UUIDs.
                 "trade:partial": replace(_TRADE, repeats=True),
                 "trade:insert": _TRADE,
                 "quote:partial": _QUOTE,
