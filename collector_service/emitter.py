@@ -135,15 +135,16 @@ class Emitter:
         self, symbol: str, number: int, side: int, price: Amount | None, size: Amount | None, *, whole: bool = False
     ) -> LevelChange | None:
         """The level that a venue calls by a number. One that was not told before needs its price; where no size is told, that of before holds.
-        None where nobody told the number and the book waits for its snapshot, which is `whole`: then it says nothing yet. Raises
-        InvalidArgument for a number that nobody told in a book that is in step."""
+        None for a number that nobody told where that says nothing: the level is gone anyway, or the book waits for its snapshot, which is
+        `whole`. Raises InvalidArgument for any other number that nobody told."""
         levels = self._numbered.setdefault(symbol, {})
         known = levels.get(number)
         price = price or (known[1] if known is not None else None)
         size = size or (known[2] if known is not None else None)
         if price is None or size is None:
             machine = self.books.get(symbol)
-            if not whole and (machine is None or not machine.synced):
+            is_gone = size is not None and not size[0]
+            if not whole and (is_gone or machine is None or not machine.synced):
                 return None
             raise InvalidArgument.field("id", str(number), "level-unknown", "a level of the book, told before")
         found = (side, price, size)

@@ -149,6 +149,7 @@ def test_a_number_nobody_told_says_nothing_before_the_snapshot_and_is_wrong_afte
     assert out.resyncs == [("A", "")]
     whole = {"s": "A", "d": [{"s": "A", "x": "Buy", "i": 3, "p": 5, "q": 1}]}
     assert said(out, BookSnapshot(symbol="^s?", levels=(levels,)), whole)
+    assert not said(out, replace(update, levels=(replace(levels, size=None),)), change)
     with pytest.raises(InvalidArgument, match="told before"):
         said(out, update, change)
 
