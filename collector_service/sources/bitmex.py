@@ -102,12 +102,18 @@ _LEVELS: Final = Levels(
     symbol="symbol",
     id="id",
     side=Side("side", buy="Buy", sell="Sell"),
-    # Until 2022 without times, until 2023 a price only where it is new.
-    price="price?",
-    size=ScaledBy("size?", "decimals"),
+    price="price",
+    size=_SIZE,
+    # Since 2022.
     time=Iso("timestamp?"),
 )
-_CHANGE: Final = BookUpdate(symbol=Const(""), levels=(_LEVELS,))
+# Until 2023 a level that was told before had no price.
+_TOLD: Final = replace(_LEVELS, price="price?", size=ScaledBy("size?", "decimals"))
+
+
+def _change(levels: Levels) -> BookUpdate:
+    return BookUpdate(symbol=Const(""), levels=(levels,))
+
 
 SPEC: Final = SourceSpec(
     name="BITMEX",
@@ -139,9 +145,9 @@ SPEC: Final = SourceSpec(
                 "quote:partial": _QUOTE,
                 "quote:insert": _QUOTE,
                 "orderBookL2:partial": BookSnapshot(symbol=Const(""), levels=(_LEVELS,)),
-                "orderBookL2:insert": _CHANGE,
-                "orderBookL2:update": _CHANGE,
-                "orderBookL2:delete": replace(_CHANGE, levels=(replace(_LEVELS, size=None),)),
+                "orderBookL2:insert": _change(_LEVELS),
+                "orderBookL2:update": _change(_TOLD),
+                "orderBookL2:delete": _change(replace(_TOLD, size=None)),
             },
             silent=frozenset({"success", "info"}),
             words=frozenset({"pong"}),
