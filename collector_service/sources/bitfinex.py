@@ -101,7 +101,7 @@ def _list(path: str, line: Line) -> Instruments:
 _SIZES: Final = {"min_size": "[1][3]", "max_size": "[1][4]"}
 _NOW: Final = Dialect(
     name="version 2",
-    kind=(("event", "channel"), ("[1]",), (Learned("[0]"), Nested("[1]"))),
+    kind=(("event", "channel"), (Learned("[0]"), "[1]", Nested("[1]")), ("[1]",)),
     routes={
         **{
             f"subscribed:{channel}": Learn(key="chanId", channel=channel, symbol="pair")
@@ -110,12 +110,12 @@ _NOW: Final = Dialect(
         # The sizes of a ticker are sums of the 25 best levels.
         "ticker": Quote(symbol=Learned("[0]"), bid="[1][0]", ask="[1][2]"),
         "trades:many": _trade(each="[1]", repeats=True, newest_first=True),
-        "te": _trade("[2]"),
+        "trades:te": _trade("[2]"),
         "book:many": BookSnapshot(symbol=Learned("[0]"), levels=_levels("[1]")),
         "book": BookUpdate(symbol=Learned("[0]"), levels=_levels(".", "[1]")),
     },
     # A tu repeats the te before it.
-    silent=frozenset({"info", "conf", "pong", "unsubscribed", "hb", "tu"}),
+    silent=frozenset({"info", "conf", "pong", "unsubscribed", "hb", "ticker:hb", "trades:hb", "book:hb", "trades:tu"}),
     errors=frozenset({"error", "error:ticker", "error:trades", "error:book"}),
     subscribe=Subscribe(
         message={"event": "subscribe", ...: TOPIC},
