@@ -77,11 +77,12 @@ class Emitter:
         if cost is None or amount is None:
             flags |= RecordFlag.OVERSIZE
         cost, amount = cost or (0, 0), amount or (0, 0)
-        self._last_trades[symbol] = max(trade_id, self._last_trades.get(symbol, 0))
+        self._last_trades[symbol] = max(trade_id or time_ns, self._last_trades.get(symbol, 0))
         self.sink.trade(key, time_ns, flags, cost[0], amount[0], trade_id, cost[1], amount[1], aggressor)
 
     def has_seen_trade(self, symbol: str, trade_id: int) -> bool:
-        """Whether a trade of this number or a later one of the symbol was already given: for venues that repeat."""
+        """Whether a trade of this number or a later one of the symbol was already given: for venues that repeat. The time of a trade without
+        a number is its number."""
         return self._last_trades.get(symbol, -1) >= trade_id
 
     def set_depth(self, symbol: str, depth: int) -> None:
@@ -141,14 +142,21 @@ class Emitter:
         update = BookUpdate(changes, first or last, last, previous, checksum, time_ns, offsets)
         self._take(symbol, machine, machine.update(update))
 
-    def level_of(self, symbol: str, number: int, side: int, price: Amount | None, size: Amount | None) -> LevelChange:
+    def level_of(
+        self, symbol: str, number: int, side: int, price: Amount | None, size: Amount | None, *, whole: bool = False
+    ) -> LevelChange | None:
         """The level that a venue calls by a number. One that was not told before needs its price; where no size is told, that of before holds.
-        Raises InvalidArgument for a number that nobody told."""
+        None for a number that nobody told where that says nothing: the level is gone anyway, or the book waits for its snapshot, which is
+        `whole`. Raises InvalidArgument for any other number that nobody told."""
         levels = self._numbered.setdefault(symbol, {})
         known = levels.get(number)
         price = price or (known[1] if known is not None else None)
         size = size or (known[2] if known is not None else None)
         if price is None or size is None:
+            machine = self.books.get(symbol)
+            is_gone = size is not None and not size[0]
+            if not whole and (is_gone or machine is None or not machine.synced):
+                return None
             raise InvalidArgument.field("id", str(number), "level-unknown", "a level of the book, told before")
         found = (side, price, size)
         if found[2][0]:

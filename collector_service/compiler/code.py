@@ -158,7 +158,8 @@ def side_code(scope: Scope, field: Any, what: str, *, strict: bool) -> str:
         case fields.Side(path, buy, sell):
             function = scope.writer.bind(values.side_by({buy: 1, sell: 2}, strict=strict), "side")
             found = scope.value(path, what)
-            return (
-                f"{function}({found})" if strict else f"({function}({found}) or out.unknown_value({what!r}, {found}))"
-            )
+            if strict:
+                return f"{function}({found})"
+            # An empty word is one that the venue leaves out, not one that nobody knows.
+            return f"({function}({found}) or ({found} != '' and out.unknown_value({what!r}, {found})) or 0)"
     raise fault(f"{scope.writer.where}.{what}", field, "is no field of a side")

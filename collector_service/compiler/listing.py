@@ -284,6 +284,9 @@ def _amount(field: Any, where: str) -> Callable[[Any], ExactDecimal | None]:
         case fields.Text():
             number = _text(field, where)
             return lambda line: _rule(number(line))
+        case fields.Scaled(path, digits):
+            steps = _steps(path, where)
+            return lambda line: _units(_at(line, steps), digits)
         case str():
             steps = _steps(field, where)
             return lambda line: _rule(_at(line, steps))
@@ -305,6 +308,11 @@ def _product(factors: Iterable[ExactDecimal | None]) -> ExactDecimal | None:
             return None
         found = ExactDecimal(found.mantissa * factor.mantissa, found.exponent + factor.exponent)
     return found.normalised()
+
+
+def _units(value: Any, digits: int) -> ExactDecimal | None:
+    found = _rule(value)
+    return None if found is None else ExactDecimal(found.mantissa, found.exponent - digits).normalised()
 
 
 def _step(value: Any, units: Any) -> ExactDecimal | None:

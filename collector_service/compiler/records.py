@@ -107,11 +107,9 @@ def _loop(scope: Scope, path: str, what: str, variable: str, *, backwards: bool 
     return Scope(writer, item, variable, scope.root, name)
 
 
-def _only(scope: Scope, where: Any, void: Any = None) -> None:
-    """Only what has the words of `where`, and not those of `void`."""
+def _only(scope: Scope, where: Any) -> None:
+    """Only what has the words of `where`."""
     tests = [_test(scope, path, words) for path, words in where.items()]
-    if void:
-        tests.append(f"not ({' and '.join(_test(scope, *one) for one in void.items())})")
     if tests:
         scope.writer.line(f"if {' and '.join(tests)}:")
         scope.writer.depth += 1
@@ -162,7 +160,7 @@ def _trade(scope: Scope, record: records.Trade) -> None:
         trade_id = f"identity({found})"
     if record.repeats:
         line(f"i = {trade_id}")
-        line("if not out.has_seen_trade(s, i):")
+        line(f"if not out.has_seen_trade(s, i or {time_code(scope, record.time)}):")
         scope.writer.depth += 1
         trade_id = "i"
     line(
@@ -203,11 +201,11 @@ def _book(scope: Scope, record: Any) -> None:
     if offsets:
         line("o = []")
     for levels in record.levels:
-        _levels(scope, levels, offsets=offsets)
+        _levels(scope, levels, offsets=offsets, whole=isinstance(record, records.BookSnapshot))
     _hand_on(scope, record, offsets=offsets)
 
 
-def _levels(scope: Scope, levels: records.Levels, *, offsets: bool) -> None:
+def _levels(scope: Scope, levels: records.Levels, *, offsets: bool, whole: bool) -> None:
     writer = scope.writer
     depth = writer.depth
     here = scope if levels.path == "." else _loop(scope, levels.path, "levels.path", "l")
@@ -223,7 +221,8 @@ def _levels(scope: Scope, levels: records.Levels, *, offsets: bool) -> None:
         number, side = here.value(levels.id, "levels.id"), side_code(here, levels.side, "levels.side", strict=True)
         cost = _maybe(here, levels.price, "levels.price")
         size = _maybe(here, levels.size, "levels.size") if levels.size is not None else "(0, 0)"
-        writer.line(f"c.append(out.level_of(s, {number}, {side}, {cost}, {size}))")
+        writer.line(f"v = out.level_of(s, {number}, {side}, {cost}, {size}, whole={whole})")
+        writer.line("if v is not None: c.append(v)")
     else:
         writer.line(f"c.append({_level(here, levels)})")
     if offsets:
@@ -244,22 +243,28 @@ def _level(scope: Scope, levels: records.Levels) -> str:
 def _grouped(scope: Scope, record: Any) -> None:
     """Levels of several instruments in one message: one book after the other, each in the message's order."""
     writer = scope.writer
-    depth = writer.depth
+    depth, whole = writer.depth, isinstance(record, records.BookSnapshot)
     writer.line("g = {}")
+    if any(levels.time for levels in record.levels):
+        writer.line("t = 0")
     for levels in record.levels:
         here = _loop(scope, levels.path, "levels.path", "l")
         _only(here, levels.where)
         _unless(here, levels.unless)
         writer.line(f"s = {text_code(here, levels.symbol or record.symbol, 'symbol')}")
-        if isinstance(record, records.BookSnapshot) and levels.id:
+        if whole and levels.id:
             writer.line("if s not in g: out.forget_levels(s)")
         if levels.id is not None:
             number, side = here.value(levels.id, "levels.id"), side_code(here, levels.side, "levels.side", strict=True)
             size = _maybe(here, levels.size, "levels.size") if levels.size is not None else "(0, 0)"
             cost = _maybe(here, levels.price, "levels.price")
-            writer.line(f"g.setdefault(s, []).append(out.level_of(s, {number}, {side}, {cost}, {size}))")
+            writer.line(f"v = out.level_of(s, {number}, {side}, {cost}, {size}, whole={whole})")
+            writer.line("c = g.setdefault(s, [])")
+            writer.line("if v is not None: c.append(v)")
         else:
             writer.line(f"g.setdefault(s, []).append({_level(here, levels)})")
+        if levels.time is not None:
+            writer.line(f"t = max(t, {time_code(here, levels.time)})")
         writer.depth = depth
     writer.line("for s, c in g.items():")
     writer.depth += 1

@@ -12,9 +12,16 @@ from collector_service.sources.ascendex import ASCENDEX
 from collector_service.sources.ascendex_futures import ASCENDEX_FUTURES
 from collector_service.sources.bequant import BEQUANT
 from collector_service.sources.binance import BINANCE
+from collector_service.sources.binance_delivery import BINANCE_DELIVERY
+from collector_service.sources.binance_futures import BINANCE_FUTURES
+from collector_service.sources.binance_tr import BINANCE_TR
+from collector_service.sources.binance_us import BINANCE_US
 from collector_service.sources.bitcom import BITCOM
+from collector_service.sources.bitfinex import BITFINEX
+from collector_service.sources.bitflyer import BITFLYER
 from collector_service.sources.bitget import BITGET
 from collector_service.sources.bithumb import BITHUMB
+from collector_service.sources.bitmex import BITMEX
 from collector_service.sources.bitstamp import BITSTAMP
 from collector_service.sources.bitvavo import BITVAVO
 from collector_service.sources.blockchain import BLOCKCHAIN
@@ -66,6 +73,13 @@ SOURCES: Final = _by_name(
         BITVAVO,
         BLOCKCHAIN,
         BYBIT,
+        BINANCE_DELIVERY,
+        BINANCE_FUTURES,
+        BINANCE_TR,
+        BINANCE_US,
+        BITFINEX,
+        BITFLYER,
+        BITMEX,
         COINBASE,
         CRYPTOCOM,
         DELTA,

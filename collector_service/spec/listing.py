@@ -8,11 +8,12 @@ from typing import Any
 
 from alphapulse.domain.asset_class import AssetClass
 from collector_service.spec.body import Body
-from collector_service.spec.fields import Choice, Const, Decimals, Join, Lookup, Match, Product, Text, Time
+from collector_service.spec.fields import Choice, Const, Decimals, Join, Lookup, Match, Product, Scaled, Text, Time
 from collector_service.spec.records import Where
 
 LineText = str | Text | Join | Const | Match | Lookup
-LineAmount = str | Text | Decimals | Const | Product | tuple[str | Text | Decimals | Const | Product, ...]
+_LineNumber = str | Text | Decimals | Const | Product | Scaled
+LineAmount = _LineNumber | tuple[_LineNumber, ...]
 """A path alone is a number, a Text is what is left of one; of several the first that the line has."""
 Choices = Choice | tuple[Choice, ...]
 """Of several the first that knows the word."""

@@ -46,7 +46,8 @@ class Trade:
     lacking: str = ""
     """A path that must not be there."""
     repeats: bool = False
-    """The venue sends trades again at a new subscription: one whose number was given already is passed over."""
+    """The venue sends trades again at a new subscription: one whose number was given already is passed over; without numbers, one whose time
+    was."""
     newest_first: bool = False
     """The list at `each` begins with the newest trade: it is read from its end."""
 

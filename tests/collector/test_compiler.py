@@ -116,8 +116,9 @@ def test_a_sign_says_the_side(out: Emitter) -> None:
 
 def test_a_word_nobody_knows_costs_nothing_and_is_counted(out: Emitter) -> None:
     record = Trade(symbol="s", price="p", size="q", side=Side("x", buy="b", sell="s"))
-    row = said(out, record, {"s": "BTC-USD", "p": 1, "q": 1, "x": "?"})[TRADE.event_type][0]
-    assert int(row["aggressor"]) == 0
+    for word in ("?", ""):
+        row = said(out, record, {"s": "BTC-USD", "p": 1, "q": 1, "x": word})[TRADE.event_type][0]
+        assert int(row["aggressor"]) == 0
     assert dict(out.unknown_values) == {"side=?": 1}
 
 
@@ -189,6 +190,32 @@ def test_levels_of_several_instruments_in_one_message(out: Emitter) -> None:
     assert [values(row, "price", "size") for row in rows] == [[3, 7]]
 
 
+@pytest.mark.parametrize("grouped", [False, True])
+def test_a_number_nobody_told_says_nothing_before_the_snapshot_and_is_wrong_after_it(
+    out: Emitter, grouped: bool
+) -> None:
+    side = Side("x", buy="Buy", sell="Sell")
+    levels = Levels(path="d", side=side, price="p?", size="q?", id="i", symbol="s" if grouped else None)
+    update = BookUpdate(symbol="^s?", levels=(levels,))
+    change = {"s": "A", "d": [{"s": "A", "x": "Buy", "i": 4, "q": 7}]}
+    assert not said(out, update, change)
+    assert out.resyncs == [("A", "")]
+    whole = {"s": "A", "d": [{"s": "A", "x": "Buy", "i": 3, "p": 5, "q": 1}]}
+    assert said(out, BookSnapshot(symbol="^s?", levels=(levels,)), whole)
+    assert not said(out, replace(update, levels=(replace(levels, size=None),)), change)
+    with pytest.raises(InvalidArgument, match="told before"):
+        said(out, update, change)
+
+
+def test_the_time_of_such_a_message_is_the_latest_of_its_levels(out: Emitter) -> None:
+    levels = Levels(
+        path="d", side=Side("x", buy="Buy", sell="Sell"), price="p", size="q", symbol="s", time=Millis("t?")
+    )
+    frame = {"d": [{"s": "A", "x": "Buy", "p": n, "q": 1, "t": t} for n, t in ((1, 7), (2, 9), (3, None))]}
+    rows = said(out, BookSnapshot(symbol="^none?", levels=(levels,)), frame)[BOOK_LEVEL.event_type]
+    assert {int(row["venue_time_ns"]) for row in rows} == {9_000_000}
+
+
 def test_levels_that_a_word_takes_out(out: Emitter) -> None:
     levels = (Levels(path="d", side=SignedSide("[2]"), price="[0]", size=Magnitude("[2]"), gone={"[1]": "0"}),)
     rows = said(out, BookSnapshot(symbol="s", levels=levels), {"s": "A", "d": [[1, 1, 5], [2, 1, -5]]})[
@@ -228,6 +255,14 @@ def test_a_trade_that_is_repeated_is_given_once(out: Emitter) -> None:
     frame = {"s": "BTC-USD", "p": 1, "q": 1, "i": 9}
     assert len(said(out, record, frame)[TRADE.event_type]) == 1
     assert not said(out, record, frame)
+
+
+def test_without_numbers_a_trade_is_known_by_its_time(out: Emitter) -> None:
+    told = Trade(symbol="s", price="p", size="q", time=Millis("t"))
+    first, again, later = ({"s": "BTC-USD", "p": 1, "q": 1, "t": moment} for moment in (7, 7, 8))
+    assert said(out, told, first)
+    assert not said(out, replace(told, repeats=True), again)
+    assert said(out, replace(told, repeats=True), later)
 
 
 def test_a_list_that_begins_with_the_newest_is_read_from_its_end(out: Emitter) -> None:
@@ -301,6 +336,13 @@ def test_all_channels_in_one_message() -> None:
             {"format": "DEFAULT"},
         ]
     ]
+
+
+def test_rules_that_count_units_are_told_in_whole_ones() -> None:
+    line = Line(symbol="s", base="b", quote="q", lot=Scaled("lot", 8), max_size=Scaled("most", 2))
+    read = compile_instruments(Instruments(path="/list", lines=(line,)), frozenset(), {}, "TEST").parse
+    (entry,) = read(b'[{"s":"BTC_USD","b":"BTC","q":"USD","lot":1000,"most":"500"}]').entries
+    assert (str(entry.rules.lot_size), str(entry.rules.max_size)) == ("0.00001", "5")
 
 
 def test_symbols_and_topics_are_put_into_templates() -> None:
