@@ -6,7 +6,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from alphapulse.records import QUOTE
-from relay_service.kernel.intake import SHAPE_SIZE, hold, is_full, look_ahead, provisional
+from relay_service.kernel.ahead import look_ahead
+from relay_service.kernel.intake import SHAPE_SIZE, hold, is_full, provisional
 from relay_service.kernel.jit import carray, compiled
 from relay_service.kernel.lookup import find
 from relay_service.kernel.memory import load_i64, load_u32, pointer
@@ -39,7 +40,7 @@ def absorb(block: Any, rows: Any, numbers: Any, start: int, stop: int, kind: int
             return k
         address = base + k * size
         head = address + prefix
-        look_ahead(block, slots, head, size, stop - k)
+        look_ahead(block, slots, head, size, k, start, stop)
         key = load_i64(head + _KEY)
         number = find(block, key)
         if number < 0:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from relay_service.kernel import state
 from relay_service.kernel.slots import SlotTable
+from relay_service.kernel.tables import table_of
 
 _FIRST_CAPACITY: Final = 4
 
@@ -23,7 +24,7 @@ class GroupTable:
         self._used = 0
         self._open = np.zeros(capacity, np.int32)
         self._numbers: dict[tuple[str, str, float], int] = {}
-        self.table: npt.NDArray[np.void] = np.zeros(capacity, state.GROUP)
+        self.table: npt.NDArray[np.void] = table_of(capacity, state.GROUP)
         """Shape (capacity,), dtype `state.GROUP`."""
         self._publish()
 
@@ -121,7 +122,9 @@ class GroupTable:
         self.table["start"][group], self.table["capacity"][group] = start, capacity
 
     def _grow(self) -> None:
-        self.table = np.concatenate([self.table, np.zeros(len(self.table), state.GROUP)])
+        held = self.table
+        self.table = table_of(2 * len(held), state.GROUP)
+        self.table[: len(held)] = held
         self._open = np.concatenate([self._open, np.zeros(len(self._open), np.int32)])
         self._publish()
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relay_service.kernel.jit import compiled
-from relay_service.kernel.memory import load_i64, store_i64
+from relay_service.kernel.memory import bit_length, load_i64, store_i64
 
 HOPS: Final = ("venue_to_collector", "collector_to_relay", "relay")
 VENUE_TO_COLLECTOR: Final = 0
@@ -22,16 +22,12 @@ def bucket_of(nanoseconds: int) -> int:
     """The bucket of a span: itself below 8, then the power of two and the three bits after its first. A negative span counts as 0."""
     if nanoseconds < 8:
         return max(nanoseconds, 0)
-    power = 3
-    rest = nanoseconds >> 4
-    while rest != 0:
-        rest >>= 1
-        power += 1
+    power = bit_length(nanoseconds) - 1
     return (power - 2) * 8 + ((nanoseconds >> (power - 3)) & 7)
 
 
 def bucket(nanoseconds: int) -> int:
-    """`bucket_of` for Python: its bits are counted at once."""
+    """`bucket_of` for Python."""
     if nanoseconds < 8:
         return max(nanoseconds, 0)
     power = nanoseconds.bit_length() - 1

@@ -8,10 +8,18 @@ import numpy as np
 
 from alphapulse.domain.provenance import PROVENANCE_MASK, Provenance, RecordFlag
 from alphapulse.records import QUOTE
+from relay_service.kernel.ahead import FARTHEST, FEW, look_ahead, slot_ahead
 from relay_service.kernel.histogram import COLLECTOR_TO_RELAY, VENUE_TO_COLLECTOR, record
 from relay_service.kernel.jit import carray, compiled
-from relay_service.kernel.lookup import expect, find, put
-from relay_service.kernel.memory import copy_bytes, load_i64, load_u32, pointer, prefetch, store_i64, store_u32
+from relay_service.kernel.lookup import find, put
+from relay_service.kernel.memory import (
+    copy_bytes,
+    load_i64,
+    load_u32,
+    pointer,
+    store_i64,
+    store_u32,
+)
 from relay_service.kernel.opportunity import count, evaluate, note_crossed
 from relay_service.kernel.quality import (
     JUDGED,
@@ -39,7 +47,6 @@ from relay_service.kernel.state import (
     OPEN_GROUPS,
     OUT_CAPACITY,
     OUT_COUNT,
-    QUOTES,
     REJECT_MALFORMED,
     REJECT_NO_KEY,
     REJECT_NO_PROVENANCE,
@@ -66,9 +73,6 @@ SHAPE_SIZE: Final = 8
 domain's next sequence and room for unknown listings."""
 
 _PREFIX: Final = len(QUOTE.prefix)
-_SLOT_SIZE: Final = SLOT.itemsize
-_GROUP_SIZE: Final = GROUP.itemsize
-_QUOTE_SIZE: Final = QUOTE.row_size
 
 
 def _offset(name: str) -> int:
@@ -235,28 +239,6 @@ def is_full(block: Any) -> bool:
 
 
 @compiled
-def look_ahead(block: Any, slots: Any, head: int, size: int, left: int) -> None:
-    """Fetch what the rows ahead will touch: tables of many listings lie outside of the caches, and one wait for several rows is one wait."""
-    if left > 12:
-        expect(block, load_i64(head + 12 * size + _KEY))
-    if left > 6:
-        number = find(block, load_i64(head + 6 * size + _KEY))
-        if number >= 0:
-            address = block[SLOTS] + number * _SLOT_SIZE
-            prefetch(address)
-            prefetch(address + 64)
-            prefetch(address + 128)
-            prefetch(block[QUOTES] + number * _QUOTE_SIZE)
-            prefetch(block[QUOTES] + number * _QUOTE_SIZE + 64)
-    if left > 3:
-        number = find(block, load_i64(head + 3 * size + _KEY))
-        if number >= 0 and slots[number].group >= 0:
-            address = block[GROUPS] + slots[number].group * _GROUP_SIZE
-            prefetch(address)
-            prefetch(address + 64)
-
-
-@compiled
 def intake(
     block: Any,
     rows: Any,
@@ -281,11 +263,18 @@ def intake(
     prefix = load_i64(shape + 8)
     base = rows.ctypes.data
     slots = carray(pointer(block[SLOTS]), (block[SLOT_CAPACITY],), SLOT)
+    ahead = stop - start > FEW
+    if ahead:
+        for k in range(start - FARTHEST, start):
+            look_ahead(block, slots, base + k * size + prefix, size, k, start, stop)
     for k in range(start, stop):
         if is_full(block):
             return k
         address = base + k * size
-        look_ahead(block, slots, address + prefix, size, stop - k)
+        number = -1
+        if ahead:
+            look_ahead(block, slots, address + prefix, size, k, start, stop)
+            number = slot_ahead(block, k)
         fault = fault_of(address, address + prefix, shape, provenance)
         if fault >= 0:
             count(block, fault)
@@ -295,20 +284,31 @@ def intake(
         if written != k:
             copy_bytes(base + written * size, address, size)
             address = base + written * size
-        numbers[written] = take(block, slots, address, shape, kind, source_id, gap, now_ns)
+        numbers[written] = take(block, slots, number, address, shape, kind, source_id, gap, now_ns)
         block[WRITTEN] = written + 1
         gap = False
     return stop
 
 
 @compiled
-def take(block: Any, slots: Any, address: int, shape: int, kind: int, source_id: int, gap: bool, now_ns: int) -> int:
-    """Stamp and keep one row; its slot."""
+def take(
+    block: Any,
+    slots: Any,
+    number: int,
+    address: int,
+    shape: int,
+    kind: int,
+    source_id: int,
+    gap: bool,
+    now_ns: int,
+) -> int:
+    """Stamp and keep one row; its slot. `number`: the slot that was found before; below 0 where none was."""
     head = address + load_i64(shape + 8)
     key = load_i64(head + _KEY)
     flags = int(load_u32(head + _FLAGS)) & ~(_UNKNOWN | _NO_REGISTRY)
     block[GIVEN] |= flags & JUDGED
-    number = find(block, key)
+    if number < 0:
+        number = find(block, key)
     if number < 0:
         number = provisional(block, slots, key, load_i64(shape + 40))
     version = 0

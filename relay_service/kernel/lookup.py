@@ -1,4 +1,4 @@
-"""From a listing_key to its slot: open addressing with linear probing over two arrays, at most half full. Keys are 64-bit patterns, held signed."""
+"""From a listing_key to its slot: open addressing with linear probing, at most half full. Keys are 64-bit patterns, held signed."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import Any, Final
 import numpy as np
 
 from relay_service.kernel.jit import carray, compiled
-from relay_service.kernel.memory import load_i32, load_i64, pointer, prefetch, store_i64, store_u32
-from relay_service.kernel.state import HASH_KEYS, HASH_MASK, HASH_SLOTS, SLOT, SLOT_COUNT, SLOTS
+from relay_service.kernel.memory import load_i64, pointer, prefetch, store_i64
+from relay_service.kernel.state import HASH, HASH_MASK, HASHED, SLOT, SLOT_COUNT, SLOTS
 
 _SPREAD: Final = np.int64(
     -7046029254386353131
 )  # 2**64 divided by the golden ratio, odd: spreads keys that were not hashes
+
+_SIZE: Final = HASHED.itemsize
 
 
 @compiled
@@ -20,11 +22,11 @@ def find(block: Any, key: int) -> int:
     """The slot of a key, or -1 - place where it would be put."""
     mask = block[HASH_MASK]
     place = ((key * _SPREAD) >> 31) & mask
-    keys = block[HASH_KEYS]
     while True:
-        found = load_i64(keys + 8 * place)
+        at = block[HASH] + _SIZE * place
+        found = load_i64(at)
         if found == key:
-            return int(load_i32(block[HASH_SLOTS] + 4 * place))
+            return int(load_i64(at + 8))
         if found == 0:
             return int(-1 - place)
         place = (place + 1) & mask
@@ -32,18 +34,16 @@ def find(block: Any, key: int) -> int:
 
 @compiled
 def expect(block: Any, key: int) -> None:
-    """A key will be looked up soon: its places are fetched meanwhile."""
-    place = ((key * _SPREAD) >> 31) & block[HASH_MASK]
-    prefetch(block[HASH_KEYS] + 8 * place)
-    prefetch(block[HASH_SLOTS] + 4 * place)
+    """A key will be looked up soon: its place is fetched meanwhile."""
+    prefetch(block[HASH] + _SIZE * (((key * _SPREAD) >> 31) & block[HASH_MASK]))
 
 
 @compiled
 def put(block: Any, key: int, slot: int) -> None:
     """Put a key that is not there yet."""
-    place = -1 - find(block, key)
-    store_i64(block[HASH_KEYS] + 8 * place, key)
-    store_u32(block[HASH_SLOTS] + 4 * place, np.uint32(slot))
+    at = block[HASH] + _SIZE * (-1 - find(block, key))
+    store_i64(at, key)
+    store_i64(at + 8, slot)
 
 
 @compiled

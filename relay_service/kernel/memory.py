@@ -88,6 +88,16 @@ def _prefetch(typingctx: Any, address: Any) -> Any:
     return types.void(types.int64), codegen
 
 
+def _bit_length(typingctx: Any, number: Any) -> Any:
+    """The bits of a number that is not negative, without leading zeros."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.sub(args[0].type(64), builder.ctlz(args[0], ir.IntType(1)(0)))
+
+    return types.int64(types.int64), codegen
+
+
+bit_length: Callable[[int], int] = intrinsic(_bit_length)
 prefetch: Callable[[int], None] = intrinsic(_prefetch)
 pointer: Callable[[int], Any] = intrinsic(_pointer)
 copy_bytes: Callable[[int, int, int], None] = intrinsic(_copy_bytes)

@@ -15,6 +15,8 @@ MAX_POWER: Final = 18
 """10**18 is the largest power of ten in 64 signed bits."""
 
 _POWERS = np.array([10**k for k in range(MAX_POWER + 1)], np.int64)
+_LARGEST = np.array([INT64_MAX // 10**k for k in range(MAX_POWER + 1)], np.int64)
+"""What may be multiplied by each of them: divisions cost as much as everything else that is asked of a price."""
 _DOUBLE_POWERS = np.array([float(f"1e{k}") for k in range(MAX_EXPONENT + 1)], np.float64)
 
 
@@ -42,7 +44,7 @@ def is_multiple(mantissa: int, exponent: int, step: int, step_exponent: int) -> 
             rest = (rest * 10) % step
             shift -= 1
         return bool(rest == 0)
-    if -shift > MAX_POWER or step > INT64_MAX // _POWERS[-shift]:
+    if -shift > MAX_POWER or step > _LARGEST[-shift]:
         return False  # the step is larger than any 64-bit price, and the price is not 0
     return bool(mantissa % (step * _POWERS[-shift]) == 0)
 
@@ -54,9 +56,9 @@ def is_less(mantissa: int, exponent: int, other: int, other_exponent: int) -> bo
     if shift == 0:
         return bool(mantissa < other)
     if shift > 0:
-        if shift > MAX_POWER or mantissa > INT64_MAX // _POWERS[shift]:
+        if shift > MAX_POWER or mantissa > _LARGEST[shift]:
             return False
         return bool(mantissa * _POWERS[shift] < other)
-    if -shift > MAX_POWER or other > INT64_MAX // _POWERS[-shift]:
+    if -shift > MAX_POWER or other > _LARGEST[-shift]:
         return True
     return bool(mantissa < other * _POWERS[-shift])

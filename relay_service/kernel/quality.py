@@ -11,7 +11,7 @@ from alphapulse.records import BOOK_LEVEL, QUOTE, TRADE, TRADING_STATUS
 from relay_service.kernel.jit import carray, compiled
 from relay_service.kernel.memory import copy_bytes, load_f64, pointer
 from relay_service.kernel.numbers import is_multiple, to_double
-from relay_service.kernel.state import BAND, BAND_AGE_NS, QUOTES, SETTINGS, STATUSES, TRADES
+from relay_service.kernel.state import BAND, BAND_AGE_NS, QUOTE_STRIDE, QUOTES, SETTINGS, STATUSES, TRADES
 
 _QUOTE = QUOTE.dtype
 _TRADE = TRADE.dtype
@@ -126,7 +126,7 @@ def keep_quote(block: Any, slot: Any, number: int, address: int, flags: int, now
     slot.quote_sequence = row.sequence
     slot.quote_flags = np.uint32(flags)
     slot.quote_source_id = row.source_id
-    copy_bytes(block[QUOTES] + number * _QUOTE_SIZE, address, _QUOTE_SIZE)
+    copy_bytes(block[QUOTES] + number * QUOTE_STRIDE, address, _QUOTE_SIZE)
 
 
 @compiled

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from alphapulse.records import QUOTE, TRADE, TRADING_STATUS, Rows
 from relay_service.kernel import state
 from relay_service.kernel.compiled import kernels
+from relay_service.kernel.tables import table_of
 
 _SPREAD = 0x9E3779B97F4A7C15
 _MASK64 = (1 << 64) - 1
@@ -62,7 +63,7 @@ class SlotTable:
         self._words = words_of(block)
         self.table: npt.NDArray[np.void] = _new_slots(capacity)
         """Shape (capacity,), dtype `state.SLOT`; rows from `count` on are not in use."""
-        self.quotes: Rows = np.zeros(capacity, QUOTE.dtype)
+        self.quotes: Rows = table_of(capacity, QUOTE.dtype, state.QUOTE_STRIDE)
         """Shape (capacity,): the last quote of each slot, where table["quote_sequence"] is not 0."""
         self.trades: Rows = np.zeros(capacity, TRADE.dtype)
         """Shape (capacity,): the last trade, where table["has_trade"]."""
@@ -88,7 +89,7 @@ class SlotTable:
     def slot_of(self, key: int) -> int:
         """The slot of a listing_key, or -1."""
         place = self._place(key)
-        return int(self._hash_slots[place]) if self._hash_keys[place] else -1
+        return int(self._slot_at[place]) if self._key_at[place] else -1
 
     def slots_of(self, keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.int32]:
         """The slots of many listing_keys, -1 where there is none."""
@@ -99,14 +100,14 @@ class SlotTable:
         if not key:
             raise ValueError("listing_key=0: no listing has this key")
         place = self._place(key)
-        if self._hash_keys[place]:
-            return int(self._hash_slots[place])
-        if self.count >= self.capacity or 2 * (self.count + 1) > len(self._hash_keys):
+        if self._key_at[place]:
+            return int(self._slot_at[place])
+        if self.count >= self.capacity or 2 * (self.count + 1) > len(self._hash_table):
             self.grow()
             place = self._place(key)
         slot = self.count
-        self._hash_keys[place] = key
-        self._hash_slots[place] = slot
+        self._key_at[place] = key
+        self._slot_at[place] = slot
         self.table["key"][slot] = key
         self._block[state.SLOT_COUNT] = slot + 1
         return slot
@@ -115,7 +116,7 @@ class SlotTable:
         """Room for twice as many."""
         count, capacity = self.count, 2 * self.capacity
         self.table = _extended(self.table, _new_slots(capacity), count)
-        self.quotes = _extended(self.quotes, np.zeros(capacity, QUOTE.dtype), count)
+        self.quotes = _extended(self.quotes, table_of(capacity, QUOTE.dtype, state.QUOTE_STRIDE), count)
         self.trades = _extended(self.trades, np.zeros(capacity, TRADE.dtype), count)
         self.statuses = _extended(self.statuses, np.zeros(capacity, TRADING_STATUS.dtype), count)
         self._hash(2 * capacity)
@@ -123,13 +124,13 @@ class SlotTable:
         kernels().rehash(self._block)
 
     def _hash(self, size: int) -> None:
-        self._hash_keys = np.zeros(size, np.uint64)
-        self._hash_slots = np.zeros(size, np.int32)
+        self._hash_table = table_of(size, state.HASHED)
+        self._key_at, self._slot_at = self._hash_table["key"], self._hash_table["slot"]
 
     def _place(self, key: int) -> int:
-        mask = len(self._hash_keys) - 1
+        mask = len(self._hash_table) - 1
         place = place_of(key, mask)
-        keys = self._hash_keys
+        keys = self._key_at
         while (found := int(keys[place])) and found != key:
             place = (place + 1) & mask
         return place
@@ -139,13 +140,12 @@ class SlotTable:
         for place, array in self._addressed():
             block[place] = array.ctypes.data
         block[state.SLOT_CAPACITY] = self.capacity
-        block[state.HASH_MASK] = len(self._hash_keys) - 1
+        block[state.HASH_MASK] = len(self._hash_table) - 1
 
     def _addressed(self) -> tuple[tuple[int, npt.NDArray[Any]], ...]:
         return (
             (state.SLOTS, self.table),
-            (state.HASH_KEYS, self._hash_keys),
-            (state.HASH_SLOTS, self._hash_slots),
+            (state.HASH, self._hash_table),
             (state.QUOTES, self.quotes),
             (state.TRADES, self.trades),
             (state.STATUSES, self.statuses),
@@ -153,7 +153,7 @@ class SlotTable:
 
 
 def _new_slots(capacity: int) -> npt.NDArray[np.void]:
-    table = np.zeros(capacity, state.SLOT)
+    table = table_of(capacity, state.SLOT)
     for name in ("group", "venue", "instrument"):
         table[name] = -1
     for name in ("bid", "ask", "trade", "taker_fee_bps"):

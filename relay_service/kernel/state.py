@@ -12,11 +12,11 @@ import numpy as np
 
 from alphapulse.domain.domains import Domain
 from alphapulse.records import OPPORTUNITY, QUOTE, TRADE, TRADING_STATUS
+from relay_service.kernel.tables import LINE
 
 SLOT: Final = np.dtype(
     [
-        # The first cache line: what detection reads of every member of a group.
-        ("key", "u8"),  # listing_key
+        # The first cache line: all that detection reads of the other members of a group.
         ("quote_sequence", "u8"),  # of the last quote; 0: none yet
         ("bid", "f8"),  # the bid as a double; NaN: there is none
         ("ask", "f8"),
@@ -24,12 +24,13 @@ SLOT: Final = np.dtype(
         ("ask_size", "i8"),
         ("quote_time_ns", "i8"),  # relay_in_ns of the last quote
         ("taker_fee_bps", "f8"),  # NaN: not known
-        # The second one: what a quote of the listing itself needs.
         ("quote_flags", "u4"),
         ("listing_status", "u1"),  # ListingStatus of the registry; 0: not known
         ("venue_status", "u1"),  # VenueStatus of the registry; 0: not known
         ("trading_state", "u1"),  # TradingState of the last event; 0: none
         ("known", "u1"),  # 1: the registries know it
+        # The second one: what a quote of the listing itself needs; the third: what few of them do.
+        ("key", "u8"),  # listing_key
         ("group", "i4"),  # of the same instrument, currency and multiplier; -1: none
         ("definition_version", "u4"),  # 0: not known to the registries
         ("tick", "i8"),  # mantissa of the tick size; 0: not known
@@ -57,7 +58,7 @@ SLOT: Final = np.dtype(
     ],
     align=True,
 )
-"""One listing, or one synthetic, as the kernel sees it."""
+"""One listing, or one synthetic, as the kernel sees it: three cache lines, see `tables`."""
 
 GROUP: Final = np.dtype(
     [
@@ -87,10 +88,14 @@ GROUP: Final = np.dtype(
 )
 """Listings whose quotes compare directly, and the opportunity open among them."""
 
+HASHED: Final = np.dtype([("key", "u8"), ("slot", "i8")])
+"""A place of the hash table: key 0 where it is free."""
+QUOTE_STRIDE: Final = -(-QUOTE.row_size // LINE) * LINE
+"""Bytes from a last quote to the next one: each begins at a cache line."""
+
 # Places in the block. Addresses first, then counts, then settings.
 SLOTS: Final = 0
-HASH_KEYS: Final = 1
-HASH_SLOTS: Final = 2
+HASH: Final = 1
 QUOTES: Final = 3
 TRADES: Final = 4
 STATUSES: Final = 5
@@ -128,7 +133,10 @@ MET_COUNT: Final = 39
 NEXT_SIGNAL: Final = 40
 NEXT_EXECUTION: Final = 41
 OTHER_PROVISIONAL_ROOM: Final = 42
-BLOCK_SIZE: Final = 48
+AHEAD: Final = 48
+"""The first of AHEAD_SIZE places for the slots of the rows that come next."""
+AHEAD_SIZE: Final = 16
+BLOCK_SIZE: Final = AHEAD + AHEAD_SIZE
 
 SEQUENCES: Final = {
     Domain.MARKET: NEXT_SEQUENCE,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alphapulse.records import BAR, BOOK_LEVEL, LAYOUTS, OPPORTUNITY, QUOTE, TRADE, TRADING_STATUS
+from alphapulse.records import BAR, BOOK_LEVEL, LAYOUTS, OPPORTUNITY, QUOTE, TRADE, TRADING_STATUS, RecordLayout
 from relay_service.kernel import histogram, state
 from relay_service.kernel.engine import KernelEngine, KernelSettings
 from relay_service.kernel.reference import ReferenceGroup, ReferenceKernel
@@ -98,6 +98,26 @@ def assert_opportunities(found: Any, expected: list[dict[str, Any]], *, ordered:
             assert row[name] == (pytest.approx(value, rel=1e-12) if name == "confidence" else value), name
 
 
+def take_in(
+    engine: KernelEngine,
+    twin: ReferenceKernel,
+    layout: RecordLayout,
+    array: Any,
+    gap: bool,
+    now: int,
+    provenance: int = 0,
+) -> None:
+    """One frame through both, which have to agree."""
+    whole = [{name: one[name].item() for name in layout.fields} for one in array]
+    output = engine.intake(layout.event_type, array, 77, gap, now, provenance)
+    kept, expected = twin.intake(layout.event_type, whole, 77, gap, now, provenance)
+    assert [{name: one[name].item() for name in layout.fields} for one in array[: output.written]] == kept
+    assert layout.is_rows(array.tobytes())
+    for slot, row in zip(output.slots.tolist(), kept, strict=True):
+        assert slot == engine.slots.slot_of(row["listing_key"])
+    assert_opportunities(output.opportunities, expected)
+
+
 @settings(max_examples=300, deadline=None)
 @given(
     runs,
@@ -131,14 +151,7 @@ def test_kernel_equals_its_twin(
         for k, row in enumerate(rows):
             for name, value in row.items():
                 array[name][k] = value
-        whole = [{name: one[name].item() for name in layout.fields} for one in array]
-        output = engine.intake(kind, array, 77, gap, now, provenance)
-        kept, expected = twin.intake(kind, whole, 77, gap, now, provenance)
-        assert [{name: one[name].item() for name in layout.fields} for one in array[: output.written]] == kept
-        assert layout.is_rows(array.tobytes())
-        for slot, row in zip(output.slots.tolist(), kept, strict=True):
-            assert slot == engine.slots.slot_of(row["listing_key"])
-        assert_opportunities(output.opportunities, expected)
+        take_in(engine, twin, layout, array, gap, now, provenance)
         if tick:
             assert_opportunities(engine.pass_time(now).opportunities, twin.pass_time(now), ordered=False)
         assert engine.next_sequence == twin.next_sequence
@@ -147,6 +160,24 @@ def test_kernel_equals_its_twin(
         slot = engine.slots.slot_of(key)
         if one.quote is not None:
             assert {name: engine.slots.quotes[name][slot].item() for name in QUOTE.fields} == one.quote
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_long_frames_of_listings_defined_unknown_and_refused_equal_the_twin(seed: int) -> None:
+    """Longer than the kernel looks ahead: what was found for a row then has to be that row's."""
+    random = np.random.default_rng(seed)
+    settings = KernelSettings(max_quote_age_ns=50, capacity=4, max_provisional=20)
+    engine, twin = KernelEngine(settings), ReferenceKernel(settings)
+    define(engine, twin, [(1.0, (1, -2), 1, group % 2) for group in range(5)])
+    for now in range(1_000, 1_200, 50):
+        rows = QUOTE.new(int(random.integers(30, 90)))
+        rows["listing_key"] = random.choice(np.array([*KEYS, 0, *range(100, 140)], np.uint64), len(rows))
+        rows["bid_price"], rows["ask_price"] = random.integers(95, 105, (2, len(rows)))
+        rows["bid_size"] = rows["ask_size"] = 1
+        rows["price_exponent"], rows["flags"] = -2, 1
+        take_in(engine, twin, QUOTE, rows, False, now)
+        assert engine.next_sequence == twin.next_sequence
+    assert {k: int(v) for k, v in enumerate(engine.counters) if v} == twin.counters
 
 
 def test_a_row_with_wrong_tags_is_refused_and_the_rest_kept() -> None:
