@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from alphapulse.records import LAYOUTS
 from relay_service.egress.rows import Selected
-from relay_service.subscriptions.selection import conflate, every_nth
+from relay_service.kernel.compiled import kernels
 
 MAX_STRAYS: Final = 4096
 """Listings without a slot whose latest row of one type is held; events of further ones are declared missing."""
@@ -30,7 +30,9 @@ class _Held:
         """Keep the rows; how many older ones they replaced."""
         self._reserve(len(slots), int(slots.max()) + 1)
         before = self.count
-        self.count = int(conflate(np.frombuffer(data, np.uint8), self.row_size, slots, self.places, self.raw, before))
+        self.count = int(
+            kernels().conflate(np.frombuffer(data, np.uint8), self.row_size, slots, self.places, self.raw, before)
+        )
         return len(slots) - (self.count - before)
 
     def _reserve(self, rows: int, slots: int) -> None:
@@ -156,5 +158,5 @@ class Sampler:
                 more[: seen.size] = seen
             seen = self._seen[selected.event_type] = more
         places = np.empty(selected.count, np.int32)
-        found = every_nth(slots, seen, self._every, places)
+        found = kernels().every_nth(slots, seen, self._every, places)
         return selected.only(places[:found]) if found else None

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from relay_service.egress.envelope import definitions
 from relay_service.egress.items import MAX_BATCH_BYTES
 from relay_service.egress.rows import Selected
-from relay_service.subscriptions.selection import first_seen
+from relay_service.kernel.compiled import kernels
 
 Slots = npt.NDArray[np.int32]
 
@@ -34,6 +34,7 @@ class DefinitionLedger:
         """(slots, definitions) that have to go before these rows; marked as sent. `forget` takes it back."""
         self._reserve()
         fresh = np.empty(2 * selected.count, np.int32)
+        first_seen = kernels().first_seen
         found = first_seen(selected.slots, self._sent, fresh)
         others = selected.other_slots
         if others is not None:

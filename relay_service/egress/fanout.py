@@ -190,7 +190,8 @@ class FanOut:
         place = None
         if wanted.filter.domain in self.logs:
             place = Place(lambda: self._here(subscription), subject_of(wanted.filter, wanted.contract))
-        subscription = Subscription(wanted, held, subscriber.queue.lane(wanted.filter.domain), place, number)
+        lane, defines = subscriber.queue.lane(wanted.filter.domain), subscriber.ledger is not None
+        subscription = Subscription(wanted, held, lane, place, number, defines=defines)
         subscriber.subscriptions[wanted.subscription_id] = subscription
         subscriber.share()
         return subscription

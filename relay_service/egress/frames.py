@@ -21,7 +21,7 @@ class FrameEncoder:
             frames.append(encode_frame(event_type, data, slot=slot, sequence=number))
             number += count
         if batch.conflated:
-            empty = Batch(batch.subscription, number, batch.since_ns, last_sequence=batch.last_sequence)
+            empty = Batch(batch.subscription, number, batch.since_ns, behind=batch.last_sequence)
             empty.conflated = batch.conflated
             frames.append(self.control(delivery(empty)))
         return frames[0] if len(frames) == 1 else b"".join(frames)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
+from relay_service.egress.rows import sequence_at
+
 if TYPE_CHECKING:
     from relay_service.egress.conflation import Conflater
     from relay_service.egress.subscription import Subscription
@@ -30,7 +32,8 @@ class Batch:
     count: int = 0
     size: int = 0
     """Bytes of the rows."""
-    last_sequence: int = 0
+    behind: int = 0
+    """Of one without rows: the relay's sequence that it stands behind."""
     conflated: int = 0
     parts: list[tuple[int, bytes, int]] = field(default_factory=list)
     """(event type, rows, how many), in order of sequence."""
@@ -41,6 +44,14 @@ class Batch:
     def cost(self) -> int:
         """Bytes of memory."""
         return self.size + PART_COST * len(self.parts)
+
+    @property
+    def last_sequence(self) -> int:
+        """The relay's sequence of the last row."""
+        if not self.parts:
+            return self.behind
+        event_type, rows, count = self.parts[-1]
+        return sequence_at(event_type, rows, count - 1)
 
 
 @dataclass(slots=True, eq=False)

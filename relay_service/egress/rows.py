@@ -1,4 +1,4 @@
-"""Rows that one filter wants of one group, as bytes copied once for all subscribers of that filter."""
+"""Rows that one filter wants of one group, as bytes that all subscribers of that filter share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from alphapulse.records import LAYOUTS, RecordLayout
 from relay_service.results import RowGroup, Slots
 
 _U64: Final = struct.Struct("<Q")
-_FEW: Final = 4
 
 
 def _sequence_place(layout: RecordLayout) -> int:
@@ -29,26 +28,28 @@ _SEQUENCE_PLACES: Final = {kind: _sequence_place(layout) for kind, layout in LAY
 class Selected:
     """Rows of one type, in order of sequence. The bytes are the rows' wire form."""
 
-    __slots__ = ("_group", "_places", "count", "data", "event_type", "now_ns", "row_size")
+    __slots__ = ("_group", "_places", "count", "data", "event_type", "now_ns")
 
-    def __init__(self, group: RowGroup, places: npt.NDArray[np.int32] | None, now_ns: int) -> None:
-        raw = group.raw
+    def __init__(
+        self, group: RowGroup, places: npt.NDArray[np.int32] | None, now_ns: int, data: bytes | None = None
+    ) -> None:
+        """The rows at these places, all of them where there are none; `data`: their bytes, where they were gathered before."""
         self.event_type = group.event_type
         self.now_ns = now_ns
         """When they were handed over, nanoseconds since the Unix epoch."""
-        self.row_size = size = _ROW_SIZES[group.event_type]
         self._group = group
         self._places = places
-        if places is None:
-            self.count = len(group.slots)
-            self.data = raw.tobytes()
-        else:
-            self.count = len(places)
-            # A take of numpy's costs three microseconds before its first row; one of structured rows costs ten.
-            if self.count <= _FEW:
-                self.data = b"".join([raw[k * size : (k + 1) * size].tobytes() for k in places.tolist()])
-            else:
-                self.data = raw.reshape(-1, size).take(places, axis=0).tobytes()
+        self.count = len(group.slots) if places is None else len(places)
+        if data is None:
+            raw = group.raw
+            rows = raw if places is None else raw.reshape(-1, self.row_size).take(places, axis=0)
+            data = rows.tobytes()
+        self.data = data
+
+    @property
+    def row_size(self) -> int:
+        """Bytes of a row."""
+        return _ROW_SIZES[self.event_type]
 
     @property
     def slots(self) -> Slots:
@@ -88,6 +89,5 @@ class Selected:
 
 def sequence_at(event_type: int, data: bytes, place: int) -> int:
     """The relay's sequence of a row among rows of a type."""
-    size = LAYOUTS[event_type].row_size
-    (sequence,) = _U64.unpack_from(data, place * size + _SEQUENCE_PLACES[event_type])
+    (sequence,) = _U64.unpack_from(data, place * _ROW_SIZES[event_type] + _SEQUENCE_PLACES[event_type])
     return int(sequence)

@@ -120,7 +120,7 @@ class Subscriber:
                 continue
             for message in messages(entries):
                 self.queue.push_urgent(message, subscription.queue)
-            subscription.append(piece.event_type, piece.data, piece.count, piece.last_sequence, piece.now_ns)
+            subscription.append(piece.event_type, piece.data, piece.count, piece.now_ns)
 
     def accept_replayed(self, subscription: Subscription, selected: Selected) -> None:
         """Rows of the log that pass the filter: whoever replays waits for room beforehand, so nothing is dropped."""

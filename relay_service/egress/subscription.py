@@ -13,7 +13,7 @@ from relay_service.egress.queue import Lane
 from relay_service.egress.rows import Selected, sequence_at
 from relay_service.log.records import Point, Position
 from relay_service.results import SourceGapRecord
-from relay_service.subscriptions.index import FilterClass
+from relay_service.subscriptions.hits import FilterClass
 from relay_service.subscriptions.wanted import Latest, Sample, Stream, Wanted
 
 if TYPE_CHECKING:
@@ -30,13 +30,22 @@ class Subscription:
     """
 
     def __init__(
-        self, wanted: Wanted, held: FilterClass, queue: Lane, place: Place | None = None, number: int = 0
+        self,
+        wanted: Wanted,
+        held: FilterClass,
+        queue: Lane,
+        place: Place | None = None,
+        number: int = 0,
+        *,
+        defines: bool = False,
     ) -> None:
-        """`place` follows where it could be resumed; `number` is the last one that was used before, so that numbers go on."""
+        """`place` follows where it could be resumed; `number` is the last one that was used before, so that numbers go on. `defines`: definitions go
+        before the rows."""
         self.wanted = wanted
         self.held = held
         self.queue = queue
         self.place = place
+        self._defines = defines
         self.replay: Replay | None = None
         """What brings it older events; None when it takes live ones."""
         self.next_number = number + 1
@@ -102,6 +111,7 @@ class Subscription:
         """Whether every row that passes the filter is queued, conflated or declared."""
         self.passes_on: bool = self.takes_all and self._conflater is None
         """Whether rows may be written at once when nothing waits."""
+        self._extends = self.passes_on and not self._defines
         bound = self._bound or self.queue.bound
         self.warn_bytes = bound // 2
         """More than this in the queue may call for a notice."""
@@ -185,7 +195,7 @@ class Subscription:
         self._gap = None
         if self._source_gaps:
             self._source_gaps.clear()
-        self.append(piece.event_type, piece.data, piece.count, piece.last_sequence, piece.now_ns)
+        self.append(piece.event_type, piece.data, piece.count, piece.now_ns)
 
     def pass_on(self, count: int) -> int:
         """Rows are written at once, past the queue; the number of the first."""
@@ -196,7 +206,29 @@ class Subscription:
         self._full = False
         return first
 
-    def append(self, event_type: int, data: bytes, count: int, last_sequence: int, now_ns: int) -> None:
+    def extend(self, event_type: int, data: bytes, count: int) -> bool:
+        """Number rows and put them into the last batch, as `Subscriber.accept` does, where that waits and no more has to be done: there is room, and
+        nobody is to be told of anything. Whoever writes was woken for the batch's first rows. False: nothing was done."""
+        batch, lane, size = self._open, self.queue, len(data)
+        cost = size + PART_COST
+        if (
+            batch is None
+            or not self._extends
+            or batch.size + size > lane.batch_bytes
+            or lane.queued + cost > self.warn_bytes
+            or self._gap is not None
+            or self._source_gaps
+        ):
+            return False
+        batch.parts.append((event_type, data, count))
+        batch.count += count
+        batch.size += size
+        self.next_number += count
+        self.queued += cost
+        lane.queued += cost
+        return True
+
+    def append(self, event_type: int, data: bytes, count: int, now_ns: int) -> None:
         """Number rows and put them into the last batch, or a new one."""
         if self.place is not None and self.is_idle:
             self.place.begins(sequence_at(event_type, data, 0) - 1)
@@ -208,7 +240,6 @@ class Subscription:
         batch.parts.append((event_type, data, count))
         batch.count += count
         batch.size += len(data)
-        batch.last_sequence = last_sequence
         self.next_number += count
         cost = len(data) + PART_COST
         self.queued += cost
@@ -304,7 +335,6 @@ class Subscription:
             piece = data[start : start + step]
             count = len(piece) // row_size
             batch = Batch(self, self.next_number, since_ns, count, len(piece))
-            batch.last_sequence = sequence_at(event_type, piece, count - 1)
             batch.parts.append((event_type, piece, count))
             self.next_number += count
             batches.append(batch)

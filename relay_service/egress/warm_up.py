@@ -7,20 +7,21 @@ import numpy as np
 from alphapulse.records import QUOTE
 from relay_service.egress.conflation import Conflater, Sampler
 from relay_service.egress.rows import Selected
+from relay_service.kernel.compiled import kernels
 from relay_service.results import RowGroup
-from relay_service.subscriptions.selection import count_hits, first_seen, list_hits
+from relay_service.subscriptions.hits import Divider
 
 
 def warm_up() -> None:
     """Call each compiled function once with the types it is used with."""
     slots = np.zeros(1, np.int32)
-    none = np.zeros(0, np.int32)
     match, allowed = np.ones((2, 1), np.uint64), np.ones(1, np.uint64)
-    numbers = np.zeros(64, np.int32)
-    count_hits(match, allowed, slots, none, numbers.copy(), numbers.copy())
-    list_hits(match, allowed, slots, none, numbers.copy(), slots.copy())
-    list_hits(match, allowed, slots, slots, numbers.copy(), np.zeros(2, np.int32))
-    first_seen(slots, np.zeros(1, np.uint8), slots.copy())
-    selected = Selected(RowGroup(QUOTE.event_type, QUOTE.new(1).view(np.uint8), slots, 1), None, 0)
+    group = RowGroup(QUOTE.event_type, QUOTE.new(1).view(np.uint8), slots, 1)
+    divider = Divider()
+    divider.resize(64)
+    divider.divide(match, allowed, slots, None, (None,) * 64)
+    divider.gather(group, slots)
+    kernels().first_seen(slots, np.zeros(1, np.uint8), slots.copy())
+    selected = Selected(group, None, 0)
     Conflater().put(selected)
     Sampler(1).pick(selected)

@@ -16,6 +16,7 @@ from typing import Any
 from relay_service.kernel import absorb as _absorb
 from relay_service.kernel import intake as _intake
 from relay_service.kernel import lookup as _lookup
+from relay_service.kernel import selection as _selection
 from relay_service.kernel.jit import entry_point
 from relay_service.kernel.state import LAYOUT_TEXT
 
@@ -38,6 +39,11 @@ class Kernels:
     pass_time: Callable[..., int]
     stamp_out: Callable[..., None]
     rehash: Callable[..., None]
+    divide: Callable[..., None]
+    gather: Callable[..., None]
+    first_seen: Callable[..., int]
+    conflate: Callable[..., int]
+    every_nth: Callable[..., int]
 
 
 def _make(fingerprint: str) -> Kernels:
@@ -84,7 +90,56 @@ def _make(fingerprint: str) -> Kernels:
         _ = fingerprint
         _lookup.rehash(block)
 
-    return Kernels(intake, absorb, first_undefined, pass_time, stamp_out, rehash)
+    @entry_point
+    def divide(
+        match: Any,
+        allowed: Any,
+        slots: Any,
+        others: Any,
+        counts: Any,
+        hits: Any,
+        ends: Any,
+        whole: Any,
+        pairs: Any,
+        listed: Any,
+        sums: Any,
+    ) -> None:
+        _ = fingerprint
+        _selection.divide(match, allowed, slots, others, counts, hits, ends, whole, pairs, listed, sums)
+
+    @entry_point
+    def gather(raw: Any, size: int, places: Any, out: Any) -> None:
+        _ = fingerprint
+        _selection.gather(raw, size, places, out)
+
+    @entry_point
+    def first_seen(slots: Any, seen: Any, out: Any) -> int:
+        _ = fingerprint
+        return int(_selection.first_seen(slots, seen, out))
+
+    @entry_point
+    def conflate(raw: Any, size: int, slots: Any, places: Any, held: Any, count: int) -> int:
+        _ = fingerprint
+        return int(_selection.conflate(raw, size, slots, places, held, count))
+
+    @entry_point
+    def every_nth(slots: Any, seen: Any, every: int, out: Any) -> int:
+        _ = fingerprint
+        return int(_selection.every_nth(slots, seen, every, out))
+
+    return Kernels(
+        intake,
+        absorb,
+        first_undefined,
+        pass_time,
+        stamp_out,
+        rehash,
+        divide,
+        gather,
+        first_seen,
+        conflate,
+        every_nth,
+    )
 
 
 @cache

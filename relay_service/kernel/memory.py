@@ -97,6 +97,16 @@ def _bit_length(typingctx: Any, number: Any) -> Any:
     return types.int64(types.int64), codegen
 
 
+def _trailing_zeros(typingctx: Any, word: Any) -> Any:
+    """The zeros behind the last one of a word that is not 0."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.cttz(args[0], ir.IntType(1)(1))
+
+    return types.int64(types.uint64), codegen
+
+
+trailing_zeros: Callable[[Any], int] = intrinsic(_trailing_zeros)
 bit_length: Callable[[int], int] = intrinsic(_bit_length)
 prefetch: Callable[[int], None] = intrinsic(_prefetch)
 pointer: Callable[[int], Any] = intrinsic(_pointer)

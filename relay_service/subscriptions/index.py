@@ -12,40 +12,26 @@ import numpy as np
 import numpy.typing as npt
 
 from alphapulse.domain.domains import domain_of
+from relay_service.kernel.tables import table_of
 from relay_service.results import RowGroup
 from relay_service.subscriptions.compiled import CompiledFilter
 from relay_service.subscriptions.facets import Slots
-from relay_service.subscriptions.selection import count_hits, list_hits
+from relay_service.subscriptions.hits import NO_HITS, Divider, FilterClass, Hits, Places
 from relay_service.subscriptions.wanted import Filter
 
-_NO_SLOTS: Final = np.zeros(0, np.int32)
 _BITS: Final = 64
 _ONE: Final = np.uint64(1)
 
-Places = npt.NDArray[np.int32]
-"""Places of rows in a group, ascending."""
+
+def _table(rows: int, words: int) -> npt.NDArray[np.uint64]:
+    """No bit is set; the first row begins at a cache line, and where they fit none of the others lies in more of them than it has to."""
+    return table_of(rows * words, np.dtype(np.uint64)).reshape(rows, words)
 
 
 def _words_of(match: npt.NDArray[np.uint64]) -> Any:
     """The same memory: of a memoryview single words are read faster."""
     buffer: Any = match
     return memoryview(buffer)
-
-
-class FilterClass:
-    """All subscriptions with one filter."""
-
-    __slots__ = ("compiled", "members", "number", "replaying", "wanted")
-
-    def __init__(self, number: int, compiled: CompiledFilter) -> None:
-        self.number = number
-        """Its bit."""
-        self.compiled = compiled
-        self.wanted = compiled.wanted
-        self.members: list[Any] = []
-        """The subscriptions that take live events; whoever uses the index puts them there."""
-        self.replaying = 0
-        """Subscriptions that will be members once they have taken what is older."""
 
 
 class FilterIndex:
@@ -56,14 +42,13 @@ class FilterIndex:
         self._slot_count = slot_count
         self._classes: dict[Filter, FilterClass] = {}
         self._by_number: list[FilterClass | None] = []
-        self._match = np.zeros((1024, 1), np.uint64)
+        self._match = _table(1024, 1)
         self._evaluated = 0
         self._words = _words_of(self._match)
         self._allowed: dict[tuple[int, str], tuple[npt.NDArray[np.uint64], list[int]]] = {}
         """By type and source: the classes that may want such events, and the same as numbers, a word each."""
-        self._counts = np.zeros(_BITS, np.int32)
-        self._hits = np.zeros(_BITS, np.int32)
-        self._places = np.zeros(_BITS, np.int32)
+        self._divider = Divider()
+        self._divider.resize(_BITS)
 
     def __iter__(self) -> Iterator[FilterClass]:
         return iter(self._classes.values())
@@ -109,72 +94,40 @@ class FilterIndex:
             if held.compiled.looks_at_venues:
                 self._write(held, slots)
 
-    def select(self, group: RowGroup, source: str) -> list[tuple[FilterClass, Places | None]]:
-        """The classes that want rows of the group, each with the places of these rows; None: it wants them all."""
+    def select(self, group: RowGroup, source: str) -> Hits:
+        """The classes that want rows of the group, each with the places of these rows."""
         allowed, words = self._allowed.get((group.event_type, source)) or self._allow(group.event_type, source)
-        return self._select(allowed, words, group) if words else []
+        return self._select(allowed, words, group) if words else NO_HITS
 
     def select_for(self, held: FilterClass, group: RowGroup, source: str) -> tuple[bool, Places | None]:
         """(whether a class wants any row of the group, the places of these rows; None: all): what `select` gives, for one class."""
         allowed, _ = self._allowed.get((group.event_type, source)) or self._allow(group.event_type, source)
         alone = np.zeros_like(allowed)
         alone[held.number // _BITS] = allowed[held.number // _BITS] & self._bit(held)
-        hits = self._select(alone, alone.tolist(), group) if alone.any() else []
-        return (True, hits[0][1]) if hits else (False, None)
+        hits = self._select(alone, alone.tolist(), group) if alone.any() else NO_HITS
+        for _, places in hits:
+            return True, None if places is None else places.copy()
+        return False, None
 
-    def _select(
-        self, allowed: npt.NDArray[np.uint64], words: list[int], group: RowGroup
-    ) -> list[tuple[FilterClass, Places | None]]:
+    def _select(self, allowed: npt.NDArray[np.uint64], words: list[int], group: RowGroup) -> Hits:
         if len(group.slots) == 1 and group.other_slots is None:
             return self._select_one(words, group.slots.item())
         if self._slot_count() > self._evaluated:
             self._evaluate_new()
-        others = _NO_SLOTS if group.other_slots is None else group.other_slots
-        counts, hits = self._counts, self._hits
-        found = count_hits(self._match, allowed, group.slots, others, counts, hits)
-        if not found:
-            return []
-        numbers = hits[:found]
-        wanted = counts[numbers]
-        counts[numbers] = 0
-        total = len(group.slots)
-        if (wanted == total).all():
-            return [(self._of(number), None) for number in numbers.tolist()]
-        return self._list(allowed, group, others, numbers, wanted)
+        return self._divider.divide(self._match, allowed, group.slots, group.other_slots, self._by_number)
 
-    def _select_one(self, allowed: list[int], slot: int) -> list[tuple[FilterClass, Places | None]]:
+    def _select_one(self, allowed: list[int], slot: int) -> Hits:
         """`select` for one row: cheaper without the compiled code, whose call costs more than the row."""
         if slot >= self._evaluated:
             self._evaluate_new()
-        found: list[tuple[FilterClass, Places | None]] = []
+        found: list[FilterClass] = []
         for word, mask in enumerate(allowed):
             bits = self._words[slot + 1, word] & mask
             while bits:
                 lowest = bits & -bits
-                found.append((self._of(word * _BITS + lowest.bit_length() - 1), None))
+                found.append(self._of(word * _BITS + lowest.bit_length() - 1))
                 bits ^= lowest
-        return found
-
-    def _list(
-        self,
-        allowed: Any,
-        group: RowGroup,
-        others: Slots,
-        numbers: npt.NDArray[np.int32],
-        wanted: npt.NDArray[np.int32],
-    ) -> list[tuple[FilterClass, Places | None]]:
-        total = len(group.slots)
-        ends = np.cumsum(wanted)
-        self._places[numbers] = ends - wanted
-        listed = np.empty(int(ends[-1]), np.int32)
-        list_hits(self._match, allowed, group.slots, others, self._places, listed)
-        held: list[Any] = self._by_number  # only bits of living classes are allowed
-        result: list[tuple[FilterClass, Places | None]] = []
-        begin = 0
-        for number, end in zip(numbers.tolist(), ends.tolist(), strict=True):
-            result.append((held[number], None if end - begin == total else listed[begin:end]))
-            begin = end
-        return result
+        return Hits(found) if found else NO_HITS
 
     def _of(self, number: int) -> FilterClass:
         held = self._by_number[number]
@@ -215,7 +168,7 @@ class FilterIndex:
         if count <= self._evaluated:
             return
         if count + 1 > len(self._match):
-            more = np.zeros((max(count + 1, 2 * len(self._match)), self._match.shape[1]), np.uint64)
+            more = _table(max(count + 1, 2 * len(self._match)), self._match.shape[1])
             more[: len(self._match)] = self._match
             self._match, self._words = more, _words_of(more)
         fresh = np.arange(self._evaluated, count, dtype=np.int32)
@@ -226,9 +179,10 @@ class FilterIndex:
     def _widen(self, words: int) -> None:
         if words <= self._match.shape[1]:
             return
-        self._match = np.hstack((self._match, np.zeros((len(self._match), words - self._match.shape[1]), np.uint64)))
-        self._words = _words_of(self._match)
-        self._counts, self._hits, self._places = (np.zeros(words * _BITS, np.int32) for _ in range(3))
+        more = _table(len(self._match), words)
+        more[:, : self._match.shape[1]] = self._match
+        self._match, self._words = more, _words_of(more)
+        self._divider.resize(words * _BITS)
 
     def _allow(self, event_type: int, source: str) -> tuple[npt.NDArray[np.uint64], list[int]]:
         """Which classes want this type of this source at all; no words where none does. Events without a source pass every filter by source."""

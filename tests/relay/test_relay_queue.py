@@ -104,6 +104,52 @@ def test_whatever_was_not_delivered_is_declared(contract: Any, script: list[tupl
     assert run.client.queued_bytes == 0
 
 
+filters = st.frozensets(st.integers(1, 8), min_size=1, max_size=8)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(filters, min_size=1, max_size=80),  # more than one word of bits
+    st.lists(st.lists(st.integers(1, 8), min_size=1, max_size=40), min_size=1, max_size=12),
+    st.randoms(use_true_random=False),
+)
+def test_each_client_gets_the_rows_its_filter_wants_however_it_reads(
+    chosen: list[frozenset[int]], frames: list[list[int]], random: Any
+) -> None:
+    """Frames are divided among filters, rows wait in batches that grow while they do; held against picking row by row."""
+    core = RelayCore(KernelSettings(registry_enabled=False, capacity=4))
+    fanout = FanOut(core, FanOutSettings("test", registry_enabled=False, queue_bytes=1 << 30))
+    source = core.sources.claim("S", 1, 1)[0]
+    clients = [fanout.connect("grpc", GrpcEncoder(), lambda: None) for _ in chosen]
+    for keys, client in zip(chosen, clients, strict=True):
+        fanout.put(client, Wanted(1, Filter(listing_keys=keys), Stream(), Start.NOW))
+    got: list[list[tuple[int, int]]] = [[] for _ in chosen]
+
+    def read(number: int) -> None:
+        data = clients[number].take()
+        response = pb.SubscribeResponse() if data is None else pb.SubscribeResponse.FromString(data)
+        if response.HasField("delivery"):
+            one = response.delivery
+            assert one.first_number == len(got[number]) + 1
+            assert one.last_sequence == one.batch.quotes[-1].sequence
+            got[number] += [(quote.sequence, quote.listing_key) for quote in one.batch.quotes]
+            assert one.count == len(one.batch.quotes)
+
+    for sent in frames:
+        rows = QUOTE.new(len(sent))
+        rows["listing_key"], rows["flags"], rows["bid_price"], rows["ask_price"] = sent, 1, 1, 2
+        fanout.deliver(core.accept(source, QUOTE.event_type, rows, source.next_sequence, 1))
+        rows[:] = QUOTE.new(1)  # the buffer is the caller's again
+        for number in range(len(chosen)):
+            if random.random() < 0.5:
+                read(number)
+    for number in range(len(chosen)):
+        while clients[number].queue:
+            read(number)
+    everything = list(enumerate([key for sent in frames for key in sent], 1))
+    assert got == [[(sequence, key) for sequence, key in everything if key in keys] for keys in chosen]
+
+
 def test_a_client_that_reads_nothing_costs_a_bounded_amount_whatever_happens() -> None:
     run = Run(Stream())
     for _ in range(3000):
@@ -160,8 +206,10 @@ def test_the_envelope_is_what_protobuf_writes(
 ) -> None:
     run = Run(Stream())
     run.fanout.put(run.client, Wanted(number, Filter(), Stream(), Start.NOW))
-    data = QUOTE.new(rows).tobytes()
-    batch = Batch(run.client.subscriptions[number], first, 0, rows, len(data), sequence, conflated)
+    made = QUOTE.new(rows)
+    made["sequence"][-1] = sequence
+    data = made.tobytes()
+    batch = Batch(run.client.subscriptions[number], first, 0, rows, len(data), conflated=conflated)
     batch.parts.append((QUOTE.event_type, data, rows))
     found = pb.SubscribeResponse.FromString(delivery(batch)).delivery
     assert (found.subscription_id, found.first_number, found.count) == (number, first, rows)

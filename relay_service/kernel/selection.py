@@ -1,0 +1,180 @@
+"""One pass of a batch of rows through all filters: which filter wants which rows, and what to do per listing with those it wants.
+
+Functions over plain arrays. A filter is one bit in a row of 64-bit words; the row of a slot is at `slot + 1`, row 0 is for listings without a slot.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from relay_service.kernel.jit import compiled
+from relay_service.kernel.memory import copy_bytes, prefetch, trailing_zeros
+from relay_service.kernel.tables import LINE
+
+PAIRS: Final = 0
+"""Place in the sums of `divide`: wanted rows, over all filters."""
+PARTED: Final = 1
+"""How many filters want some of the rows."""
+WHOLE: Final = 2
+"""How many want them all."""
+SUMS: Final = 3
+
+_AHEAD: Final = 12
+"""Rows between the one that is looked at and the one whose words are fetched."""
+_BITS: Final = 64
+_ONE: Final = np.uint64(1)
+_SPREAD: Final = 1 << 32
+"""A pair is the place of the row times this, and the number of the filter."""
+
+
+@compiled
+def words_at(match: Any, slots: Any, others: Any, k: int) -> Any:
+    """(the rows in `match` of the slots of row `k`): twice the same where it has one slot; 0 where a slot is not known yet."""
+    first = slots[k] + 1
+    second = others[k] + 1 if others.shape[0] != 0 else first
+    if first >= match.shape[0] or second >= match.shape[0]:
+        return 0, 0
+    return first, second
+
+
+@compiled
+def look_up(match: Any, slots: Any, k: int) -> None:
+    """Fetch the words of row `k`, if there is one: of many listings they lie outside of the caches."""
+    if k < slots.shape[0]:
+        words = match.shape[1]
+        at = match.ctypes.data + 8 * words * (slots[k] + 1)
+        for offset in range(0, 8 * words, LINE):
+            prefetch(at + offset)
+
+
+@compiled
+def pair(match: Any, allowed: Any, slots: Any, others: Any, counts: Any, hits: Any, pairs: Any) -> Any:
+    """(filters, rows) that are wanted: each filter once in `hits`, how many rows it wants in `counts`, and every (row, filter) in `pairs` as far as
+    they go. `counts` comes as zeros."""
+    found, wanted = 0, 0
+    for k in range(min(_AHEAD, slots.shape[0])):
+        look_up(match, slots, k)
+    for k in range(slots.shape[0]):
+        look_up(match, slots, k + _AHEAD)
+        first, second = words_at(match, slots, others, k)
+        for w in range(allowed.shape[0]):
+            bits = (match[first, w] | match[second, w]) & allowed[w]
+            while bits:
+                number = w * _BITS + trailing_zeros(bits)
+                bits &= bits - _ONE
+                if counts[number] == 0:
+                    hits[found] = number
+                    found += 1
+                counts[number] += 1
+                if wanted < pairs.shape[0]:
+                    pairs[wanted] = k * _SPREAD + number
+                wanted += 1
+    return found, wanted
+
+
+@compiled
+def divide(
+    match: Any,
+    allowed: Any,
+    slots: Any,
+    others: Any,
+    counts: Any,
+    hits: Any,
+    ends: Any,
+    whole: Any,
+    pairs: Any,
+    listed: Any,
+    sums: Any,
+) -> None:
+    """Divide rows among filters.
+
+    `hits` gets the filters that want some of the rows, `ends` beside each where its rows end in `listed`, which has their places filter by filter,
+    ascending; `whole` gets the filters that want all of them. `sums` says how many there are of each. `counts` comes and is left as zeros. Where
+    `sums[PAIRS]` is more than `pairs` or `listed` hold, make room and call again. `others`, where not empty, holds a second slot of each row: a row
+    that matches by either is wanted once."""
+    total = slots.shape[0]
+    found, wanted = pair(match, allowed, slots, others, counts, hits, pairs)
+    sums[PAIRS] = wanted
+    parted, all_of_them, at = 0, 0, 0
+    fits = wanted <= pairs.shape[0]
+    for k in range(found):
+        number = hits[k]
+        count = counts[number]
+        counts[number] = 0
+        if count == total:
+            whole[all_of_them] = number
+            all_of_them += 1
+            continue
+        if fits:
+            counts[number] = at + 1  # from here on where its next row goes, plus one
+        hits[parted] = number
+        at += count
+        ends[parted] = at
+        parted += 1
+    sums[PARTED], sums[WHOLE] = parted, all_of_them
+    if not fits or parted == 0:
+        return
+    for k in range(wanted):
+        number = pairs[k] & (_SPREAD - 1)
+        place = counts[number]
+        if place != 0:
+            listed[place - 1] = pairs[k] // _SPREAD
+            counts[number] = place + 1
+    for k in range(parted):
+        counts[hits[k]] = 0
+
+
+@compiled
+def gather(raw: Any, size: int, places: Any, out: Any) -> None:
+    """The rows at these places, one behind the other."""
+    source, target = raw.ctypes.data, out.ctypes.data
+    for k in range(places.shape[0]):
+        copy_bytes(target + k * size, source + places[k] * size, size)
+
+
+@compiled
+def first_seen(slots: Any, seen: Any, out: Any) -> int:
+    """The slots whose `seen` is 0, each once, into `out`; they are marked. The result is their number."""
+    found = 0
+    for k in range(slots.shape[0]):
+        slot = slots[k]
+        if slot >= 0 and seen[slot] == 0:
+            seen[slot] = 1
+            out[found] = slot
+            found += 1
+    return found
+
+
+@compiled
+def conflate(raw: Any, size: int, slots: Any, places: Any, held: Any, count: int) -> int:
+    """Keep the last row of each slot: `held` has room for `count` + all these rows, `places[slot]` is where a slot's row lies, -1 where none does.
+    The result is the new count. A row without a slot replaces nothing."""
+    source, target = raw.ctypes.data, held.ctypes.data
+    for k in range(slots.shape[0]):
+        slot = slots[k]
+        place = count
+        if slot >= 0 and places[slot] >= 0:
+            place = places[slot]
+        else:
+            if slot >= 0:
+                places[slot] = place
+            count += 1
+        copy_bytes(target + place * size, source + k * size, size)
+    return count
+
+
+@compiled
+def every_nth(slots: Any, seen: Any, every: int, out: Any) -> int:
+    """The rows that are the first, n+1st, 2n+1st ... of their slot, into `out`; `seen[slot + 1]` counts on, modulo n. The result is their number."""
+    found = 0
+    for k in range(slots.shape[0]):
+        place = slots[k] + 1
+        if seen[place] == 0:
+            out[found] = k
+            found += 1
+        seen[place] += 1
+        if seen[place] >= every:
+            seen[place] = 0
+    return found
