@@ -1,11 +1,12 @@
-"""Processor time of the relay's core for an event: stamped, looked up, marked, kept, compared across venues, and matched with a thousand filters."""
+"""Processor time of the relay for an event: stamped, looked up, marked, kept, compared across venues, matched with a thousand filters, and its bytes
+gathered for each; apart from it what it costs to number and queue them for a thousand subscribers."""
 
 from __future__ import annotations
 
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 import numba
@@ -14,10 +15,18 @@ import numpy.typing as npt
 from harness import Metric, Options, main, say
 from kernel_intake import build, frame
 
+from alphapulse.domain.domains import Domain
 from alphapulse.records import QUOTE, Rows
 from relay_service.core import RelayCore
+from relay_service.egress.envelope import GrpcEncoder
+from relay_service.egress.figures import Figures
+from relay_service.egress.handing import queue_rows
+from relay_service.egress.queue import SendQueue
+from relay_service.egress.subscriber import Subscriber
+from relay_service.egress.subscription import Subscription
+from relay_service.egress.warm_up import warm_up
 from relay_service.subscriptions.index import FilterIndex
-from relay_service.subscriptions.wanted import Filter
+from relay_service.subscriptions.wanted import Filter, Start, Stream, Wanted
 
 LISTINGS: Final = 300_000
 FEW: Final = 10_000
@@ -26,6 +35,21 @@ FILTERS: Final = 1_000
 OVERLAP: Final = 0.1
 FRAME_ROWS: Final = 500
 _NOW_NS: Final = 1_000
+_TURNS: Final = 20
+"""Frames from one write of a subscriber to its next."""
+_QUEUE_BYTES: Final = 64 << 20
+
+
+def _nothing() -> None:
+    """Nobody sleeps."""
+
+
+def _no_beat(_: Subscriber) -> bytes:
+    raise AssertionError("no heartbeat was asked for")
+
+
+def _no_point(*_: object) -> None:
+    """There is no log."""
 
 
 class _Run:
@@ -64,18 +88,55 @@ class _Bench:
     core: RelayCore
     index: FilterIndex
     frames: list[Rows]
+    clients: list[Subscriber] = field(default_factory=list)
+    turn: int = 0
 
     def round(self) -> float:
         """Nanoseconds an event."""
         core, index = self.core, self.index
         source, _ = core.sources.claim("BENCH", 1, 1)
-        return _timed(self.frames, lambda rows: self._take(core, index, source, rows))
 
-    @staticmethod
-    def _take(core: RelayCore, index: FilterIndex, source: Any, rows: Rows) -> None:
-        result = core.accept(source, QUOTE.event_type, rows, source.next_sequence, _NOW_NS)
-        for group in result.groups:
-            index.select(group, result.source)
+        def take(rows: Rows) -> None:
+            result = core.accept(source, QUOTE.event_type, rows, source.next_sequence, _NOW_NS)
+            for group in result.groups:
+                hits = index.select(group, result.source)
+                core.stamp_out(group.event_type, group.raw, len(group.slots), _NOW_NS)
+                hits.gather(group)
+
+        return _timed(self.frames, take)
+
+    def queued_round(self) -> float:
+        """Nanoseconds an event, with a subscriber of each filter: up to the bytes that are handed to the transport."""
+        core, index = self.core, self.index
+        source, _ = core.sources.claim("BENCH", 1, 1)
+        clients = self.clients
+
+        def take(rows: Rows) -> None:
+            result = core.accept(source, QUOTE.event_type, rows, source.next_sequence, _NOW_NS)
+            touched: dict[str, Subscriber] = {}
+            for group in result.groups:
+                hits = index.select(group, result.source)
+                core.stamp_out(group.event_type, group.raw, len(group.slots), _NOW_NS)
+                queue_rows(group, hits, _NOW_NS, touched, alone=True)
+            for client in clients[self.turn :: _TURNS]:
+                while client.take() is not None:
+                    pass
+            self.turn = (self.turn + 1) % _TURNS
+
+        return _timed(self.frames, take)
+
+    def join(self) -> None:
+        """A subscriber of each filter."""
+        for held in self.index:
+            lane = SendQueue(dict.fromkeys(Domain, _QUEUE_BYTES))
+            client = Subscriber(
+                f"bench-{held.number}", "grpc", GrpcEncoder(), lane, Figures(), _nothing, _no_beat, 0, _no_point
+            )
+            wanted = Wanted(1, held.wanted, Stream(), Start.NOW)
+            subscription = Subscription(wanted, held, lane.lane(Domain.MARKET))
+            client.subscriptions[1] = subscription
+            held.members.append((client, subscription))
+            self.clients.append(client)
 
 
 def _timed(frames: list[Rows], take: Callable[[Rows], None]) -> float:
@@ -119,23 +180,33 @@ def _floor(frames: list[Rows]) -> float:
 
 async def measure(options: Options) -> Sequence[Metric]:
     rounds = options.pick(9, 1)
+    warm_up()
     middle = _bench(options, options.pick(LISTINGS, 3_000), options.pick(LISTINGS, 3_000))
     _floor(middle.frames)
     found = [(middle.round(), _floor(middle.frames)) for _ in range(rounds)]
+    middle.join()
+    middle.queued_round()
+    queued = [(middle.queued_round(), _floor(middle.frames)) for _ in range(rounds)]
     few = _bench(options, options.pick(FEW, 1_000), options.pick(FEW, 1_000))
     many = _bench(options, options.pick(MANY, 6_000), options.pick(MANY, 6_000))
     active = _Bench(many.core, many.index, _bench_frames(options, many.core))
     active.round()
     scale = [(few.round(), many.round(), active.round()) for _ in range(rounds)]
     timed = (
-        f"processor time of RelayCore.accept and FilterIndex.select a quote, in frames of {FRAME_ROWS} of random listings, all on three venues, "
-        f"with {FILTERS} filters that want a tenth more than their share of the listings; median of {rounds} rounds"
+        f"processor time a quote of RelayCore.accept, FilterIndex.select, stamping and Hits.gather, in frames of {FRAME_ROWS} of random listings, "
+        f"all on three venues, with {FILTERS} filters that want a tenth more than their share of the listings; median of {rounds} rounds"
     )
     return [
         _metric(
             "event",
             found,
             f"{timed}; {LISTINGS} listings; floor: a compiled loop that copies the same rows and counts them",
+        ),
+        _metric(
+            "event_queued",
+            queued,
+            f"the same, and the rows numbered and queued for a subscriber of each filter, who writes once in {_TURNS} frames, up to the bytes of its "
+            "gRPC messages; same floor",
         ),
         _metric(
             "event_1000000",

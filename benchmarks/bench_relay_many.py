@@ -22,12 +22,13 @@ _IDLE_SECONDS: Final = 60.0
 
 
 class _Reader:
-    """One subscriber: follows the numbers, notes how late the last quote of each delivery is."""
+    """One subscriber: follows the numbers, notes how late the first and the last quote of each delivery are."""
 
     def __init__(self, call: Any) -> None:
         self._call = call
         self.got = 0
-        self.late_ns: list[int] = []
+        self.late_ns: list[tuple[int, int]] = []
+        """(of the first, of the last)."""
 
     async def read(self, sums: _Sums) -> None:
         """Until it is cancelled. RuntimeError where a quote is missing."""
@@ -43,7 +44,8 @@ class _Reader:
             if delivery.first_number != self.got + 1:
                 raise RuntimeError(f"number {delivery.first_number} came behind {self.got}")
             self.got += delivery.count
-            self.late_ns.append(now - delivery.batch.quotes[-1].collector_time_ns)
+            first, last = delivery.batch.quotes[0], delivery.batch.quotes[-1]
+            self.late_ns.append((now - first.collector_time_ns, now - last.collector_time_ns))
             sums.add(delivery.count)
 
 
@@ -79,8 +81,8 @@ async def _join(stack: AsyncExitStack, relay: Relay, predicates: Sequence[str]) 
     return readers
 
 
-async def _round(relay: Relay, predicates: Sequence[str], frames: int) -> tuple[float, list[int], int]:
-    """(quotes a second sent, how late deliveries were in nanoseconds, quotes delivered) with these subscribers."""
+async def _round(relay: Relay, predicates: Sequence[str], frames: int) -> tuple[float, list[tuple[int, int]], int]:
+    """(quotes a second sent, how late the first and the last quote of each delivery were in nanoseconds, quotes delivered) with these subscribers."""
     async with AsyncExitStack() as stack:
         readers = await _join(stack, relay, predicates)
         sums = _Sums()
@@ -113,16 +115,19 @@ async def measure(options: Options) -> Sequence[Metric]:
         busy = relay.child.cpu_seconds()
         rate, late, got = await _round(relay, predicates, frames)
         busy = relay.child.cpu_seconds() - busy
-    value, floor = (float(np.percentile(one, 99)) / 1e3 for one in (late, bare))
-    middle, under = (float(np.median(one)) / 1e3 for one in (late, bare))
+    firsts, lasts = (np.array(side) / 1e3 for side in zip(*late, strict=True))
+    bare_firsts, bare_lasts = (np.array(side) / 1e3 for side in zip(*bare, strict=True))
     timed = (
-        f"from the collector's stamp to the message at the subscriber, of the last quote of each delivery; {subscribers} streams over gRPC, each "
+        f"from the collector's stamp to the message at the subscriber, of the {{}} quote of each delivery; {subscribers} streams over gRPC, each "
         f"with one predicate (of a lot size between two figures) that six of {relay.listings} listings satisfy and no other wants, {RATE} quotes "
         f"a second in frames of {FRAME_ROWS}, read by one process; floor: one stream that wants all of them"
     )
     return [
-        Metric("p99", value, "us", timed, floor, value / floor),
-        Metric("p50", middle, "us", timed, under, middle / under),
+        _metric("p99", 99, lasts, bare_lasts, timed.format("last")),
+        _metric("p50", 50, lasts, bare_lasts, timed.format("last")),
+        _metric("first_p99", 99, firsts, bare_firsts, timed.format("first")),
+        _metric("first_p50", 50, firsts, bare_firsts, timed.format("first")),
+        Metric("rows", got / len(late), "quotes", "quotes a delivery"),
         Metric(
             "delivered",
             got / (frames * FRAME_ROWS),
@@ -141,6 +146,11 @@ async def measure(options: Options) -> Sequence[Metric]:
             "relay_cpu", busy / got * 1e6, "us/quote", "processor time of the relay's process, subscribing included"
         ),
     ]
+
+
+def _metric(name: str, share: int, late: Any, bare: Any, timed: str) -> Metric:
+    value, floor = (float(np.percentile(one, share)) for one in (late, bare))
+    return Metric(name, value, "us", timed, floor, value / floor)
 
 
 if __name__ == "__main__":

@@ -20,8 +20,13 @@ class Figures:
 
     def count(self, batch: Batch) -> None:
         """A batch is written."""
+        kind, total = batch.parts[0][0], 0
         for event_type, _, count in batch.parts:
-            self.add(event_type, count)
+            if event_type != kind:
+                self.add(kind, total)
+                kind, total = event_type, 0
+            total += count
+        self.add(kind, total)
 
     def add(self, event_type: int, count: int) -> None:
         """So many events of a type are written."""

@@ -47,8 +47,8 @@ def _give(held: FilterClass, selected: Selected, touched: dict[str, Subscriber],
     """The same rows to all subscribers of a filter."""
     kind, rows, count = selected.event_type, selected.data, selected.count
     for subscriber, subscription in held.members:
-        if subscription.extend(kind, rows, count):
+        if alone and subscriber.pass_on(subscription, selected):
             continue
-        if not (alone and subscriber.pass_on(subscription, selected)):
+        if not subscription.extend(kind, rows, count):
             subscriber.accept(subscription, selected)
             touched[subscriber.subscriber_id] = subscriber

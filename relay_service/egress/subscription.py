@@ -29,6 +29,12 @@ class Subscription:
     Numbers rise by one, whether an event is delivered or declared in a gap; with a contract that conflates, they are given when the rows are taken.
     """
 
+    __slots__ = (
+        *("_bound", "_conflater", "_defines", "_due", "_extends", "_full", "_gap", "_losses", "_open", "_sampler"),
+        *("_source_gaps", "conflated", "delivered", "dropped", "held", "next_number", "passes_on", "piece_bytes"),
+        *("place", "queue", "queued", "replay", "sent_number", "takes_all", "wanted", "warn_bytes"),
+    )
+
     def __init__(
         self,
         wanted: Wanted,

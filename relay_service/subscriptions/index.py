@@ -97,24 +97,27 @@ class FilterIndex:
     def select(self, group: RowGroup, source: str) -> Hits:
         """The classes that want rows of the group, each with the places of these rows."""
         allowed, words = self._allowed.get((group.event_type, source)) or self._allow(group.event_type, source)
-        return self._select(allowed, words, group) if words else NO_HITS
+        if not words:
+            return NO_HITS
+        slots, others = group.slots, group.other_slots
+        if len(slots) == 1 and others is None:
+            return self._select_one(words, slots.item())
+        if self._slot_count() > self._evaluated:
+            self._evaluate_new()
+        return self._divider.divide(self._match, allowed, slots, others, self._by_number)
 
     def select_for(self, held: FilterClass, group: RowGroup, source: str) -> tuple[bool, Places | None]:
         """(whether a class wants any row of the group, the places of these rows; None: all): what `select` gives, for one class."""
         allowed, _ = self._allowed.get((group.event_type, source)) or self._allow(group.event_type, source)
+        if not allowed[held.number // _BITS] & self._bit(held):
+            return False, None
+        self._evaluate_new()
         alone = np.zeros_like(allowed)
-        alone[held.number // _BITS] = allowed[held.number // _BITS] & self._bit(held)
-        hits = self._select(alone, alone.tolist(), group) if alone.any() else NO_HITS
+        alone[held.number // _BITS] = self._bit(held)
+        hits = self._divider.divide(self._match, alone, group.slots, group.other_slots, self._by_number)
         for _, places in hits:
             return True, None if places is None else places.copy()
         return False, None
-
-    def _select(self, allowed: npt.NDArray[np.uint64], words: list[int], group: RowGroup) -> Hits:
-        if len(group.slots) == 1 and group.other_slots is None:
-            return self._select_one(words, group.slots.item())
-        if self._slot_count() > self._evaluated:
-            self._evaluate_new()
-        return self._divider.divide(self._match, allowed, group.slots, group.other_slots, self._by_number)
 
     def _select_one(self, allowed: list[int], slot: int) -> Hits:
         """`select` for one row: cheaper without the compiled code, whose call costs more than the row."""
