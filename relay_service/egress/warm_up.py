@@ -10,16 +10,18 @@ from relay_service.egress.rows import Selected
 from relay_service.kernel.compiled import kernels
 from relay_service.results import RowGroup
 from relay_service.subscriptions.hits import Divider
+from relay_service.subscriptions.matches import MatchTable
 
 
 def warm_up() -> None:
     """Call each compiled function once with the types it is used with."""
     slots = np.zeros(1, np.int32)
-    match, allowed = np.ones((2, 1), np.uint64), np.ones(1, np.uint64)
+    table, allowed = MatchTable(), np.ones(1, np.uint64)
+    table.set(0, slots, True)
     group = RowGroup(QUOTE.event_type, QUOTE.new(1).view(np.uint8), slots, 1)
     divider = Divider()
     divider.resize(64)
-    divider.divide(match, allowed, slots, None, (None,) * 64)
+    divider.divide(table, allowed, slots, None, (None,) * 64)
     divider.gather(group, slots)
     kernels().first_seen(slots, np.zeros(1, np.uint8), slots.copy())
     selected = Selected(group, None, 0)

@@ -39,6 +39,7 @@ class Kernels:
     pass_time: Callable[..., int]
     stamp_out: Callable[..., None]
     rehash: Callable[..., None]
+    note: Callable[..., None]
     divide: Callable[..., None]
     gather: Callable[..., None]
     first_seen: Callable[..., int]
@@ -91,8 +92,14 @@ def _make(fingerprint: str) -> Kernels:
         _lookup.rehash(block)
 
     @entry_point
+    def note(match: Any, at: Any, near: Any) -> None:
+        _ = fingerprint
+        _selection.note(match, at, near)
+
+    @entry_point
     def divide(
         match: Any,
+        near: Any,
         allowed: Any,
         slots: Any,
         others: Any,
@@ -105,7 +112,7 @@ def _make(fingerprint: str) -> Kernels:
         sums: Any,
     ) -> None:
         _ = fingerprint
-        _selection.divide(match, allowed, slots, others, counts, hits, ends, whole, pairs, listed, sums)
+        _selection.divide(match, near, allowed, slots, others, counts, hits, ends, whole, pairs, listed, sums)
 
     @entry_point
     def gather(raw: Any, size: int, places: Any, out: Any) -> None:
@@ -134,6 +141,7 @@ def _make(fingerprint: str) -> Kernels:
         pass_time,
         stamp_out,
         rehash,
+        note,
         divide,
         gather,
         first_seen,

@@ -1,6 +1,7 @@
 """One pass of a batch of rows through all filters: which filter wants which rows, and what to do per listing with those it wants.
 
-Functions over plain arrays. A filter is one bit in a row of 64-bit words; the row of a slot is at `slot + 1`, row 0 is for listings without a slot.
+Functions over plain arrays. A filter is one bit in a row of 64-bit words (`match`); the row of a slot is at `slot + 1`, row 0 is for listings without
+a slot. Beside each row stands a word (`near`) with the numbers of its bits, where they are few: see `note`.
 """
 
 from __future__ import annotations
@@ -25,58 +26,95 @@ _AHEAD: Final = 12
 """Rows between the one that is looked at and the one whose words are fetched."""
 _BITS: Final = 64
 _ONE: Final = np.uint64(1)
+NEAR_BITS: Final = 16
+"""Of a filter's number, plus one, in the word beside a row of `match`; there is room for four."""
+MANY: Final = np.uint64(2**64 - 1)
+"""What stands there instead where there are more."""
+_NEAR: Final = 64 // NEAR_BITS
+_MOST: Final = 2**NEAR_BITS - 1
 _SPREAD: Final = 1 << 32
 """A pair is the place of the row times this, and the number of the filter."""
 
 
 @compiled
-def words_at(match: Any, slots: Any, others: Any, k: int) -> Any:
-    """(the rows in `match` of the slots of row `k`): twice the same where it has one slot; 0 where a slot is not known yet."""
-    first = slots[k] + 1
-    second = others[k] + 1 if others.shape[0] != 0 else first
-    if first >= match.shape[0] or second >= match.shape[0]:
-        return 0, 0
-    return first, second
+def note(match: Any, at: Any, near: Any) -> None:
+    """Write beside each of these rows of `match` which filters its bits are: of a thousand filters that is a sixteenth of the memory to wait for."""
+    for k in range(at.shape[0]):
+        packed, count = np.uint64(0), 0
+        for w in range(match.shape[1]):
+            bits = match[at[k], w]
+            while bits:
+                number = w * _BITS + trailing_zeros(bits)
+                bits &= bits - _ONE
+                if count == _NEAR or number >= _MOST:
+                    packed, bits = MANY, np.uint64(0)
+                    count = _NEAR + 1
+                elif count < _NEAR:
+                    packed |= np.uint64(number + 1) << np.uint64(count * NEAR_BITS)
+                    count += 1
+        near[at[k]] = packed
 
 
 @compiled
-def look_up(match: Any, slots: Any, k: int) -> None:
-    """Fetch the words of row `k`, if there is one: of many listings they lie outside of the caches."""
-    if k < slots.shape[0]:
-        words = match.shape[1]
-        at = match.ctypes.data + 8 * words * (slots[k] + 1)
-        for offset in range(0, 8 * words, LINE):
-            prefetch(at + offset)
+def look_up(match: Any, near: Any, slots: Any, k: int) -> None:
+    """Fetch what says which filters want the rows behind row `k`: of many listings it lies outside of the caches."""
+    if k + _AHEAD < slots.shape[0]:
+        prefetch(near.ctypes.data + 8 * (slots[k + _AHEAD] + 1))
+    if 0 <= k + _AHEAD // 2 < slots.shape[0]:
+        at = slots[k + _AHEAD // 2] + 1
+        if at < near.shape[0] and near[at] == MANY:
+            for offset in range(0, 8 * match.shape[1], LINE):
+                prefetch(match.ctypes.data + 8 * match.shape[1] * at + offset)
 
 
 @compiled
-def pair(match: Any, allowed: Any, slots: Any, others: Any, counts: Any, hits: Any, pairs: Any) -> Any:
+def want(number: int, k: int, found: int, wanted: int, counts: Any, hits: Any, pairs: Any) -> tuple[int, int]:
+    """A filter wants row `k`: what `pair` returns, so far."""
+    if counts[number] == 0:
+        hits[found] = number
+        found += 1
+    counts[number] += 1
+    if wanted < pairs.shape[0]:
+        pairs[wanted] = k * _SPREAD + number
+    return found, wanted + 1
+
+
+@compiled
+def pair(
+    match: Any, near: Any, allowed: Any, slots: Any, others: Any, counts: Any, hits: Any, pairs: Any
+) -> tuple[int, int]:
     """(filters, rows) that are wanted: each filter once in `hits`, how many rows it wants in `counts`, and every (row, filter) in `pairs` as far as
     they go. `counts` comes as zeros."""
     found, wanted = 0, 0
-    for k in range(min(_AHEAD, slots.shape[0])):
-        look_up(match, slots, k)
+    for k in range(-_AHEAD, 0):
+        look_up(match, near, slots, k)
     for k in range(slots.shape[0]):
-        look_up(match, slots, k + _AHEAD)
-        first, second = words_at(match, slots, others, k)
+        look_up(match, near, slots, k)
+        first = slots[k] + 1
+        second = others[k] + 1 if others.shape[0] != 0 else first
+        if first >= match.shape[0] or second >= match.shape[0]:  # a slot that is not known yet
+            first = second = 0
+        packed = near[first]
+        if first == second and packed != MANY:
+            while packed:
+                number = int(packed & np.uint64(_MOST)) - 1
+                packed >>= np.uint64(NEAR_BITS)
+                if allowed[number // _BITS] >> np.uint64(number % _BITS) & _ONE:
+                    found, wanted = want(number, k, found, wanted, counts, hits, pairs)
+            continue
         for w in range(allowed.shape[0]):
             bits = (match[first, w] | match[second, w]) & allowed[w]
             while bits:
                 number = w * _BITS + trailing_zeros(bits)
                 bits &= bits - _ONE
-                if counts[number] == 0:
-                    hits[found] = number
-                    found += 1
-                counts[number] += 1
-                if wanted < pairs.shape[0]:
-                    pairs[wanted] = k * _SPREAD + number
-                wanted += 1
+                found, wanted = want(number, k, found, wanted, counts, hits, pairs)
     return found, wanted
 
 
 @compiled
 def divide(
     match: Any,
+    near: Any,
     allowed: Any,
     slots: Any,
     others: Any,
@@ -95,7 +133,7 @@ def divide(
     `sums[PAIRS]` is more than `pairs` or `listed` hold, make room and call again. `others`, where not empty, holds a second slot of each row: a row
     that matches by either is wanted once."""
     total = slots.shape[0]
-    found, wanted = pair(match, allowed, slots, others, counts, hits, pairs)
+    found, wanted = pair(match, near, allowed, slots, others, counts, hits, pairs)
     sums[PAIRS] = wanted
     parted, all_of_them, at = 0, 0, 0
     fits = wanted <= pairs.shape[0]

@@ -12,6 +12,7 @@ from relay_service.kernel.compiled import kernels
 from relay_service.kernel.selection import SUMS
 from relay_service.results import RowGroup, Slots
 from relay_service.subscriptions.compiled import CompiledFilter
+from relay_service.subscriptions.matches import MatchTable
 
 Places = npt.NDArray[np.int32]
 """Places of rows in a group, ascending."""
@@ -109,17 +110,18 @@ class Divider:
 
     def divide(
         self,
-        match: npt.NDArray[np.uint64],
+        table: MatchTable,
         allowed: npt.NDArray[np.uint64],
         slots: Slots,
         others: Slots | None,
         classes: Sequence[Any],
     ) -> Hits:
-        """Who wants which rows; `match` and `allowed` as `kernel.selection` has them, `classes` by their bits."""
+        """Who wants which rows; `allowed`: the bits of the classes that may want any, `classes` by their bits."""
         sums = self._sums
         while True:
             self._kernels.divide(
-                match,
+                table.bits,
+                table.near,
                 allowed,
                 slots,
                 _NO_SLOTS if others is None else others,

@@ -22,6 +22,7 @@ from relay_service.subscriptions.definitions import DefinitionReader
 from relay_service.subscriptions.facets import FacetTable
 from relay_service.subscriptions.gathered import Gatherer
 from relay_service.subscriptions.index import FilterIndex
+from relay_service.subscriptions.matches import MatchTable
 from relay_service.subscriptions.wanted import Filter
 
 KEYS = range(1, 13)
@@ -227,6 +228,35 @@ def test_more_filters_than_one_word_holds() -> None:
         (149, 150): [1],
         (150, 151): [1],
     }
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 130), st.frozensets(st.integers(0, 6), max_size=7), st.booleans()),
+        max_size=40,
+    )
+)
+def test_what_stands_beside_the_bits_says_what_they_say(
+    steps: list[tuple[int, frozenset[int], bool]],
+) -> None:
+    table = MatchTable()
+    expected: dict[int, set[int]] = {row: set() for row in range(7)}
+    for step, (number, rows, matches) in enumerate(steps):
+        table.widen(number // 64 + 1)
+        table.reserve(1024 + 100 * step)
+        if matches or rows:
+            table.set(number, np.array(sorted(rows), np.int32), matches)
+        else:
+            table.clear(number)
+            rows = frozenset(expected)
+        for row in rows:
+            (expected[row].add if matches else expected[row].discard)(number)
+        words = table.bits.shape[1]
+        for row, numbers in expected.items():
+            assert table.numbers(row, [2**64 - 1] * words) == sorted(numbers)
+            assert table.numbers(row, [1 << 3] * words) == [one for one in sorted(numbers) if one % 64 == 3]
+            assert [one for one in range(64 * words) if table.matches(row, one)] == sorted(numbers)
 
 
 def test_an_opportunity_matches_by_either_leg() -> None:
