@@ -23,6 +23,10 @@ def warm_up() -> None:
     divider.resize(64)
     divider.divide(table, allowed, slots, None, (None,) * 64)
     divider.gather(group, slots)
+    logged = np.frombuffer(
+        group.raw.tobytes(), np.uint8
+    )  # rows of a log are read-only, which is another type to the compiler
+    divider.gather(group._replace(raw=logged), slots)
     kernels().first_seen(slots, np.zeros(1, np.uint8), slots.copy())
     selected = Selected(group, None, 0)
     Conflater().put(selected)
