@@ -15,7 +15,6 @@ from relay_service.edge.core import EdgeCore
 from relay_service.edge.log import PAGE_ENTRIES, EdgeLog
 from relay_service.edge.pacing import Pacing
 from relay_service.egress.fanout import FanOut
-from relay_service.egress.items import HeartbeatDue
 from relay_service.log.cursor import Cursor, Missing, Step, Turned
 from relay_service.log.entries import Entry, EntryKind
 from relay_service.log.records import LoggedGap, LoggedRows
@@ -157,7 +156,7 @@ class Follower:
             for subscription in subscriber.subscriptions.values():
                 if subscription.replay is None:
                     subscriber.mark_point(subscription)
-            subscriber.queue.push(HeartbeatDue())  # names the life for what is asked from now on
+            subscriber.queue.push_heartbeat_last()  # names the life for what is asked from now on
             subscriber.wake()
 
     async def _listen(self) -> None:

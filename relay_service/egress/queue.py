@@ -72,6 +72,11 @@ class Lane:
         self.items.appendleft(item)
         self.queued += _cost(item)
 
+    def drop(self, item: Item) -> None:
+        """Forget what waits."""
+        self.items.remove(item)
+        self.queued -= _cost(item)
+
     def grow(self, cost: int) -> None:
         """A batch that waits grew."""
         self.queued += cost
@@ -129,6 +134,13 @@ class SendQueue:
                 return
             self._heartbeat = True
         self._market.push(item)
+
+    def push_heartbeat_last(self) -> None:
+        """A heartbeat behind everything of the market that waits now, and none before: it says what holds from there on."""
+        if self._heartbeat:
+            self._market.drop(next(item for item in self._market.items if isinstance(item, HeartbeatDue)))
+            self._heartbeat = False
+        self.push(HeartbeatDue())
 
     def push_urgent(self, message: bytes, lane: Lane | None = None) -> None:
         """Before everything that is not urgent; on account of a lane, the market's where none is given."""

@@ -355,3 +355,31 @@ async def test_a_start_from_a_time_at_an_edge_finds_the_first_event_that_came_th
             assert strategy.rows == [resuming.payload(event) for event in expected]
             assert strategy.gaps == []
             strategy.cut()
+
+
+async def test_who_is_behind_gets_the_end_of_a_life_before_the_heartbeat_of_the_next(fresh_redis_url: str) -> None:
+    async with world_of(fresh_redis_url) as world:
+        edge = await world.edge(1)
+        strategy = resuming.Strategy(edge, {})
+        strategy.connect()
+        strategy.read()
+        life = edge.fanout.relay_id
+        for _ in range(3):
+            world.relay("A", Q, [1, 2])
+            await edge.level()
+            strategy.beat()
+        await world.stop(crash=True)
+        await world.start()
+        world.relay("A", Q, [3])
+        await edge.level()
+        told: list[str] = []
+        while (data := strategy.client.take()) is not None:
+            message = pb.SubscribeResponse.FromString(data)
+            kind = str(message.WhichOneof("message"))
+            if kind in ("resume", "heartbeat"):
+                kind += " old" if getattr(message, kind).relay_id == life else " new"
+            told.append(kind)
+        strategy.cut()
+    last = told.index("gap")
+    assert "heartbeat new" not in told[:last], told
+    assert told[last:] == ["gap", "resume new", "heartbeat new", "delivery"]
