@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from alphapulse.domain.domains import Domain
-from alphapulse.domain.errors import InvalidArgument, SequenceFenced
+from alphapulse.domain.errors import AlphaPulseError, InvalidArgument, LogUnavailable, SequenceFenced
 from alphapulse.domain.ids import source_id
 from alphapulse.domain.provenance import Provenance
 from relay_service.breaker import Breaker
@@ -16,6 +16,9 @@ from relay_service.limits import DomainLimits, Limits, RateLimit
 _MASK: Final = (1 << 64) - 1
 _HALF: Final = 1 << 63
 _OFFSET_WINDOW_NS: Final = 10_000_000_000
+
+Fence = Callable[[AlphaPulseError], None]
+"""Ends the connection that speaks for a source, which is told why."""
 
 
 @dataclass(slots=True, eq=False)
@@ -56,8 +59,8 @@ class SourceState:
     """Everything of this epoch up to this sequence is relayed, or was refused for good."""
     on_acknowledged: Callable[[int], None] | None = None
     """Tells the connection that speaks for it."""
-    fence: Callable[[], None] | None = None
-    """Ends the connection that speaks for it."""
+    fence: Fence | None = None
+    """Of the connection that speaks for it."""
     clock_offset_ns: int = 0
     """The relay's clock less the source's, from the fastest frames of the last 10 to 20 seconds: it includes the shortest way here."""
     _window_end_ns: int = 0
@@ -130,6 +133,8 @@ class SourceTable:
         self._limits = limits or Limits()
         self._by_name: dict[str, SourceState] = {}
         self._by_id: dict[int, SourceState] = {}
+        self._closed: dict[Domain, str] = {}
+        """Domains of which nothing is taken any more, and why."""
 
     def all(self) -> list[SourceState]:
         """Every source that ever said hello, in the order they came."""
@@ -148,15 +153,17 @@ class SourceTable:
         name: str,
         epoch: int,
         provenance: int,
-        fence: Callable[[], None] | None = None,
+        fence: Fence | None = None,
         domain: Domain = Domain.MARKET,
     ) -> tuple[SourceState, bool]:
         """(source, restarted): a connection speaks for a source from now on; `fence` is called when another one takes over.
 
         A newer epoch begins the numbering anew; `restarted` is True when the source had sent events before, so some may be lost between. The
         same epoch goes on where it stopped. Raises SequenceFenced for an older epoch, InvalidArgument for a name, provenance or domain that cannot
-        be.
+        be, LogUnavailable where the domain is closed.
         """
+        if domain in self._closed:
+            raise LogUnavailable(self._closed[domain])
         if provenance not in (1, 2, 3):
             raise InvalidArgument.field(
                 "provenance", str(provenance), "provenance", "expected LIVE (1), REPLAY (2) or SIMULATED (3)"
@@ -172,7 +179,7 @@ class SourceTable:
             )
         before, source.fence = source.fence, fence
         if before is not None:
-            before()
+            before(SequenceFenced("a newer connection speaks for a source of this one"))
         restarted = epoch > source.epoch and bool(source.events)
         if epoch > source.epoch:
             source.epoch, source.next_sequence, source.acknowledged = epoch, 1, 0
@@ -180,7 +187,14 @@ class SourceTable:
         source.provenance, source.connected = provenance, True
         return source, restarted
 
-    def release(self, source: SourceState, fence: Callable[[], None]) -> None:
+    def close(self, domain: Domain, why: str) -> None:
+        """Nothing of a domain is taken any more: its sources are sent away, and so is whoever says hello for one."""
+        self._closed[domain] = why
+        for source in self.all():
+            if source.domain is domain and source.fence is not None:
+                source.fence(LogUnavailable(why))
+
+    def release(self, source: SourceState, fence: Fence) -> None:
         """The connection with this fence ended; nothing happens when another one took over before."""
         if source.fence == fence:
             source.fence, source.on_acknowledged, source.connected = None, None, False

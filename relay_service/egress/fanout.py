@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -75,7 +76,10 @@ class FanOut:
         self._stamp_out = core.stamp_out
         self._resumes = {domain: Resumes(core, self._index, logs.get(domain), self.learned) for domain in Domain}
         first = {domain: log for domain, log in logs.items() if isinstance(log, FirstLog)}
-        self._first = {domain: LoggedFirst(log, self._stamp, self._hand_over) for domain, log in first.items()}
+        self._first = {
+            domain: LoggedFirst(log, self._stamp, self._hand_over, partial(core.sources.close, domain))
+            for domain, log in first.items()
+        }
         core.gates.update({domain: log.refusal for domain, log in first.items()})
         self._idle = asyncio.Event()
         self._idle.set()
@@ -309,6 +313,10 @@ class FanOut:
         self._deliver(result)
         if result.receipt is not None:
             result.receipt.give()
+
+    def waiting(self, domain: Domain) -> int:
+        """Rows, losses and receipts that wait for the log, of a domain that is logged first."""
+        return self._first[domain].waiting if domain in self._first else 0
 
     def _deliver(self, result: AcceptResult) -> None:
         journal = self._journals.get(result.domain)

@@ -19,7 +19,7 @@ from alphapulse.api.relay.v1.relay_service_pb2 import (
     SourceGap,
     SourceHello,
 )
-from alphapulse.domain.errors import AlphaPulseError
+from alphapulse.domain.errors import AlphaPulseError, Draining, LogUnavailable, SequenceFenced
 from alphapulse.records import LAYOUTS, Frame, FrameDecoder, FrameFault, FrameType, RecordLayout, encode_control
 from relay_service.core import RelayCore
 from relay_service.ingress.control import Seats, Sink, pass_barrier
@@ -90,10 +90,7 @@ class IngressConnection(asyncio.BufferedProtocol):
 
     def close(self) -> None:
         """Say goodbye and end the connection."""
-        if not self._ended and self._transport is not None:
-            self._ended = True
-            self._transport.write(encode_control(FrameType.GOODBYE, FrameRejected(reason="DRAINING")))
-            self._transport.close()
+        self._send_away(Draining("this relay is going away; connect again"))
 
     def hold(self) -> None:
         """Read nothing more until the first turn comes."""
@@ -218,7 +215,11 @@ class IngressConnection(asyncio.BufferedProtocol):
     def _hello(self, frame: Frame) -> None:
         hello = self._parsed(SourceHello(), frame)
         if hello is not None:
-            welcome = self._seats.hello(hello, time.time_ns())
+            try:
+                welcome = self._seats.hello(hello, time.time_ns())
+            except LogUnavailable as error:
+                self._send_away(error)
+                return
             self._answer(FrameType.WELCOME, welcome)
             if not welcome.accepted:
                 self._core.reject("HELLO_REFUSED")
@@ -279,11 +280,18 @@ class IngressConnection(asyncio.BufferedProtocol):
             self._ended = True
             self._transport.abort()
 
-    def _fenced(self) -> None:
-        """A newer connection speaks for a source of this one."""
+    def _fenced(self, error: AlphaPulseError) -> None:
+        """A newer connection speaks for a source of this one, or nothing of its domain is taken any more."""
+        if not isinstance(error, SequenceFenced):
+            self._send_away(error)
+            return
         self._core.reject("FRAME_SEQUENCE_FENCED")
-        text = "a newer connection speaks for a source of this one"
-        self._answer(FrameType.REJECT, FrameRejected(reason="FRAME_SEQUENCE_FENCED", message=text))
+        self._answer(FrameType.REJECT, FrameRejected(reason="FRAME_SEQUENCE_FENCED", message=error.message))
+        self._end()
+
+    def _send_away(self, error: AlphaPulseError) -> None:
+        """Say goodbye, and why."""
+        self._answer(FrameType.GOODBYE, FrameRejected(reason=error.reason, message=error.message))
         self._end()
 
     def _end(self) -> None:

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 
 from alphapulse.api.relay.v1.relay_service_pb2 import RevisionBarrier, SourceAcknowledged, SourceHello, SourceWelcome
 from alphapulse.domain.domains import Domain
-from alphapulse.domain.errors import AlphaPulseError, FailedPrecondition, InvalidArgument
+from alphapulse.domain.errors import AlphaPulseError, FailedPrecondition, InvalidArgument, LogUnavailable
 from alphapulse.domain.revisions import RevisionToken
 from alphapulse.records import row_sizes
 from relay_service.core import RelayCore
 from relay_service.results import AcceptResult, SourceGapRecord
-from relay_service.sources import SourceState
+from relay_service.sources import Fence, SourceState
 
 Sink = Callable[[AcceptResult], None]
 """Takes what the core made of a frame; called from the connection, without a task switch."""
@@ -49,8 +49,8 @@ class Seats:
 
     core: RelayCore
     sink: Sink
-    fence: Callable[[], None]
-    """Ends the connection: a newer one speaks for one of its sources."""
+    fence: Fence
+    """Ends the connection: a newer one speaks for one of its sources, or nothing of its domain is taken any more."""
     by_slot: dict[int, SourceState]
     acknowledge: Callable[[Iterable[SourceAcknowledged]], None]
     """Sends receipts to the collector."""
@@ -64,9 +64,11 @@ class Seats:
         return next((slot for slot, held in self.by_slot.items() if held is source), 0)
 
     def hello(self, hello: SourceHello, now_ns: int) -> SourceWelcome:
-        """Seat a source, or say why not."""
+        """Seat a source, or say why not. Raises LogUnavailable where nothing of its domain is taken any more: it is to go elsewhere."""
         try:
             source = self._seat(hello, now_ns)
+        except LogUnavailable:
+            raise
         except AlphaPulseError as error:
             return SourceWelcome(slot=hello.slot, accepted=False, reason=error.reason, message=error.message)
         return SourceWelcome(
@@ -108,6 +110,13 @@ class Seats:
             self.sink(AcceptResult(gaps=(record,), domain=domain, now_ns=now_ns, source=source.name))
         return source
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether everything that sources which keep what they send have sent is acknowledged, or refused, and they were told."""
+        return not self._receipts and all(
+            source.acknowledged == source.last_sequence for source in self.by_slot.values() if source.acknowledges
+        )
+
     def _note(self, slot: int, sequence: int) -> None:
         """Acknowledge at the end of this turn: of many frames the last one does."""
         if not self._receipts:
@@ -118,7 +127,7 @@ class Seats:
         receipts, self._receipts = self._receipts, {}
         self.acknowledge(SourceAcknowledged(slot=slot, sequence=sequence) for slot, sequence in receipts.items())
 
-    def _fence_of(self, name: str) -> Callable[[], None]:
+    def _fence_of(self, name: str) -> Fence:
         """The connection's fence; a hello that repeats a source of this very connection does not end it."""
         if any(source.name == name for source in self.by_slot.values()):
             held = self.core.sources.get(name)

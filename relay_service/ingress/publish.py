@@ -16,7 +16,7 @@ from alphapulse.api.relay.v1.relay_service_pb2 import (
     SourceAcknowledged,
     SourceEvents,
 )
-from alphapulse.domain.errors import Draining, FailedPrecondition, InvalidArgument, SequenceFenced
+from alphapulse.domain.errors import AlphaPulseError, Draining, FailedPrecondition, InvalidArgument
 from alphapulse.domain.errors import from_reason as error_of
 from alphapulse.records import RecordLayout, RecordLayoutError, Rows, split_batch
 from relay_service.core import RelayCore
@@ -74,15 +74,17 @@ class PublishStream:
         self._sink = sink
         self._turns = turns or Turns()
         self._answer = answer
-        self._fence: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._fence: asyncio.Future[AlphaPulseError] = asyncio.get_running_loop().create_future()
         self._seats = Seats(core, sink, self._fenced, {}, self._acknowledge)
+        self._told = asyncio.Event()
+        """Set when the source was told of something that was relayed."""
         self._accepted = 0
         self._rejected: Counter[str] = Counter()
         self._gap_events = 0
 
     async def run(self, requests: AsyncIterator[PublishRequest]) -> PublishResponse:
-        """Take everything; the sum of it. Raises SequenceFenced when a newer connection of the source takes over, InvalidArgument and
-        FailedPrecondition for a hello that is refused or missing."""
+        """Take everything; the sum of it. Raises SequenceFenced when a newer connection of the source takes over, LogUnavailable when nothing of its
+        domain is taken any more, InvalidArgument and FailedPrecondition for a hello that is refused or missing."""
         following: asyncio.Future[PublishRequest | None] | None = None
         try:
             while True:
@@ -93,6 +95,7 @@ class PublishStream:
                 if request is None:
                     break
                 await self._take(request)
+            await self._all_told()
         finally:
             self._seats.leave()
             if following is not None:
@@ -100,10 +103,21 @@ class PublishStream:
                 await asyncio.gather(following, return_exceptions=True)
         return PublishResponse(accepted=self._accepted, rejected=dict(self._rejected), gap_events=self._gap_events)
 
+    async def _all_told(self) -> None:
+        """The source sends no more, and listens until it knows what became of everything. Raises as `run` does."""
+        while self._answer is not None and not self._seats.is_settled:
+            self._told.clear()
+            telling = asyncio.ensure_future(self._told.wait())
+            try:
+                await asyncio.wait((telling, self._fence), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                telling.cancel()
+            self.check_fence()
+
     def check_fence(self) -> None:
-        """Raises SequenceFenced where a newer connection has taken over."""
+        """Raises what the source is sent away with, where it is."""
         if self._fence.done():
-            raise SequenceFenced("a newer connection speaks for this source")
+            raise self._fence.result()
 
     async def _take(self, request: PublishRequest) -> None:
         kind = request.WhichOneof("message")
@@ -181,14 +195,15 @@ class PublishStream:
     def _acknowledge(self, receipts: Iterable[SourceAcknowledged]) -> None:
         for one in receipts:
             self._say(acknowledged=one)
+        self._told.set()
 
     def _say(self, **message: Any) -> None:
         if self._answer is not None:
             self._answer(PublishAcknowledgedResponse(**message))
 
-    def _fenced(self) -> None:
+    def _fenced(self, error: AlphaPulseError) -> None:
         if not self._fence.done():
-            self._fence.set_result(None)
+            self._fence.set_result(error)
 
 
 class AcknowledgedStream:
@@ -208,7 +223,8 @@ class AcknowledgedStream:
         self._drains.set()
 
     async def __call__(self, requests: AsyncIterator[PublishRequest], context: Any) -> None:
-        """One call, until the client ends it or the relay leaves. Raises as `PublishStream.run` does, and Draining."""
+        """One call, until the client has ended it and knows what became of everything it sent, or the relay leaves. Raises as `PublishStream.run`
+        does, and Draining."""
         answers: list[PublishAcknowledgedResponse] = []
         ready, room = asyncio.Event(), asyncio.Event()
         room.set()

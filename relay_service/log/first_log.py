@@ -9,10 +9,12 @@ from typing import Final
 from alphapulse.domain.errors import LogUnavailable
 from relay_service.log.records import LoggedRows, Position, Record
 from relay_service.log.relay_log import LogSettings, LogState, RelayLog
-from relay_service.log.tail import Tail
+from relay_service.log.tail import Tail, is_empty
 
 _UNBOUNDED: Final = 1 << 62
-"""Nothing that waits is ever given up: `FirstLog.refusal` keeps out what there is no room for, before it is taken."""
+"""No event that waits is ever given up: `FirstLog.refusal` keeps out what there is no room for, before it is taken."""
+MAX_LOSSES: Final = 1024
+"""Losses of sources that are kept one by one behind one event. Who resumes before more of them is told that the log does not have all."""
 
 
 class FirstTail(Tail):
@@ -20,8 +22,17 @@ class FirstTail(Tail):
 
     def __init__(self, last: int) -> None:
         super().__init__(_UNBOUNDED, last)
+        self._losses = 0
+        """Records behind the last event."""
         self.on_logged: Callable[[], None] = lambda: None
         """Called whenever more is logged."""
+
+    def add(self, record: Record) -> None:
+        super().add(record)
+        self._losses = self._losses + 1 if is_empty(record) else 0
+        if self._losses > MAX_LOSSES:
+            self._join(len(self._waiting) - self._losses)
+            self._losses -= 1
 
     def logged(self, last: int) -> None:
         super().logged(last)
@@ -30,6 +41,7 @@ class FirstTail(Tail):
     def forget(self) -> None:
         base = self.base
         super().forget()
+        self._losses = 0
         self.base = base  # what was not logged never will be, and is handed to nobody
 
     def after(self, sequence: int) -> list[Record] | None:
@@ -53,10 +65,17 @@ class FirstLog(RelayLog):
     def __init__(self, settings: LogSettings, start_ns: int, last_sequence: int = 0) -> None:
         super().__init__(settings, start_ns, last_sequence)
         self.tail: FirstTail = FirstTail(last_sequence)
+        self.on_fenced: Callable[[], None] = lambda: None
+        """Called when a relay of the same name that was started later writes the log: nothing more will be logged here."""
         self.handed_gap = 0
         """The number of the last loss of a source that was handed on."""
         self._since_ns = 0
         self._oldest = 0
+
+    @property
+    def last_gap(self) -> int:
+        """The number of the last loss of a source."""
+        return self._source_gap
 
     @property
     def position(self) -> Position:
@@ -69,6 +88,11 @@ class FirstLog(RelayLog):
         if self.state in (LogState.FENCED, LogState.CLOSED) or self.tail.size + size > self.settings.buffer_bytes:
             return LogUnavailable.reason
         return LogUnavailable.reason if self._waits_too_long() else ""
+
+    async def _sync(self) -> None:
+        await super()._sync()
+        if self.state is LogState.FENCED:
+            self.on_fenced()
 
     def _waits_too_long(self) -> bool:
         tail = self.tail

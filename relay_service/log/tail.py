@@ -51,6 +51,20 @@ class Tail:
         if hole is not None:
             waiting.appendleft(hole)
 
+    def _join(self, place: int) -> None:
+        """Make one hole of the record at this place of what waits, and of the one behind it."""
+        hole: LoggedHole | None = None
+        for _ in range(2):
+            record = self._waiting[place]
+            del self._waiting[place]
+            if isinstance(record, LoggedHole):
+                hole = record
+                continue
+            self.size -= cost_of(record)
+            hole = _joined(hole, record)
+        if hole is not None:
+            self._waiting.insert(place, hole)
+
     def take(self) -> list[Record]:
         """What goes to Redis next, about BATCH_BYTES: the same again until `logged` says that it arrived. It ends with an event, so that losses of
         sources stand in the entry of the event they are before."""

@@ -75,17 +75,18 @@ def quotes(keys: Iterable[int], first_bid: int = 100) -> Rows:
 class Collector:
     """One source on the ingress socket."""
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: Path, name: str, **hello: Any) -> None:
         self._path = path
         self.name = name
+        self.hello = pb.SourceHello(source=name, slot=7, provenance=LIVE, row_sizes=row_sizes(), **hello)
         self.next_sequence = 1
 
     async def __aenter__(self) -> Self:
         self._reader, self._writer = await asyncio.open_unix_connection(str(self._path))
         self._decoder = FrameDecoder()
         self._waiting: list[tuple[int, bytes]] = []
-        hello = pb.SourceHello(source=self.name, slot=7, epoch=next(_epochs), provenance=LIVE, row_sizes=row_sizes())
-        self._writer.write(encode_control(FrameType.HELLO, hello))
+        self.hello.epoch = next(_epochs)
+        self._writer.write(encode_control(FrameType.HELLO, self.hello))
         kind, payload = await self.answer()
         assert kind == FrameType.WELCOME
         assert pb.SourceWelcome.FromString(payload).accepted
@@ -324,9 +325,9 @@ class Relay:
         stack.push_async_callback(channel.close)
         self.stub: Any = relay_service_pb2_grpc.RelayServiceStub(channel)
 
-    async def collector(self, name: str = "TEST") -> Collector:
-        """A source that said hello."""
-        return await self._stack.enter_async_context(Collector(self.config.ingress_socket, name))
+    async def collector(self, name: str = "TEST", **hello: Any) -> Collector:
+        """A source that said hello, with these fields more."""
+        return await self._stack.enter_async_context(Collector(self.config.ingress_socket, name, **hello))
 
     async def grpc(self, **hello: Any) -> GrpcClient:
         """A gRPC subscriber that said hello."""

@@ -63,9 +63,9 @@ def test_a_gap_before_a_refused_row_marks_the_next_one_taken(core: RelayCore, fe
 
 def test_a_newer_epoch_fences_the_older_and_numbers_anew(core: RelayCore, build: Any) -> None:
     fenced: list[str] = []
-    old, _ = core.sources.claim("A", 10, 1, lambda: fenced.append("old"))
+    old, _ = core.sources.claim("A", 10, 1, lambda _: fenced.append("old"))
     core.accept(old, 2, build.quotes(build.quote(1, 1, 2)), 1, SECOND)
-    new, restarted = core.sources.claim("A", 11, 1, lambda: fenced.append("new"))
+    new, restarted = core.sources.claim("A", 11, 1, lambda _: fenced.append("new"))
     assert (new is old, restarted, new.next_sequence, fenced) == (True, True, 1, ["old"])
     result = core.accept(new, 2, build.quotes(build.quote(1, 1, 2)), 1, SECOND)
     assert result.groups[0].rows["flags"][0] & GAP_BEFORE

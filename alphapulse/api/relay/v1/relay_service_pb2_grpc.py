@@ -79,7 +79,8 @@ class RelayServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PublishAcknowledged(self, request_iterator, context):
-        """The same, answered as it goes: what was taken, what was refused, and what was relayed. For sources that keep what they send until it is.
+        """The same, answered as it goes: what was taken, what was refused, and what was relayed. For sources that keep what they send until it is. A
+        client that ends its requests is told of the rest before the call ends.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

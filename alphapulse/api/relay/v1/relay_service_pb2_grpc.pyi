@@ -36,7 +36,9 @@ class RelayServiceStub:
     Publish: _grpc.StreamUnaryMultiCallable[_relay_service_pb2.PublishRequest, _relay_service_pb2.PublishResponse]
     """Takes events in from one collector. The first request is a hello; one connection a source, the newest epoch wins."""
     PublishAcknowledged: _grpc.StreamStreamMultiCallable[_relay_service_pb2.PublishRequest, _relay_service_pb2.PublishAcknowledgedResponse]
-    """The same, answered as it goes: what was taken, what was refused, and what was relayed. For sources that keep what they send until it is."""
+    """The same, answered as it goes: what was taken, what was refused, and what was relayed. For sources that keep what they send until it is. A
+    client that ends its requests is told of the rest before the call ends.
+    """
     Subscribe: _grpc.StreamStreamMultiCallable[_relay_service_pb2.SubscribeRequest, _relay_service_pb2.SubscribeResponse]
     """Streams events to a strategy, which adds, changes and removes subscriptions on the same stream."""
     ListSubscribers: _grpc.UnaryUnaryMultiCallable[_relay_service_pb2.ListSubscribersRequest, _relay_service_pb2.ListSubscribersResponse]
@@ -54,7 +56,9 @@ class RelayServiceAsyncStub(RelayServiceStub):
     Publish: _aio.StreamUnaryMultiCallable[_relay_service_pb2.PublishRequest, _relay_service_pb2.PublishResponse]  # type: ignore[assignment]
     """Takes events in from one collector. The first request is a hello; one connection a source, the newest epoch wins."""
     PublishAcknowledged: _aio.StreamStreamMultiCallable[_relay_service_pb2.PublishRequest, _relay_service_pb2.PublishAcknowledgedResponse]  # type: ignore[assignment]
-    """The same, answered as it goes: what was taken, what was refused, and what was relayed. For sources that keep what they send until it is."""
+    """The same, answered as it goes: what was taken, what was refused, and what was relayed. For sources that keep what they send until it is. A
+    client that ends its requests is told of the rest before the call ends.
+    """
     Subscribe: _aio.StreamStreamMultiCallable[_relay_service_pb2.SubscribeRequest, _relay_service_pb2.SubscribeResponse]  # type: ignore[assignment]
     """Streams events to a strategy, which adds, changes and removes subscriptions on the same stream."""
     ListSubscribers: _aio.UnaryUnaryMultiCallable[_relay_service_pb2.ListSubscribersRequest, _relay_service_pb2.ListSubscribersResponse]  # type: ignore[assignment]
@@ -81,7 +85,9 @@ class RelayServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_relay_service_pb2.PublishRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_relay_service_pb2.PublishAcknowledgedResponse], _abc.AsyncIterator[_relay_service_pb2.PublishAcknowledgedResponse]]:
-        """The same, answered as it goes: what was taken, what was refused, and what was relayed. For sources that keep what they send until it is."""
+        """The same, answered as it goes: what was taken, what was refused, and what was relayed. For sources that keep what they send until it is. A
+        client that ends its requests is told of the rest before the call ends.
+        """
 
     @_abc_1.abstractmethod
     def Subscribe(
