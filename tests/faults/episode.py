@@ -14,7 +14,7 @@ from alphapulse.domain.ids import source_id
 from alphapulse.records import Rows
 from faults.history import Evidence, Sent, Table, Witnessed
 from faults.journal import Entry, Reading
-from faults.plan import CLIENTS, FEEDERS, KEYS, TYPES, Plan, Step
+from faults.plan import CLIENTS, EDGES, FEEDERS, KEYS, TYPES, Plan, Step
 from faults.validators import lacking
 from faults.world import PATIENCE, QUEUE_BYTES, World
 
@@ -51,6 +51,7 @@ class Stage:
         self._witnessed.begin()
         self._sent.begin(self._witnessed.before.items())
         episode = Episode(self.world, plan, self._witnessed, self._absorb)
+        await episode.open_edges()
         await episode.begin()
         if not self._known:
             await episode.introduce()
@@ -81,6 +82,12 @@ class Episode:
         self._queued: list[tuple[str, int, int]] = []
         self._seed = plan.seed * 1000
 
+    async def open_edges(self) -> None:
+        """The edges that are needed are there."""
+        for name in self._plan.edges:
+            if name not in self._world.processes:
+                await self._start(name)
+
     async def begin(self) -> None:
         """New journals; every client subscribes."""
         for name in (*FEEDERS, *CLIENTS):
@@ -92,7 +99,8 @@ class Episode:
         order: dict[str, Any] = {"journal": str(self._journals[name])}
         if name in CLIENTS:
             way = self._plan.ways[name]
-            order |= {"address": self._world.address(name, way), "wish": self._plan.wishes[name]}
+            addresses = self._world.addresses(name, way, self._plan.sites[name])
+            order |= {"addresses": addresses, "wish": self._plan.wishes[name]}
         self._world.control.tell(name, "begin", **order)
 
     def _has(self, name: str, kind: str) -> bool:
@@ -105,9 +113,7 @@ class Episode:
 
     async def introduce(self) -> None:
         """Send something of every source until the witness has it: a relay declares no loss of a source that it never heard of."""
-        self._seed += 1
-        for name in FEEDERS:
-            await self._world.control.ask(name, "send", seed=self._seed, rows=[(kind, KEYS[name]) for kind in TYPES])
+        await self._send_all()
         everything = {(kind, key) for name in FEEDERS for kind in TYPES for key in KEYS[name]}
         await self._until(lambda: self._witness_has(dict.fromkeys(everything, 1)), "the relay knows the sources")
 
@@ -131,7 +137,7 @@ class Episode:
             shown = [{key: value for key, value in one.items() if key not in _LONG} for one in entries[-_SHOWN:]]
             lines += [f"{name}:", *(f"  {one}" for one in shown)]
         with contextlib.suppress(grpc.RpcError, TimeoutError):
-            lines += [str(one) for one in await self._world.subscribers()]
+            lines += [str(one) for one in await self._world.subscribers(self._plan.edges)]
         lines += [f"{name} said: {process.says.read_text()[-1000:]}" for name, process in self._world.processes.items()]
         return "\n".join(lines)
 
@@ -157,7 +163,8 @@ class Episode:
         self._dead.add(whom)
         self._world.signal(whom, signal.SIGTERM)
         await self._world.processes[whom].ended()
-        await self._relay_is_gone(crashed=False)
+        if whom == "relay":
+            await self._relay_is_gone(crashed=False)
 
     async def _relay_is_gone(self, *, crashed: bool) -> None:
         self._world.let_in(False)
@@ -173,6 +180,9 @@ class Episode:
         elif whom == "relay":
             await self._world.start_relay()
             self._absorb()
+        elif whom in EDGES:
+            while not await self._world.start_edge(whom):
+                await self._send_all()  # its server was emptied, and it finds a log once there is another event
         else:
             self._world.start(whom)
             await self._world.control.there(whom)
@@ -209,7 +219,7 @@ class Episode:
 
     async def _weigh(self) -> None:
         """Ask the relay what waits for whom."""
-        for one in await self._world.subscribers():
+        for one in await self._world.subscribers(self._plan.edges):
             for held in one.subscriptions:
                 bound = held.subscription.stream.max_queue_bytes or QUEUE_BYTES
                 self._queued.append((one.name, one.queued_bytes, bound))
@@ -244,26 +254,23 @@ class Episode:
         self._route(whom).linger()
 
     def _route(self, whom: str) -> Any:
-        return self._world.route(whom, self._plan.ways.get(whom, "unix"))
+        return self._world.route(whom)
 
     # --- the end
     async def mend(self) -> None:
         """No fault is left."""
-        for name in (*FEEDERS, *CLIENTS):
+        for name in (*FEEDERS, *CLIENTS, *EDGES):
             self._route(name).heal()
         for name in tuple(self._stopped):
             await self._go_on(name)
-        for name in sorted(self._dead, reverse=True):  # the server before the relay
-            await self._start(name)
+        for name in ("server", "relay", *FEEDERS, *CLIENTS, *EDGES):
+            if name in self._dead:
+                await self._start(name)
 
     async def end(self, sent: Sent, patience: float) -> Evidence:
         """All is quiet; what was seen."""
         await self._all_are_on()
-        self._seed += 1
-        for name in FEEDERS:
-            await self._world.control.ask(
-                name, "send", seed=self._seed, rows=[(kind, KEYS[name] * 2) for kind in TYPES]
-            )
+        await self._send_all(2)
         self._gather(sent)
         last = {
             (kind, int(key)): int(stamp)
@@ -303,13 +310,17 @@ class Episode:
         self._read()
         counts = {name: len(self._entries[name]) for name in CLIENTS}
         for _ in range(int(PATIENCE / _PROBE_SECONDS)):
-            self._seed += 1
-            rows = {name: [(kind, KEYS[name]) for kind in TYPES] for name in FEEDERS}
-            for name in FEEDERS:
-                await self._world.control.ask(name, "send", seed=self._seed, rows=rows[name])
+            await self._send_all()
             if await self._until(came, "the clients are on", _PROBE_SECONDS):
                 return
         raise AssertionError(await self._state("the clients are on"))
+
+    async def _send_all(self, times: int = 1) -> None:
+        """Events of every source, listing and type."""
+        self._seed += 1
+        for name in FEEDERS:
+            rows = [(kind, KEYS[name] * times) for kind in TYPES]
+            await self._world.control.ask(name, "send", seed=self._seed, rows=rows)
 
     def _gather(self, sent: Sent) -> None:
         for name in FEEDERS:

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from alphapulse.records import QUOTE, TRADE
 
 FEEDERS: Final = ("A", "B")
 CLIENTS: Final = ("strategy", "reader")
+EDGES: Final = ("edge1", "edge2")
+SITES: Final = ("relay", *EDGES)
+"""Where clients can be served."""
 KEYS: Final = {"A": (1, 2, 3), "B": (4, 5, 6)}
 """Each source has its own listings, so that the venue's time never runs backwards."""
 TYPES: Final = (QUOTE.event_type, TRADE.event_type)
 ROUTES: Final = (*FEEDERS, *CLIENTS)
-"""Whose connection a proxy is."""
+"""Whose connection a proxy is; that of an edge, to the log's server, has one, too."""
+_LISTS: Final = (
+    *(("edge1",), ("edge2",), ("edge1", "edge2"), ("edge2", "edge1")),
+    *(("edge1", "relay"), ("relay", "edge2"), ("edge2", "relay")),
+)
+"""The addresses a client may have: where one fails it goes on at the next."""
+_BLOCK: Final = 50
+"""Of four runs of so many seeds, in the last one clients are served by edges: a world starts processes for them."""
 
 Wish = dict[str, Any]
 
@@ -46,11 +56,19 @@ class Plan:
     """What each client wants at first."""
     ways: dict[str, str]
     """How each client connects: "unix" or "grpc"."""
+    sites: dict[str, tuple[str, ...]]
+    """Where each client can connect to, by turns."""
     steps: tuple[Step, ...]
 
     def __str__(self) -> str:
-        clients = [f"  {name} over {self.ways[name]}: {self.wishes[name]}" for name in self.wishes]
+        sites = {name: ", ".join(found) for name, found in self.sites.items()}
+        clients = [f"  {name} over {self.ways[name]} at {sites[name]}: {self.wishes[name]}" for name in self.wishes]
         return "\n".join([f"seed {self.seed}", *clients, *(f"  {step}" for step in self.steps)])
+
+    @property
+    def edges(self) -> tuple[str, ...]:
+        """The edges that clients are served by."""
+        return tuple(name for name in EDGES if any(name in sites for sites in self.sites.values()))
 
     def has(self, kind: str, whom: str = "") -> bool:
         """Whether something of this kind happens."""
@@ -64,12 +82,20 @@ def draw(seed: int) -> Plan:
     chance.shuffle(ways)
     wishes = {"strategy": _wish(chance, snapshot=False), "reader": _wish(chance, snapshot=chance.random() < 0.3)}
     steps: list[Step] = []
-    faults = [_fault(chance) for _ in range(chance.randrange(1, 5))]
+    sites = dict.fromkeys(CLIENTS, SITES[:1])
+    if (seed - 1) // _BLOCK % 4 == 3:
+        # A client of the SDK has one Unix socket.
+        sites = {
+            name: chance.choice(_LISTS[:2] if (name, way) == ("strategy", "unix") else _LISTS)
+            for name, way in zip(CLIENTS, ways, strict=True)
+        }
+    plan = Plan(seed, wishes, dict(zip(CLIENTS, ways, strict=True)), sites, ())
+    faults = [_fault(chance, plan.edges) for _ in range(chance.randrange(1, 5))]
     for fault in faults:
         steps += [_traffic(chance) for _ in range(chance.randrange(1, 4))]
         steps += fault
     steps += [_traffic(chance) for _ in range(chance.randrange(1, 3))]
-    return Plan(seed, wishes, dict(zip(CLIENTS, ways, strict=True)), tuple(steps))
+    return replace(plan, steps=tuple(steps))
 
 
 def _wish(chance: random.Random, *, snapshot: bool) -> Wish:
@@ -118,7 +144,7 @@ def _burst(chance: random.Random) -> list[Step]:
     return [_traffic(chance, 4000) for _ in range(2)]
 
 
-def _fault(chance: random.Random) -> list[Step]:
+def _fault(chance: random.Random, edges: tuple[str, ...]) -> list[Step]:
     """What goes wrong, and what mends it, with traffic between."""
     kind = chance.choices(
         ["kill", "leave", "stop", "cut", "truncate", "stall", "delay", "linger", "change", "slow", "server"],
@@ -127,12 +153,13 @@ def _fault(chance: random.Random) -> list[Step]:
     between = [_traffic(chance) for _ in range(chance.randrange(3))]
     pause = Step("wait", "", (chance.randrange(1, 25),))
     if kind == "kill":
-        whom = chance.choice(("relay", *FEEDERS, *CLIENTS))
+        whom = chance.choice(("relay", *FEEDERS, *CLIENTS, *edges, *edges))
         return [Step("kill", whom), *between, pause, Step("start", whom)]
     if kind == "leave":
-        return [Step("leave", "relay"), *between, pause, Step("start", "relay")]
+        whom = chance.choice(("relay", *edges)) if edges else "relay"
+        return [Step("leave", whom), *between, pause, Step("start", whom)]
     if kind == "stop":
-        whom = chance.choice(("relay", *FEEDERS, *CLIENTS, *CLIENTS, "server"))
+        whom = chance.choice(("relay", *FEEDERS, *CLIENTS, *CLIENTS, "server", *edges))
         busy = _burst(chance) if whom in CLIENTS and chance.random() < 0.4 else between  # more than sockets hold
         return [Step("stop", whom), *busy, Step("overtake", whom), pause, Step("go_on", whom)]
     if kind == "server":
@@ -144,7 +171,7 @@ def _fault(chance: random.Random) -> list[Step]:
             Step("slow", "reader", (chance.randrange(20, 120),)),
             *(_burst(chance) if chance.random() < 0.5 else between),
         ]
-    whom, way = chance.choice(ROUTES), chance.choice(("up", "down"))
+    whom, way = chance.choice((*ROUTES, *edges)), chance.choice(("up", "down"))
     if kind == "cut":
         return [Step("cut", whom, (chance.random() < 0.5,)), *between]
     if kind == "truncate":

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 UP: Final = "up"
@@ -159,6 +159,43 @@ class Proxy:
                 await target.drain()
         if one.lingers and way == DOWN:
             await asyncio.sleep(2 * _LINGER_SECONDS)
+
+
+class Routes:
+    """The addresses of one client: what is done to one is done to all."""
+
+    def __init__(self, proxies: Iterable[Proxy]) -> None:
+        self._proxies = tuple(proxies)
+
+    def heal(self) -> None:
+        """No fault from now on."""
+        for one in self._proxies:
+            one.heal()
+
+    def delay(self, way: str, seconds: float) -> None:
+        """As of a proxy."""
+        for one in self._proxies:
+            one.delay(way, seconds)
+
+    def stall(self, way: str) -> None:
+        """As of a proxy."""
+        for one in self._proxies:
+            one.stall(way)
+
+    def truncate(self, way: str, size: int) -> None:
+        """As of a proxy."""
+        for one in self._proxies:
+            one.truncate(way, size)
+
+    def cut(self, *, reset: bool = False) -> None:
+        """As of a proxy."""
+        for one in self._proxies:
+            one.cut(reset=reset)
+
+    def linger(self) -> None:
+        """As of a proxy."""
+        for one in self._proxies:
+            one.linger()
 
 
 class _Conversation:

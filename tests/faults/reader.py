@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -96,7 +97,7 @@ class Reader:
     async def do(self, order: Order) -> None:
         """An order of the test."""
         if order["order"] == "begin":
-            await self.begin(Path(order["journal"]), order["address"], order["wish"])
+            await self.begin(Path(order["journal"]), order["addresses"], order["wish"])
         elif order["order"] == "change":
             await self.change(order["wish"])
         elif order["order"] == "pause":
@@ -105,15 +106,15 @@ class Reader:
         elif order["order"] == "end":
             await self.end()
 
-    async def begin(self, path: Path, address: str, wish: Wish) -> None:
-        """Subscribe; where the journal is that of an earlier life, go on from what it says."""
+    async def begin(self, path: Path, addresses: list[str], wish: Wish) -> None:
+        """Subscribe, at one address after the other as connections end; where the journal is that of an earlier life, go on from what it says."""
         self._held, self.wish, self.in_force = Held(), wish, {}
         for entry in Reading(path).entries():
             self._held.take(entry["kind"], entry, entry["runs"])
             if entry["kind"] == "put":
                 self.wish = entry["wanted"]
         self._journal = Journal(path)
-        self._task = asyncio.create_task(self._stay(address))
+        self._task = asyncio.create_task(self._stay(addresses))
 
     async def change(self, wish: Wish) -> None:
         """Want something else from now on."""
@@ -131,9 +132,9 @@ class Reader:
             self._journal.close()
             self._journal = None
 
-    async def _stay(self, address: str) -> None:
+    async def _stay(self, addresses: list[str]) -> None:
         patience = self._patience
-        while True:
+        for address in itertools.cycle(addresses):
             line, before = None, self._held.number
             try:
                 line = self._line = await connect(address, patience)
@@ -192,10 +193,11 @@ class Reader:
             names = ("from_number", "to_number", "count", "reason", "source", "last_sequence", "source_gap")
             self._note("gap", **{name: getattr(gap, name) for name in names})
         elif kind == "snapshot":
-            self._note("mark", sequence=message.snapshot.sequence, complete=message.snapshot.complete)
+            mark = message.snapshot
+            self._note("mark", sequence=mark.sequence, complete=mark.complete, known_from=mark.known_from)
         elif kind == "heartbeat":
             beat = message.heartbeat
-            self._note("beat", sequence=beat.last_sequence, number=beat.last_numbers.get(ID, 0))
+            self._note("beat", life=beat.relay_id, number=beat.last_numbers.get(ID, 0))
         elif kind == "delivery":  # on the Unix socket: what newer events replaced in the frames before
             self._note("conflated", count=message.delivery.conflated)
 

@@ -30,7 +30,7 @@ class Strategy:
         """An order of the test."""
         if order["order"] == "begin":
             self._task = asyncio.create_task(
-                self._run(Journal(Path(order["journal"])), order["address"], order["wish"])
+                self._run(Journal(Path(order["journal"])), order["addresses"], order["wish"])
             )
         elif order["order"] == "pause":
             self._going.clear()
@@ -42,10 +42,11 @@ class Strategy:
                 self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _run(self, journal: Journal, address: str, wish: dict[str, Any]) -> None:
-        way: dict[str, Any] = (
-            {"egress_socket": address} if address.startswith("/") else {"address": address, "egress_socket": ""}
-        )
+    async def _run(self, journal: Journal, addresses: list[str], wish: dict[str, Any]) -> None:
+        way: dict[str, Any] = {"address": ",".join(addresses), "egress_socket": ""}
+        if addresses[0].startswith("/"):
+            [path] = addresses
+            way = {"egress_socket": path}
         while True:
             stream = connect(
                 **way,

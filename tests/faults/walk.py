@@ -114,6 +114,7 @@ class Walk:
         self._counted, self._mark = None, None
 
     def _take_beat(self, entry: Entry) -> None:
+        self._welcomed = entry["life"]
         if entry["number"] and entry["number"] != self._number:
             self._fault(f"a heartbeat says {entry['number']} was the last number; it was {self._number}")
             self._number = entry["number"]
@@ -124,7 +125,8 @@ class Walk:
         life = self._lives.number(entry["life"])
         if life == self._life:
             return
-        if life < self._life:
+        self._counted = None  # one life is counted, and an edge's clients see several on one connection
+        if life < self._life and not self._jumps:
             self._fault(f"life {life} follows life {self._life}")
         if self._contract == "stream" and not self._jumps and not self._open:
             self._none_missing(_NO_END, f"at the end of life {self._life}")
@@ -138,7 +140,7 @@ class Walk:
         if not entry["complete"]:
             self._mark, self._snapshot = entry["sequence"], []
         elif self._mark is not None:
-            self._check_snapshot(self._mark)
+            self._check_snapshot(self._mark, entry["known_from"])
             self._mark = None
 
     def _take_conflated(self, entry: Entry) -> None:
@@ -273,8 +275,8 @@ class Walk:
             self._spans.append(Span(self._life, self._place, last, self._chosen))
         self._place = max(self._place, last)
 
-    def _check_snapshot(self, sequence: int) -> None:
-        """The last of each listing and type up to a sequence, of those that pass."""
+    def _check_snapshot(self, sequence: int, known_from: int) -> None:
+        """The last of each listing and type up to a sequence, of those that pass; none from before what an edge knows."""
         found = np.concatenate(self._snapshot) if self._snapshot else np.zeros(0, EVENT)
         witnessed = self._evidence.witnessed
         before = list(witnessed.before.items()) if witnessed.first_life == self._life else []
@@ -284,7 +286,8 @@ class Walk:
         table = table[np.argsort(table["sequence"], kind="stable")]
         expected = {(int(one["type"]), int(one["key"])): one for one in table}
         keep = np.array(list(expected.values()), EVENT)
-        wanted = set(keep[self._evidence.passes(keep, self._chosen)]["sequence"].tolist())
+        keep = keep[self._evidence.passes(keep, self._chosen) & (keep["sequence"] >= known_from)]
+        wanted = set(keep["sequence"].tolist())
         came = found["sequence"].tolist()
         if set(came) != wanted or len(came) != len(wanted):
             more, less = sorted(set(came) - wanted), sorted(wanted - set(came))

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -20,8 +20,8 @@ from alphapulse.api.relay.v1 import relay_service_pb2 as pb
 from alphapulse.api.relay.v1.relay_service_pb2_grpc import RelayServiceStub
 from alphapulse.embedded import LaunchOptions, ValkeyStore
 from faults.control import Controller
-from faults.plan import CLIENTS, FEEDERS
-from faults.proxy import Proxy
+from faults.plan import CLIENTS, EDGES, FEEDERS, SITES
+from faults.proxy import Proxy, Routes
 from faults.reader import Reader
 
 QUEUE_BYTES: Final = 4 << 20
@@ -65,27 +65,44 @@ class World:
         self.planted = planted
         self.control = Controller()
         self.processes: dict[str, Process] = {}
-        self.grpc_port = 0
+        self.ports = dict.fromkeys(SITES, 0)
+        """Of gRPC, where clients can be served."""
         self.lives: list[str] = []
         """The lives of the relay that the witness has met."""
         self.witness = Reader(patience=None, resumes=False)
         self.witness_journal = folder / "witness.journal"
         self.server = ValkeyStore(folder / "valkey", LaunchOptions(durable=False, remove_with_parent=True))
         self.proxies = {name: Proxy(str(folder / f"{name}.in"), lambda: str(folder / "in")) for name in FEEDERS}
-        self.unix = {name: Proxy(str(folder / f"{name}.out"), lambda: str(folder / "out")) for name in CLIENTS}
-        self.grpc = {name: Proxy(0, lambda: self.grpc_port) for name in CLIENTS}
+        self.logs = {name: Proxy(0, lambda: self.server.port) for name in EDGES}
+        pairs = [(name, site) for name in CLIENTS for site in SITES]
+        self.unix = {(name, site): Proxy(str(folder / f"{name}.{site}"), self._socket(site)) for name, site in pairs}
+        self.grpc = {(name, site): Proxy(0, self._port(site)) for name, site in pairs}
+
+    def _socket(self, site: str) -> Callable[[], str]:
+        return lambda: str(self.folder / ("out" if site == "relay" else f"{site}.out"))
+
+    def _port(self, site: str) -> Callable[[], int]:
+        return lambda: self.ports[site]
 
     @property
-    def relay_environment(self) -> dict[str, str]:
-        """The relay's variables."""
-        return {
-            "RELAY_LOG_URL": self.server.url,
+    def _all_proxies(self) -> list[Proxy]:
+        groups: tuple[Mapping[Any, Proxy], ...] = (self.proxies, self.logs, self.unix, self.grpc)
+        return [one for group in groups for one in group.values()]
+
+    def _environment(self, site: str) -> dict[str, str]:
+        """The variables of the relay, or of an edge."""
+        own = {"RELAY_LOG_URL": self.server.url, "RELAY_INGRESS_SOCKET": str(self.folder / "in")}
+        if site != "relay":
+            way = self.server.url.replace(f":{self.server.port}/", f":{self.logs[site].near}/")
+            own = {"RELAY_ROLE": "edge", "RELAY_EDGE_ID": site, "RELAY_LOG_URL": way}
+        if site == EDGES[-1]:
+            own["RELAY_LOG_BUFFER_BYTES"] = str(1 << 16)  # so that resumes read the server
+        return own | {
             "RELAY_TOKEN_KEY": "the same for all lives",
-            "RELAY_INGRESS_SOCKET": str(self.folder / "in"),
-            "RELAY_EGRESS_SOCKET": str(self.folder / "out"),
+            "RELAY_EGRESS_SOCKET": self._socket(site)(),
             "RELAY_QUEUE_BYTES": str(QUEUE_BYTES),
             "REGISTRY_ENABLED": "false",
-            "GRPC_PORT": str(self.grpc_port),
+            "GRPC_PORT": str(self.ports[site]),
             "METRICS_PORT": "off",
             "LOG_LEVEL": "WARNING",
             "DRAIN_SECONDS": "0.3",
@@ -101,12 +118,21 @@ class World:
     async def start_relay(self) -> None:
         """A new life of the relay. Sources are let in once the witness sees."""
         self.let_in(False)
-        relay = self.processes["relay"] = Process("relay", "relay", self.folder, self.relay_environment)
-        await self._until(lambda: "ready grpc=" in relay.says.read_text())
-        ready = relay.says.read_text().partition("ready grpc=")[2].split()[0]
-        self.grpc_port = int(ready.rpartition(":")[2])
+        await self._serve("relay")
         await self._until(lambda: self.witness.in_force)
         self.let_in(True)
+
+    async def start_edge(self, name: str) -> bool:
+        """An edge that has read the log to its end; False where it has ended instead, since it found none."""
+        return await self._serve(name)
+
+    async def _serve(self, site: str) -> bool:
+        found = self.processes[site] = Process("relay", site, self.folder, self._environment(site))
+        await self._until(lambda: "ready grpc=" in found.says.read_text() or (site in EDGES and found.has_ended))
+        ready = found.says.read_text().partition("ready grpc=")[2].split()
+        if ready:
+            self.ports[site] = int(ready[0].rpartition(":")[2])
+        return bool(ready)
 
     def let_in(self, open_: bool) -> None:
         """Whether sources can connect."""
@@ -141,22 +167,25 @@ class World:
         else:
             self.processes[name].signal(number)
 
-    def route(self, name: str, way: str) -> Proxy:
-        """The proxy that a process's connection goes through."""
-        if name in FEEDERS:
-            return self.proxies[name]
-        return self.grpc[name] if way == "grpc" else self.unix[name]
+    def route(self, name: str) -> Routes:
+        """What a process's connections go through, that of an edge to its log."""
+        if name in FEEDERS or name in EDGES:
+            return Routes([{**self.proxies, **self.logs}[name]])
+        return Routes(ways[name, site] for ways in (self.unix, self.grpc) for site in SITES)
 
-    def address(self, name: str, way: str) -> str:
+    def addresses(self, name: str, way: str, sites: tuple[str, ...]) -> list[str]:
         """Where a client connects to."""
-        near = self.route(name, way).near
-        return near if isinstance(near, str) else f"127.0.0.1:{near}"
+        found = [(self.grpc if way == "grpc" else self.unix)[name, site].near for site in sites]
+        return [near if isinstance(near, str) else f"127.0.0.1:{near}" for near in found]
 
-    async def subscribers(self) -> list[Any]:
-        """Who the relay says is connected, each with its subscriptions and the bytes that wait."""
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{self.grpc_port}") as channel:
-            answer = await RelayServiceStub(channel).ListSubscribers(pb.ListSubscribersRequest(), timeout=PATIENCE)
-            return list(answer.subscribers)
+    async def subscribers(self, edges: tuple[str, ...]) -> list[Any]:
+        """Who the relay and some edges say is connected, each with its subscriptions and the bytes that wait."""
+        found: list[Any] = []
+        for site in ("relay", *edges):
+            async with grpc.aio.insecure_channel(f"127.0.0.1:{self.ports[site]}") as channel:
+                answer = await RelayServiceStub(channel).ListSubscribers(pb.ListSubscribersRequest(), timeout=PATIENCE)
+                found += answer.subscribers
+        return found
 
     def ended(self) -> list[str]:
         """Processes that ended though nobody killed them."""
@@ -170,12 +199,12 @@ class World:
     async def open(self) -> None:
         """Start everything."""
         await self.control.listen(self.folder / "control")
-        for proxy in (*self.proxies.values(), *self.unix.values(), *self.grpc.values()):
+        for proxy in self._all_proxies:
             await proxy.listen()
         await self.start_server()
         await self.witness.begin(
             self.witness_journal,
-            str(self.folder / "out"),
+            [self._socket("relay")()],
             {"filter": {}, "contract": {"stream": {}}, "snapshot": False},
         )
         await self.start_relay()
@@ -185,7 +214,7 @@ class World:
     async def close(self) -> None:
         """End everything."""
         await self.witness.end()
-        for proxy in (*self.proxies.values(), *self.unix.values(), *self.grpc.values()):
+        for proxy in self._all_proxies:
             await proxy.close()
         for process in self.processes.values():
             process.signal(signal.SIGKILL)
