@@ -10,12 +10,16 @@ import numpy as np
 from alphapulse.domain.provenance import PROVENANCE_MASK, Provenance
 from alphapulse.records import QUOTE
 from relay_service.core import RelayCore
+from relay_service.edge.follower import Follower
+from relay_service.edge.log import EdgeLog
 from relay_service.egress import convert
 from relay_service.egress.conflation import _Held
 from relay_service.egress.fanout import FanOut
 from relay_service.egress.replay import Replay
+from relay_service.egress.subscriber import Subscriber
 from relay_service.egress.subscription import Subscription
 from relay_service.log.cursor import Cursor
+from relay_service.log.records import LoggedGap
 
 _AGAIN: Final = 500
 """Events of all listings: most filters let some of them through."""
@@ -130,6 +134,40 @@ def a_provenance_that_is_lost() -> None:
     _alter("flags", lambda flags: flags & ~np.uint32(PROVENANCE_MASK) | np.uint32(Provenance.LIVE))
 
 
+def an_edge_that_forgets_losses() -> None:
+    """What a source lost is not handed on by an edge."""
+    step = Follower._step
+
+    async def forgetful(self: Follower, one: Any, entry: Any) -> None:
+        if not isinstance(one, LoggedGap):
+            await step(self, one, entry)
+
+    Follower._step = forgetful  # type: ignore[method-assign]
+
+
+def an_edge_that_joins_late() -> None:
+    """Whoever resumes at an edge misses the first events that come live."""
+    join, accept, late = Replay._join, Subscriber.accept, set[Subscription]()
+
+    def joined(self: Replay) -> None:
+        join(self)
+        if isinstance(self._log, EdgeLog):
+            late.add(self._subscription)
+
+    def accepted(self: Subscriber, subscription: Subscription, selected: Any) -> None:
+        if subscription not in late:
+            accept(self, subscription, selected)
+        late.discard(subscription)
+
+    def passed_on(self: Subscriber, subscription: Subscription, selected: Any) -> bool:
+        return subscription not in late and pass_on(self, subscription, selected)
+
+    pass_on = Subscriber.pass_on
+    Replay._join = joined  # type: ignore[method-assign]
+    Subscriber.accept = accepted  # type: ignore[method-assign]
+    Subscriber.pass_on = passed_on  # type: ignore[method-assign]
+
+
 def _alter(field: str, how: Callable[[Any], Any]) -> None:
     """Change a field of quotes on their way out."""
     deliver = FanOut.deliver
@@ -156,5 +194,7 @@ FAULTS: Final[dict[str, Callable[[], None]]] = {
         a_queue_without_a_bound,
         a_size_that_is_rounded,
         a_provenance_that_is_lost,
+        an_edge_that_forgets_losses,
+        an_edge_that_joins_late,
     )
 }

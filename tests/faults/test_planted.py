@@ -60,6 +60,30 @@ def _passing(chosen: dict[str, list[Any]], step: Step) -> int:
     return sum(key in wanted for keys in runs for key in keys)
 
 
+def _at_edges(plan: Plan) -> list[str]:
+    """Clients that are served by edges alone, with a contract under which everything is accounted for."""
+    return [
+        name for name, sites in plan.sites.items() if "relay" not in sites and "stream" in plan.wishes[name]["contract"]
+    ]
+
+
+def _loses_at_an_edge(plan: Plan) -> bool:
+    """Before anything goes wrong a source says that it lost something, behind events of its own, and a client at an edge gets everything."""
+    calm = itertools.takewhile(lambda step: step.kind == "send", plan.steps)
+    runs = [(step.whom, kind) for step in calm for kind, _ in step.values[1]]
+    lost = any(
+        not kind and any((name, one) in runs[:place] for one in TYPES) for place, (name, kind) in enumerate(runs)
+    )
+    return lost and any(not plan.wishes[name]["filter"] for name in _at_edges(plan))
+
+
+def _resumes_at_an_edge(plan: Plan) -> bool:
+    """A client that keeps its token, on disk too, loses its connection."""
+    [edge, *others] = plan.sites["reader"]
+    lost = plan.has("kill", "reader") or plan.has("cut", "reader") or (not others and plan.has("kill", edge))
+    return lost and "reader" in _at_edges(plan)
+
+
 FOUND: Final[dict[str, tuple[Callable[[Plan], bool], str]]] = {
     "a-lost-gap-notice": (_any, "was not told of"),
     "a-lost-notice-of-a-full-queue": (_overflows, "are missing, undeclared"),
@@ -71,6 +95,8 @@ FOUND: Final[dict[str, tuple[Callable[[Plan], bool], str]]] = {
     "a-queue-without-a-bound": (_overflows, "whose bound is"),
     "a-size-that-is-rounded": (_any, "bid_size"),
     "a-provenance-that-is-lost": (_any, "flags"),
+    "an-edge-that-forgets-losses": (_loses_at_an_edge, "was not told of"),
+    "an-edge-that-joins-late": (_resumes_at_an_edge, "are missing"),
 }
 """In which episodes each can show, and what the validators say of it, among other things."""
 
