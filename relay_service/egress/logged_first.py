@@ -11,6 +11,7 @@ import numpy as np
 from relay_service.log.first_log import FirstLog
 from relay_service.log.relay_log import LogState
 from relay_service.results import AcceptResult, Receipt, RowGroup, SourceGapRecord
+from relay_service.sources import SourceTable
 
 HandOver = Callable[[AcceptResult, int], None]
 """Gives a result to subscribers; the number of its loss in the log, where it is one."""
@@ -36,13 +37,13 @@ class LoggedFirst:
     """
 
     def __init__(
-        self, log: FirstLog, stamp: Callable[[RowGroup], int], hand_over: HandOver, close: Callable[[str], None]
+        self, log: FirstLog, stamp: Callable[[RowGroup], int], hand_over: HandOver, sources: SourceTable
     ) -> None:
-        """`close` sends the domain's sources away, and takes nothing more: another relay writes the log."""
+        """`sources` are those of the relay: the domain's are sent away where another relay writes the log."""
         self._log = log
         self._stamp = stamp
         self._hand_over = hand_over
-        self._close = close
+        self._sources = sources
         self._waiting: deque[_Due] = deque()
         """Up to the last event."""
         self._behind: dict[tuple[str, ...], _Due] = {}
@@ -114,7 +115,8 @@ class LoggedFirst:
         """Another relay writes the log. What was not logged here is not acknowledged: it is sent again there."""
         self._waiting.clear()
         self._behind.clear()
-        self._close("another relay of this RELAY_ID, started later, writes the log now: connect to that one")
+        why = "another relay of this RELAY_ID, started later, writes the log now: connect to that one"
+        self._sources.close(self._log.settings.domain, why)
 
 
 def _only(

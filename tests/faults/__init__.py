@@ -8,8 +8,9 @@ In a quarter of the seeds clients are served by edges, each at one or two addres
 log is what all of them have in common: whoever serves a client, it has the relay's own sequences and lives, which are what the witness saw.
 
 `plan` draws from a seed what happens; `episode` plays it in a `world` of processes (`process`): `feeder`, `reader`, `strategy` and the `relay`
-itself, which is an edge, too. `proxy` delays, cuts, truncates and stalls what goes between them. Each process writes what it sent or saw into a `journal` before it goes
-on, so that its death leaves the truth behind. `history` reads them, `validators` judges, without any code of the product but the layouts of rows.
+itself, which may be an edge. `proxy` delays, cuts, truncates and stalls what goes between them. Each process writes what it sent or saw into a
+`journal` before it goes on, so that its death leaves the truth behind. `history` reads them, `validators` judges, without any code of the product
+but the layouts of rows.
 `planted` holds faults of the relay that the validators have to find.
 
 One more kind of process is a module with a `main(name, control)` and its line in `process.ROLES`.

@@ -23,7 +23,9 @@ _SHOWN: Final = 12
 _TRIES: Final = 20
 _MORE: Final = 60
 """Events of each listing and type that are sent while a client is stopped."""
-_LONG: Final = ("runs", "token", "wanted")
+_LONG: Final = ("runs", "token")
+_AGAIN_SECONDS: Final = 5.0
+"""How long the last values of sources are waited for until others are sent."""
 _PROBE_SECONDS: Final = 0.15
 """How long after one probe the next is sent: a client that has not resumed by then takes up again without it."""
 
@@ -76,6 +78,8 @@ class Episode:
         self._journals = {name: world.folder / f"{plan.seed}.{name}.journal" for name in (*FEEDERS, *CLIENTS)}
         self._readings = {name: Reading(self._journals[name]) for name in CLIENTS}
         self._entries: dict[str, list[Entry]] = {name: [] for name in CLIENTS}
+        self._wishes = dict(plan.wishes)
+        """What each client was told to want last."""
         self._dead: set[str] = set()
         self._stopped: set[str] = set()
         self._overtaken: list[str] = []
@@ -100,7 +104,7 @@ class Episode:
         if name in CLIENTS:
             way = self._plan.ways[name]
             addresses = self._world.addresses(name, way, self._plan.sites[name])
-            order |= {"addresses": addresses, "wish": self._plan.wishes[name]}
+            order |= {"addresses": addresses, "wish": self._wishes[name]}
         self._world.control.tell(name, "begin", **order)
 
     def _has(self, name: str, kind: str) -> bool:
@@ -138,6 +142,7 @@ class Episode:
             lines += [f"{name}:", *(f"  {one}" for one in shown)]
         with contextlib.suppress(grpc.RpcError, TimeoutError):
             lines += [str(one) for one in await self._world.subscribers(self._plan.edges)]
+            lines.append(str(await self._world.status()))
         lines += [f"{name} said: {process.says.read_text()[-1000:]}" for name, process in self._world.processes.items()]
         return "\n".join(lines)
 
@@ -229,6 +234,7 @@ class Episode:
         self._world.signal(whom, signal.SIGCONT)
 
     async def _change(self, whom: str, wish: Any) -> None:
+        self._wishes[whom] = wish
         self._world.control.tell(whom, "change", wish=wish)
         await asyncio.sleep(_POLL_SECONDS)
 
@@ -270,15 +276,7 @@ class Episode:
     async def end(self, sent: Sent, patience: float) -> Evidence:
         """All is quiet; what was seen."""
         await self._all_are_on()
-        await self._send_all(2)
-        self._gather(sent)
-        last = {
-            (kind, int(key)): int(stamp)
-            for kind, parts in sent.rows.items()
-            for rows in parts
-            for key, stamp in _times(rows)
-        }
-        await self._until(lambda: self._witness_has(last), "the witness sees the last values")
+        await self._end_with_all(sent)
         evidence = Evidence(
             self._plan,
             self._witnessed,
@@ -298,13 +296,16 @@ class Episode:
         return evidence
 
     async def _all_are_on(self) -> None:
-        """Send something of everything again and again, until each client has got something of it: it is subscribed, and has resumed."""
+        """Send something of everything again and again, until each client has got something of it: it is subscribed to what it was told to want
+        last, and has resumed."""
         counts = dict.fromkeys(CLIENTS, 0)
 
         def came() -> bool:
             self._read()
             return all(
-                any(entry["kind"] == "rows" for entry in self._entries[name][counts[name] :]) for name in CLIENTS
+                any(entry["kind"] == "rows" for entry in self._entries[name][counts[name] :])
+                and self._has_its_wish(name)
+                for name in CLIENTS
             )
 
         self._read()
@@ -315,6 +316,10 @@ class Episode:
                 return
         raise AssertionError(await self._state("the clients are on"))
 
+    def _has_its_wish(self, name: str) -> bool:
+        asked = [entry["wish"] for entry in self._entries[name] if entry["kind"] == "acknowledged"]
+        return bool(asked) and asked[-1] == self._wishes[name]
+
     async def _send_all(self, times: int = 1) -> None:
         """Events of every source, listing and type."""
         self._seed += 1
@@ -322,9 +327,19 @@ class Episode:
             rows = [(kind, KEYS[name] * times) for kind in TYPES]
             await self._world.control.ask(name, "send", seed=self._seed, rows=rows)
 
-    def _gather(self, sent: Sent) -> None:
-        for name in FEEDERS:
-            sent.absorb(Reading(self._journals[name]).entries())
+    async def _end_with_all(self, sent: Sent) -> None:
+        """Send something of everything, until the witness has the very last: what a source sends into a connection that is about to end is lost."""
+        readings = [Reading(self._journals[name]) for name in FEEDERS]
+        what = "the witness sees the last values"
+        for _ in range(int(PATIENCE / _AGAIN_SECONDS)):
+            await self._send_all(2)
+            for one in readings:
+                sent.absorb(one.entries())
+            runs = [(kind, rows) for kind, parts in sent.rows.items() for rows in parts]
+            last = {(kind, int(key)): int(stamp) for kind, rows in runs for key, stamp in _times(rows)}
+            if await self._until(lambda last=last: self._witness_has(last), what, _AGAIN_SECONDS):
+                return
+        raise AssertionError(await self._state(what))
 
     def _witness_has(self, last: dict[tuple[int, int], int]) -> bool:
         self._absorb()

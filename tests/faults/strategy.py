@@ -66,7 +66,7 @@ class Strategy:
                 self._stream = None
 
     async def _follow(self, stream: MarketStream, journal: Journal, wish: dict[str, Any]) -> None:
-        journal.write("put", wish=wish, wanted=wish, resumes=False, changes=False)
+        journal.write("put", wish=wish, resumes=False, changes=False)
         subscription = await stream.subscribe(contract=_contract(wish["contract"]), **wish["filter"])
         journal.write("welcome", life=stream.relay_id)
         journal.write("acknowledged", sequence=subscription.from_sequence, wish=wish)
