@@ -69,6 +69,7 @@ class RelayApplication:
             config.queue_bytes,
             config.signal_queue_bytes,
             config.execution_queue_bytes,
+            config.slow_seconds,
         )
         self.logs = logs_of(config, start_ns)
         self.log = self.logs.get(Domain.MARKET)

@@ -70,6 +70,11 @@ class RelayConfig(ServerConfig):
     execution_queue_bytes: int = setting("RELAY_EXECUTION_QUEUE_BYTES", default=16 << 20, ge=1 << 16, le=1 << 40)
     """Execution reports taken in before the other domains have their turn."""
 
+    slow_seconds: float = setting("RELAY_SLOW_SECONDS", default=60.0, ge=0, le=86_400)
+    """Seconds for which a subscription with the contract `stream` may lose events to its full queue, without having caught up once, until the relay
+    ends it with a resume token: resumed, it gets everything from the log, at the pace at which its client reads. 0: never. A relay without a log
+    ends none."""
+
     turn_rows: int = setting("RELAY_TURN_ROWS", default=1024, ge=1, le=1 << 20)
     """Events of the market taken in before the other domains have their turn: what an execution report waits for at most while the market floods."""
 

@@ -111,6 +111,9 @@ class RelayMetrics(Collector):
         yield CounterMetricFamily(
             "relay_gap_events_declared", "Events declared as gaps to subscribers.", value=figures.gaps_declared
         )
+        yield CounterMetricFamily(
+            "relay_subscriptions_ended", "Subscriptions that stayed behind, and had to resume.", value=figures.ended
+        )
         yield GaugeMetricFamily("relay_listings", "Listings in the replica of the registries.", value=counters.listings)
         yield from self._subscribers()
         yield from self._hops(counters)

@@ -329,6 +329,9 @@ class MarketStream(Callbacks):
                 self._take_acknowledgement(response.acknowledged)
             case "refused":
                 self._take_refusal(response.refused)
+            case "ended":  # what came faster than it was read: the relay's log has it
+                if (identity := response.ended.subscription_id) in self._resuming:
+                    self._link.tell(self._request(identity))
             case "definitions":
                 for found in response.definitions.definitions:
                     self._definitions[found.listing.listing_key] = found

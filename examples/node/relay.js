@@ -81,6 +81,7 @@ class Subscriber {
     if (kind === "welcome") this.#greeted(message.welcome);
     else if (kind === "acknowledged") this.#acknowledged(message.acknowledged);
     else if (kind === "refused") this.#refused(message.refused.error);
+    else if (kind === "ended") this.#ended(message.ended.error);
     else if (kind === "delivery") this.#delivered(message.delivery);
     else if (kind === "gap") this.#gap(message.gap);
     else if (kind === "resume") this.#point(message.resume);
@@ -127,8 +128,16 @@ class Subscriber {
     this.#change();
   }
 
+  /** Too slow for the relay's memory: its log has what follows. */
+  #ended(error) {
+    console.error(`goes on from the log, ${error.reason}: ${error.message}`);
+    this.#inForce = null;
+    this.#begin();
+  }
+
   #refused(error) {
     const text = `${error.reason}: ${error.message}`;
+    if (error.reason === "SUBSCRIBER_TOO_SLOW") return; // a change that crossed the end: it is made once the subscription has resumed
     if (this.#inForce !== null) {
       console.error(`the filter stays as it is, ${text}`);
       this.#wanted = this.#inForce;

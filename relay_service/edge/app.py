@@ -60,6 +60,7 @@ class EdgeApplication:
             config.relay_id,
             config.registry_enabled,
             config.queue_bytes,
+            slow_seconds=config.slow_seconds,
             edge_id=f"{config.edge_id}.{time.time_ns():x}",
         )
         self.fanout = FanOut(self.core, settings, {Domain.MARKET: self.log})

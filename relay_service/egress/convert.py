@@ -47,13 +47,22 @@ def acknowledged(
 
 def refused(subscription_id: int, error: AlphaPulseError) -> bytes:
     """A subscription was refused."""
+    message = pb.SubscriptionRefused(subscription_id=subscription_id, error=_item_error(error))
+    return pb.SubscribeResponse(refused=message).SerializeToString()
+
+
+def _item_error(error: AlphaPulseError) -> Any:
     violations = [
         common_pb2.ItemViolation(field=one.field, value=one.value, rule=one.rule, description=one.description)
         for one in error.violations
     ]
-    item = common_pb2.ItemError(reason=error.reason, message=str(error), violations=violations, metadata=error.metadata)
-    message = pb.SubscriptionRefused(subscription_id=subscription_id, error=item)
-    return pb.SubscribeResponse(refused=message).SerializeToString()
+    return common_pb2.ItemError(reason=error.reason, message=str(error), violations=violations, metadata=error.metadata)
+
+
+def ended(subscription_id: int, error: AlphaPulseError) -> bytes:
+    """A subscription ended, though nobody asked for it."""
+    message = pb.SubscriptionEnded(subscription_id=subscription_id, error=_item_error(error))
+    return pb.SubscribeResponse(ended=message).SerializeToString()
 
 
 def gap(notice: GapNotice) -> bytes:

@@ -6,7 +6,6 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -26,6 +25,7 @@ from relay_service.egress.points import Place
 from relay_service.egress.queue import SendQueue
 from relay_service.egress.resuming import Resumes
 from relay_service.egress.settings import FanOutSettings
+from relay_service.egress.slow import SlowReaders
 from relay_service.egress.snapshot import send_snapshot
 from relay_service.egress.subscriber import Subscriber
 from relay_service.egress.subscription import Subscription
@@ -76,11 +76,10 @@ class FanOut:
         self._stamp_out = core.stamp_out
         self._resumes = {domain: Resumes(core, self._index, logs.get(domain), self.learned) for domain in Domain}
         first = {domain: log for domain, log in logs.items() if isinstance(log, FirstLog)}
-        self._first = {
-            domain: LoggedFirst(log, self._stamp, self._hand_over, partial(core.sources.close, domain))
-            for domain, log in first.items()
-        }
+        give, sources = self._hand_over, core.sources
+        self._first = {domain: LoggedFirst(log, self._stamp, give, sources) for domain, log in first.items()}
         core.gates.update({domain: log.refusal for domain, log in first.items()})
+        self._slow = SlowReaders(settings.slow_seconds, self._token, self._leave, self.figures)
         self._idle = asyncio.Event()
         self._idle.set()
         core.on_definition_changed(self._definitions_changed)
@@ -134,6 +133,7 @@ class FanOut:
             time.time_ns(),
             self._point,
         )
+        subscriber.on_dropped = self._slow.dropped
         self.subscribers[subscriber.subscriber_id] = subscriber
         self.figures.connections += 1
         self._idle.clear()
@@ -264,13 +264,15 @@ class FanOut:
         """The sequence of the last event of a domain that was handed to subscribers."""
         return self.logs[domain].position.sequence if domain in self._first else self.core.last_of(domain)
 
-    def _point(self, subscription: Subscription, point: Point) -> bytes | None:
+    def _token(self, subscription: Subscription, point: Point) -> str | None:
         assert subscription.place is not None  # else nobody has a position
-        domain = subscription.queue.domain
-        token = self._resumes[domain].token(subscription.place.subject, point)
+        return self._resumes[subscription.queue.domain].token(subscription.place.subject, point)
+
+    def _point(self, subscription: Subscription, point: Point) -> bytes | None:
+        token = self._token(subscription, point)
         if token is None:
             return None
-        log, incarnation = self.logs[domain], point.position.incarnation
+        log, incarnation = self.logs[subscription.queue.domain], point.position.incarnation
         life = self.relay_id if incarnation == log.incarnation else log.life_of(incarnation, self.relay_id)
         return convert.resume_point(subscription.wanted.subscription_id, token, point.number, life)
 

@@ -15,6 +15,8 @@ class Figures:
     """Events written, by type."""
     gaps_declared: int = 0
     """Events declared as gaps."""
+    ended: int = 0
+    """Subscriptions ended because they stayed behind."""
     connections: int = 0
     """Subscribers that ever connected."""
 

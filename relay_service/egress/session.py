@@ -9,6 +9,7 @@ from alphapulse.domain.errors import (
     FailedPrecondition,
     InvalidArgument,
     NotFound,
+    SubscriberTooSlow,
     TooManySubscriptions,
 )
 from relay_service.egress import convert
@@ -69,6 +70,10 @@ class Session:
                     f"a stream holds at most {MAX_SUBSCRIPTIONS} subscriptions",
                     metadata={"limit": str(MAX_SUBSCRIPTIONS)},
                 )
+            if number in subscriber.ended:
+                if message.start.WhichOneof("start") is None:  # a change that crossed the end begins no other one
+                    raise SubscriberTooSlow(f"subscription {number} was ended, and is not changed; resume it")
+                subscriber.ended.discard(number)
             enabled = self._fanout.settings.registry_enabled
             chosen = wanted(message, max_id=self._max_id, registry_enabled=enabled)
             self._fanout.put(subscriber, chosen)

@@ -21,6 +21,8 @@ class FanOutSettings:
     """The same of signals."""
     execution_queue_bytes: int = 16 << 20
     """The same of executions."""
+    slow_seconds: float = 0.0
+    """How long a subscription with the contract `stream` may lose events to its full queue until it has to resume; 0: for ever."""
     edge_id: str = ""
     """Names the edge; empty: this is the relay itself."""
 

@@ -54,6 +54,10 @@ class Subscriber:
         self.ending = False
         """True: the stream ends when nothing waits any more."""
         self.introduced = False
+        self.ended: set[int] = set()
+        """Subscriptions that were ended because they stayed behind, and were not resumed yet."""
+        self.on_dropped: Callable[[Subscriber, Subscription, int], None] = lambda *_: None
+        """Called with what a subscription lost to its full queue, and when."""
         self.write_rows: Callable[[int, bytes, int, int], None] | None = None
         """Writes rows past the queue: (event type, rows, subscription id, number of the first). Set by a transport that can, while it is idle."""
         self._encoder = encoder
@@ -143,6 +147,7 @@ class Subscriber:
     def _drop(self, subscription: Subscription, piece: Selected) -> None:
         subscription.drop(piece)
         self._figures.gaps_declared += piece.count
+        self.on_dropped(self, subscription, piece.now_ns)
 
     def declare(self, subscription: Subscription, record: SourceGapRecord, number: int = 0) -> None:
         """Declare what a source lost; `number` is the loss's in the log."""

@@ -60,6 +60,8 @@ class Subscription:
         self.delivered = 0
         self.dropped = 0
         self.conflated = 0
+        self.behind_since_ns = 0
+        """When its events first became a gap since it last had everything, nanoseconds since the Unix epoch; 0: none have, or there is no log."""
         self.queued = 0
         """Bytes of memory its rows take in the queue."""
         self._open: Batch | None = None
@@ -238,6 +240,7 @@ class Subscription:
         """Number rows and put them into the last batch, or a new one."""
         if self.place is not None and self.is_idle:
             self.place.begins(sequence_at(event_type, data, 0) - 1)
+            self.behind_since_ns = 0
         batch = self._open
         fresh = batch is None or batch.size + len(data) > self.queue.batch_bytes
         if batch is None or fresh:
@@ -254,8 +257,11 @@ class Subscription:
     def drop(self, piece: Selected) -> None:
         """Declare rows that do not fit. Notices grow while no rows come between, so that a subscriber who reads nothing costs a bounded number."""
         count = piece.count
-        if self.place is not None and self.is_idle:
-            self.place.begins(piece.first_sequence - 1)
+        if self.place is not None:
+            if self.is_idle:
+                self.place.begins(piece.first_sequence - 1)
+                self.behind_since_ns = 0
+            self.behind_since_ns = self.behind_since_ns or piece.now_ns
         self._full = True
         self._open = None
         first = self.next_number

@@ -111,8 +111,6 @@ class Reader:
         self._held, self.wish, self.in_force = Held(), wish, {}
         for entry in Reading(path).entries():
             self._held.take(entry["kind"], entry, entry["runs"])
-            if entry["kind"] == "put":
-                self.wish = entry["wanted"]
         self._journal = Journal(path)
         self._task = asyncio.create_task(self._stay(addresses))
 
@@ -120,7 +118,8 @@ class Reader:
         """Want something else from now on."""
         self.wish = wish
         if self._line is not None and self.in_force and self._asked == self.in_force:
-            await self._put(self._line, None)
+            with contextlib.suppress(*CONNECTION_LOST):  # it is asked for once the subscription has resumed
+                await self._put(self._line, None)
 
     async def end(self) -> None:
         """Leave."""
@@ -171,7 +170,7 @@ class Reader:
             message.start.CopyFrom(start)
         elif wish["snapshot"] and not changes:
             message.start.snapshot.SetInParent()
-        self._note("put", wish=wish, wanted=self.wish, resumes=start is not None or changes, changes=changes)
+        self._note("put", wish=wish, resumes=start is not None or changes, changes=changes)
         await line.send(pb.SubscribeRequest(put=message))
 
     async def _take(self, line: Line, message: Any) -> None:
@@ -183,6 +182,10 @@ class Reader:
             self._note("acknowledged", sequence=message.acknowledged.from_sequence, wish=self.in_force)
             if self.wish != self.in_force:
                 await self._put(line, None)
+        elif kind == "ended":
+            self.in_force = {}
+            self._note("ended", reason=message.ended.error.reason)
+            await self._put(line, self._held.start)
         elif kind == "refused":
             await self._refused(line, message.refused.error)
         elif kind == "resume":

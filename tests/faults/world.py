@@ -101,6 +101,7 @@ class World:
             "RELAY_TOKEN_KEY": "the same for all lives",
             "RELAY_EGRESS_SOCKET": self._socket(site)(),
             "RELAY_QUEUE_BYTES": str(QUEUE_BYTES),
+            "RELAY_SLOW_SECONDS": "0.05",
             "REGISTRY_ENABLED": "false",
             "GRPC_PORT": str(self.ports[site]),
             "METRICS_PORT": "off",
@@ -186,6 +187,11 @@ class World:
                 answer = await RelayServiceStub(channel).ListSubscribers(pb.ListSubscribersRequest(), timeout=PATIENCE)
                 found += answer.subscribers
         return found
+
+    async def status(self) -> Any:
+        """What the relay says of itself and its sources."""
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{self.ports['relay']}") as channel:
+            return await RelayServiceStub(channel).GetRelayStatus(pb.GetRelayStatusRequest(), timeout=PATIENCE)
 
     def ended(self) -> list[str]:
         """Processes that ended though nobody killed them."""

@@ -192,7 +192,7 @@ def test_whatever_waits_is_bounded_in_order_and_told(script: list[Any]) -> None:
             assert group.first_sequence + len(group.slots) - 1 <= log.logged, "logged first"
             told.append(("rows", result.source, len(group.slots)))
 
-    first = LoggedFirst(log, lambda group: 0, hand_over, lambda why: None)
+    first = LoggedFirst(log, lambda group: 0, hand_over, core.sources)
     core.gates[Domain.EXECUTION] = log.refusal
     sources = {name: core.sources.claim(name, 1, 1, None, Domain.EXECUTION)[0] for name in "AB"}
     for source in sources.values():

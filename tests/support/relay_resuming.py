@@ -52,13 +52,20 @@ class World:
         self.events: list[Relayed] = []
         self.lives = 0
         self.now_ns = time.time_ns()
+        self.slow_seconds = 0.0
+        """How long a subscription may stay behind; 0: for ever."""
+        self.ahead_ns = 0
+        """By how much the relay's clock of what it hands on is ahead."""
 
     async def start(self) -> None:
         self.lives += 1
         self.core = RelayCore(KernelSettings(registry_enabled=False, capacity=4))
         self.log = await RelayLog(LogSettings(**self._settings), time.time_ns()).__aenter__()
         self.fanout = FanOut(
-            self.core, FanOutSettings("test", registry_enabled=False, queue_bytes=1 << 16), {Domain.MARKET: self.log}
+            self.core,
+            FanOutSettings("test", registry_enabled=False, queue_bytes=1 << 16, slow_seconds=self.slow_seconds),
+            {Domain.MARKET: self.log},
+            clock=lambda: time.time_ns() + self.ahead_ns,
         )
         self.sources = {name: self.core.sources.claim(name, 1, 1)[0] for name in SOURCES}
 
@@ -117,6 +124,8 @@ class Strategy:
     by_type: dict[int, int] = field(default_factory=dict)
     source_gap: int = 0
     conflated: int = 0
+    ended: list[Any] = field(default_factory=list)
+    """Why the relay ended the subscription; it is resumed at once."""
     acknowledged: int = 0
     start: Any = None
     tells_types: bool = False
@@ -130,6 +139,10 @@ class Strategy:
         self.client = self.world.fanout.connect("grpc", GrpcEncoder(), lambda: None)
         self.session = Session(self.world.fanout, self.client, MAX_ID)
         self.session.handle(pb.SubscribeRequest(hello=pb.ClientHello(name="s", heartbeat_interval_ms=600_000)))
+        self.put()
+
+    def put(self) -> None:
+        """Ask for the subscription: from the last point, where there is one."""
         start = self.start or pb.SubscriptionStart()
         if self.token:
             start = pb.SubscriptionStart(
@@ -176,6 +189,10 @@ class Strategy:
             self.acknowledged += 1
         elif kind == "refused":
             self.refusals.append(message.refused.error)
+        elif kind == "ended":
+            assert message.ended.error.metadata["resume_token"] == self.token
+            self.ended.append(message.ended.error)
+            self.put()
         elif kind == "heartbeat":
             assert message.heartbeat.last_numbers[1] == self.number
 

@@ -1103,6 +1103,36 @@ class SubscriptionRefused(_message.Message):
 Global___SubscriptionRefused: _TypeAlias = SubscriptionRefused  # noqa: Y015
 
 @_typing.final
+class SubscriptionEnded(_message.Message):
+    """The relay ended a subscription: it is not in force any more. The stream and its other subscriptions go on. A ResumePoint stands right before it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBSCRIPTION_ID_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    subscription_id: _builtins.int
+    """Which."""
+    @_builtins.property
+    def error(self) -> _common_pb2.ItemError:
+        """Why. SUBSCRIBER_TOO_SLOW: for long its events have become gaps; metadata `resume_token`. Put it again, with the same id if you like, with that
+        token: what follows comes from the log, at your pace.
+        """
+
+    def __init__(
+        self,
+        *,
+        subscription_id: _builtins.int = ...,
+        error: _common_pb2.ItemError | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "subscription_id", b"subscription_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubscriptionEnded: _TypeAlias = SubscriptionEnded  # noqa: Y015
+
+@_typing.final
 class ListingDefinition(_message.Message):
     """What a listing is; before its first event, and again whenever it changes."""
 
@@ -1575,6 +1605,7 @@ class SubscribeResponse(_message.Message):
     DRAINING_FIELD_NUMBER: _builtins.int
     SNAPSHOT_FIELD_NUMBER: _builtins.int
     RESUME_FIELD_NUMBER: _builtins.int
+    ENDED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def delivery(self) -> Global___Delivery:
         """Events."""
@@ -1619,6 +1650,10 @@ class SubscribeResponse(_message.Message):
     def resume(self) -> Global___ResumePoint:
         """Where to resume."""
 
+    @_builtins.property
+    def ended(self) -> Global___SubscriptionEnded:
+        """A subscription ended, though the client did not ask for it."""
+
     def __init__(
         self,
         *,
@@ -1633,12 +1668,13 @@ class SubscribeResponse(_message.Message):
         draining: Global___RelayDraining | None = ...,
         snapshot: Global___SnapshotMark | None = ...,
         resume: Global___ResumePoint | None = ...,
+        ended: Global___SubscriptionEnded | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "definitions", b"definitions", "delivery", b"delivery", "draining", b"draining", "gap", b"gap", "heartbeat", b"heartbeat", "lagging", b"lagging", "message", b"message", "refused", b"refused", "resume", b"resume", "snapshot", b"snapshot", "welcome", b"welcome"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "definitions", b"definitions", "delivery", b"delivery", "draining", b"draining", "ended", b"ended", "gap", b"gap", "heartbeat", b"heartbeat", "lagging", b"lagging", "message", b"message", "refused", b"refused", "resume", b"resume", "snapshot", b"snapshot", "welcome", b"welcome"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "definitions", b"definitions", "delivery", b"delivery", "draining", b"draining", "gap", b"gap", "heartbeat", b"heartbeat", "lagging", b"lagging", "message", b"message", "refused", b"refused", "resume", b"resume", "snapshot", b"snapshot", "welcome", b"welcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "definitions", b"definitions", "delivery", b"delivery", "draining", b"draining", "ended", b"ended", "gap", b"gap", "heartbeat", b"heartbeat", "lagging", b"lagging", "message", b"message", "refused", b"refused", "resume", b"resume", "snapshot", b"snapshot", "welcome", b"welcome"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["delivery", "welcome", "acknowledged", "refused", "definitions", "gap", "heartbeat", "lagging", "draining", "snapshot", "resume"]  # noqa: Y015
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["delivery", "welcome", "acknowledged", "refused", "definitions", "gap", "heartbeat", "lagging", "draining", "snapshot", "resume", "ended"]  # noqa: Y015
     _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
 
