@@ -81,6 +81,9 @@ class Session:
             subscriber.notify(convert.refused(number, error))
 
     def _remove(self, number: int) -> None:
-        if not self._fanout.remove(self._subscriber, number):
+        if number in self._subscriber.ended:  # it crossed the end, which is all the same
+            self._subscriber.ended.discard(number)
+            self._subscriber.notify(convert.acknowledged(number, 0, 0, self._fanout.token, removed=True))
+        elif not self._fanout.remove(self._subscriber, number):
             error = NotFound(f"this stream has no subscription {number}", metadata={"subscription_id": str(number)})
             self._subscriber.notify(convert.refused(number, error))

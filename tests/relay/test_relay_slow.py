@@ -114,6 +114,21 @@ async def test_a_change_that_crosses_the_end_begins_nothing(fresh_redis_url: str
         resuming.check(world, strategy, 0, crashed=False)
 
 
+async def test_a_removal_that_crosses_the_end_is_one(fresh_redis_url: str) -> None:
+    async with world_of(fresh_redis_url) as world:
+        strategy = client_of(world)
+        await flood(world, 0)
+        await flood(world, LIMIT + 1)
+        remove = pb.SubscribeRequest(remove=pb.RemoveSubscription(subscription_id=1))
+        strategy.session.handle(remove)
+        kinds = [pb.SubscribeResponse.FromString(data) for data in iter(strategy.client.take, None)]
+        assert [one.WhichOneof("message") for one in kinds[-2:]] == ["ended", "acknowledged"]
+        assert kinds[-1].acknowledged.removed
+        strategy.session.handle(remove)
+        assert pb.SubscribeResponse.FromString(strategy.client.take()).refused.error.reason == "NOT_FOUND"
+        strategy.cut()
+
+
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("relay"), st.sampled_from([Q, T]), st.integers(1, 60)),
