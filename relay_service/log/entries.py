@@ -65,7 +65,19 @@ class Entry:
     """One entry. The header is read at once, records when they are asked for."""
 
     __slots__ = (
-        *("_begin", "_data", "first", "high", "high_before", "incarnation", "kind", "last", "offset", "readable"),
+        *(
+            "_begin",
+            "_count",
+            "_data",
+            "first",
+            "high",
+            "high_before",
+            "incarnation",
+            "kind",
+            "last",
+            "offset",
+            "readable",
+        ),
         "written_ns",
     )
 
@@ -78,7 +90,7 @@ class Entry:
         fields = _HEADER.unpack_from(data) if self.readable else (VERSION, 0, 0, 0, first, 0, 0, 0)
         self.written_ns = _WRITTEN.unpack_from(data, _HEADER.size)[0] if self.readable and data[0] > 1 else 0
         """When it was written, nanoseconds since the Unix epoch; 0: of version 1, which does not say."""
-        _, kind, _, _, self.last, self.high_before, self.high, self.offset = fields
+        _, kind, _, self._count, self.last, self.high_before, self.high, self.offset = fields
         self.kind = _KINDS.get(kind, EntryKind.EVENTS)
 
     @property
@@ -97,7 +109,7 @@ class Entry:
             raise EntryUnreadableError(f"entry {entry_id(self.number)} is of another version, or none of the relay's")
         data, at = self._data, self._begin
         try:
-            while at < len(data):
+            for _ in range(self._count):
                 kind, form, name_size, count, size, now_ns, first = _RECORD.unpack_from(data, at)
                 at += _RECORD.size
                 frame, place, at = _frame(data, at) if form == _FRAMED else (None, 0, at)
@@ -107,6 +119,8 @@ class Entry:
                     raise EntryUnreadableError(f"entry {entry_id(self.number)} is cut off")
                 found = _decoded(kind, name.decode(), count, body, now_ns, first)
                 yield found._replace(frame=frame, place=place) if frame and isinstance(found, LoggedRows) else found
+            if at != len(data):
+                raise EntryUnreadableError(f"entry {entry_id(self.number)} holds more than its {self._count} records")
         except (struct.error, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
             raise EntryUnreadableError(f"entry {entry_id(self.number)} cannot be read: {error}") from error
 

@@ -7,7 +7,7 @@ import struct
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from alphapulse.records import LAYOUTS, QUOTE, TRADE
@@ -41,6 +41,7 @@ records = st.one_of(
 
 
 @given(st.lists(records, max_size=6), st.integers(0, 40))
+@example([LoggedInput(1, "abcd", "efg", b"\0\0", 0)], 38)  # a whole record
 def test_what_is_logged_comes_back_and_what_is_cut_off_is_found(given_records: list[Any], cut: int) -> None:
     data = encode_entry(EntryKind.EVENTS, given_records, 7, 1, 2, 3)
     entry = Entry(5, 6, data)
