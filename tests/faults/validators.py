@@ -70,11 +70,16 @@ def _holes(evidence: Evidence, source: str, event_type: int) -> list[str]:
                 continue
             now = int(item["life"][0])
             missing = place - at - 1
-            if missing and not losses:
-                both_died = now != life and sent[max(at, 0)][1] != sent[place][1]
-                if not both_died:
-                    faults.append(f"{missing} events before event {place} are missing, and nothing was declared")
-            elif missing and all(loss.count for loss in losses) and sum(loss.count for loss in losses) < missing:
+            both_died = now != life and sent[max(at, 0)][1] != sent[place][1]  # then nobody is left who knows
+            if missing and not losses and not both_died:
+                faults.append(f"{missing} events before event {place} are missing, and nothing was declared")
+            elif (
+                missing
+                and losses
+                and not both_died
+                and all(loss.count for loss in losses)
+                and sum(loss.count for loss in losses) < missing
+            ):
                 faults.append(f"{missing} events before event {place} are missing, fewer were declared: {losses}")
             if place == at + 1 or missing:
                 losses = []

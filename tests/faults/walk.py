@@ -113,6 +113,11 @@ class Walk:
     def _take_lost(self, entry: Entry) -> None:
         self._counted, self._mark = None, None
 
+    def _take_ended(self, entry: Entry) -> None:
+        self._counted = None  # it is resumed
+        if entry["reason"] != "SUBSCRIBER_TOO_SLOW":
+            self._fault(f"ended with {entry['reason']}")
+
     def _take_beat(self, entry: Entry) -> None:
         self._welcomed = entry["life"]
         if entry["number"] and entry["number"] != self._number:
