@@ -105,11 +105,16 @@ def lacking(evidence: Evidence, entries: list[Entry]) -> list[str]:
     if not asked:
         return ["everything: it never subscribed"]
     last = evidence.last[evidence.passes(evidence.last, asked[-1]["wish"]["filter"])]
-    full = [entry for entry in entries if entry["kind"] == "gap" and entry["reason"] == "QUEUE_FULL"]
+    life, full = "", 0
+    for entry in entries:
+        if entry["kind"] in ("welcome", "point") and entry["life"] != life:
+            life, full = entry["life"], 0  # sequences begin anew: what one life dropped excuses nothing of the next
+        elif entry["kind"] == "gap" and entry["reason"] == "QUEUE_FULL":
+            full = entry["last_sequence"]
     came = table_of([run for entry in entries[-_TAIL:] for run in entry["runs"]], 0)["stamp"]
     if not np.isin(last["stamp"], came).all():
         came = table_of([run for entry in entries for run in entry["runs"]], 0)["stamp"]
-    missing = last[~np.isin(last["stamp"], came) & (last["sequence"] > (full[-1]["last_sequence"] if full else 0))]
+    missing = last[~np.isin(last["stamp"], came) & (last["sequence"] > full)]
     return [f"event {one['sequence']} of type {one['type']}, listing {one['key']}" for one in missing]
 
 
