@@ -129,7 +129,9 @@ class Plan:
             query = select(log.c.request_id, log.c.body_hash, log.c.response, log.c.revision).where(
                 one_of(log.c.request_id, ids), log.c.created_at > self.group.now - self._replay_window
             )
-            for row in await self.group.connection.execute(query):
+            async with self.group.reading:
+                found = await self.group.connection.execute(query)
+            for row in found:
                 self._known.setdefault(row[0], RequestRow(row[0], row[1], row[2], row[3]))
         await self.group.prefetch([write.needs for write in writes if write.needs is not None], self._reads)
 

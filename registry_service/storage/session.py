@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -40,6 +41,8 @@ class GroupState:
     borne: dict[str, Sequence[IdentifierRow]] = field(default_factory=dict)
     """Committed assertions of a holder, but for what stands alone."""
     lost: Exception | None = None
+    reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while the connection reads: what is needed next is read while operations are planned, which may read, too."""
 
     @property
     def revision(self) -> int:
@@ -81,7 +84,8 @@ class GroupState:
         """Fills `committed` with what is not there yet."""
         missing = [one for one in ids if (kind, one) not in self.committed]
         if missing:
-            read = await reads.get(self.connection, kind, missing, None)
+            async with self.reading:
+                read = await reads.get(self.connection, kind, missing, None)
             for one in missing:
                 self.committed[kind, one] = read.get(one)
 
@@ -89,7 +93,8 @@ class GroupState:
         """Fills `sort_keys` with what is not there yet."""
         missing = [key for key in keys if (kind, key) not in self.sort_keys]
         if missing:
-            read = await reads.by_sort_key(self.connection, kind, missing)
+            async with self.reading:
+                read = await reads.by_sort_key(self.connection, kind, missing)
             for key in missing:
                 entity = self.sort_keys[kind, key] = read.get(key)
                 if entity is not None:
@@ -99,7 +104,9 @@ class GroupState:
         """Fills `children` with what is not there yet."""
         missing = [one for one in parent_ids if (kind, one) not in self.children]
         if missing:
-            for parent_id, entities in (await reads.children(self.connection, kind, missing, None)).items():
+            async with self.reading:
+                read = await reads.children(self.connection, kind, missing, None)
+            for parent_id, entities in read.items():
                 self.children[kind, parent_id] = entities
                 for entity in entities:
                     self.committed[kind, entity.entity_id] = entity
@@ -108,13 +115,15 @@ class GroupState:
         """Fills `names` with what is not there yet."""
         missing = [key for key in keys if key not in self.names]
         if missing:
-            self.names.update(await reads.identifiers(self.connection, missing, None))
+            async with self.reading:
+                self.names.update(await reads.identifiers(self.connection, missing, None))
 
     async def read_borne(self, reads: Reads, target_ids: Sequence[str]) -> None:
         """Fills `borne` with what is not there yet."""
         missing = [one for one in target_ids if one not in self.borne]
         if missing:
-            self.borne.update(await reads.identifiers_of(self.connection, missing))
+            async with self.reading:
+                self.borne.update(await reads.identifiers_of(self.connection, missing))
 
     def before(self, key: EntityKey) -> Entity | None:
         """The current version of an entry when this group began; it has to have been read, or staged by the group before."""

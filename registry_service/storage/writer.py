@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import islice
 from types import TracebackType
 from typing import Final, Self
 
@@ -55,6 +56,8 @@ class WriterLimits:
     ahead_entries: int = 200
     """Entries that have to wait before they are planned ahead: reads are made for all of a group, and a few small writes are
     planned for less together, once the group before has landed."""
+    portion_entries: int = 500
+    """Entries after which what was planned ahead of them is rendered, and the next are read for."""
     group_entries: int = 20_000
     """Entries staged in one transaction, after which the operations that remain get the next one."""
     waiting_operations: int = 20_000
@@ -204,27 +207,47 @@ class GroupWriter:
         return False
 
     async def _plan_ahead(self, flight: _Flight, plan: Plan, taken: list[Write]) -> None:
-        """Plans what waits, and what comes, for as long as the group before is under way and this one has room."""
-        limits = self._limits
-        while await self._anything(flight):
-            room = limits.group_operations - plan.operations
-            if room <= 0 or plan.entries >= limits.group_entries:
-                return
-            writes = self._take(room)
-            taken += writes
-            await plan.prepare(writes)
-            await self._add(plan, writes, taken)
-            if not self._enough():
+        """Plans what waits, and what comes, for as long as the group before is under way and this one has room: a portion at a time, so
+        that it is ready soon after that has landed. What the next portion needs is read while this one is planned."""
+        portion, reading = self._portion(plan), None
+        try:
+            while await self._anything(flight):
+                portion = portion or self._portion(plan)
+                if not portion:
+                    return
+                writes = self._take(len(portion))
+                taken += writes
+                await (reading if reading is not None else plan.prepare(writes))
+                portion, reading = self._portion(plan, len(writes)) if self._enough() else [], None
+                if portion:
+                    reading = asyncio.create_task(plan.prepare(portion), name="group-reading")
+                for write in writes:
+                    await plan.add(write)
                 await plan.rendering.advance()
+        finally:
+            if reading is not None:
+                await asyncio.wait((reading,))
+                reading.exception()  # what was read for nothing may have failed
 
-    async def _add(self, plan: Plan, writes: Sequence[Write], taken: list[Write]) -> None:
-        """Plans writes; those that do not fit any more are taken out of `taken` and wait again."""
+    def _portion(self, plan: Plan, coming: int = 0) -> list[Write]:
+        """The writes that wait and are planned together next, `coming` of the group having been taken already and not planned yet."""
+        limits = self._limits
+        room = limits.group_operations - plan.operations - coming
+        found, weight = [], 0
+        for write in islice(self._waiting, max(0, room) if plan.entries < limits.group_entries else 0):
+            found.append(write)
+            weight += write.weight
+            if weight >= limits.portion_entries:
+                break
+        return found
+
+    async def _add(self, plan: Plan, writes: list[Write]) -> None:
+        """Plans writes; those that do not fit any more are taken out of the list and wait again."""
         for number, write in enumerate(writes, start=1):
             await plan.add(write)
             if plan.entries >= self._limits.group_entries and number < len(writes):
-                rest = writes[number:]
-                self._waiting.extendleft(reversed(rest))
-                del taken[-len(rest) :]
+                self._waiting.extendleft(reversed(writes[number:]))
+                del writes[number:]
                 return
 
     async def _fly(self, flight: _Flight, writes: list[Write], plan: Plan | None) -> bool:
@@ -285,7 +308,7 @@ class GroupWriter:
             self.planned_again += 1
         plan = await Plan.locked(connection, self._reads, self._tables, self._limits.replay_window)
         await plan.prepare(writes)
-        await self._add(plan, list(writes), writes)
+        await self._add(plan, writes)
         return plan
 
 
