@@ -13,6 +13,8 @@ from functools import lru_cache
 from struct import Struct
 from typing import Final
 
+import numpy as np
+
 from registry_service.storage.model import Change, Entity, IdentifierRow
 
 ENTITY: Final = (
@@ -41,11 +43,13 @@ _SHORT: Final = tuple([_LENGTH(length) for length in range(256)])
 _BIGINT: Final = Struct(">iq").pack
 _ARRAY: Final = Struct(">iiiIii").pack
 """Length of the field, dimensions, whether it holds nulls, type of the elements, how many, the first's number."""
+_ARRAY_HEAD: Final = 24
+"""Bytes before the length of its first element."""
 # The number of fields and the first of them; small integers stand together with the length of the text behind them.
 _ENTITY_HEAD: Final = Struct(">hihi").pack
 _CHANGE_HEAD: Final = Struct(">hiqihi").pack
 _IDENTIFIER_HEAD: Final = Struct(">hihi").pack
-_TWO_SMALL: Final = Struct(">ihihi").pack
+_TWO_SMALL: Final = Struct(">ihih").pack
 _SMALL: Final = Struct(">ihi").pack
 _EMPTY: Final = _SHORT[0]
 _OF_NO_PARENT: Final = _EMPTY + _BIGINT(8, 0) + _NULL
@@ -85,13 +89,14 @@ def entity_rows(rows: Iterable[tuple[Entity, int | None]]) -> bytes:
     return b"".join(parts)
 
 
-def change_rows(rows: Iterable[Change]) -> bytes:
+def change_rows(rows: Sequence[Change]) -> bytes:
     """Of the table `change_log`."""
     parts: list[bytes] = []
+    keys = _arrays([row.cache_keys for row in rows])
     last, raw_facets = _UNSEEN, b""
     writer, raw_writer = ("", ""), b""
-    for one in rows:
-        revision, kind, entity_id, change, after, before, facets, parent_id, cache_keys, actor, request_id, time = one
+    for one, raw_keys in zip(rows, keys, strict=True):
+        revision, kind, entity_id, change, after, before, facets, parent_id, _, actor, request_id, time = one
         if facets is not last:
             last, raw_facets = facets, _kept_array(facets)
         if (actor, request_id) != writer or not raw_writer:  # all of one request have the same
@@ -106,7 +111,7 @@ def change_rows(rows: Iterable[Change]) -> bytes:
             before,
             raw_facets,
             _text(parent_id) if parent_id else _EMPTY,
-            _array(cache_keys),
+            raw_keys,
             raw_writer,
             _time(time),
         )
@@ -116,13 +121,22 @@ def change_rows(rows: Iterable[Change]) -> bytes:
 def identifier_rows(rows: Iterable[IdentifierRow]) -> bytes:
     """Of the table `identifier`."""
     parts: list[bytes] = []
-    last: tuple[object, ...] = ()
-    raw_bearer = b""
+    said: tuple[object, ...] = ()
+    holder, raw_bearer, begin, middle, end = "", b"", b"", b"", b""
+    revision = -1
     for row in rows:
-        scheme, name, venue = row[:3]
-        value, bearer = name.encode(), row[3:]
-        if bearer != last:  # from the level on: the names of one instrument mostly differ in nothing there
-            last, raw_bearer = bearer, _bearer(row)
+        scheme, name, venue, level, kind, target_id, instrument_id, start, stop, source, recorded, closed, shared = row
+        # The names of one instrument mostly differ in nothing else, and those of many in nothing but the holder.
+        same = (level, kind, start, stop, source, closed, shared)
+        if same != said:
+            said, holder = same, ""
+            begin, middle = _TWO_SMALL(2, level, 2, kind), _time(start) + _time(stop) + _kept_text(source)
+            end = (_NULL if closed is None else _BIGINT(8, closed)) + _SHARED[shared]
+        if target_id is not holder or recorded != revision or instrument_id is not target_id:
+            holder, revision, raw_id = target_id, recorded, _text(target_id)
+            raw_owner = raw_id if instrument_id is target_id else _text(instrument_id)
+            raw_bearer = b"".join((begin, raw_id, raw_owner, middle, _BIGINT(8, recorded), end))
+        value = name.encode()
         parts += (
             _IDENTIFIER_HEAD(len(IDENTIFIER), 2, scheme, len(value)),
             value,
@@ -130,25 +144,6 @@ def identifier_rows(rows: Iterable[IdentifierRow]) -> bytes:
             raw_bearer,
         )
     return b"".join(parts)
-
-
-def _bearer(row: IdentifierRow) -> bytes:
-    """The columns from the level on."""
-    target_id, closed = row.target_id.encode(), row.closed_revision
-    itself = row.instrument_id is row.target_id
-    return b"".join(
-        (
-            _TWO_SMALL(2, row.level, 2, row.target_kind, len(target_id)),
-            target_id,
-            _LENGTH(len(target_id)) + target_id if itself else _text(row.instrument_id),
-            _time(row.valid_from),
-            _time(row.valid_to),
-            _kept_text(row.source),
-            _BIGINT(8, row.recorded_revision),
-            _NULL if closed is None else _BIGINT(8, closed),
-            _SHARED[row.shared],
-        )
-    )
 
 
 def _text(value: str) -> bytes:
@@ -167,6 +162,25 @@ def _array(values: tuple[str, ...]) -> bytes:
     except IndexError:
         body = b"".join([_LENGTH(len(one)) + one for one in raw])
     return _ARRAY(20 + len(body), 1, 0, _TEXT_OID, len(values), 1) + body
+
+
+def _arrays(rows: Sequence[tuple[str, ...]]) -> Sequence[bytes]:
+    """Of type text[] each. Where the texts of each place are of one length, the arrays are a table whose columns are written at once."""
+    if len(set(map(len, rows))) != 1 or not rows[0]:
+        return list(map(_array, rows))
+    columns = list(zip(*rows, strict=True))
+    texts = ["".join(column) for column in columns]
+    if any(len(set(map(len, column))) > 1 for column in columns) or not all(map(str.isascii, texts)):
+        return list(map(_array, rows))
+    first = _array(rows[0])
+    table = np.tile(np.frombuffer(first, np.uint8), (len(rows), 1))
+    at = _ARRAY_HEAD
+    for text in texts:
+        size = len(text) // len(rows)
+        table[:, at + 4 : at + 4 + size] = np.frombuffer(text.encode(), np.uint8).reshape(len(rows), size)
+        at += 4 + size
+    raw, size = table.tobytes(), len(first)
+    return [raw[at : at + size] for at in range(0, len(raw), size)]
 
 
 @lru_cache(4096)

@@ -185,6 +185,9 @@ class WriteSession(Protocol):
     def put(self, entity: Entity, change: ChangeKind, cache_keys: Iterable[str] = ()) -> None:
         """Stages a new version; entity.revision comes from next_revision()."""
 
+    def put_all(self, entities: Sequence[Entity], change: ChangeKind, cache_keys: Sequence[tuple[str, ...]]) -> None:
+        """Stages new versions of entries without parents and sort keys: what `put` does of each."""
+
     def assert_identifiers(self, rows: Sequence[IdentifierRow]) -> None:
         """Stages assertions; recorded_revision has to be a revision taken in this operation."""
 

@@ -82,17 +82,22 @@ class Rendering:
 
     def _render(self, versions: Sequence[StagedVersion], following: Mapping[int, int]) -> None:
         """The next versions; `following` has what replaces each within the group, by revision."""
-        group, done, latest = self._group, self._rendered, self._latest
-        changes, records = [], []
-        for version in versions:
-            entity = version.entity
-            key = (entity.kind, entity.entity_id)
-            before = latest.get(key)
-            if before is None and (before := group.before(key)) is not None:
-                done.ends[key] = entity.revision
-            latest[key] = entity
-            changes.append(_change(version, before, group.now))
-            records.append((entity, following.get(entity.revision)))
+        group, done = self._group, self._rendered
+        changes = self._creations(versions) if not following else None
+        records: list[tuple[Entity, int | None]] = []
+        if changes is not None:
+            records = [(version.entity, None) for version in versions]
+        else:
+            changes, latest = [], self._latest
+            for version in versions:
+                entity = version.entity
+                key = (entity.kind, entity.entity_id)
+                before = latest.get(key)
+                if before is None and (before := group.before(key)) is not None:
+                    done.ends[key] = entity.revision
+                latest[key] = entity
+                changes.append(_change(version, before, group.now))
+                records.append((entity, following.get(entity.revision)))
         done.changes += changes
         done.log.append(copying.change_rows(changes))
         done.entities.append(copying.entity_rows(records))
@@ -102,6 +107,25 @@ class Rendering:
         done.identifiers.append(copying.identifier_rows(rows))
         self._versions += len(versions)
         self._asserted = len(asserted)
+
+    def _creations(self, versions: Sequence[StagedVersion]) -> list[Change] | None:
+        """The changes of versions that are the first of their entries, as most are; None where one is not, or may not be."""
+        group, now = self._group, self._group.now
+        entities = {(one.entity.kind, one.entity.entity_id): one.entity for one in versions}
+        under = group.under.current if group.under is not None else {}
+        seen, known = self._latest.keys(), group.committed
+        if (
+            any(one.change is not ChangeKind.CREATED for one in versions)
+            or len(entities) < len(versions)
+            or not (seen.isdisjoint(entities) and under.keys().isdisjoint(entities))
+            or any(known.get(key) is not None for key in entities)
+        ):
+            return None
+        self._latest.update(entities)
+        return [
+            _made(Change, (revision, kind, own, created, body, b"", facets, parent, keys, actor, request, now))
+            for (kind, own, body, revision, facets, _, parent, _, _), created, keys, actor, request in versions
+        ]
 
     async def _read_missing(self) -> None:
         """The committed versions of entries that were put without having been read."""

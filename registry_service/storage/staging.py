@@ -48,7 +48,7 @@ class Staging:
     by_parent: dict[tuple[EntityKind, str], dict[str, None]] = field(default_factory=dict)
     by_sort_key: dict[tuple[EntityKind, int], str] = field(default_factory=dict)
     asserted: list[IdentifierRow] = field(default_factory=list)
-    _by_value: dict[str, list[int]] = field(default_factory=dict)
+    _by_value: dict[str, tuple[int, ...]] = field(default_factory=dict)
     """Places in `asserted`, of as many as were there when a name was asked last: most operations never ask."""
     _by_target: dict[str, list[int]] = field(default_factory=dict)
     """Of as many as were there when a holder was asked: that is rarer still."""
@@ -76,6 +76,11 @@ class Staging:
         if entity.sort_key:
             self.by_sort_key[entity.kind, entity.sort_key] = entity.entity_id
 
+    def put_all(self, versions: Sequence[StagedVersion]) -> None:
+        """New current versions of entries that have neither parent nor sort key."""
+        self.versions += versions
+        self.current.update([((one.entity.kind, one.entity.entity_id), one.entity) for one in versions])
+
     def assert_rows(self, rows: Sequence[IdentifierRow]) -> None:
         """New assertions."""
         self.asserted += rows
@@ -83,9 +88,15 @@ class Staging:
     def by_value(self) -> Mapping[str, Sequence[int]]:
         """The places of assertions by the name's value, whatever its scheme and venue."""
         index, asserted = self._by_value, self.asserted
-        for at in range(self._valued, len(asserted)):
-            index.setdefault(asserted[at].value, []).append(at)
-        self._valued = len(asserted)
+        begin, end = self._valued, len(asserted)
+        values = [row.value for row in asserted[begin:]]
+        places = dict(zip(values, zip(range(begin, end), strict=True), strict=True))
+        if len(places) == len(values) and index.keys().isdisjoint(places):
+            index.update(places)
+        else:
+            for at, value in enumerate(values, start=begin):
+                index[value] = (*index.get(value, ()), at)
+        self._valued = end
         return index
 
     def borne_by(self, target_id: str) -> Sequence[IdentifierRow]:
@@ -136,6 +147,10 @@ class Overlay:
                 return found
         return None
 
+    def holds_any(self, keys: Sequence[EntityKey]) -> bool:
+        """Whether there is a staged version of one of these."""
+        return not all(layer.current.keys().isdisjoint(keys) for layer in self._layers)
+
     def with_parent(self, kind: EntityKind, parent_id: str) -> Iterator[Entity]:
         """Staged current versions below a parent."""
         ids = {i: None for layer in self._layers for i in layer.by_parent.get((kind, parent_id), ())}
@@ -159,7 +174,14 @@ class Overlay:
     ) -> dict[IdentifierKey, Sequence[IdentifierRow]]:
         """The open assertions of names."""
         found: dict[IdentifierKey, Sequence[IdentifierRow]] = dict.fromkeys(committed, ())
-        indexes = [(index, layer.asserted) for layer in self._layers if (index := layer.by_value())]
+        values = [key[1] for key in committed]
+        indexes = [
+            (index, layer.asserted)
+            for layer in self._layers
+            if not (index := layer.by_value()).keys().isdisjoint(values)
+        ]
+        if not indexes and not any(committed.values()):
+            return found
         for key, rows in committed.items():
             scheme, value, venue = key
             staged: list[IdentifierRow] = []

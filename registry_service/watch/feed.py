@@ -116,8 +116,7 @@ class Feed:
         if changes[0].revision == self._applied + 1:
             self._apply(changes)
         else:
-            for change in changes:
-                self._cache.invalidate(change.cache_keys, change.revision)
+            self._void(changes)
             self._wake.set()
         if self._hint is not None:
             self._hint.announce(changes[-1].revision)
@@ -193,9 +192,12 @@ class Feed:
         self._reached(revision)
 
     def _apply(self, changes: Sequence[Change]) -> None:
-        for change in changes:
-            self._cache.invalidate(change.cache_keys, change.revision)
+        self._void(changes)
         self._reached(changes[-1].revision, changes)
+
+    def _void(self, changes: Sequence[Change]) -> None:
+        """All at once, as of the last of them: nothing was read in between, for they come to be seen together."""
+        self._cache.invalidate([key for change in changes for key in change.cache_keys], changes[-1].revision)
 
     def _reached(self, revision: int, changes: Sequence[Change] = ()) -> None:
         self._applied = revision

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from alphapulse.domain.identifiers.isin import Isin
 
 _FORMAT: Final = re.compile(r"[0-9A-Z*@#]{8}[0-9]")
-_NO_REGION: Final = frozenset("IOZ")
+NO_REGION: Final = frozenset("IOZ")
+"""First letters that are no region of a CINS number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Cusip(Identifier):
             return length_rule(Scheme.CUSIP, 9, text)
         if _FORMAT.fullmatch(text) is None:
             return BrokenRule("cusip-format", "a CUSIP is eight letters, digits, *, @ or #, and a digit")
-        if text[0] in _NO_REGION:
+        if text[0] in NO_REGION:
             return BrokenRule("cusip-cins", f"{text[0]} is no region of a CINS number; 1 and 0 are often misread so")
         expected = double_add_double(text[:8])
         if text[8] != "0123456789"[expected]:

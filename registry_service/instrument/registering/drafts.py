@@ -11,7 +11,7 @@ from alphapulse.domain import instruments as domain
 from alphapulse.domain.errors import FieldViolation, InvalidArgument
 from alphapulse.domain.identifiers import Level, Scheme
 from alphapulse.domain.identity import instrument_text, listing_text
-from alphapulse.domain.ids import Digest, InstrumentId, ListingId, mint, sha256
+from alphapulse.domain.ids import ID_BYTES, Digest, InstrumentId, ListingId, mint, sha256
 from registry_service.instrument.convert import Findings, instrument_of, listing_of, wire
 from registry_service.instrument.keys import IMPLYING, SHARED, VENUE_SCOPED, implied, inside, truth_key
 from registry_service.instrument.registering.rules import MAX_LISTINGS, Reference, references_of, violations_of
@@ -20,6 +20,8 @@ from registry_service.storage.model import IdentifierKey
 _SYMBOL: Final = int(Scheme.EXCHANGE_SYMBOL)
 _WITHOUT_VENUE: Final = {one: (int(one), int(one) not in SHARED | VENUE_SCOPED) for one in Scheme}
 """By scheme: its number, and whether two instruments cannot bear a name of it that is spelled at no venue."""
+_NO_KEY: Final = "0" * (ID_BYTES)
+"""What an id does not begin with: the first half of its bytes as text."""
 _made: Final = tuple.__new__
 """Makes a named tuple in half the time."""
 
@@ -109,6 +111,15 @@ class Minter:
     def hex(self, text: str) -> str:
         """The text of that id, where nothing else is wanted of it."""
         return mint(text, digest=self._digest).hex()
+
+    def hexes(self, texts: Sequence[str]) -> list[str]:
+        """The texts of several ids."""
+        digest = self._digest
+        found = [digest(one.encode())[:ID_BYTES].hex() for one in texts]
+        for at, one in enumerate(found):
+            if one.startswith(_NO_KEY):
+                found[at] = self.hex(texts[at])
+        return found
 
     def listing(self, venue: str, symbol: str, instrument_id: InstrumentId, salt: int = 0) -> ListingId:
         """The id of a listing."""

@@ -166,6 +166,12 @@ class Holdings:
         self.writes += 1
         self.session.put(entity, ChangeKind.CREATED, keys)
 
+    def put_all(self, entities: Sequence[Entity], keys: Sequence[tuple[str, ...]]) -> None:
+        """Stages the first versions of instruments, as they are."""
+        self.instruments.update([(one.entity_id, one) for one in entities])
+        self.writes += len(entities)
+        self.session.put_all(entities, ChangeKind.CREATED, keys)
+
     def _put(self, message: wire.Instrument, change: ChangeKind, keys: Iterable[str], facets: tuple[str, ...]) -> int:
         revision = self.session.next_revision()
         message.revision = revision

@@ -15,7 +15,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 from alphapulse.domain.errors import FieldViolation
 from alphapulse.domain.ids import InstrumentId
@@ -36,10 +37,12 @@ from registry_service.instrument.registering.linking import (
 )
 from registry_service.instrument.registering.planning import MAX_SALT, Registered, Step
 from registry_service.instrument.registering.rules import broken_references, refusal
-from registry_service.instrument.registering.usual import Usual, create_usual
+from registry_service.instrument.registering.runs import create_run
+from registry_service.instrument.registering.usual import Shape, Usual, create_usual
 from registry_service.storage.model import IdentifierRow, Needs, WriteSession
 
-_BREATH = 100
+_CREATED: Final = service.REGISTRATION_OUTCOME_CREATED
+_BREATH: Final = 50
 """Entries planned between two chances for other calls of the process."""
 
 
@@ -49,17 +52,37 @@ async def register(
     """Plans the entries in order; a refused one stages nothing, and the others go on."""
     holdings = Holdings(session)
     await holdings.load(needs)
-    results = []
-    for at, entry in enumerate(entries):
-        if at % _BREATH == _BREATH - 1:
-            await asyncio.sleep(0)
-        if not isinstance(entry, Usual):
-            results.append(await _plan(holdings, minter, entry))
-        elif create_usual(holdings, entry):
-            results.append(Registered(service.REGISTRATION_OUTCOME_CREATED, entry.hex))
-        else:
-            results.append(await _plan(holdings, minter, entry.whole(minter)))
+    results: list[Registered] = []
+    for run in _runs(entries):
+        await asyncio.sleep(0)
+        usual = [one for one in run if isinstance(one, Usual)] if _shape_of(run[0]) is not None else []
+        if len(usual) > 1 and create_run(holdings, usual):
+            results += [Registered(_CREATED, one.hex) for one in usual]
+            continue
+        for entry in run:
+            if not isinstance(entry, Usual):
+                results.append(await _plan(holdings, minter, entry))
+            elif create_usual(holdings, entry):
+                results.append(Registered(_CREATED, entry.hex))
+            else:
+                results.append(await _plan(holdings, minter, entry.whole(minter)))
     return results
+
+
+def _runs(entries: Sequence[Draft | Usual]) -> Iterator[Sequence[Draft | Usual]]:
+    """The entries in order, those of one shape that follow one another together, at most `_BREATH` of them."""
+    at = 0
+    while at < len(entries):
+        shape, end = _shape_of(entries[at]), at + 1
+        while end < len(entries) and end - at < _BREATH and _shape_of(entries[end]) is shape:
+            end += 1
+        yield entries[at:end]
+        at = end
+
+
+def _shape_of(entry: Draft | Usual) -> Shape | None:
+    """The shape by which it can be staged together with others; none where it bears names that very many bear."""
+    return entry.shape if isinstance(entry, Usual) and not entry.shape.sharing else None
 
 
 async def _plan(holdings: Holdings, minter: Minter, draft: Draft) -> Registered:

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from registry_service.framing import chunk, number
 
-_ASSET_CLASS, _NAME, _STATUS, _IDENTIFIER = 0x10, 0x1A, 0x20, 0x2A
+_ASSET_CLASS, NAME, _STATUS, _IDENTIFIER = 0x10, 0x1A, 0x20, 0x2A
 """The tags of an Instrument's fields 2 to 5."""
 _SCHEME, _VALUE = 0x08, 0x12
 """Of an IdentifierAssertion's fields 1 and 2."""
@@ -38,7 +38,7 @@ def taken_apart(raw: bytes) -> Spelling | None:
     """An Instrument that begins with class, name, status and identifiers, each with scheme and value; None for any other."""
     try:
         begin = 2 if raw[0] == _ASSET_CLASS else 0
-        if raw[begin] != _NAME:
+        if raw[begin] != NAME:
             return None
         head, size = raw[:begin], raw[begin + 1]
         begin += 2

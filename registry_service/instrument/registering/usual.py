@@ -9,7 +9,8 @@ which says what is wrong; both ways stage the same (`tests/instrument/test_usual
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
 from typing import Any, Final, NamedTuple
 
 from alphapulse.domain.asset_class import SECURITIES
@@ -30,12 +31,15 @@ from registry_service.storage.model import Entity, EntityKind, IdentifierKey, Id
 _made: Final = tuple.__new__
 """Makes a named tuple in half the time."""
 _ISIN, _CUSIP, _SEDOL = int(Scheme.ISIN), int(Scheme.CUSIP), int(Scheme.SEDOL)
-_INSIDE: Final = {_CUSIP: 2, _SEDOL: 4}
+INSIDE: Final = {_CUSIP: 2, _SEDOL: 4}
 """Where in an ISIN the name of another scheme begins, by that scheme."""
-_HOLDING: Final = {_CUSIP: CUSIP_COUNTRIES, _SEDOL: frozenset([f"{one}00" for one in SEDOL_COUNTRIES])}
+HOLDING: Final = {_CUSIP: CUSIP_COUNTRIES, _SEDOL: frozenset([f"{one}00" for one in SEDOL_COUNTRIES])}
 """What stands before it in the ISINs that hold a name of that scheme, whatever it is."""
 _HEX: Final = 2 * ID_BYTES
 _INSTRUMENT: Final = EntityKind.INSTRUMENT
+_SHORT_NAME: Final = tuple([varint(3 << 3 | 2) + varint(length) for length in range(128)])
+"""What stands before a name, by its length."""
+_REVISION: Final = varint(10 << 3)
 _MOST: Final = 4096
 """Shapes that are kept; one more and they are learned anew."""
 _LARGEST: Final = 1024
@@ -59,6 +63,8 @@ class Usual(NamedTuple):
     """Under which the identifiers are found, in order."""
     implied: Sequence[IdentifierKey]
     """The names that they make a claim to without naming them."""
+    keys: tuple[str, ...]
+    """Of the cached answers that its registration makes void."""
 
     @property
     def sharing(self) -> bool:
@@ -104,7 +110,7 @@ class Shape:
         self.sharing = draft.sharing
         self.isin = kinds.index(_ISIN) if _ISIN in kinds else None
         """Which identifier is an ISIN."""
-        self.inside = next((at for at, scheme in enumerate(kinds) if scheme in _INSIDE), None)
+        self.inside = next((at for at, scheme in enumerate(kinds) if scheme in INSIDE), None)
         """Which one may stand inside an ISIN."""
         self.best = kinds.index(next(int(scheme) for scheme in STRENGTH if scheme in kinds))
         """Which one the identity text is made of."""
@@ -114,7 +120,17 @@ class Shape:
             (one.level, one.source) != kind[1:] for one, kind in zip(self.bearings, kinds_sent, strict=True)
         )
         """Whether a level or a source of an identifier is left to the registry."""
-        self._stamp, self._bound = b"", b""
+        self._stamp = b""
+        self._bound: Sequence[bytes] = ()
+
+    def fill(self, message: wire.Instrument) -> None:
+        """Spells an entry as the whole way spells it: a request_id is compared with the message."""
+        if not message.status:
+            message.status = self.status
+        if self.filled:
+            for said, one in zip(message.identifiers, self.bearings, strict=True):
+                said.level = one.level  # type: ignore[assignment]
+                said.source = one.source
 
     def told_apart(self, names: Sequence[IdentifierKey]) -> Sequence[IdentifierKey]:
         """Those names of an entry that two instruments cannot bear."""
@@ -124,17 +140,25 @@ class Shape:
 
     def body(self, entry: Usual, stamp: bytes, revision: int) -> bytes:
         """The message as it is kept: what `Step.put_new` makes of it. `stamp`: the time of the commit, serialized."""
+        return self.bodies([entry], stamp, [revision])[0]
+
+    def bodies(self, entries: Sequence[Usual], stamp: bytes, revisions: Sequence[int]) -> list[bytes]:
+        """Of several entries."""
         if stamp != self._stamp:
             self._stamp, self._bound = stamp, self._bind(stamp)
-        own, values = entry.hex.encode(), entry.values
-        parts = [own, chunk(3, entry.name.encode())]
-        for value in values:
-            parts += (value, own)
-        parts += (values[self.best], chunk(9, b"%d" % revision), varint(revision))
-        return self._bound % tuple(parts)
+        own = [entry.hex.encode() for entry in entries]
+        columns: list[Sequence[bytes]] = [own, [_named(entry.name.encode()) for entry in entries]]
+        values = list(zip(*[entry.values for entry in entries], strict=True))
+        for column in values:
+            columns += (column, own)
+        columns += (values[self.best], [_numbered(revision) for revision in revisions])
+        parts: list[Iterable[bytes]] = []
+        for before, each in zip(self._bound, columns, strict=False):
+            parts += (repeat(before), each)
+        return list(map(b"".join, zip(*parts, repeat(self._bound[-1]), strict=False)))
 
-    def _bind(self, stamp: bytes) -> bytes:
-        """The bytes around what differs from entry to entry, for one time of commit; the fields in their order."""
+    def _bind(self, stamp: bytes) -> Sequence[bytes]:
+        """The bytes before, between and behind what differs from entry to entry, for one time of commit; the fields in their order."""
         own = _chunk_head(4, _HEX)
         parts = [_chunk_head(1, _HEX), None, number(2, self.asset_class), None, number(4, self.status)]
         for one in self.bearings:
@@ -144,8 +168,24 @@ class Shape:
             parts += (_chunk_head(5, length) + before, None, between, None, after)
         head = self.head.encode()
         parts += (_chunk_head(6, len(head) + self.bearings[self.best].length), head, None, text(7, self.source), None)
-        parts += (varint(10 << 3), None, chunk(11, stamp), chunk(12, stamp), self._details)
-        return b"".join([b"%b" if part is None else part.replace(b"%", b"%%") for part in parts])
+        parts += (chunk(11, stamp), chunk(12, stamp), self._details)
+        bound = [b""]
+        for part in parts:
+            if part is None:
+                bound.append(b"")
+            else:
+                bound[-1] += part
+        return bound
+
+
+def _named(name: bytes) -> bytes:
+    """Field 3."""
+    return _SHORT_NAME[len(name)] + name if len(name) < len(_SHORT_NAME) else chunk(3, name)
+
+
+def _numbered(revision: int) -> bytes:
+    """Fields 9 and 10, the etag and the revision."""
+    return chunk(9, b"%d" % revision) + _REVISION + varint(revision)
 
 
 def _chunk_head(field: int, length: int) -> bytes:
@@ -155,13 +195,20 @@ def _chunk_head(field: int, length: int) -> bytes:
 
 def _bearing(one: wire.IdentifierAssertion) -> _Bearing:
     broken_rule = identifier_type(Scheme(one.scheme)).broken_rule
-    prefix = "" if one.scheme in _INSIDE else PREFIXES[one.scheme]
+    prefix = "" if one.scheme in INSIDE else PREFIXES[one.scheme]
     rules = (FIXED_LENGTHS[one.scheme], broken_rule, one.scheme not in SHARED)
     return _Bearing(one.scheme, one.level, one.source, *rules, prefix)
 
 
 _SHAPES: Final[dict[tuple[bytes, ...], Shape]] = {}
 """By the bytes around the name and the values (`Spelling.around`)."""
+
+
+def shape_of(raw: bytes) -> tuple[Shape, Spelling] | None:
+    """The known shape of an entry that was sent as these bytes, and the entry taken apart."""
+    spelling = taken_apart(raw)
+    shape = _SHAPES.get(spelling.around) if spelling is not None and spelling.values else None
+    return (shape, spelling) if shape is not None and spelling is not None else None
 
 
 def read(
@@ -217,8 +264,8 @@ def _may_have_shape(draft: Draft) -> bool:
         and draft.instrument.asset_class in SECURITIES
         and len(kinds) == len(draft.message.identifiers)
         and kinds <= FIXED_LENGTHS.keys()
-        and not kinds >= _INSIDE.keys()
-        and all(int(one.level) == Level.INSTRUMENT for one in draft.message.identifiers if one.scheme in _INSIDE)
+        and not kinds >= INSIDE.keys()
+        and all(int(one.level) == Level.INSTRUMENT for one in draft.message.identifiers if one.scheme in INSIDE)
     )
 
 
@@ -237,20 +284,15 @@ def _usual(message: wire.Instrument, shape: Shape, spelling: Spelling, minter: M
             return None
         values.append(value)
         names.append(_made(IdentifierKey, (one.scheme, value, "")))
-    claimed = _implied(shape, values)
+    claimed = implied_by(shape, values)
     if claimed is None:
         return None
-    # As the whole way spells it: a request_id is compared with the message.
-    if not message.status:
-        message.status = shape.status
-    if shape.filled:
-        for said, one in zip(message.identifiers, shape.bearings, strict=True):
-            said.level = one.level  # type: ignore[assignment]
-            said.source = one.source
-    return _made(Usual, (message, shape, minter.hex(shape.head + values[shape.best]), shown, sent, names, claimed))
+    shape.fill(message)
+    own = minter.hex(shape.head + values[shape.best])
+    return _made(Usual, (message, shape, own, shown, sent, names, claimed, voided_by(shape, own, values)))
 
 
-def _implied(shape: Shape, values: Sequence[str]) -> Sequence[IdentifierKey] | None:
+def implied_by(shape: Shape, values: Sequence[str]) -> Sequence[IdentifierKey] | None:
     """See `Draft.implied`; None where an ISIN and the other number do not belong together."""
     if shape.isin is None:
         return implied(shape.bearings[shape.inside].scheme, values[shape.inside]) if shape.inside is not None else ()
@@ -258,8 +300,19 @@ def _implied(shape: Shape, values: Sequence[str]) -> Sequence[IdentifierKey] | N
     if shape.inside is None:
         return implied(_ISIN, isin)
     scheme, value = shape.bearings[shape.inside].scheme, values[shape.inside]
-    begin = _INSIDE[scheme]
-    return () if isin[begin:11] == value and isin[:begin] in _HOLDING[scheme] else None
+    begin = INSIDE[scheme]
+    return () if isin[begin:11] == value and isin[:begin] in HOLDING[scheme] else None
+
+
+def voided_by(shape: Shape, own: str, values: Sequence[str]) -> tuple[str, ...]:
+    """The keys of the cached answers that an entry makes void."""
+    keys = [entry_key(own)]
+    for value, one in zip(values, shape.bearings, strict=True):
+        if one.prefix:
+            keys.append(one.prefix + value)
+        else:
+            keys.extend(name_keys(one.scheme, value, ""))
+    return tuple(dict.fromkeys(keys))
 
 
 def create_usual(holdings: Holdings, entry: Usual) -> bool:
@@ -271,14 +324,9 @@ def create_usual(holdings: Holdings, entry: Usual) -> bool:
     for key in (*entry.names, *entry.implied):
         if key in names:
             return False
-    revision = session.next_revision()
-    keys, rows = [entry_key(own)], []
+    revision, rows = session.next_revision(), []
     for key, one in zip(entry.names, shape.bearings, strict=True):
         scheme, value, _ = key
-        if one.prefix:
-            keys.append(one.prefix + value)
-        else:
-            keys.extend(name_keys(scheme, value, ""))
         bearer = (one.level, _INSTRUMENT, own, own, None, None, one.source, revision, None, False)
         row = _made(IdentifierRow, (scheme, value, "", *bearer))
         rows.append(row)
@@ -288,6 +336,6 @@ def create_usual(holdings: Holdings, entry: Usual) -> bool:
             holdings.note(row, key)
     body = shape.body(entry, holdings.raw_stamp, revision)
     entity = _made(Entity, (_INSTRUMENT, own, body, revision, shape.facets, entry.name, "", 0, None))
-    holdings.put_whole(entity, tuple(dict.fromkeys(keys)))
+    holdings.put_whole(entity, entry.keys)
     session.assert_identifiers(rows)
     return True

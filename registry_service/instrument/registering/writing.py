@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from itertools import repeat
 from typing import Any, Final
 
 from alphapulse.domain.errors import AlphaPulseError
@@ -13,6 +12,7 @@ from registry_service.calls import Calls, bounded_batch, item_error
 from registry_service.instrument.convert import common, service
 from registry_service.instrument.framing import chunk, entry, number, text
 from registry_service.instrument.lookups.lookup import parsed
+from registry_service.instrument.registering.columns import read_together
 from registry_service.instrument.registering.drafts import Draft, Minter
 from registry_service.instrument.registering.needs import needs_of
 from registry_service.instrument.registering.planning import Registered
@@ -27,6 +27,8 @@ _IN_FLIGHT: Final = 8
 """Batches of one stream that are read ahead while earlier ones are written."""
 _BREATH: Final = 100
 """Entries prepared between two chances for other calls of the process."""
+_TABLE: Final = 250
+"""Entries that are read together."""
 _CREATED: Final = service.REGISTRATION_OUTCOME_CREATED
 _CREATED_HEAD: Final = chunk(2, number(1, _CREATED) + text(2, "0" * 2 * ID_BYTES))[: -2 * ID_BYTES]
 """Field 2 of the answer, a result that has an outcome and an id alone, up to the id."""
@@ -122,11 +124,20 @@ class Writing:
         self, entries: Sequence[service.InstrumentEntry], sent: Sequence[bytes] | None
     ) -> list[Draft | Usual]:
         """The entries made ready. `sent`: the bytes of their instruments, where they could be told; none for one with listings."""
-        found = []
-        for at, (one, raw) in enumerate(zip(entries, sent or repeat(None, len(entries)), strict=True)):
-            if at % _BREATH == _BREATH - 1:
-                await asyncio.sleep(0)
-            found.append(read(one.instrument, () if raw else one.listings, self._minter, raw))
+        raws = sent or [b""] * len(entries)
+        found: list[Draft | Usual] = []
+        for begin in range(0, len(entries), _TABLE):
+            part = entries[begin : begin + _TABLE]
+            usual = read_together(part, raws[begin : begin + _TABLE], self._minter)
+            await asyncio.sleep(0)
+            for at, (one, quick) in enumerate(zip(part, usual, strict=True)):
+                if quick is not None:
+                    found.append(quick)
+                    continue
+                raw = raws[begin + at]
+                found.append(read(one.instrument, () if raw else one.listings, self._minter, raw))
+                if at % _BREATH == _BREATH - 1:
+                    await asyncio.sleep(0)
         await self._check_venues(found)
         return found
 
