@@ -104,7 +104,11 @@ class RegistryApplication:
         config, service = self._config, self._service
         engine = make_engine(config.database_url, service, pool_size=config.database_pool)
         stack.push_async_callback(engine.dispose)
-        await migrate(engine, service)
+        migrating = make_engine(config.database_url, service, pool_size=2, command_seconds=None)
+        try:
+            await migrate(migrating, service)
+        finally:
+            await migrating.dispose()
         store = await stack.enter_async_context(PostgresStore(engine, service, fail_at=self._fail_at))
         cache = await stack.enter_async_context(await self._cache(store))
         dsn = parse_url(config.database_url).set(drivername="postgresql").render_as_string(hide_password=False)

@@ -37,8 +37,16 @@ def parse_url(database_url: str) -> URL:
     return url.set(drivername="postgresql+asyncpg")
 
 
-def make_engine(database_url: str, service: str, *, pool_size: int = 8, connect_seconds: float = 5.0) -> AsyncEngine:
-    """A pool of connections that mends itself: a dead one is noticed when it is taken, and replaced."""
+def make_engine(
+    database_url: str,
+    service: str,
+    *,
+    pool_size: int = 8,
+    connect_seconds: float = 5.0,
+    command_seconds: float | None = 60.0,
+) -> AsyncEngine:
+    """A pool of connections that mends itself: a dead one is noticed when it is taken, and replaced. `command_seconds`: how long one
+    statement may take; None, for migrations: as long as it needs."""
     settings = {
         "application_name": f"alphapulse-{service}",
         # A frozen replica must not hold the counter's lock for ever.
@@ -54,7 +62,7 @@ def make_engine(database_url: str, service: str, *, pool_size: int = 8, connect_
         max_overflow=pool_size,
         pool_timeout=10.0,
         isolation_level="READ COMMITTED",
-        connect_args={"timeout": connect_seconds, "command_timeout": 60.0, "server_settings": settings},
+        connect_args={"timeout": connect_seconds, "command_timeout": command_seconds, "server_settings": settings},
     )
     event.listen(engine.sync_engine, "checkout", _require_alive)
     event.listen(engine.sync_engine, "checkin", _note_use)

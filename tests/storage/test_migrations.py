@@ -41,6 +41,28 @@ asyncio.run(main())
 """
 
 
+SLOW = """
+CREATE FUNCTION public.slow() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.7); END $$;
+CREATE EVENT TRIGGER slow ON ddl_command_start WHEN TAG IN ('CREATE TRIGGER') EXECUTE FUNCTION public.slow();
+"""
+"""A statement of the first migration takes as long as an index over a large table does elsewhere."""
+
+
+async def test_a_statement_of_a_migration_may_take_as_long_as_it_needs(database_url: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(SLOW)
+    for command_seconds in (0.5, None):
+        engine = make_engine(database_url, "instrument", pool_size=2, command_seconds=command_seconds)
+        if command_seconds is None:
+            await migrate(engine, "instrument")
+        else:
+            with pytest.raises(TimeoutError):
+                await migrate(engine, "instrument")
+        await engine.dispose()
+    assert await connection.fetchval("SELECT count(*) FROM instrument.revision") == 1
+    await connection.close()
+
+
 async def test_replicas_and_services_that_start_together(database_url: str) -> None:
     processes = [
         await asyncio.create_subprocess_exec(

@@ -15,7 +15,8 @@ _LOCK: Final = 0x616C_7068_6170_6C73
 
 
 async def migrate(engine: AsyncEngine, schema: str) -> None:
-    """Creates the schema if it is not there and runs what is missing, all of it in one transaction.
+    """Creates the schema if it is not there and runs what is missing, all of it in one transaction. An index over a large table takes minutes to
+    build: the engine has to be one without a limit for a statement.
 
     The lock is held on a connection of its own for the whole of it; Postgres releases it if this process dies. Raises
     SQLAlchemy's errors where Postgres cannot be reached, refuses, or another replica migrates for longer than the engine's
