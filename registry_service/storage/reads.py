@@ -2,12 +2,12 @@
 
 They are what every cold look-up and every write waits for, so they are written as SQL and go to the driver: building and
 wrapping a statement cost more than answering it. Names are looked up one by one below what is asked for (LATERAL, OFFSET 0),
-so that no statistics of the table lead to a plan that reads all of it.
+so that no statistics of the table lead to a plan that reads all of it; many of them a scheme at a time, by a function that forbids such plans.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import asyncpg
@@ -22,6 +22,11 @@ from registry_service.storage.schema import Tables
 
 _SEPARATOR: Final = "\x1f"
 """The unit separator of ASCII, which hardly stands in a name."""
+_GROUP: Final = "\x1d"
+"""ASCII's separator of groups: between the values of schemes."""
+_LISTS: Final = f"string_to_array($1, ',')::smallint[], string_to_array($2, chr({ord(_GROUP)}))"
+_MANY: Final = 16
+"""Names that are looked up a scheme at a time."""
 _ENTITY: Final = "kind, entity_id, revision_from, body, facets, name, parent_id, sort_key, expires_at"
 _ASSERTION: Final = ", ".join(
     f"i.{name}"
@@ -136,6 +141,9 @@ class Reads:
         found: dict[IdentifierKey, Sequence[IdentifierRow]] = dict.fromkeys(keys, ())
         if not found:
             return found
+        if len(found) >= _MANY and at_revision is None and most is None and (lists := _lists(found)) is not None:
+            query = f'SELECT {_ASSERTION} FROM "{self._schema}".assertions_named({_LISTS}) i'  # noqa: S608
+            return _by_key(found, await _fetch(connection, query, *lists))
         texts, value = _texts(2, [key[1] for key in found])
         schemes = "string_to_array($1, ',')::smallint[]"
         condition, more = _known(at_revision)
@@ -148,14 +156,7 @@ class Reads:
         wanted = f"unnest({schemes}, {texts}) AS wanted(scheme, value)"
         query = f"SELECT {_ASSERTION} FROM {wanted} CROSS JOIN LATERAL ({below}) i"  # noqa: S608
         read = await _fetch(connection, query, ",".join([str(key[0]) for key in found]), value, *more)
-        if read:
-            by_name: dict[tuple[int, str], dict[int, IdentifierRow]] = {}
-            for row in sorted(read, key=lambda row: row[13]):
-                by_name.setdefault((row[0], row[1]), {})[row[13]] = rows.identifier(row)
-            for key in found:
-                bearers = by_name.get((key.scheme, key.value), {}).values()
-                found[key] = [bearer for bearer in bearers if not key.venue or bearer.venue == key.venue]
-        return found
+        return _by_key(found, read)
 
     async def identifiers_of(
         self, connection: AsyncConnection, target_ids: Sequence[str]
@@ -196,6 +197,35 @@ async def _fetch(connection: AsyncConnection, query: str, *values: object) -> li
         doubt(connection)
         raise
     return found
+
+
+def _by_key(
+    found: dict[IdentifierKey, Sequence[IdentifierRow]], read: Sequence[asyncpg.Record]
+) -> dict[IdentifierKey, Sequence[IdentifierRow]]:
+    """The rows that were read, by what was asked for, in the order they were recorded."""
+    if read:
+        by_name: dict[tuple[int, str], dict[int, IdentifierRow]] = {}
+        for row in sorted(read, key=lambda row: row[13]):
+            by_name.setdefault((row[0], row[1]), {})[row[13]] = rows.identifier(row)
+        for key in found:
+            bearers = by_name.get((key.scheme, key.value), {}).values()
+            found[key] = [bearer for bearer in bearers if not key.venue or bearer.venue == key.venue]
+    return found
+
+
+def _lists(keys: Iterable[IdentifierKey]) -> tuple[str, str] | None:
+    """The schemes, and of each its values, as the texts that `_LISTS` takes apart; None where a value holds a separator, or nothing."""
+    by_scheme: dict[int, list[str]] = {}
+    for scheme, value, _ in keys:
+        by_scheme.setdefault(scheme, []).append(value)
+    if any(not min(values) for values in by_scheme.values()):
+        return None
+    joined = [_SEPARATOR.join(values) for values in by_scheme.values()]
+    whole = _GROUP.join(joined)
+    separators = sum(map(len, by_scheme.values())) - len(by_scheme)
+    if whole.count(_SEPARATOR) != separators or whole.count(_GROUP) != len(by_scheme) - 1:
+        return None
+    return ",".join(map(str, by_scheme)), whole
 
 
 def _known(at_revision: int | None) -> tuple[str, tuple[int, ...]]:

@@ -242,3 +242,39 @@ async def test_names_and_holders_are_read_by_index_though_no_index_holds_every_r
         await connection.execute("SELECT pg_terminate_backend($1, 5000)", one[0])  # so that their figures are there
     assert await connection.fetchval(read) - before < 1000
     await connection.close()
+
+
+async def test_many_names_are_read_as_each_of_them_is(store, migrated_url) -> None:
+    """Of all kinds of rows, and by index from the first: the plan is made while the table is empty, and nobody analyses it."""
+    schemes = (ISIN, TICKER, 3)
+    keys = [IdentifierKey(scheme, f"V{n}") for scheme in schemes for n in range(0, 820, 20)]
+    keys += [IdentifierKey(TICKER, f"V{n}", "XNAS") for n in range(0, 60, 20)]
+    for _ in range(10):  # on whichever connection, as often as it takes to keep a plan
+        assert not any((await store.identifiers(keys)).values())
+    connection = await asyncpg.connect(migrated_url)
+    await connection.execute(
+        "INSERT INTO instrument.identifier (scheme, value, venue, level, target_kind, target_id, instrument_id, source, valid_to, "
+        "recorded_revision, closed_revision, shared) SELECT scheme, 'V' || n, CASE WHEN scheme = $2 THEN 'XNAS' ELSE '' END, 2, 1, "
+        "'i' || n || '.' || at, 'i' || n, 't', CASE WHEN at = 1 THEN '2020-01-01Z'::timestamptz END, 1, CASE WHEN at = 2 THEN 2 END, at = 3 "
+        "FROM generate_series(1, 800) n, unnest($1::smallint[]) scheme, generate_series(0, 3) at",
+        schemes,
+        TICKER,
+    )
+    read = "SELECT sum(seq_tup_read)::bigint FROM pg_stat_user_tables WHERE schemaname = 'instrument'"
+    await connection.execute("SELECT pg_stat_force_next_flush()")
+    before = await connection.fetchval(read)
+    found = await store.identifiers(keys)
+    assert {len(rows) for key, rows in found.items() if key.value != "V0"} == {3}
+    for at in range(0, len(keys), 15):
+        part = keys[at : at + 15]
+        assert await store.identifiers(part) == {key: found[key] for key in part}
+    spelled = [*keys, IdentifierKey(ISIN, "a\x1fb"), IdentifierKey(ISIN, "a\x1db"), IdentifierKey(TICKER, "")]
+    again = await store.identifiers(spelled)
+    assert not any(again.pop(key) for key in spelled[-3:])
+    assert again == found
+    for one in await connection.fetch(
+        "SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
+    ):
+        await connection.execute("SELECT pg_terminate_backend($1, 5000)", one[0])  # so that their figures are there
+    assert await connection.fetchval(read) - before < 1000
+    await connection.close()
