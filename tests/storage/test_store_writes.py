@@ -41,6 +41,30 @@ async def test_a_write_is_readable_and_logged(store, writes) -> None:
     assert await store.get(INSTRUMENT, ["a"], at_revision=0) == {}
 
 
+@pytest.mark.parametrize(
+    "keys",
+    [
+        [("entry/1", "isin/a"), ("entry/2", "isin/b")],
+        [("entry/1", "isin/a"), ("entry/22", "isin/b")],
+        [("entry/1", "isin/a"), ("é", "isin/b"), ("a", "b")],
+        [("é", "b"), ("b", "é")],
+        [("a", "b"), ("a",), ()],
+        [("",), ("",)],
+        [("x" * 300, "y"), ("z" * 300, "y")],
+    ],
+)
+async def test_what_a_change_makes_void_is_logged_as_it_is(store, keys) -> None:
+    """Alike and unlike, in one group: arrays of texts as long as their neighbours are written together."""
+
+    async def operation(session):
+        for number, one in enumerate(keys):
+            session.put(Entity(INSTRUMENT, f"e{number}", b"", session.next_revision()), ChangeKind.CREATED, one)
+        return b""
+
+    await store.write(operation, actor="t")
+    assert [change.cache_keys for change in await all_changes(store)] == keys
+
+
 async def test_concurrent_writers_of_two_replicas_make_dense_revisions(make_store, writes) -> None:
     replicas = [await make_store(), await make_store()]
     outcomes = await asyncio.gather(
