@@ -209,7 +209,8 @@ class GroupWriter:
     async def _plan_ahead(self, flight: _Flight, plan: Plan, taken: list[Write]) -> None:
         """Plans what waits, and what comes, for as long as the group before is under way and this one has room: a portion at a time, so
         that it is ready soon after that has landed. What the next portion needs is read while this one is planned."""
-        portion, reading = self._portion(plan), None
+        portion: list[Write] = []
+        reading: asyncio.Task[None] | None = None
         try:
             while await self._anything(flight):
                 portion = portion or self._portion(plan)
@@ -227,7 +228,8 @@ class GroupWriter:
         finally:
             if reading is not None:
                 await asyncio.wait((reading,))
-                reading.exception()  # what was read for nothing may have failed
+                if not reading.cancelled():
+                    reading.exception()  # what was read for nothing may have failed
 
     def _portion(self, plan: Plan, coming: int = 0) -> list[Write]:
         """The writes that wait and are planned together next, `coming` of the group having been taken already and not planned yet."""

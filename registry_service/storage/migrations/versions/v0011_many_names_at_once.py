@@ -35,7 +35,7 @@ BEGIN
         RETURN QUERY {_NAMED} {_ALONE} UNION ALL {_NAMED} NOT ({_ALONE});
     END LOOP;
 END $$
-"""  # noqa: S608 - of our own constants alone
+"""
 
 
 def upgrade() -> None:
