@@ -64,13 +64,15 @@ class ListRequest:
     """One request for a list of instruments, and how its answer is read."""
 
     path: str
-    """Behind the REST address."""
+    """Behind the REST address; empty for lines that are given."""
     parse: Callable[[bytes], InstrumentList]
     """Raises msgspec.DecodeError or InvalidArgument when the list as a whole cannot be read. Of a list with `follow` it reads the answers of that."""
     follow: Callable[[bytes], Sequence[str]] | None = None
     """The paths of further requests, one for each line; what they answer is what is read."""
     followed: re.Pattern[str] | None = None
     """What these paths look like."""
+    given: InstrumentList | None = None
+    """The list itself, where nothing is asked for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,8 @@ class Discovery:
         """How the answer of an address is read, whatever its host; None for another address, and for one whose answer only names others."""
         path = re.sub(r"^[a-z]+://[^/]+", "", url)
         for request in self.requests:
+            if request.given is not None:
+                continue
             if request.follow is None and request.path == path:
                 return request.parse
             if request.followed is not None and request.followed.fullmatch(path):

@@ -201,10 +201,15 @@ class SourceRunner:
         return self._session
 
     def _chosen(self) -> list[VenueSymbol]:
-        """One listing for each pair that is wanted and trades, and one for each contract on it; where pairs are named, those without an end."""
+        """One listing for each pair that is wanted and trades, and one for each contract on it; where pairs are named, those without an end. An index
+        is no pair: naming pairs leaves none out."""
         chosen: dict[tuple[str, object], VenueSymbol] = {}
         for entry in self.listings:
-            wanted = self._options.pairs is None or (entry.pair in self._options.pairs and not _expires(entry))
+            wanted = (
+                self._options.pairs is None
+                or entry.index is not None
+                or (entry.pair in self._options.pairs and not _expires(entry))
+            )
             if wanted and entry.streamed and entry.status is ListingStatus.TRADING:
                 chosen.setdefault((entry.pair, entry.contract), entry)
         missing = sorted((self._options.pairs or frozenset()) - {pair for pair, _ in chosen})

@@ -55,7 +55,7 @@ from collector_service.spec.fields import (
     Time,
     Written,
 )
-from collector_service.spec.listing import Contract, Instruments, Line
+from collector_service.spec.listing import Contract, Index, Instruments, Line
 from collector_service.spec.records import (
     ASK,
     BID,
@@ -112,6 +112,7 @@ __all__ = [
     "Has",
     "Heartbeat",
     "Hook",
+    "Index",
     "Instruments",
     "Iso",
     "Join",

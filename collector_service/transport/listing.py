@@ -17,6 +17,9 @@ async def fetch_instruments(source: Source, fetch: Callable[[str], Awaitable[byt
     """The list of now. Raises what `fetch` raises, and msgspec.DecodeError or InvalidArgument for an answer that is no list."""
     found: list[InstrumentList] = []
     for request in source.discovery.requests:
+        if request.given is not None:
+            found.append(request.given)
+            continue
         body = await fetch(request.path)
         if request.follow is None:
             found.append(request.parse(body))
@@ -26,8 +29,9 @@ async def fetch_instruments(source: Source, fetch: Callable[[str], Awaitable[byt
 
 
 def recorded_instruments(source: Source, answers: Iterable[Arrival]) -> InstrumentList | None:
-    """The list in recorded answers, as it was read at their time; None where none of them is a list of this source."""
-    found = [
+    """The list in recorded answers, as it was read at their time, and what needs no answer; None where there is no list of this source."""
+    found = [request.given for request in source.discovery.requests if request.given is not None]
+    found += [
         read(answer.data)
         for answer in answers
         if (read := source.discovery_at(answer.time_ns).reader(answer.url)) is not None

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from alphapulse.domain.asset_class import AssetClass
+from alphapulse.domain.identity import instrument_text
 from alphapulse.domain.ids import source_id
+from alphapulse.domain.instruments import IndexDetails
 from alphapulse.domain.provenance import Provenance
 from alphapulse.records import BOOK_LEVEL, LAYOUTS, QUOTE, TRADE
 from collector_service.book import SnapshotUpdatesMachine
@@ -20,7 +22,7 @@ from collector_service.compiler.listing import compile_instruments
 from collector_service.compiler.records import compile_route
 from collector_service.compiler.subscribing import compile_subscribe
 from collector_service.emitter import Emitter
-from collector_service.listings import ListingIndex, VenueSymbol
+from collector_service.listings import ListingIndex, VenueSymbol, instrument_of, listing_of
 from collector_service.rows import RowSink, as_array
 from collector_service.sources.binance import SPEC
 from collector_service.spec import (
@@ -33,6 +35,7 @@ from collector_service.spec import (
     Contract,
     Decimals,
     Has,
+    Index,
     Instruments,
     Iso,
     Join,
@@ -286,3 +289,53 @@ def test_what_brings_two_channels_is_asked_for_once() -> None:
     entry = VenueSymbol("BTCUSD", "BTC", "USD", frozenset())
     frames = compile_subscribe(spec, "TEST")([entry], [Channel.TRADES, Channel.QUOTES, Channel.BOOKS])
     assert [json.loads(frame)["name"] for frame in frames] == ["l2", "full"]
+
+
+SERIES = Line(symbol="id", quote="currency", index=Index(name="title", provider=Const("Somebody")))
+
+
+def test_an_index_is_known_by_its_ticker_at_the_venue_and_needs_no_pair() -> None:
+    request = compile_instruments(Instruments(path="/series", lines=(SERIES,)), frozenset({"USD"}), {}, "TEST")
+    answer = [
+        {"id": "GDP", "title": "Gross product", "currency": "USD"},
+        {"id": "MOOD", "title": "Mood", "currency": "XXX"},
+    ]
+    product, mood = request.parse(json.dumps(answer).encode()).entries
+    made = instrument_of(product, "FRED")
+    assert instrument_text(made) == "ap1|index|venue_ticker|FRED|GDP"
+    assert (made.asset_class, made.name) == (AssetClass.INDEX, "Gross product")
+    assert made.details == IndexDetails("USD", "Somebody")
+    assert instrument_of(mood, "FRED").details == IndexDetails("", "Somebody")
+    assert (listing_of(mood, "FRED").symbol, listing_of(mood, "FRED").currency) == ("MOOD", "XXX")
+    assert (product.pair, mood.pair) == ("GDP", "MOOD")
+
+
+def test_lines_that_are_given_need_no_request() -> None:
+    given = ({"id": "GDP", "title": "Gross product", "currency": "USD"},)
+    request = compile_instruments(Instruments(given=given, lines=(SERIES,)), frozenset(), {}, "TEST")
+    assert request.given is not None
+    assert [entry.symbol for entry in request.given.entries] == ["GDP"]
+
+
+@pytest.mark.parametrize(
+    "instruments",
+    [
+        Instruments(lines=(SERIES,)),
+        Instruments(
+            path="/series", given=({"id": "GDP", "title": "Gross product", "currency": "USD"},), lines=(SERIES,)
+        ),
+        Instruments(given=({"id": "GDP", "currency": "USD"},), lines=(SERIES,)),
+        Instruments(
+            given=({"id": "GDP", "title": "x", "currency": "USD"},), lines=(replace(SERIES, where={"id": "CPI"}),)
+        ),
+        Instruments(
+            path="/series",
+            lines=(replace(SERIES, contract=Contract(kind=AssetClass.PERPETUAL, settle=Const("USD"))),),
+        ),
+        Instruments(path="/pairs", lines=(Line(symbol="id", base="base"),)),
+    ],
+    ids=("no lines and no path", "both", "without a name", "passed over", "an index and a contract", "no pair"),
+)
+def test_a_list_that_cannot_be_is_refused(instruments: Instruments) -> None:
+    with pytest.raises(SpecificationError, match=r"^TEST\."):
+        compile_instruments(instruments, frozenset(), {}, "TEST")
