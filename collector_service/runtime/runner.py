@@ -234,7 +234,8 @@ class SourceRunner:
                 await port.room.wait()
 
     def _follow(self, arrival: Arrival) -> None:
-        if arrival.kind is ArrivalKind.FRAME:
+        polled = not self.spec.endpoints.websocket
+        if arrival.kind is ArrivalKind.FRAME or (polled and arrival.kind is ArrivalKind.RESPONSE):
             if self._state is not SourceState.RUNNING:
                 self._backoff.reset()
                 self._enter(SourceState.RUNNING)
@@ -242,6 +243,9 @@ class SourceRunner:
             self._reconnects += 1
             self._enter(SourceState.BACKING_OFF, arrival.data.decode("utf-8", "replace"))
             _log.warning("connection lost", source=self.spec.name, reason=self._error)
+        elif arrival.kind is ArrivalKind.FAILED and polled:
+            self._enter(SourceState.BACKING_OFF, arrival.data.decode("utf-8", "replace"))
+            _log.warning("request failed", source=self.spec.name, reason=self._error)
 
     async def _discover(self, transport: Transport) -> None:
         """Reads the list, registers it, and waits until the relay knows it. A registry that is away is waited for."""

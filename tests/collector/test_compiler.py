@@ -14,7 +14,7 @@ from alphapulse.domain.identity import instrument_text
 from alphapulse.domain.ids import source_id
 from alphapulse.domain.instruments import IndexDetails
 from alphapulse.domain.provenance import Provenance
-from alphapulse.records import BOOK_LEVEL, LAYOUTS, QUOTE, TRADE
+from alphapulse.records import BOOK_LEVEL, LAYOUTS, QUOTE, STATISTIC, TRADE
 from collector_service.book import SnapshotUpdatesMachine
 from collector_service.compiler import SpecificationError, compile_source
 from collector_service.compiler.kinds import compile_splitter
@@ -54,6 +54,7 @@ from collector_service.spec import (
     ScaledBy,
     Side,
     SignedSide,
+    Statistic,
     Subscribe,
     Text,
     Trade,
@@ -339,3 +340,37 @@ def test_lines_that_are_given_need_no_request() -> None:
 def test_a_list_that_cannot_be_is_refused(instruments: Instruments) -> None:
     with pytest.raises(SpecificationError, match=r"^TEST\."):
         compile_instruments(instruments, frozenset(), {}, "TEST")
+
+
+def test_a_figure_that_is_not_there_is_none_and_zero_is_one(out: Emitter) -> None:
+    record = Statistic(symbol=Const("BTC-USD"), kind=6, value="v?", absent=(".",), effective=Iso("d"), each="all?")
+    frame = {"all": [{"d": f"2024-01-0{place}", "v": v} for place, v in enumerate((".", "", None, 0, "-0.5"), 1)]}
+    frame["all"].append({"d": "2024-01-06"})
+    rows = said(out, record, frame)[STATISTIC.event_type]
+    assert [int(row["value"]) for row in rows] == [0, -5]
+    assert not said(out, record, {})
+
+
+def test_a_figure_that_is_revised_is_a_new_one_of_the_same_time_and_each_is_given_once(out: Emitter) -> None:
+    record = Statistic(
+        symbol=Const("BTC-USD"), kind=9, value="v", effective=Iso("d"), time=Iso("since"), each="all", repeats=True
+    )
+
+    def told(*figures: tuple[str, str, str]) -> list[tuple[int, int, int]]:
+        frame = {"all": [{"d": day, "since": since, "v": value} for day, since, value in figures]}
+        rows = said(out, record, frame).get(STATISTIC.event_type, ())
+        day = 86_400 * 10**9
+        return [
+            (int(row["effective_time_ns"]) // day, int(row["venue_time_ns"]) // day, int(row["value"])) for row in rows
+        ]
+
+    first, second, again = (
+        ("1970-01-02", "1970-01-10", "7"),
+        ("1970-01-02", "1970-02-10", "8"),
+        ("1970-01-02", "1970-03-10", "7"),
+    )
+    assert told(first) == [(1, 9, 7)]
+    assert told(first, second) == [(1, 40, 8)]
+    assert not told(first, second)
+    assert told(first, second, again) == [(1, 68, 7)]
+    assert told(("1970-01-02", "1970-03-10", "9")) == [(1, 68, 9)]
