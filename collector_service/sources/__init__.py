@@ -16,6 +16,7 @@ from collector_service.sources.coinbase import COINBASE
 from collector_service.sources.deribit import DERIBIT
 from collector_service.sources.dydx import DYDX
 from collector_service.sources.ecb import ECB
+from collector_service.sources.fred import FRED
 from collector_service.sources.gateio import GATEIO
 from collector_service.sources.gateio_futures import GATEIO_FUTURES
 from collector_service.sources.gemini import GEMINI
@@ -40,6 +41,7 @@ SOURCES: Final = _by_name(
         DERIBIT,
         DYDX,
         ECB,
+        FRED,
         GATEIO,
         GATEIO_FUTURES,
         GEMINI,
