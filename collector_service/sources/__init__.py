@@ -21,6 +21,7 @@ from collector_service.sources.gateio import GATEIO
 from collector_service.sources.gateio_futures import GATEIO_FUTURES
 from collector_service.sources.gemini import GEMINI
 from collector_service.sources.kraken import KRAKEN
+from collector_service.sources.us_treasury import US_TREASURY
 
 
 def _by_name(specs: Iterable[Source]) -> Mapping[str, Source]:
@@ -46,6 +47,7 @@ SOURCES: Final = _by_name(
         GATEIO_FUTURES,
         GEMINI,
         KRAKEN,
+        US_TREASURY,
     )
 )
 """Every source there is, by name."""
