@@ -21,6 +21,7 @@ from collector_service.sources.gateio import GATEIO
 from collector_service.sources.gateio_futures import GATEIO_FUTURES
 from collector_service.sources.gemini import GEMINI
 from collector_service.sources.kraken import KRAKEN
+from collector_service.sources.nyfed import NYFED
 from collector_service.sources.us_treasury import US_TREASURY
 
 
@@ -47,6 +48,7 @@ SOURCES: Final = _by_name(
         GATEIO_FUTURES,
         GEMINI,
         KRAKEN,
+        NYFED,
         US_TREASURY,
     )
 )
