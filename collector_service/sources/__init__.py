@@ -16,6 +16,7 @@ from collector_service.sources.coinbase import COINBASE
 from collector_service.sources.deribit import DERIBIT
 from collector_service.sources.dydx import DYDX
 from collector_service.sources.ecb import ECB
+from collector_service.sources.fear_greed import FEAR_GREED
 from collector_service.sources.fred import FRED
 from collector_service.sources.gateio import GATEIO
 from collector_service.sources.gateio_futures import GATEIO_FUTURES
@@ -43,6 +44,7 @@ SOURCES: Final = _by_name(
         DERIBIT,
         DYDX,
         ECB,
+        FEAR_GREED,
         FRED,
         GATEIO,
         GATEIO_FUTURES,
