@@ -8,6 +8,7 @@ from typing import Final
 
 from alphapulse.domain.errors import NotFound
 from collector_service.source import Source
+from collector_service.sources.bank_of_canada import BANK_OF_CANADA
 from collector_service.sources.binance import BINANCE
 from collector_service.sources.bitget import BITGET
 from collector_service.sources.bitstamp import BITSTAMP
@@ -36,6 +37,7 @@ def _plain(name: str) -> str:
 
 SOURCES: Final = _by_name(
     (
+        BANK_OF_CANADA,
         BINANCE,
         BITGET,
         BITSTAMP,
