@@ -121,6 +121,7 @@ _TIMES: Final = {
     fields.Nanos: "nanos",
     fields.Seconds: "seconds",
     fields.Iso: "iso",
+    fields.Period: "period",
 }
 
 

@@ -302,6 +302,7 @@ _TIMES: Final = {
     fields.Nanos: values.nanos,
     fields.Seconds: values.seconds,
     fields.Iso: values.iso,
+    fields.Period: values.period,
 }
 
 

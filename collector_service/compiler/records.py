@@ -21,7 +21,7 @@ _FUNCTIONS: Final = {
     name: getattr(values, name)
     for name in (
         "amount", "price", "magnitude", "signed", "scaled", "number", "identity", "checksum", "seconds", "millis",
-        "micros", "nanos", "iso", "text", "cut", "side_of_sign",
+        "micros", "nanos", "iso", "period", "text", "cut", "side_of_sign",
     )
 }  # fmt: skip
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from alphapulse.domain.asset_class import AssetClass
+from alphapulse.domain.errors import InvalidArgument
 from alphapulse.domain.identity import instrument_text
 from alphapulse.domain.ids import source_id
 from alphapulse.domain.instruments import IndexDetails
@@ -47,6 +48,7 @@ from collector_service.spec import (
     Match,
     Millis,
     Nested,
+    Period,
     Quote,
     Record,
     Reply,
@@ -374,3 +376,31 @@ def test_a_figure_that_is_revised_is_a_new_one_of_the_same_time_and_each_is_give
     assert not told(first, second)
     assert told(first, second, again) == [(1, 68, 7)]
     assert told(("1970-01-02", "1970-03-10", "9")) == [(1, 68, 9)]
+
+
+@pytest.mark.parametrize(
+    ("written", "begins"),
+    [
+        ("2024", "2024-01-01"),
+        ("2024-Q3", "2024-07-01"),
+        ("2024Q4", "2024-10-01"),
+        ("2024-05", "2024-05-01"),
+        ("2024M12", "2024-12-01"),
+        ("2024-M02", "2024-02-01"),
+    ],
+)
+def test_a_period_is_its_beginning(out: Emitter, written: str, begins: str) -> None:
+    record = Statistic(symbol=Const("BTC-USD"), kind=9, value="v", effective=Period("p"))
+    rows = said(out, record, {"p": written, "v": 1})[STATISTIC.event_type]
+    assert (
+        int(rows[0]["effective_time_ns"]) == int(datetime.fromisoformat(f"{begins}T00:00:00+00:00").timestamp()) * 10**9
+    )
+
+
+@pytest.mark.parametrize(
+    "written", ["24", "2024-Q5", "2024-13", "2024-00", "2024M00", "2024-05-01", "1969", "2024-5", 2024]
+)
+def test_what_is_no_period_is_refused(out: Emitter, written: Any) -> None:
+    record = Statistic(symbol=Const("BTC-USD"), kind=9, value="v", effective=Period("p"))
+    with pytest.raises(InvalidArgument, match="time"):
+        said(out, record, {"p": written, "v": 1})
