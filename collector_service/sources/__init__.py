@@ -25,6 +25,7 @@ from collector_service.sources.gemini import GEMINI
 from collector_service.sources.kraken import KRAKEN
 from collector_service.sources.nyfed import NYFED
 from collector_service.sources.us_treasury import US_TREASURY
+from collector_service.sources.world_bank import WORLD_BANK
 
 
 def _by_name(specs: Iterable[Source]) -> Mapping[str, Source]:
@@ -54,6 +55,7 @@ SOURCES: Final = _by_name(
         KRAKEN,
         NYFED,
         US_TREASURY,
+        WORLD_BANK,
     )
 )
 """Every source there is, by name."""

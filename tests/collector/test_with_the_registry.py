@@ -70,7 +70,7 @@ async def test_series_of_figures_are_registered_as_indices_and_found_by_ticker_a
     async with open_channel(registry_address) as channel, RegistrationStream(channel) as stream:
         registrar = GrpcRegistrar(stream)
         stub = instrument_service_pb2_grpc.InstrumentServiceStub(channel)
-        for source in ("FRED", "US_TREASURY", "NYFED", "FEAR_GREED", "BANK_OF_CANADA"):
+        for source in ("FRED", "US_TREASURY", "NYFED", "FEAR_GREED", "BANK_OF_CANADA", "WORLD_BANK"):
             spec = SOURCES[source]
             entries = [entry for request in spec.discovery.requests if request.given for entry in request.given.entries]
             done = await registrar.register(entries, spec.venue, source)
