@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
@@ -20,6 +21,7 @@ from collector_service.compiler.bodies import values_of
 from collector_service.runtime.runner import RunnerOptions, SourceRunner, SourceState
 from collector_service.source import Source
 from collector_service.sources.ecb import SPEC
+from collector_service.sources.fred import SPEC as FRED_SPEC
 from collector_service.spec import Body, Const, Endpoints, Index, Instruments, Limits, Line, Poll
 from collector_service.transport.live import LiveTransport
 
@@ -43,23 +45,30 @@ class Bank:
 
 
 @asynccontextmanager
+async def serving(app: web.Application) -> AsyncIterator[str]:
+    """The address of an application that is served."""
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
 async def served(
     path: str, secrets: dict[str, str], listed: Instruments | None = None
 ) -> AsyncIterator[tuple[Bank, Source, LiveTransport]]:
     bank, app = Bank(), web.Application()
     app.router.add_get("/rates", bank.rates)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    try:
-        port = runner.addresses[0][1]
+    async with serving(app) as address:
         old = SPEC.dialects[0]
         poll = replace(old.polls[0], path=path, every_s=1.0)
         listed = listed or replace(old.instruments[0], path=path)
         spec = replace(
             SPEC,
-            endpoints=Endpoints("", f"http://127.0.0.1:{port}"),
+            endpoints=Endpoints("", address),
             limits=Limits(1000, 1000.0, 1000.0),
             dialects=(replace(old, polls=(poll,), instruments=(listed,)),),
         )
@@ -71,8 +80,6 @@ async def served(
                 source.endpoints, "", source.limits, source.heartbeat, backoff=Backoff(0.01, 0.01), secrets=secrets
             ),
         )
-    finally:
-        await runner.cleanup()
 
 
 async def until(found: object, patience: float = 10.0) -> None:
@@ -97,6 +104,58 @@ async def test_a_figure_is_given_when_it_changes_and_not_at_every_request() -> N
             await asyncio.gather(task, return_exceptions=True)
         assert set(bank.queries) == {"key=s3cret"}
         assert not runner.status().rejects
+
+
+class Archive:
+    """Answers for each series with its figures' vintages of now."""
+
+    def __init__(self) -> None:
+        self.vintages = [("2026-01-10", "1.5")]
+        self.asked: dict[str, set[tuple[str, str]]] = {}
+
+    async def observations(self, request: web.Request) -> web.Response:
+        query = request.query
+        told = self.asked.setdefault(query["series_id"], set())
+        told.add((query["realtime_start"], query["observation_start"]))
+        assert query["api_key"] == "s3cret"
+        lines = [{"realtime_start": since, "date": "2026-01-01", "value": value} for since, value in self.vintages]
+        return web.json_response({"observations": lines if query["series_id"] == "UNRATE" else []})
+
+
+async def test_series_with_vintages_are_asked_for_one_by_one_and_a_revision_is_one_more_figure() -> None:
+    archive, app = Archive(), web.Application()
+    app.router.add_get("/fred/series/observations", archive.observations)
+    async with serving(app) as address:
+        old = FRED_SPEC.dialects[0]
+        source = compile_source(
+            replace(
+                FRED_SPEC,
+                endpoints=Endpoints("", address),
+                limits=Limits(1000, 1000.0, 1000.0),
+                dialects=(replace(old, polls=(replace(old.polls[0], every_s=1.0),)),),
+            )
+        )
+        transport = LiveTransport(
+            source.endpoints, "", source.limits, source.heartbeat, secrets={"FRED_API_KEY": "s3cret"}
+        )
+        # Pairs that are named, as they are by default, leave no series out.
+        runner = SourceRunner(source, lambda: transport, options=RunnerOptions(pairs=frozenset({"BTC/USD"})))
+        days = {datetime.now(UTC).date()}
+        task = asyncio.create_task(runner.run())
+        try:
+            await until(lambda: runner.status().events.get(STATISTIC.event_type, 0) == 1)
+            archive.vintages.append(("2026-02-10", "1.6"))
+            await until(lambda: runner.status().events.get(STATISTIC.event_type, 0) == 2)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        days.add(datetime.now(UTC).date())
+    assert set(archive.asked) == {entry.symbol for entry in runner.listings}
+    begins = {str(day - timedelta(days=400)) for day in days}
+    for asked in archive.asked.values():
+        assert {since for since, _ in asked} <= begins
+        assert all(since == observed for since, observed in asked)
+    assert not runner.status().rejects
 
 
 async def test_a_secret_that_nobody_told_is_named_and_asked_for() -> None:
