@@ -51,7 +51,10 @@ def details(source: Source) -> dict[str, Any]:
         else "as long as it does",
         "stale after": f"{source.heartbeat.stale_after_s:g} s",
         "dialects": [f"{one.name} ({one.valid_from:%Y-%m-%d} to {one.valid_to:%Y-%m-%d})" for one in spec.dialects],
-        "instruments": [request.path for request in source.discovery.requests],
+        "instruments": [
+            request.path or f"{len(request.given.entries) if request.given else 0} given"
+            for request in source.discovery.requests
+        ],
         "messages": sorted(spec.dialects[-1].routes),
         "polls": [f"{poll.path} every {poll.every_s:g} s" for poll in spec.dialects[-1].polls],
         "notes": list(spec.notes),

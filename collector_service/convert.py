@@ -11,6 +11,7 @@ from alphapulse.domain.decimal import ExactDecimal
 from alphapulse.domain.instruments import (
     CurrencyDetails,
     FutureDetails,
+    IndexDetails,
     Instrument,
     Listing,
     OptionDetails,
@@ -39,6 +40,14 @@ def entry(instrument: Instrument, listings: Iterable[Listing] = ()) -> Entry:
     message.instrument.asset_class = common_pb2.AssetClass.ValueType(int(instrument.asset_class))
     message.instrument.name = instrument.name
     message.instrument.source = instrument.source
+    for one in instrument.identifiers:
+        message.instrument.identifiers.add(
+            scheme=common_pb2.IdentifierScheme.ValueType(int(one.scheme)),
+            value=one.value,
+            level=common_pb2.IdentifierLevel.ValueType(int(one.level)),
+            venue=one.venue,
+            source=one.source,
+        )
     match instrument.details:
         case CurrencyDetails(code=code, kind=kind):
             message.instrument.currency.code = code
@@ -49,6 +58,8 @@ def entry(instrument: Instrument, listings: Iterable[Listing] = ()) -> Entry:
             getattr(message.instrument, which).CopyFrom(pair)
         case FutureDetails() | PerpetualDetails() | OptionDetails():
             _contract(message.instrument, instrument.details)
+        case IndexDetails(currency=currency, provider=provider):
+            message.instrument.index.currency, message.instrument.index.provider = currency, provider
         case _:
             raise TypeError(f"a collector does not discover {type(instrument.details).__name__}")
     return message

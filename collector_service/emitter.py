@@ -60,7 +60,7 @@ class Emitter:
         self._last_trades: dict[str, int] = {}
         self._numbered: dict[str, dict[int, LevelChange]] = {}
         self._learned: dict[tuple[int, object], tuple[str, str]] = {}
-        self._figures: OrderedDict[tuple[str, int, int], tuple[Amount, int]] = OrderedDict()
+        self._figures: OrderedDict[tuple[str, int, int, int], Amount] = OrderedDict()
         self._scales: dict[tuple[str, str], int] = {}
 
     @property
@@ -174,12 +174,12 @@ class Emitter:
     ) -> None:
         """A figure: `kind` as in the API's StatisticKind. Of one that the venue `repeats` what was given already is passed over."""
         if repeats:
-            told, now = (symbol, kind, effective_ns), (value, time_ns)
-            if self._figures.get(told) == now:
+            told = (symbol, kind, effective_ns, time_ns)
+            if self._figures.get(told) == value:
                 return
             if len(self._figures) >= _MAX_FIGURES:
                 self._figures.popitem(last=False)
-            self._figures[told] = now
+            self._figures[told] = value
         key, flags = self._identify(symbol)
         figure = fitted(value)
         if figure is None:

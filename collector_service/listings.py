@@ -10,6 +10,7 @@ from typing import Final
 from alphapulse.domain.asset_class import AssetClass
 from alphapulse.domain.currencies import METALS
 from alphapulse.domain.decimal import ExactDecimal
+from alphapulse.domain.identifiers import Level, Scheme
 from alphapulse.domain.identity import mint_instrument_id, mint_listing_id
 from alphapulse.domain.ids import InstrumentId, ListingId, mint
 from alphapulse.domain.instruments import (
@@ -17,6 +18,8 @@ from alphapulse.domain.instruments import (
     CurrencyKind,
     ExerciseStyle,
     FutureDetails,
+    IdentifierAssertion,
+    IndexDetails,
     Instrument,
     Listing,
     ListingStatus,
@@ -28,6 +31,8 @@ from alphapulse.domain.instruments import (
 )
 
 _KEY_BYTES: Final = 8
+NO_CURRENCY: Final = "XXX"
+"""ISO 4217 for what is in no currency: the listing of an index needs one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,14 @@ class ContractTerms:
 
 
 @dataclass(frozen=True, slots=True)
+class IndexTerms:
+    """What makes a listing an index: a series of figures that is published, and no pair."""
+
+    name: str
+    provider: str
+
+
+@dataclass(frozen=True, slots=True)
 class VenueSymbol:
     """One line of a venue's instrument list, its names translated and its numbers exact."""
 
@@ -54,7 +67,7 @@ class VenueSymbol:
     """The venue's exact spelling: the listing's symbol."""
     base: str
     quote: str
-    """Codes in the platform's spelling: BTC, not XBT."""
+    """Codes in the platform's spelling: BTC, not XBT. Of an index the base is empty, and the quote what it is computed in, or XXX."""
     fiat: frozenset[str]
     """Which of the two codes are ISO 4217 currencies on this venue: MTL is a coin on Binance, and once was a lira."""
     rules: TradingRules = field(default_factory=TradingRules)
@@ -65,13 +78,15 @@ class VenueSymbol:
     """False for what the venue lists and has no stream of, such as a dark pool."""
     contract: ContractTerms | None = None
     """None for the pair itself."""
+    index: IndexTerms | None = None
+    """None for a pair, and for a contract on one."""
     extras: Mapping[str, str] = field(default_factory=dict)
     """What this source's templates and scales need to know of it."""
 
     @property
     def pair(self) -> str:
-        """`BTC/USDT`."""
-        return f"{self.base}/{self.quote}"
+        """`BTC/USDT`; of an index its symbol."""
+        return f"{self.base}/{self.quote}" if self.index is None else self.symbol
 
 
 def currency(code: str, *, fiat: bool, source: str = "") -> Instrument:
@@ -92,12 +107,22 @@ def pair_of(entry: VenueSymbol, source: str = "") -> Instrument:
 
 
 def instrument_of(entry: VenueSymbol, venue: str, source: str = "") -> Instrument:
-    """What a line lists, its id minted: the pair, or a derivative of it."""
+    """What a line lists, its id minted: the pair, a derivative of it, or an index."""
+    if entry.index is not None:
+        return index_of(entry, entry.index, venue, source)
     terms = entry.contract
     if terms is None:
         return pair_of(entry, source)
     settlement = currency(terms.settle, fiat=terms.settle in entry.fiat).id
     return derivative(entry, terms, venue, pair_of(entry).id, settlement, source)
+
+
+def index_of(entry: VenueSymbol, terms: IndexTerms, venue: str, source: str = "") -> Instrument:
+    """The index a line lists, its id minted. It is known by its ticker at the venue."""
+    named = IdentifierAssertion(Scheme.TICKER, entry.symbol, Level.LISTING, venue=venue, source=source)
+    details = IndexDetails("" if entry.quote == NO_CURRENCY else entry.quote, terms.provider)
+    made = Instrument(AssetClass.INDEX, terms.name, details, (named,), source=source)
+    return replace(made, id=mint_instrument_id(made))
 
 
 def derivative(

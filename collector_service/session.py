@@ -165,6 +165,7 @@ class Session:
                 self.last_frame_ns = arrival.time_ns
                 self.emitter.requested = found[1]
                 self._run(poll.route, arrival.data)
+                break
         return []
 
     @property

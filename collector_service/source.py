@@ -80,7 +80,7 @@ class ListRequest:
     """One request for a list of instruments, and how its answer is read."""
 
     path: str
-    """Behind the REST address."""
+    """Behind the REST address; empty for lines that are given."""
     parse: Callable[[bytes], InstrumentList]
     """Raises msgspec.DecodeError or InvalidArgument when the list as a whole cannot be read. Of a list with `follow` it reads the answers of that."""
     follow: Callable[[bytes], Sequence[str]] | None = None
@@ -93,6 +93,8 @@ class ListRequest:
     """The path of another list, for `cross`; empty: this one stands alone."""
     cross: Callable[[bytes, bytes], InstrumentList] | None = None
     """Reads the answers of both lists: every line of the one with every line of the other."""
+    given: InstrumentList | None = None
+    """The list itself, where nothing is asked for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,8 @@ class Discovery:
         """How the answer of an address is read, whatever its host; None for another address, and for one whose answer only names others."""
         path = path_of(url)
         for request in self.requests:
+            if request.given is not None:
+                continue
             if request.follow is None and request.cross is None and request.path == path:
                 return request.parse
             if request.followed is not None and request.followed.fullmatch(path):

@@ -49,6 +49,7 @@ class StatisticKind(IntEnum):
     RATE = 6
     SENTIMENT = 7
     VOLUME_24H = 8
+    ECONOMIC_FIGURE = 9
 
 
 class TradingState(IntEnum):

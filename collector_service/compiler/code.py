@@ -132,6 +132,7 @@ _TIMES: Final = {
     fields.Nanos: "nanos",
     fields.Seconds: "seconds",
     fields.Iso: "iso",
+    fields.Period: "period",
 }
 
 

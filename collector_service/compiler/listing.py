@@ -18,10 +18,10 @@ from alphapulse.domain.instruments import ListingStatus, OptionRight, TradingRul
 from collector_service.compiler import values
 from collector_service.compiler.bodies import values_of
 from collector_service.compiler.faults import fault
-from collector_service.listings import ContractTerms, VenueSymbol
+from collector_service.listings import ContractTerms, IndexTerms, VenueSymbol
 from collector_service.source import InstrumentList, ListRequest
 from collector_service.spec import fields
-from collector_service.spec.listing import Contract, Instruments, Line
+from collector_service.spec.listing import NO_CURRENCY, NOTHING, Contract, Index, Instruments, Line
 
 _STEP: Final = re.compile(r"\.?([^.\[\]?]+)|\[(\d+)\]|\[([^=\]]+)=([^\]]*)\]")
 _MAX_DECIMALS: Final = 36
@@ -41,6 +41,8 @@ def compile_instruments(spec: Instruments, fiat: frozenset[str], codes: Mapping[
     """A request for a list and how its answer is read. Raises SpecificationError."""
     if not spec.lines:
         raise fault(f"{where}.lines", spec.lines, "at least one way to read a line")
+    if bool(spec.path) == bool(spec.given):
+        raise fault(f"{where}.path", spec.path, "a path, or the lines themselves in `given`")
     places = [_steps(one, f"{where}.each") for one in ((spec.each,) if isinstance(spec.each, str) else spec.each)]
     decode = values_of(spec.body)
     readers = [_reader(line, fiat, codes, f"{where}.lines[{place}]") for place, line in enumerate(spec.lines)]
@@ -68,6 +70,11 @@ def compile_instruments(spec: Instruments, fiat: frozenset[str], codes: Mapping[
         pairs = product(lines(body, places), lines(other, places))
         return _read([(f"{name}{by}", {LINE: one, ACROSS: two}) for (name, one), (by, two) in pairs], readers)
 
+    if spec.given:
+        found = _read([(f"given[{place}]", dict(line)) for place, line in enumerate(spec.given)], readers)
+        if found.refused or len(found.entries) < len(spec.given):
+            raise fault(f"{where}.given", found.refused[:1], "every line that is given is an instrument")
+        return ListRequest("", parse, given=found)
     if spec.follow:
         return ListRequest(spec.path, parse_followed, follow, _pattern(spec.follow))
     if spec.across:
@@ -124,6 +131,11 @@ def _reader(spec: Line, fiat: frozenset[str], codes: Mapping[str, str], where: s
     ]
     status = _choice(spec.status, f"{where}.status", ListingStatus.HALTED)
     terms = _contract(spec.contract, codes, f"{where}.contract") if spec.contract is not None else None
+    index = _index(spec.index, f"{where}.index") if spec.index is not None else None
+    if index is not None and terms is not None:
+        raise fault(f"{where}.index", spec.index, "an index is no contract")
+    if index is None and (spec.base is NOTHING or spec.quote is NO_CURRENCY):
+        raise fault(f"{where}.base, quote", "", "a pair has both")
 
     def rules(line: Any) -> TradingRules:
         found: dict[str, Any] = {rule: read(line) for rule, read in amount.items()}
@@ -137,7 +149,10 @@ def _reader(spec: Line, fiat: frozenset[str], codes: Mapping[str, str], where: s
             return None
         if spec.having and _at(line, having) in (None, ""):
             return None
-        base, quote = code(_need(text["base"](line), "base")), code(_need(text["quote"](line), "quote"))
+        base, quote = (
+            code(text["base"](line) if index else _need(text["base"](line), "base")),
+            code(_need(text["quote"](line), "quote")),
+        )
         if isinstance(line, dict):
             line = {**line, "@base": base, "@quote": quote}
         return VenueSymbol(
@@ -150,10 +165,16 @@ def _reader(spec: Line, fiat: frozenset[str], codes: Mapping[str, str], where: s
             aliases=tuple(found for alias in aliases if (found := alias(line))),
             extras={name: found(line) for name, found in extras.items()},
             contract=terms(line) if terms is not None else None,
+            index=index(line) if index is not None else None,
             streamed=spec.streamed,
         )
 
     return read
+
+
+def _index(spec: Index, where: str) -> Callable[[Any], IndexTerms]:
+    name, provider = _text(spec.name, f"{where}.name"), _text(spec.provider, f"{where}.provider")
+    return lambda line: IndexTerms(_need(name(line), "name"), _need(provider(line), "provider"))
 
 
 def _contract(spec: Contract, codes: Mapping[str, str], where: str) -> Callable[[Any], ContractTerms]:
@@ -344,6 +365,7 @@ _TIMES: Final = {
     fields.Nanos: values.nanos,
     fields.Seconds: values.seconds,
     fields.Iso: values.iso,
+    fields.Period: values.period,
 }
 
 

@@ -21,7 +21,7 @@ _FUNCTIONS: Final = {
     name: getattr(values, name)
     for name in (
         "amount", "price", "magnitude", "signed", "scaled", "number", "identity", "checksum", "seconds", "millis",
-        "micros", "nanos", "iso", "text", "cut", "side_of_sign",
+        "micros", "nanos", "iso", "period", "text", "cut", "side_of_sign",
     )
 }  # fmt: skip
 
@@ -296,6 +296,10 @@ def _statistic(scope: Scope, record: records.Statistic) -> None:
     line(f"s = {text_code(scope, record.symbol, 'symbol')}")
     value = amount_code(scope, record.value, "value", "signed", "s")
     repeats = ", repeats=True" if record.repeats else ""
+    path = record.value if isinstance(record.value, str) else record.value.path
+    if record.absent or scope.path(path, "value")[1].optional:
+        line(f"if {scope.value(path, 'value')} not in {(None, '', *record.absent)!r}:")
+        scope.writer.depth += 1
     line(
         f"out.statistic(s, {int(record.kind)}, {value}, effective_ns={time_code(scope, record.effective, 'effective')}, "
         f"time_ns={time_code(scope, record.time)}{repeats})"

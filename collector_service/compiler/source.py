@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from collector_service import book
+from collector_service.addresses import MOMENT, SECRET
 from collector_service.compiler.address import compile_ticket
 from collector_service.compiler.faults import fault
 from collector_service.compiler.kinds import compile_splitter
@@ -22,6 +23,7 @@ from collector_service.spec.dialect import Poll, RestSnapshot
 from collector_service.spec.source import SourceSpec
 
 _NAME: Final = re.compile(r"[A-Z][A-Z0-9_]*")
+_PLACE: Final = re.compile(r"(\{[^}]*\})")
 
 
 def compile_source(spec: SourceSpec) -> Source:
@@ -120,10 +122,19 @@ def _say_nothing(*_: Any) -> list[str]:
 def _poll(spec: Poll, where: str) -> PollRequest:
     if spec.every_s < 1:
         raise fault(f"{where}.every_s", spec.every_s, "at least a second")
-    before, symbol, behind = spec.path.partition("{symbol}")
-    form = re.compile(re.escape(before) + ("([^/?&#]+)" if symbol else "()") + re.escape(behind))
-    route = compile_route(spec.record, f"{where}.record", answers=bool(symbol), body=spec.body)
-    return PollRequest(spec.path, spec.every_s, route, form)
+    symbol = "{symbol}" in spec.path
+    form = "" if symbol else "()"
+    for part in _PLACE.split(spec.path):
+        if part[:1] != "{":
+            form += re.escape(part)
+        elif part == "{symbol}":
+            form += "([^/?&#]+)"
+        elif SECRET.fullmatch(part) or MOMENT.fullmatch(part):
+            form += "[^/?&#]*"
+        else:
+            raise fault(f"{where}.path", part, "{symbol}, {secret:NAME}, {utc:FORM} or {utc-DAYSd:FORM}")
+    route = compile_route(spec.record, f"{where}.record", answers=symbol, body=spec.body)
+    return PollRequest(spec.path, spec.every_s, route, re.compile(form))
 
 
 def _changes_books(found: Any) -> bool:

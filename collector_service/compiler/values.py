@@ -21,6 +21,8 @@ _CHECKSUM_DIGITS: Final = 11
 _POWERS: Final[tuple[int, ...]] = tuple(10 ** (_DIGITS - digits) for digits in range(_DIGITS + 1))
 _ISO: Final = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:?\d\d)?)?")
 
+_PERIOD: Final = re.compile(r"(\d{4})(?:-?Q([1-4])|-(\d\d)|-?M(\d\d))?", re.ASCII)
+
 
 @lru_cache(maxsize=1 << 16, typed=True)
 def amount(value: Any) -> Amount:
@@ -189,6 +191,17 @@ def _second(day: str, clock: str, zone: str) -> int:
     if not 0 <= found * _NANOS <= _LATEST:
         raise InvalidArgument.field("time", f"{day} {clock}", "time-format", "not a time from 1970 to 2255")
     return found
+
+
+def period(value: Any) -> int:
+    """Nanoseconds of the beginning of a year, quarter or month; 0 where there is none."""
+    if value is None or value == "":
+        return 0
+    found = _PERIOD.fullmatch(value) if type(value) is str else None
+    if found is None:
+        raise InvalidArgument.field("time", str(value)[:64], "time-format", "not a year, quarter or month")
+    month = found[3] or found[4] or (int(found[2]) * 3 - 2 if found[2] else 1)
+    return _second(f"{found[1]}-{int(month):02}-01", "00:00:00", "Z") * _NANOS
 
 
 def text(value: Any) -> str:

@@ -213,10 +213,15 @@ class SourceRunner:
         ]
 
     def _chosen(self) -> list[VenueSymbol]:
-        """One listing for each pair that is wanted and trades, and one for each contract on it; where pairs are named, those without an end."""
+        """One listing for each pair that is wanted and trades, and one for each contract on it; where pairs are named, those without an end. An index
+        is no pair: naming pairs leaves none out."""
         chosen: dict[tuple[str, object], VenueSymbol] = {}
         for entry in self.listings:
-            wanted = self._options.pairs is None or (entry.pair in self._options.pairs and not _expires(entry))
+            wanted = (
+                self._options.pairs is None
+                or entry.index is not None
+                or (entry.pair in self._options.pairs and not _expires(entry))
+            )
             if wanted and entry.streamed and entry.status is ListingStatus.TRADING:
                 chosen.setdefault((entry.pair, entry.contract), entry)
         missing = sorted((self._options.pairs or frozenset()) - {pair for pair, _ in chosen})
@@ -241,7 +246,8 @@ class SourceRunner:
                 await port.room.wait()
 
     def _follow(self, arrival: Arrival) -> None:
-        if arrival.kind is ArrivalKind.FRAME:
+        polled = not self.spec.endpoints.websocket
+        if arrival.kind is ArrivalKind.FRAME or (polled and arrival.kind is ArrivalKind.RESPONSE):
             if self._state is not SourceState.RUNNING:
                 self._backoff.reset()
                 self._enter(SourceState.RUNNING)
@@ -249,6 +255,9 @@ class SourceRunner:
             self._reconnects += 1
             self._enter(SourceState.BACKING_OFF, arrival.data.decode("utf-8", "replace"))
             _log.warning("connection lost", source=self.spec.name, reason=self._error)
+        elif arrival.kind is ArrivalKind.FAILED and polled:
+            self._enter(SourceState.BACKING_OFF, arrival.data.decode("utf-8", "replace"))
+            _log.warning("request failed", source=self.spec.name, reason=self._error)
 
     async def _discover(self, transport: Transport) -> None:
         """Reads the list, registers it, and waits until the relay knows it. A registry that is away is waited for."""

@@ -10,6 +10,7 @@ from alphapulse.domain.errors import NotFound
 from collector_service.source import Source
 from collector_service.sources.ascendex import ASCENDEX
 from collector_service.sources.ascendex_futures import ASCENDEX_FUTURES
+from collector_service.sources.bank_of_canada import BANK_OF_CANADA
 from collector_service.sources.bequant import BEQUANT
 from collector_service.sources.binance import BINANCE
 from collector_service.sources.binance_delivery import BINANCE_DELIVERY
@@ -32,7 +33,9 @@ from collector_service.sources.delta import DELTA
 from collector_service.sources.deribit import DERIBIT
 from collector_service.sources.dydx import DYDX
 from collector_service.sources.ecb import ECB
+from collector_service.sources.fear_greed import FEAR_GREED
 from collector_service.sources.fmfw import FMFW
+from collector_service.sources.fred import FRED
 from collector_service.sources.gateio import GATEIO
 from collector_service.sources.gateio_futures import GATEIO_FUTURES
 from collector_service.sources.gemini import GEMINI
@@ -44,12 +47,15 @@ from collector_service.sources.independent_reserve import INDEPENDENT_RESERVE
 from collector_service.sources.kraken import KRAKEN
 from collector_service.sources.kraken_futures import KRAKEN_FUTURES
 from collector_service.sources.kucoin import KUCOIN
+from collector_service.sources.nyfed import NYFED
 from collector_service.sources.okcoin import OKCOIN
 from collector_service.sources.okx import OKX
 from collector_service.sources.phemex import PHEMEX
 from collector_service.sources.poloniex import POLONIEX
 from collector_service.sources.probit import PROBIT
 from collector_service.sources.upbit import UPBIT
+from collector_service.sources.us_treasury import US_TREASURY
+from collector_service.sources.world_bank import WORLD_BANK
 
 
 def _by_name(specs: Iterable[Source]) -> Mapping[str, Source]:
@@ -65,6 +71,7 @@ SOURCES: Final = _by_name(
         ASCENDEX,
         ASCENDEX_FUTURES,
         BEQUANT,
+        BANK_OF_CANADA,
         BINANCE,
         BITCOM,
         BITGET,
@@ -87,6 +94,8 @@ SOURCES: Final = _by_name(
         DYDX,
         ECB,
         FMFW,
+        FEAR_GREED,
+        FRED,
         GATEIO,
         GATEIO_FUTURES,
         GEMINI,
@@ -105,6 +114,9 @@ SOURCES: Final = _by_name(
         INDEPENDENT_RESERVE,
         KRAKEN,
         PROBIT,
+        NYFED,
+        US_TREASURY,
+        WORLD_BANK,
     )
 )
 """Every source there is, by name."""

@@ -48,6 +48,7 @@ from collector_service.spec.fields import (
     Millis,
     Nanos,
     Nested,
+    Period,
     Product,
     Requested,
     Scaled,
@@ -59,7 +60,7 @@ from collector_service.spec.fields import (
     Time,
     Written,
 )
-from collector_service.spec.listing import Contract, Instruments, Line
+from collector_service.spec.listing import Contract, Index, Instruments, Line
 from collector_service.spec.records import (
     ASK,
     BID,
@@ -117,6 +118,7 @@ __all__ = [
     "Has",
     "Heartbeat",
     "Hook",
+    "Index",
     "Instruments",
     "Iso",
     "Join",
@@ -134,6 +136,7 @@ __all__ = [
     "Nested",
     "Offset",
     "PerChannel",
+    "Period",
     "Poll",
     "PreviousId",
     "Product",

@@ -165,6 +165,13 @@ class Iso:
 
 
 @dataclass(frozen=True, slots=True)
+class Period:
+    """A year, quarter or month, by its beginning in UTC: 2024, 2024-Q2, 2024Q2, 2024-05, 2024M05."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class Written:
     """A time in a form of the venue's own, in UTC; for lists of instruments."""
 
@@ -173,7 +180,7 @@ class Written:
     """As for `datetime.strptime`: `%d%b%y`."""
 
 
-Time = Millis | Micros | Nanos | Seconds | Iso | Written
+Time = Millis | Micros | Nanos | Seconds | Iso | Period | Written
 
 
 @dataclass(frozen=True, slots=True)

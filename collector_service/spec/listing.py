@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from alphapulse.domain.asset_class import AssetClass
 from collector_service.spec.body import Body
@@ -17,6 +17,8 @@ LineAmount = _LineNumber | tuple[_LineNumber, ...]
 """A path alone is a number, a Text is what is left of one; of several the first that the line has."""
 Choices = Choice | tuple[Choice, ...]
 """Of several the first that knows the word."""
+NOTHING: Final = Const("")
+NO_CURRENCY: Final = Const("XXX")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,13 +39,23 @@ class Contract:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Index:
+    """What is no pair: a figure that somebody publishes, such as a consumer price index, a rate or a mood."""
+
+    name: LineText
+    provider: LineText
+    """Who computes it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
     """One line of a list. Codes are taken in capitals."""
 
     symbol: LineText
     """The venue's exact spelling."""
-    base: LineText
-    quote: LineText
+    base: LineText = NOTHING
+    quote: LineText = NO_CURRENCY
+    """Of an index the currency it is computed in; ISO 4217 calls none XXX."""
     status: Choices | None = None
     """To a ListingStatus; without one it trades."""
     tick: LineAmount | None = None
@@ -52,6 +64,8 @@ class Line:
     max_size: LineAmount | None = None
     min_notional: LineAmount | None = None
     contract: Contract | None = None
+    index: Index | None = None
+    """Without one it is a pair, or a contract on it."""
     aliases: tuple[LineText, ...] = ()
     """Other spellings of the same, on streams and in requests. `@base` and `@quote` are the codes as everybody writes them."""
     extras: Mapping[str, LineText] = field(default_factory=dict)
@@ -67,8 +81,10 @@ class Line:
 class Instruments:
     """A list and how its lines are read; several ways for lines of several kinds."""
 
-    path: str
+    path: str = ""
     """Behind the REST address."""
+    given: tuple[Mapping[str, str], ...] = ()
+    """In the place of a path the lines themselves: what is chosen here, and not listed by the venue."""
     lines: tuple[Line, ...]
     """The first whose `where` holds reads a line."""
     body: Body = Body.JSON

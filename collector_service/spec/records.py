@@ -134,15 +134,17 @@ class BookUpdate(_BookRecord):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statistic:
-    """A figure of an instrument: see StatisticKind in the API."""
+    """A figure of an instrument: see StatisticKind in the API. Where its value may be absent and is, there is none."""
 
     symbol: SymbolField
     kind: int
     value: Amount
+    absent: tuple[str, ...] = ()
+    """Words in the place of the value that say there is none."""
     effective: Time | None = None
     """The time it holds for."""
     repeats: bool = False
-    """The venue gives the same figures at every request: one with the value and times of before is passed over."""
+    """The venue gives the same figures at every request: one that was given with this value and these times is passed over."""
     time: Time | None = None
     each: Each = ""
     where: Where = field(default_factory=dict)

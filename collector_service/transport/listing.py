@@ -23,6 +23,9 @@ async def fetch_instruments(source: Source, fetch: Fetching) -> InstrumentList:
     """The list of now. Raises what `fetch` raises, and msgspec.DecodeError or InvalidArgument for an answer that is no list."""
     found: list[InstrumentList] = []
     for request in source.discovery.requests:
+        if request.given is not None:
+            found.append(request.given)
+            continue
         body = await fetch(request.path, request.body)
         if request.cross is not None:
             found.append(request.cross(body, await fetch(request.across)))
@@ -34,10 +37,10 @@ async def fetch_instruments(source: Source, fetch: Fetching) -> InstrumentList:
 
 
 def recorded_instruments(source: Source, answers: Iterable[Arrival]) -> InstrumentList | None:
-    """The list in recorded answers, as it was read at their time; None where none of them is a list of this source."""
+    """The list in recorded answers, as it was read at their time, and what needs no answer; None where there is no list of this source."""
     told = list(answers)
     by_path = {path_of(answer.url): answer.data for answer in told}
-    found: list[InstrumentList] = []
+    found = [request.given for request in source.discovery.requests if request.given is not None]
     for answer in told:
         discovery = source.discovery_at(answer.time_ns)
         read, crossing = discovery.reader(answer.url), discovery.crossing(answer.url)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import re
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
@@ -15,8 +14,9 @@ import msgspec
 import structlog
 
 from alphapulse.client.backoff import Backoff
-from alphapulse.domain.errors import InvalidArgument
+from alphapulse.domain.errors import FailedPrecondition, InvalidArgument
 from alphapulse.domain.provenance import Provenance
+from collector_service.addresses import filled
 from collector_service.source import AddressRequest, InstrumentList, Source
 from collector_service.spec import Endpoints, Heartbeat, Limits
 from collector_service.transport.base import Arrival, ArrivalKind, Fetch, Request, TransportError
@@ -30,7 +30,6 @@ _REQUEST_TIMEOUT: Final = aiohttp.ClientTimeout(total=20.0)
 _REQUEST_ATTEMPTS: Final = 3
 _MAX_FRAME: Final = 32 << 20
 _MAX_RETRY_AFTER: Final = 300.0
-_SECRET: Final = re.compile(r"\{secret:([A-Z0-9_]+)\}")
 _NO_FRAME: Final = (
     aiohttp.WSMsgType.CLOSE,
     aiohttp.WSMsgType.CLOSING,
@@ -250,7 +249,7 @@ class LiveTransport:
             try:
                 async with self._client.request(
                     method,
-                    f"{self._endpoints.rest}{self._with_secrets(path)}",
+                    f"{self._endpoints.rest}{self._filled(path)}",
                     data=body,
                     headers={"Content-Type": "application/json"} if body is not None else None,
                 ) as answer:
@@ -262,13 +261,12 @@ class LiveTransport:
                 problem = f"{type(error).__name__}: {error}"
         raise TransportError(f"{self._endpoints.rest}{path}: {problem}", retry_after=wait or None)
 
-    def _with_secrets(self, path: str) -> str:
+    def _filled(self, path: str) -> str:
         """Raises TransportError for a secret that nobody told."""
-        for name in _SECRET.findall(path):
-            if not self._secrets.get(name):
-                raise TransportError(f"{self._endpoints.rest}: needs {name}: set it in the environment")
-            path = path.replace(f"{{secret:{name}}}", self._secrets[name])
-        return path
+        try:
+            return filled(path, self._secrets, time.time_ns())
+        except FailedPrecondition as error:
+            raise TransportError(f"{self._endpoints.rest}: {error}") from error
 
     async def _put(self, kind: ArrivalKind, number: int, data: bytes, url: str = "") -> None:
         await self._arrived.put(Arrival(kind, time.time_ns(), data, number, url))

@@ -13,9 +13,11 @@ import pytest
 from alphapulse.domain.asset_class import AssetClass
 from alphapulse.domain.decimal import ExactDecimal
 from alphapulse.domain.errors import InvalidArgument
+from alphapulse.domain.identity import instrument_text
 from alphapulse.domain.ids import source_id
+from alphapulse.domain.instruments import IndexDetails
 from alphapulse.domain.provenance import Provenance
-from alphapulse.records import BOOK_LEVEL, LAYOUTS, QUOTE, TRADE
+from alphapulse.records import BOOK_LEVEL, LAYOUTS, QUOTE, STATISTIC, TRADE
 from collector_service.book import RangeSequenceMachine, SnapshotOnlyMachine, SnapshotUpdatesMachine
 from collector_service.compiler import SpecificationError, compile_source
 from collector_service.compiler.kinds import compile_splitter
@@ -23,7 +25,7 @@ from collector_service.compiler.listing import compile_instruments
 from collector_service.compiler.records import compile_route
 from collector_service.compiler.subscribing import compile_subscribe
 from collector_service.emitter import Emitter
-from collector_service.listings import ListingIndex, VenueSymbol
+from collector_service.listings import ListingIndex, VenueSymbol, instrument_of, listing_of
 from collector_service.rows import RowSink, as_array
 from collector_service.session import Session
 from collector_service.source import Source
@@ -41,6 +43,7 @@ from collector_service.spec import (
     Decimals,
     ForEach,
     Has,
+    Index,
     Instruments,
     Iso,
     Join,
@@ -52,6 +55,7 @@ from collector_service.spec import (
     Match,
     Millis,
     Nested,
+    Period,
     Product,
     Quote,
     Record,
@@ -61,6 +65,7 @@ from collector_service.spec import (
     Side,
     SignedSide,
     SnapshotOnly,
+    Statistic,
     Subscribe,
     Text,
     Ticket,
@@ -495,3 +500,115 @@ def test_an_address_that_names_nothing_of_the_answer_is_a_mistake() -> None:
     with pytest.raises(SpecificationError) as caught:
         _with_ticket("wss://a/{uuid}")
     assert str(caught.value).startswith("BINANCE.dialects[0].ticket.url")
+
+
+SERIES = Line(symbol="id", quote="currency", index=Index(name="title", provider=Const("Somebody")))
+
+
+def test_an_index_is_known_by_its_ticker_at_the_venue_and_needs_no_pair() -> None:
+    request = compile_instruments(Instruments(path="/series", lines=(SERIES,)), frozenset({"USD"}), {}, "TEST")
+    answer = [
+        {"id": "GDP", "title": "Gross product", "currency": "USD"},
+        {"id": "MOOD", "title": "Mood", "currency": "XXX"},
+    ]
+    product, mood = request.parse(json.dumps(answer).encode()).entries
+    made = instrument_of(product, "FRED")
+    assert instrument_text(made) == "ap1|index|venue_ticker|FRED|GDP"
+    assert (made.asset_class, made.name) == (AssetClass.INDEX, "Gross product")
+    assert made.details == IndexDetails("USD", "Somebody")
+    assert instrument_of(mood, "FRED").details == IndexDetails("", "Somebody")
+    assert (listing_of(mood, "FRED").symbol, listing_of(mood, "FRED").currency) == ("MOOD", "XXX")
+    assert (product.pair, mood.pair) == ("GDP", "MOOD")
+
+
+def test_lines_that_are_given_need_no_request() -> None:
+    given = ({"id": "GDP", "title": "Gross product", "currency": "USD"},)
+    request = compile_instruments(Instruments(given=given, lines=(SERIES,)), frozenset(), {}, "TEST")
+    assert request.given is not None
+    assert [entry.symbol for entry in request.given.entries] == ["GDP"]
+
+
+@pytest.mark.parametrize(
+    "instruments",
+    [
+        Instruments(lines=(SERIES,)),
+        Instruments(
+            path="/series", given=({"id": "GDP", "title": "Gross product", "currency": "USD"},), lines=(SERIES,)
+        ),
+        Instruments(given=({"id": "GDP", "currency": "USD"},), lines=(SERIES,)),
+        Instruments(
+            given=({"id": "GDP", "title": "x", "currency": "USD"},), lines=(replace(SERIES, where={"id": "CPI"}),)
+        ),
+        Instruments(
+            path="/series",
+            lines=(replace(SERIES, contract=Contract(kind=AssetClass.PERPETUAL, settle=Const("USD"))),),
+        ),
+        Instruments(path="/pairs", lines=(Line(symbol="id", base="base"),)),
+    ],
+    ids=("no lines and no path", "both", "without a name", "passed over", "an index and a contract", "no pair"),
+)
+def test_a_list_that_cannot_be_is_refused(instruments: Instruments) -> None:
+    with pytest.raises(SpecificationError, match=r"^TEST\."):
+        compile_instruments(instruments, frozenset(), {}, "TEST")
+
+
+def test_a_figure_that_is_not_there_is_none_and_zero_is_one(out: Emitter) -> None:
+    record = Statistic(symbol=Const("BTC-USD"), kind=6, value="v?", absent=(".",), effective=Iso("d"), each="all?")
+    frame = {"all": [{"d": f"2024-01-0{place}", "v": v} for place, v in enumerate((".", "", None, 0, "-0.5"), 1)]}
+    frame["all"].append({"d": "2024-01-06"})
+    rows = said(out, record, frame)[STATISTIC.event_type]
+    assert [int(row["value"]) for row in rows] == [0, -5]
+    assert not said(out, record, {})
+
+
+def test_a_figure_that_is_revised_is_a_new_one_of_the_same_time_and_each_is_given_once(out: Emitter) -> None:
+    record = Statistic(
+        symbol=Const("BTC-USD"), kind=9, value="v", effective=Iso("d"), time=Iso("since"), each="all", repeats=True
+    )
+
+    def told(*figures: tuple[str, str, str]) -> list[tuple[int, int, int]]:
+        frame = {"all": [{"d": day, "since": since, "v": value} for day, since, value in figures]}
+        rows = said(out, record, frame).get(STATISTIC.event_type, ())
+        day = 86_400 * 10**9
+        return [
+            (int(row["effective_time_ns"]) // day, int(row["venue_time_ns"]) // day, int(row["value"])) for row in rows
+        ]
+
+    first, second, again = (
+        ("1970-01-02", "1970-01-10", "7"),
+        ("1970-01-02", "1970-02-10", "8"),
+        ("1970-01-02", "1970-03-10", "7"),
+    )
+    assert told(first) == [(1, 9, 7)]
+    assert told(first, second) == [(1, 40, 8)]
+    assert not told(first, second)
+    assert told(first, second, again) == [(1, 68, 7)]
+    assert told(("1970-01-02", "1970-03-10", "9")) == [(1, 68, 9)]
+
+
+@pytest.mark.parametrize(
+    ("written", "begins"),
+    [
+        ("2024", "2024-01-01"),
+        ("2024-Q3", "2024-07-01"),
+        ("2024Q4", "2024-10-01"),
+        ("2024-05", "2024-05-01"),
+        ("2024M12", "2024-12-01"),
+        ("2024-M02", "2024-02-01"),
+    ],
+)
+def test_a_period_is_its_beginning(out: Emitter, written: str, begins: str) -> None:
+    record = Statistic(symbol=Const("BTC-USD"), kind=9, value="v", effective=Period("p"))
+    rows = said(out, record, {"p": written, "v": 1})[STATISTIC.event_type]
+    assert (
+        int(rows[0]["effective_time_ns"]) == int(datetime.fromisoformat(f"{begins}T00:00:00+00:00").timestamp()) * 10**9
+    )
+
+
+@pytest.mark.parametrize(
+    "written", ["24", "2024-Q5", "2024-13", "2024-00", "2024M00", "2024-05-01", "1969", "2024-5", 2024]
+)
+def test_what_is_no_period_is_refused(out: Emitter, written: Any) -> None:
+    record = Statistic(symbol=Const("BTC-USD"), kind=9, value="v", effective=Period("p"))
+    with pytest.raises(InvalidArgument, match="time"):
+        said(out, record, {"p": written, "v": 1})

@@ -14,8 +14,8 @@
                              "lot": "0.00000001", "kind": "PERPETUAL", "settle": "USDT", "size": "0.01", "expiry": "2026-12-25T08:00:00Z"}]}],
      "subscriptions": [{"of": URL, "read_on": ..., "symbols": ["BTC-USDT"], "channels": ["trades", "books"], "frames": [{...}]}]}
 
-`@now` in a frame to subscribe stands for the time it is made at; `as_quoted_by` names the library whose source shows the venue's example, where the
-page itself was not at hand.
+Instruments that the source itself gives need not be told. `@now` in a frame to subscribe stands for the time it is made at; `as_quoted_by` names
+the library whose source shows the venue's example, where the page itself was not at hand.
 
 Of a row and of an entry those fields are compared that are told: `side` is buy, sell, bid or ask, `time` the venue's; a quote has bid, bid_size, ask
 and ask_size; a figure has value and kind; a status has state. What a number is written as is what is sent. Compressed frames are given unpacked; an
@@ -107,6 +107,9 @@ CASES: Final = [
 def _session(name: str, case: Any) -> Session:
     spec = SOURCES[name]
     listings = ListingIndex(spec.venue)
+    for request in spec.discovery.requests:
+        if request.given is not None:
+            listings.learn(request.given.entries)
     listings.learn(
         VenueSymbol(
             one["symbol"],

@@ -14,9 +14,10 @@ from prometheus_client import CollectorRegistry
 from alphapulse.api.common.v1 import common_pb2
 from alphapulse.api.instrument.v1 import instrument_pb2, instrument_service_pb2, instrument_service_pb2_grpc
 from alphapulse.client import RegistrationStream, open_channel
+from alphapulse.domain.asset_class import AssetClass
 from alphapulse.runtime import load, serve_in_background
 from collector_service.decode import read_instruments, recording_files
-from collector_service.listings import VenueSymbol, listing_of
+from collector_service.listings import VenueSymbol, instrument_of, listing_of
 from collector_service.runtime import GrpcRegistrar, Registration, RunnerOptions, SourceRunner
 from collector_service.simulation import PROTOCOLS, Market, simulated_venue
 from collector_service.source import InstrumentList, Source
@@ -61,6 +62,43 @@ async def test_every_listed_instrument_is_registered_and_found_by_its_symbol(
             for entry, result in zip(entries, answer.results, strict=True):
                 assert result.outcome == common_pb2.LOOKUP_OUTCOME_RESOLVED, entry.symbol
                 assert list(result.listing_ids) == [str(done.listing_ids[entry.symbol])]
+
+
+async def test_series_of_figures_are_registered_as_indices_and_found_by_ticker_and_symbol(
+    registry_address: str,
+) -> None:
+    async with open_channel(registry_address) as channel, RegistrationStream(channel) as stream:
+        registrar = GrpcRegistrar(stream)
+        stub = instrument_service_pb2_grpc.InstrumentServiceStub(channel)
+        for source in ("FRED", "US_TREASURY", "NYFED", "FEAR_GREED", "BANK_OF_CANADA", "WORLD_BANK"):
+            spec = SOURCES[source]
+            entries = [entry for request in spec.discovery.requests if request.given for entry in request.given.entries]
+            done = await registrar.register(entries, spec.venue, source)
+            assert not done.refused
+            assert done.listing_ids == {entry.symbol: listing_of(entry, spec.venue).id for entry in entries}
+            assert (await registrar.register(entries, spec.venue, source)).listing_ids == done.listing_ids
+            series = [entry for entry in entries if entry.index is not None]
+            # Nothing but the series themselves, where there are no pairs.
+            assert len(done.instruments) == len(series) or source == "BANK_OF_CANADA"
+            for scheme in (common_pb2.IDENTIFIER_SCHEME_EXCHANGE_SYMBOL, common_pb2.IDENTIFIER_SCHEME_TICKER):
+                request = instrument_service_pb2.BatchLookupRequest(
+                    items=[
+                        instrument_service_pb2.LookupItem(scheme=scheme, value=entry.symbol, venue=spec.venue)
+                        for entry in series
+                    ]
+                )
+                answer = await stub.BatchLookup(request)
+                for entry, result in zip(series, answer.results, strict=True):
+                    assert result.outcome == common_pb2.LOOKUP_OUTCOME_RESOLVED, entry.symbol
+                    assert list(result.listing_ids) == [str(done.listing_ids[entry.symbol])]
+            made = instrument_of(series[0], spec.venue)
+            assert str(made.id) in done.instruments
+            held = (
+                await stub.GetInstrument(instrument_service_pb2.GetInstrumentRequest(instrument_id=str(made.id)))
+            ).entry.instrument
+            assert (held.asset_class, held.name) == (int(AssetClass.INDEX), made.name)
+            assert series[0].index is not None
+            assert held.index.provider == series[0].index.provider
 
 
 class ChangingList(SimulatedTransport):

@@ -186,6 +186,8 @@ class _StatisticKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Statist
     """A sentiment index, in its own scale."""
     STATISTIC_KIND_VOLUME_24H: _StatisticKind.ValueType  # 8
     """Volume of the last 24 hours in base units."""
+    STATISTIC_KIND_ECONOMIC_FIGURE: _StatisticKind.ValueType  # 9
+    """A figure of a published series, such as a consumer price index, in the series' own unit. A later figure of the same effective time revises it."""
 
 class StatisticKind(_StatisticKind, metaclass=_StatisticKindEnumTypeWrapper):
     """What a statistic measures. Carried as fixed32 in the event."""
@@ -208,6 +210,8 @@ STATISTIC_KIND_SENTIMENT: StatisticKind.ValueType  # 7
 """A sentiment index, in its own scale."""
 STATISTIC_KIND_VOLUME_24H: StatisticKind.ValueType  # 8
 """Volume of the last 24 hours in base units."""
+STATISTIC_KIND_ECONOMIC_FIGURE: StatisticKind.ValueType  # 9
+"""A figure of a published series, such as a consumer price index, in the series' own unit. A later figure of the same effective time revises it."""
 Global___StatisticKind: _TypeAlias = StatisticKind  # noqa: Y015
 
 class _TradingState:

@@ -1,0 +1,31 @@
+"""What the addresses of requests leave open until they are made."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from alphapulse.domain.errors import FailedPrecondition
+
+SECRET: Final = re.compile(r"\{secret:([A-Z0-9_]+)\}")
+MOMENT: Final = re.compile(r"\{utc(?:-(\d{1,5})d)?:([^{}]+)\}")
+
+
+def filled(path: str, secrets: Mapping[str, str], time_ns: int) -> str:
+    """The path with its secrets, and with the time (nanoseconds since the Unix epoch) where it asks for one. Raises FailedPrecondition, which names
+    the secret that nobody told."""
+
+    def secret(found: re.Match[str]) -> str:
+        value = secrets.get(found[1])
+        if not value:
+            raise FailedPrecondition(f"needs {found[1]}: set it in the environment")
+        return value
+
+    def moment(found: re.Match[str]) -> str:
+        now = datetime.fromtimestamp(time_ns // 10**9, UTC) - timedelta(days=int(found[1] or 0))
+        return now.strftime(found[2])
+
+    # A secret that looks like a time stays what it is.
+    return SECRET.sub(secret, MOMENT.sub(moment, path))
