@@ -1,4 +1,4 @@
-"""Reads recordings: gzip files of one line an answer, frame or connection.
+"""Reads recordings: files of one line an answer, frame or connection, compressed with gzip or not.
 
     URL -> UNIXTIME: BODY            a REST answer (`VENUE.0.gz`, `VENUE.http.N.gz`)
     wss://... <-> UNIXTIME           a connection opens (`VENUE.ws.N.gz`)
@@ -17,6 +17,7 @@ import heapq
 import re
 import zlib
 from collections.abc import Iterable, Iterator
+from io import BufferedReader
 from pathlib import Path
 from typing import Final
 
@@ -29,7 +30,8 @@ _OPENED: Final = re.compile(rf"(wss?://\S+) <-> {_TIME}\s*")
 _SENT: Final = re.compile(rf"wss?://\S+ <- {_TIME}: ")
 _ANSWER: Final = re.compile(rf"(https?://\S+) -> {_TIME}: ")
 _FRAME: Final = re.compile(rf"{_TIME}: ")
-_STREAM_NAME: Final = re.compile(r"\.(ws|http)\.[0-9.]+\.gz$")
+_STREAM_NAME: Final = re.compile(r"\.(ws|http)\.[0-9.]+(\.gz)?$")
+_GZIP: Final = b"\x1f\x8b"
 _CONFIGURATION: Final = "configuration: "
 
 
@@ -53,7 +55,7 @@ def read_file(path: Path, connection: int = 0) -> Iterator[Arrival]:
     """What one file holds. An unreadable line is a BROKEN arrival at the time of the one before."""
     time_ns = 0
     try:
-        with gzip.open(path, "rb") as file:
+        with _opened(path) as file:
             for raw in file:
                 arrival = _arrival_of(raw, connection, time_ns)
                 if arrival is not None:
@@ -68,6 +70,13 @@ def recorded_answers(files: Iterable[Path]) -> Iterator[Arrival]:
     for path in sorted(files):
         if not is_stream(path):
             yield from (arrival for arrival in read_file(path) if arrival.kind is ArrivalKind.RESPONSE)
+
+
+def _opened(path: Path) -> gzip.GzipFile | BufferedReader:
+    """A file as it was recorded, compressed or not."""
+    with path.open("rb") as file:
+        packed = file.read(len(_GZIP)) == _GZIP
+    return gzip.open(path, "rb") if packed else path.open("rb")
 
 
 def _arrival_of(raw: bytes, connection: int, before_ns: int) -> Arrival | None:
