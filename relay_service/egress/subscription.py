@@ -31,7 +31,17 @@ class Subscription:
 
     __slots__ = (
         *("_bound", "_conflater", "_defines", "_due", "_extends", "_full", "_gap", "_losses", "_open", "_sampler"),
-        *("_source_gaps", "conflated", "delivered", "dropped", "held", "next_number", "passes_on", "piece_bytes"),
+        *(
+            "_source_gaps",
+            "behind_since_ns",
+            "conflated",
+            "delivered",
+            "dropped",
+            "held",
+            "next_number",
+            "passes_on",
+            "piece_bytes",
+        ),
         *("place", "queue", "queued", "replay", "sent_number", "takes_all", "wanted", "warn_bytes"),
     )
 
