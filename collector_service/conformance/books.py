@@ -10,7 +10,17 @@ from collector_service.conformance.report import SkippedError, expect
 from collector_service.conformance.wire import Wire
 from collector_service.mock import Said
 from collector_service.source import Source
-from collector_service.spec import BookSnapshot, BookUpdate, Channel, Checksum, RangeSequence, SnapshotOnly, records
+from collector_service.spec import (
+    BookSnapshot,
+    BookUpdate,
+    Channel,
+    Checksum,
+    Offset,
+    RangeSequence,
+    SnapshotOnly,
+    SnapshotUpdates,
+    records,
+)
 
 _STEPS: Final = 40
 _NOTICED_WITHIN: Final = 30
@@ -73,13 +83,10 @@ def gap_is_noticed(source: Source) -> list[str]:
     wire = synced(source, updates=True)
     spec = wire.venue.source.spec
     assert spec is not None
-    machine_of = wire.machine(next(iter(wire.venue.instruments)))
     if isinstance(spec.books, SnapshotOnly):
         raise SkippedError("every message is a whole book")
-    if not machine_of.notices_loss or (isinstance(spec.books, RangeSequence) and not spec.books.contiguous):
+    if not _notices_loss(wire):
         raise SkippedError("its updates have no numbers that follow each other, and no checksum")
-    if not _numbered(wire):
-        raise SkippedError("its updates carry neither a number nor a checksum")
     lost, *others = list(wire.venue.instruments)
     before = wire.session.resyncs
     wire.holds = True
@@ -145,7 +152,7 @@ def duplicates_and_disorder(source: Source) -> list[str]:
     """C09: an update that comes twice or late leaves no book in step that is not the venue's."""
     wire = synced(source, updates=True)
     symbol, *others = list(wire.venue.instruments)
-    notices = _numbered(wire) and wire.machine(symbol).notices_loss
+    notices = _notices_loss(wire)
     for turn in range(6):
         first, second = _update(wire, symbol), _update(wire, symbol)
         if turn % 2 and notices:
@@ -156,7 +163,9 @@ def duplicates_and_disorder(source: Source) -> list[str]:
         wire.settle(symbol)
     expect(all(map(wire.is_true, others)), f"what came twice of {symbol} cost another book")
     if not notices:
-        return ["updates have no numbers, so one that comes late cannot be told from one in time"]
+        return [
+            "updates have no numbers that follow each other, so one that comes late cannot be told from one in time"
+        ]
     return []
 
 
@@ -239,8 +248,12 @@ def _holds(wire: Wire, symbol: str) -> None:
     )
 
 
-def _numbered(wire: Wire) -> bool:
-    """Whether updates carry something to notice a loss by."""
-    return any(
-        plan.record.last or plan.record.previous or plan.record.checksum for plan in wire.venue.plans.of(BookUpdate)
-    )
+def _notices_loss(wire: Wire) -> bool:
+    """Whether the specification says that updates carry something to notice a loss by."""
+    spec = wire.source.spec
+    if spec is None or isinstance(spec.books, (Offset, SnapshotUpdates)):
+        return False
+    if isinstance(spec.books, RangeSequence) and not spec.books.contiguous:
+        return False
+    told = [plan.record for plan in wire.venue.plans.of(BookUpdate)]
+    return any(record.last or record.previous or record.checksum for record in told)

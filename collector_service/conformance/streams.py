@@ -221,8 +221,21 @@ def _tell_all(wire: Wire, plans: list[Plan], plain: Any, stretched: Any, kind: i
                 except UnwritableError:
                     said = wire.venue.say(plan, plain(instrument))  # whole units of the venue cannot be finer
                 count += _compare(wire, said, kind, row_of)
+        count += _several(wire, plan, plain, kind, row_of)
     wire.venue.form = Form()
     return count
+
+
+def _several(wire: Wire, plan: Plan, plain: Any, kind: int, row_of: Any) -> int:
+    """Several in one message, where its items are records: in the order in which they happened."""
+    if not plan.record.each or plan.companions:
+        return 0
+    instrument = next(iter(wire.venue.instruments.values()))
+    try:
+        said = wire.venue.say(plan, *(plain(instrument) for _ in range(3)))
+    except UnwritableError:
+        return 0  # what a message tells once for all its items differs between them
+    return _compare(wire, said, kind, row_of)
 
 
 def _compare(wire: Wire, said: Said, kind: int, row_of: Any) -> int:

@@ -14,6 +14,8 @@ from collector_service.mock.events import BookEvent, LevelEvent, MockInstrument
 from collector_service.spec import books
 from collector_service.spec.records import ASK, BID
 
+OPENED_NS: Final = 1_750_000_000_000_000_000
+"""When mock venues begin, nanoseconds since the Unix epoch."""
 LEVELS: Final = 8
 """A side, where the venue tells all of it."""
 _BEYOND: Final = 4
@@ -31,7 +33,7 @@ class MockBook:
     def __init__(
         self,
         instrument: MockInstrument,
-        spec: books.Books,
+        spec: books.Books | None,
         dice: random.Random,
         mid: int,
         written: Callable[[Amount, Amount], tuple[Amount, Amount]],
@@ -40,15 +42,15 @@ class MockBook:
         self.instrument = instrument
         self.number = 1_000
         """The number of the last change told."""
-        self.unit = 1
-        """Numbers rise by so many at least."""
+        self.unit = 0
+        """Nanoseconds, where numbers are times in this unit."""
         self.single = False
         """Messages have one number for their first and last change."""
         self._spec = spec
         self._dice = dice
         self._written = written
         self._mid = mid
-        self.depth = spec.depth if 0 < spec.depth <= _SHOWN_AT_MOST else 0
+        self.depth = spec.depth if spec is not None and 0 < spec.depth <= _SHOWN_AT_MOST else 0
         """Levels a side that are told; 0: all."""
         self._size = self.depth + _BEYOND if self.depth else LEVELS
         self._levels: dict[int, dict[int, int]] = {BID: {}, ASK: {}}
@@ -77,11 +79,14 @@ class MockBook:
         """Lots as a size."""
         return lots, -self.instrument.size_decimals
 
-    def whole(self, time_ns: int, number: int | None = None) -> BookEvent:
-        """All that is told of the book now."""
+    def whole(self, time_ns: int) -> BookEvent:
+        """All that is told of the book now, or when it last changed where that time is its number."""
+        if self.unit:
+            self.number = max(self.number, OPENED_NS // self.unit)
+            time_ns = self.number * self.unit
         levels = tuple(self._event(side, price, lots) for side in (BID, ASK) for price, lots in self._shown(side))
         self._named.update(level.number for level in levels)
-        last = self.number if number is None else number
+        last = self.number
         return BookEvent(self.instrument, True, levels, last, last, last, self.checksum(), self.depth or 1_000, time_ns)
 
     def step(self) -> list[LevelEvent]:
@@ -106,7 +111,7 @@ class MockBook:
         first = previous + 1
         one = self.single or isinstance(self._spec, books.PerChannel)
         self.number = previous + (1 if one else max(1, len(changes)))
-        if self.unit > 1:
+        if self.unit:
             first = self.number = time_ns // self.unit
         levels = tuple(changes)
         self._named.update(level.number for level in levels if level.size[0])

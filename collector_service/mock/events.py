@@ -5,7 +5,7 @@ Amounts are (mantissa, exponent), times nanoseconds since the Unix epoch.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from collector_service.amounts import Amount
 from collector_service.listings import VenueSymbol
@@ -124,3 +124,10 @@ class PingEvent:
 
 
 Event = TradeEvent | QuoteEvent | BookEvent | FigureEvent | StateEvent | DepthEvent | NumberEvent | PingEvent
+
+
+def at_time(event: Event, time_ns: int) -> Event:
+    """The event at another time, where it has one."""
+    if isinstance(event, (DepthEvent, NumberEvent, PingEvent)):
+        return event
+    return replace(event, time_ns=time_ns)

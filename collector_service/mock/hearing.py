@@ -11,7 +11,7 @@ import msgspec
 from collector_service.mock.events import MockInstrument
 from collector_service.source import Source
 from collector_service.spec import Channel
-from collector_service.spec.dialect import NUMBER, SYMBOLS, TOPICS, UUID, Subscribe
+from collector_service.spec.dialect import NOW, NUMBER, SYMBOLS, TOPICS, UUID, Subscribe
 
 Subscription = tuple[Channel, str]
 """(channel, the listing's symbol)."""
@@ -97,8 +97,8 @@ def _plain(template: Any) -> Any:
 
 def _fits(template: Any, atom: Any, message: Any) -> bool:
     """Whether a message says what the atom says, among other things perhaps where the template has a list."""
-    if template in (NUMBER, UUID):
-        return isinstance(message, int if template is NUMBER else str)
+    if template in (NUMBER, NOW, UUID):
+        return isinstance(message, str if template is UUID else int)
     if template in (SYMBOLS, TOPICS):
         return isinstance(message, list) and all(part in message for part in atom)
     if isinstance(template, str) and "{symbols}" in template and isinstance(message, str):

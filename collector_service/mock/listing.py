@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -16,7 +15,18 @@ from alphapulse.domain.instruments import ListingStatus
 from collector_service.compiler.listing import NAME, compile_instruments
 from collector_service.listings import VenueSymbol
 from collector_service.mock.bodies import written
-from collector_service.mock.draft import Draft, Step, Steps, UnwritableError
+from collector_service.mock.draft import Draft, UnwritableError
+from collector_service.mock.lines import (
+    changed,
+    kinds_of,
+    paths_of,
+    put_amount,
+    put_meaning,
+    put_status,
+    put_step,
+    rights_of,
+    steps_of,
+)
 from collector_service.mock.numbers import time_value
 from collector_service.mock.texts import Grouped, Lens, Whole, lens_of, shares
 from collector_service.source import InstrumentList
@@ -38,7 +48,6 @@ STYLES: Final = (
 )  # fmt: skip
 """How a symbol may be spelled."""
 EXPIRY: Final = datetime(2027, 3, 26, 8, tzinfo=UTC)
-_STEP: Final = re.compile(r"([^.\[\]]+)|\[(\d+)\]|\[([^=\]]+)=([^\]]*)\]")
 _STRIKE: Final = "60000"
 _SCALE: Final = "8"
 _PRICE_DECIMALS: Final = 2
@@ -88,7 +97,7 @@ class ListWriter:
         for request, compiled in self._requests:
             made: list[Listed] = []
             for place, line in enumerate(request.lines):
-                kinds = _kinds(line)
+                kinds = kinds_of(line)
                 for kind in kinds:
                     found = self._of_kind(request, compiled.parse, line, kind, made)
                     if not found:
@@ -125,10 +134,10 @@ class ListWriter:
                 if not isinstance(choice, fields.Choice) or one is None:
                     continue
                 for word, meaning in choice.words.items():
-                    changed = _changed(one.line, _steps(choice.path), word)
-                    if changed is None:
+                    other = changed(one.line, steps_of(choice.path), word)
+                    if other is None:
                         continue
-                    body = changed if request.follow else _body(request, [replace(one, line=changed)])
+                    body = other if request.follow else _body(request, [replace(one, line=other)])
                     read = compiled.parse(written(request.body, body))
                     if len(read.entries) == 1:
                         yield word, cast("ListingStatus", meaning), read.entries[0].status
@@ -138,7 +147,7 @@ class ListWriter:
     ) -> list[Listed]:
         found: list[Listed] = []
         taken = {one.entry.symbol for made in self._lists for one in made} | {one.entry.symbol for one in before}
-        rights = _rights(line) if kind is AssetClass.OPTION else ("",)
+        rights = rights_of(line) if kind is AssetClass.OPTION else ("",)
         for base, quote in PAIRS:
             if not self._may_be(line, _Wanted(base, quote, "", kind, rights[0])):
                 continue
@@ -198,7 +207,7 @@ class ListWriter:
         draft = Draft()
         self._turn += 1  # so that spellings that nothing decides are of one line alone
         for path, words in line.where.items():
-            draft.wish(_steps(path), Whole(), words if isinstance(words, tuple) else (words,))
+            draft.wish(steps_of(path), Whole(), words if isinstance(words, tuple) else (words,))
         hints = (wanted.base, wanted.quote)
         self._text(draft, line.base, self._own(wanted.base), hints)
         self._text(draft, line.quote, self._own(wanted.quote), hints)
@@ -206,20 +215,27 @@ class ListWriter:
             self._contract(draft, line.contract, wanted)
         if wanted.symbol:
             self._text(draft, line.symbol, wanted.symbol, hints)
-        _status(draft, line.status, ListingStatus.TRADING)
-        _rule(draft, line.tick, _PRICE_DECIMALS)
-        _rule(draft, line.lot, _SIZE_DECIMALS)
+        put_status(draft, line.status, ListingStatus.TRADING)
+        put_step(draft, line.tick, _PRICE_DECIMALS)
+        put_step(draft, line.lot, _SIZE_DECIMALS)
         for rule in (line.min_size, line.max_size, line.min_notional):
-            _rule(draft, rule, 0)
+            put_step(draft, rule, 0)
         for name, field in line.extras.items():
             self._extra(draft, field, _SCALE if name in self._scales else f"{wanted.base.lower()}{place}")
         if line.having:
-            draft.fill(_steps(line.having), 1)
+            draft.fill(steps_of(line.having), 1)
         for field in (line.symbol, *line.aliases):
-            for path in _plain_paths(field):
+            for path in paths_of(field):
                 if not path.startswith("@") or path == NAME:
-                    draft.fill(_steps(path), f"{wanted.base}{wanted.quote}{self._turn}")
+                    draft.fill(steps_of(path), f"{wanted.base}{wanted.quote}{self._turn}")
         return draft
+
+    def _expiry(self, draft: Draft, field: Any, hints: tuple[str, ...]) -> None:
+        if isinstance(field, fields.Written):
+            text = EXPIRY.strftime(field.form)
+            self._text(draft, field.text, (text, text.upper()), hints)
+        else:
+            draft.put(steps_of(field.path), time_value(field, int(EXPIRY.timestamp()) * 10**9))
 
     def _own(self, code: str) -> tuple[str, ...]:
         """The venue's codes of an asset, as it may write them."""
@@ -230,16 +246,14 @@ class ListWriter:
         )
 
     def _text(self, draft: Draft, field: Any, words: str | tuple[str, ...], hints: tuple[str, ...]) -> None:
-        wanted = (
-            (words,) if isinstance(words, str) else tuple(dict.fromkeys((*words, *(word.lower() for word in words))))
-        )
+        wanted = (words,) if isinstance(words, str) else tuple(dict.fromkeys((*words, *map(str.lower, words))))
         match field:
             case str() | fields.Text():
                 path, lens = lens_of(field)
-                draft.wish(_steps(path), lens, wanted)
+                draft.wish(steps_of(path), lens, wanted)
             case fields.Match(path, pattern):
                 grouped: Lens = Grouped(pattern)
-                draft.wish(_steps(path), grouped, wanted)
+                draft.wish(steps_of(path), grouped, wanted)
             case fields.Const(value):
                 if value not in wanted and value.upper() not in wanted:
                     raise UnwritableError(f"it is always {value}")
@@ -253,15 +267,15 @@ class ListWriter:
                 raise UnwritableError(f"{wanted} cannot be parted as {field}")
 
     def _extra(self, draft: Draft, field: Any, word: str) -> None:
-        for path in _plain_paths(field):
-            if not path.startswith("@") and not draft.has(_steps(path)):
-                draft.fill(_steps(path), word)
+        for path in paths_of(field):
+            if not path.startswith("@") and not draft.has(steps_of(path)):
+                draft.fill(steps_of(path), word)
 
     def _contract(self, draft: Draft, terms: Contract, wanted: _Wanted) -> None:
         if isinstance(terms.kind, fields.Choice):
-            _word_for(draft, terms.kind, wanted.kind)
+            put_meaning(draft, terms.kind, wanted.kind)
         if terms.right is not None and wanted.right:
-            _word_for(draft, terms.right, wanted.right)
+            put_meaning(draft, terms.right, wanted.right)
         for settle in (wanted.quote, wanted.base, "USDT", "USDC"):
             try:
                 self._text(draft, terms.settle, self._own(settle), (wanted.base, wanted.quote))
@@ -269,31 +283,20 @@ class ListWriter:
             except UnwritableError:
                 continue
         if terms.expiry is not None and wanted.kind is not AssetClass.PERPETUAL:
-            draft.put(_steps(terms.expiry.path), time_value(terms.expiry, int(EXPIRY.timestamp()) * 10**9))
-        _rule(draft, terms.size, 0)
+            self._expiry(draft, terms.expiry, (wanted.base, wanted.quote))
+        put_step(draft, terms.size, 0)
         if terms.strike is not None:
-            _put_amount(draft, terms.strike, _STRIKE, 0)
-
-
-def _changed(line: Any, steps: Steps, word: str) -> Any:
-    """The line with another word at names; None where there are other steps, or the word is nothing."""
-    if not word or not all(isinstance(step, str) for step in steps) or not isinstance(line, dict):
-        return None
-    head, *rest = steps
-    if not rest:
-        return {**line, head: word}
-    inner = _changed(line.get(head), tuple(rest), word)
-    return None if inner is None else {**line, head: inner}
+            put_amount(draft, terms.strike, _STRIKE, 0)
 
 
 def _body(request: Instruments, made: list[Listed]) -> Any:
     draft = Draft()
     if request.follow:
-        draft.put(_steps(request.each), [one.name for one in made])
+        draft.put(steps_of(request.each), [one.name for one in made])
     elif _named(request):
-        draft.put(_steps(request.each), {one.name: one.line for one in made})
+        draft.put(steps_of(request.each), {one.name: one.line for one in made})
     else:
-        draft.put(_steps(request.each), [one.line for one in made])
+        draft.put(steps_of(request.each), [one.line for one in made])
     return draft.build()
 
 
@@ -303,85 +306,7 @@ def _named(request: Instruments) -> bool:
         for line in request.lines
         for field in (line.symbol, line.base, line.quote, *line.aliases, *line.extras.values())
     )
-    return any(path.startswith(NAME) for field in fields_of for path in _plain_paths(field))
-
-
-def _plain_paths(field: Any) -> Iterator[str]:
-    match field:
-        case str():
-            yield field
-        case fields.Text(path) | fields.Match(path):
-            yield path
-        case fields.Join(parts):
-            for part in parts:
-                yield from _plain_paths(part)
-
-
-def _steps(path: str) -> Steps:
-    """Names, places and `[name=word]` of a path in a list. Raises UnwritableError."""
-    steps: list[Step] = []
-    rest = path.removesuffix("?").removeprefix(".")
-    while rest:
-        found = _STEP.match(rest)
-        if found is None:
-            raise UnwritableError(f"{path}: is no path of a list")
-        name, place, key, word = found.groups()
-        steps.append(name if name is not None else int(place) if place is not None else (key, word))
-        rest = rest[found.end() :].removeprefix(".")
-    return tuple(steps)
-
-
-def _kinds(line: Line) -> tuple[AssetClass | None, ...]:
-    if line.contract is None:
-        return (None,)
-    kind = line.contract.kind
-    if isinstance(kind, AssetClass):
-        return (kind,)
-    return tuple(
-        dict.fromkeys(found for found in (*kind.words.values(), kind.default) if isinstance(found, AssetClass))
-    )
-
-
-def _rights(line: Line) -> tuple[str, ...]:
-    right = line.contract.right if line.contract is not None else None
-    return tuple(dict.fromkeys(map(str, right.words.values()))) if right is not None else ("",)
-
-
-def _status(draft: Draft, status: Any, wanted: ListingStatus) -> None:
-    choices = status if isinstance(status, tuple) else (status,) if status is not None else ()
-    for choice in choices:
-        word = next((word for word, found in choice.words.items() if found is wanted), None)
-        if word is not None:
-            if word:
-                _put_word(draft, choice.path, word)
-            return
-
-
-def _word_for(draft: Draft, choice: fields.Choice, wanted: object) -> None:
-    word = next((word for word, found in choice.words.items() if found == wanted), None)
-    if word:
-        _put_word(draft, choice.path, word)
-
-
-def _put_word(draft: Draft, path: str, word: str) -> None:
-    draft.wish(_steps(path), Whole(), (word,))
-
-
-def _rule(draft: Draft, field: Any, decimals: int) -> None:
-    """A step of 10**-decimals. Where several fields read one path the first decides."""
-    text = f"0.{'1'.rjust(decimals, '0')}" if decimals else "1"
-    if field is not None:
-        _put_amount(draft, field, text, decimals)
-
-
-def _put_amount(draft: Draft, field: Any, text: str, decimals: int) -> None:
-    match field:
-        case tuple():
-            _put_amount(draft, field[0], text, decimals)
-        case fields.Decimals(path) if not draft.has(_steps(path)):
-            draft.put(_steps(path), decimals)
-        case str() if not draft.has(_steps(field)):
-            draft.put(_steps(field), text)
+    return any(path.startswith(NAME) for field in fields_of for path in paths_of(field))
 
 
 def _is_wanted(entry: VenueSymbol, wanted: _Wanted, line: Line, scales: Mapping[str, str] | frozenset[str]) -> bool:

@@ -8,15 +8,14 @@ from dataclasses import replace
 from typing import Any, Final
 
 from collector_service.mock import events as happened
-from collector_service.mock.books import MockBook
+from collector_service.mock.books import OPENED_NS, MockBook
 from collector_service.mock.frames import FrameWriter
 from collector_service.mock.numbers import as_read, unit_ns
 from collector_service.mock.plans import is_told, records_of
 from collector_service.mock.records import template_paths
-from collector_service.spec import records
+from collector_service.spec import fields, records
 from collector_service.spec.source import SourceSpec
 
-OPENED_NS: Final = 1_750_000_000_000_000_000
 _STEP_NS: Final = 1_001_000_000
 """So that numbers which are times rise, whatever their unit."""
 _MIDS: Final = (6_400_000, 310_000, 15_000, 4_200_000)
@@ -121,6 +120,7 @@ class MockMarket:
         for record in told:
             if (
                 record.time is not None
+                and not isinstance(record.time, fields.Written)
                 and record.last is not None
                 and record.last.strip("?") == record.time.path.strip("?")
             ):

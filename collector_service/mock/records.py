@@ -327,3 +327,14 @@ def _level(
     if levels.symbol:
         draft.wish(steps_at(item, levels.symbol), Whole(), (instrument.spelling,))
     _time(draft, levels.time, event.time_ns, item)
+
+
+def filled(template: Any, numbers: Mapping[str, int]) -> Any:
+    """A reply's template with the numbers at its paths."""
+    if isinstance(template, dict):
+        return {key: filled(part, numbers) for key, part in template.items()}
+    if isinstance(template, (list, tuple)):
+        return [filled(part, numbers) for part in template]
+    if isinstance(template, str) and template[:1] == "{" and template[-1:] == "}":
+        return numbers[template[1:-1]]
+    return template

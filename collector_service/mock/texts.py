@@ -73,19 +73,20 @@ class Cut:
     def _behind(self, text: str, word: str) -> Iterator[str]:
         held = next((prefix for prefix in self.field.after if text.startswith(prefix)), "")
         for prefix in dict.fromkeys((held, *self.field.after, "")):
-            yield prefix + self._inside(text[len(held) :], word)
+            yield from (prefix + inside for inside in self._inside(text[len(held) :], word))
 
-    def _inside(self, text: str, word: str) -> str:
+    def _inside(self, text: str, word: str) -> Iterator[str]:
         body, found, rest = text.partition(self.field.before) if self.field.before else (text, "", "")
-        if self.field.split is not None:
-            separator, place = self.field.split
-            parts = body.split(separator) if body else []
-            parts += [_FILLER] * ((place + 1 if place >= 0 else -place) - len(parts))
-            parts[place] = word
-            body = separator.join(parts)
-        else:
-            body = word
-        return body + found + rest
+        if self.field.split is None:
+            yield word + found + rest
+            return
+        separator, place = self.field.split
+        parts = body.split(separator) if body else []
+        padded = parts + [_FILLER] * ((place + 1 if place >= 0 else -place) - len(parts))
+        padded[place] = word
+        yield separator.join(padded) + found + rest
+        if parts and place in (0, -1):  # what stands there may be somebody else's
+            yield separator.join([word, *parts] if place == 0 else [*parts, word]) + found + rest
 
     def __str__(self) -> str:
         return str(self.field)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from collector_service.compiler.subscribing import names_of
@@ -31,7 +31,7 @@ from collector_service.mock.plans import (
     takes_levels_out,
     tells_one_level,
 )
-from collector_service.mock.records import Pen, fill_needed, write
+from collector_service.mock.records import Pen, fill_needed, filled, write
 from collector_service.source import Source
 from collector_service.spec import Channel, Poll, records
 from collector_service.spec.books import SnapshotOnly
@@ -180,9 +180,12 @@ class MockVenue:
             told[place] = [event]
         if (moment := getattr(group[0], "time_ns", None)) is not None:
             # A message may have one time for all that it tells.
-            told = {place: [at_time(event, moment) for event in events] for place, events in told.items()}
+            told = {place: [happened.at_time(event, moment) for event in events] for place, events in told.items()}
         self.writer.form = self.form
-        data = self.writer.frame(plan.kind, told)
+        turned = getattr(plan.record, "newest_first", False)
+        data = self.writer.frame(
+            plan.kind, {place: events[::-1] if turned else events for place, events in told.items()}
+        )
         pairs = tuple(
             (plan.record if place == plan.place else route[place], event)
             for place, events in told.items()
@@ -289,7 +292,7 @@ class MockVenue:
             for place, instrument in enumerate(chosen if getattr(record, "each", "") else chosen[:1]):
                 event = self.market.sample(record, self.writer, instrument)
                 if event is not None:
-                    event = at_time(event, moment)
+                    event = happened.at_time(event, moment)
                     write(draft, record, event, place, Pen(self.form, lambda: 0))
                     told.append((record, event))
         for record in route:
@@ -317,6 +320,10 @@ class MockVenue:
     def subscribed(self, connection: int) -> set[Subscription]:
         """What a connection has subscribed to."""
         return self._connections[connection].subscriptions
+
+    def subscriptions(self) -> set[Subscription]:
+        """What all connections together have subscribed to."""
+        return {one for connection in self._connections.values() for one in connection.subscriptions}
 
     def receive(self, connection: int, text: str) -> list[Said]:
         """What is said back to a client's frame."""
@@ -357,44 +364,26 @@ class MockVenue:
         for plan in self.plans.of(records.Reply):
             event = self.market.sample(plan.record, self.writer)
             assert isinstance(event, happened.PingEvent)
-            answer = encoded(_filled(plan.record.template, dict(event.numbers)))
+            answer = encoded(filled(plan.record.template, dict(event.numbers)))
             self._expected.add(answer)
             asked.append((self.say(plan, event), answer.decode()))
         return asked
 
     def refusal(self) -> list[Said]:
         """An error, where the dialect has a kind for it."""
-        return self._plain(*self.dialect.errors)
+        return self._plain(*self.dialect.errors, refuses=True)
 
-    def _plain(self, *names: str) -> list[Said]:
+    def _plain(self, *names: str, refuses: bool = False) -> list[Said]:
         """A frame of the first kind that carries nothing and has one of these in its name; none where there is none that can be written."""
+        carrying = {*self.dialect.words, *self.dialect.silent} - self.dialect.errors
         kinds = sorted(
-            kind
-            for kind in {*self.dialect.words, *self.dialect.silent, *self.dialect.errors}
-            if not kind.lower().startswith("un")
+            kind for kind in (self.dialect.errors if refuses else carrying) if not kind.lower().startswith("un")
         )
         for name in names:
             for kind in kinds:
-                if name in kind.lower():
+                if name.lower() in kind.lower():
                     try:
                         return [Said(self.writer.plain(kind), kind)]
                     except UnwritableError:
                         continue
         return []
-
-
-def at_time(event: happened.Event, time_ns: int) -> happened.Event:
-    """The event at another time, where it has one."""
-    if isinstance(event, (happened.DepthEvent, happened.NumberEvent, happened.PingEvent)):
-        return event
-    return replace(event, time_ns=time_ns)
-
-
-def _filled(template: Any, numbers: dict[str, int]) -> Any:
-    if isinstance(template, dict):
-        return {key: _filled(part, numbers) for key, part in template.items()}
-    if isinstance(template, (list, tuple)):
-        return [_filled(part, numbers) for part in template]
-    if isinstance(template, str) and template[:1] == "{" and template[-1:] == "}":
-        return numbers[template[1:-1]]
-    return template
