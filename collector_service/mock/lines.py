@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, Final
 
 from alphapulse.domain.asset_class import AssetClass
@@ -28,6 +29,7 @@ def paths_of(field: Any) -> Iterator[str]:
                 yield from paths_of(part)
 
 
+@cache
 def steps_of(path: str) -> Steps:
     """Names, places and `[name=word]` of a path in a list. Raises UnwritableError."""
     steps: list[Step] = []

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
-from collector_service.compiler.paths import read_path
+from collector_service.compiler.paths import Path, read_path
 from collector_service.mock import events as happened
 from collector_service.mock.draft import Draft, Steps, UnwritableError
 from collector_service.mock.numbers import Form, amount_value, path_of, side_word, time_value
@@ -26,9 +27,14 @@ class Pen:
     """The connection's number of this channel and instrument."""
 
 
+@cache
+def _read(path: str) -> Path:
+    return read_path(path, "mock")
+
+
 def steps_at(base: Steps, path: str) -> Steps:
     """The absolute steps of a path that begins at a base, or with `^` at the whole message."""
-    found = read_path(path, "mock")
+    found = _read(path)
     return (*(() if found.from_root else base), *found.steps)
 
 
