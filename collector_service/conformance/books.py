@@ -81,9 +81,8 @@ def equal_to_the_venues(source: Source) -> list[str]:
 def gap_is_noticed(source: Source) -> list[str]:
     """C07: an update that is lost puts that book alone out of step; nothing of it is delivered until a snapshot has come."""
     wire = synced(source, updates=True)
-    spec = wire.venue.source.spec
-    assert spec is not None
-    if isinstance(spec.books, SnapshotOnly):
+    kept = wire.venue.kept
+    if isinstance(kept, SnapshotOnly):
         raise SkippedError("every message is a whole book")
     if not _notices_loss(wire):
         raise SkippedError("its updates have no numbers that follow each other, and no checksum")
@@ -92,13 +91,13 @@ def gap_is_noticed(source: Source) -> list[str]:
     wire.holds = True
     for turn in range(_NOTICED_WITHIN):
         # Of a checksum's levels a later update may tell again what was lost: then another one is lost.
-        if turn == 0 or isinstance(spec.books, Checksum):
+        if turn == 0 or isinstance(kept, Checksum):
             _lose(wire, lost)
         wire.tell(wire.venue.step(lost))
         if wire.session.resyncs > before:
             break
         expect(
-            wire.is_true(lost) or isinstance(spec.books, Checksum),
+            wire.is_true(lost) or isinstance(kept, Checksum),
             f"the book of {lost} lost an update, is not the venue's, and says nothing",
         )
     expect(
@@ -124,9 +123,8 @@ def gap_is_noticed(source: Source) -> list[str]:
 def checksum_is_checked(source: Source) -> list[str]:
     """C08: an update whose checksum does not hold is not delivered, and its book alone is built again."""
     wire = synced(source, updates=True)
-    spec = wire.venue.source.spec
-    assert spec is not None
-    if not isinstance(spec.books, Checksum):
+    kept = wire.venue.kept
+    if not isinstance(kept, Checksum):
         raise SkippedError("its books have no checksum")
     plans = [plan for plan in wire.venue.plans.of(BookUpdate) if plan.record.checksum]
     if not plans:
@@ -172,7 +170,7 @@ def duplicates_and_disorder(source: Source) -> list[str]:
 def slow_start(source: Source) -> list[str]:
     """C13: before its snapshot has come a book delivers nothing, and then it is the venue's."""
     wire = _booked(source, updates=True)
-    if isinstance(wire.source.spec.books if wire.source.spec else None, SnapshotOnly):
+    if isinstance(wire.venue.kept, SnapshotOnly):
         raise SkippedError("every message is a whole book")
     wire.holds = True
     wire.open()
@@ -250,10 +248,10 @@ def _holds(wire: Wire, symbol: str) -> None:
 
 def _notices_loss(wire: Wire) -> bool:
     """Whether the specification says that updates carry something to notice a loss by."""
-    spec = wire.source.spec
-    if spec is None or isinstance(spec.books, (Offset, SnapshotUpdates)):
+    kept = wire.venue.kept
+    if isinstance(kept, (Offset, SnapshotUpdates)):
         return False
-    if isinstance(spec.books, RangeSequence) and not spec.books.contiguous:
+    if isinstance(kept, RangeSequence) and not kept.contiguous:
         return False
     told = [plan.record for plan in wire.venue.plans.of(BookUpdate)]
     return any(record.last or record.previous or record.checksum for record in told)

@@ -56,7 +56,13 @@ class _Live:
 
         source = self.source
         return LiveTransport(
-            source.endpoints, source.live.path, source.limits, source.heartbeat, backoff=_backoff(), wait=wait
+            source.endpoints,
+            source.live.path,
+            source.limits,
+            source.heartbeat,
+            address=source.live.address,
+            backoff=_backoff(),
+            wait=wait,
         )
 
     async def until(self, condition: Callable[[], bool], what: str) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -13,6 +14,7 @@ from collector_service.source import Source
 from collector_service.spec import Channel
 from collector_service.spec.dialect import NOW, NUMBER, SYMBOLS, TOPICS, UUID, Subscribe
 
+_SEPARATORS: Final = re.compile(r"[,:=&@]")
 Subscription = tuple[Channel, str]
 """(channel, the listing's symbol)."""
 
@@ -110,6 +112,8 @@ def _fits(template: Any, atom: Any, message: Any) -> bool:
     if isinstance(template, Mapping):
         return isinstance(message, Mapping) and _object_fits(template, atom, message)
     if isinstance(template, (list, tuple)):
+        if any(isinstance(part, Mapping) and ... in part for part in template):
+            return _loose(atom, message)
         if not isinstance(message, list) or len(message) != len(template):
             return False
         parts = atom if isinstance(atom, list) else [None] * len(template)
@@ -128,13 +132,14 @@ def _object_fits(template: Mapping[Any, Any], atom: Any, message: Mapping[str, A
 
 
 def _loose(atom: Any, message: Any) -> bool:
+    """Equal, or a list that holds what the atom's holds."""
+    if isinstance(atom, Mapping) and isinstance(message, Mapping):
+        return atom.keys() == message.keys() and all(_loose(part, message[key]) for key, part in atom.items())
+    if isinstance(atom, list) and isinstance(message, list):
+        return all(any(_loose(part, other) for other in message) for part in atom)
     return bool(atom == message)
 
 
 def _listed(atom: str, message: str) -> bool:
-    """Whether each of the words between commas is in the message's."""
-    return set(_words(atom)) <= set(_words(message))
-
-
-def _words(text: str) -> Iterator[str]:
-    yield from text.replace("=", ",").replace("&", ",").split(",")
+    """Whether each of the words between separators is in the message's."""
+    return set(_SEPARATORS.split(atom)) <= set(_SEPARATORS.split(message))

@@ -101,6 +101,10 @@ def put_amount(draft: Draft, field: Any, text: str, decimals: int) -> None:
             draft.put(steps_of(path), decimals)
         case str() if not draft.has(steps_of(field)):
             draft.put(steps_of(field), text)
+        case fields.Product(paths):
+            put_amount(draft, paths[0], text, decimals)
+            for path in paths[1:]:
+                put_amount(draft, path, "1", 0)
         case fields.Text(path) if not draft.has(steps_of(path)):
             draft.wish(steps_of(path), lens_of(field)[1], (text,))
 

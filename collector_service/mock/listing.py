@@ -53,6 +53,8 @@ _SCALE: Final = "8"
 _PRICE_DECIMALS: Final = 2
 _SIZE_DECIMALS: Final = 4
 _PER_LINE: Final = 3
+_TRIES: Final = 40
+"""Ways to spell a symbol, one after the other without success, before a line is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,7 @@ class ListWriter:
         self, request: Instruments, parse: Any, line: Line, kind: AssetClass | None, before: list[Listed]
     ) -> list[Listed]:
         found: list[Listed] = []
+        tries = 0
         taken = {one.entry.symbol for made in self._lists for one in made} | {one.entry.symbol for one in before}
         rights = rights_of(line) if kind is AssetClass.OPTION else ("",)
         for base, quote in PAIRS:
@@ -153,11 +156,15 @@ class ListWriter:
                 continue
             for right in rights:
                 for symbol in self._symbols(base, quote, kind, right):
+                    tries += 1
+                    if tries > _TRIES:
+                        return found
                     wanted = _Wanted(base, quote, symbol, kind, right)
                     listed = self._one(request, parse, line, wanted, len(before) + len(found))
                     if listed is not None and listed.entry.symbol not in taken:
                         found.append(listed)
                         taken.add(listed.entry.symbol)
+                        tries = 0
                         break
             if len(found) >= _PER_LINE:
                 break
@@ -292,11 +299,18 @@ class ListWriter:
 def _body(request: Instruments, made: list[Listed]) -> Any:
     draft = Draft()
     if request.follow:
-        draft.put(steps_of(request.each), [one.name for one in made])
+        draft.put(
+            steps_of(request.each if isinstance(request.each, str) else request.each[0]), [one.name for one in made]
+        )
     elif _named(request):
-        draft.put(steps_of(request.each), {one.name: one.line for one in made})
+        draft.put(
+            steps_of(request.each if isinstance(request.each, str) else request.each[0]),
+            {one.name: one.line for one in made},
+        )
     else:
-        draft.put(steps_of(request.each), [one.line for one in made])
+        draft.put(
+            steps_of(request.each if isinstance(request.each, str) else request.each[0]), [one.line for one in made]
+        )
     return draft.build()
 
 

@@ -116,7 +116,7 @@ class MockMarket:
                 else (as_read(levels.price, price, extras), as_read(levels.size, size, extras))
             )
 
-        book = MockBook(instrument, self._spec.books, self._dice, mid, written)
+        book = MockBook(instrument, self._spec.dialects[-1].books or self._spec.books, self._dice, mid, written)
         for record in told:
             if (
                 record.time is not None
@@ -125,5 +125,5 @@ class MockMarket:
                 and record.last.strip("?") == record.time.path.strip("?")
             ):
                 book.unit = max(book.unit, unit_ns(record.time))
-            book.single |= record.first is not None and record.first == record.last
+            book.single |= isinstance(record, records.BookUpdate) and record.first in (None, record.last)
         return book

@@ -169,6 +169,7 @@ def _symbol_paths(field: Any) -> Iterator[str]:
 def _level_paths(levels: records.Levels) -> Iterator[str]:
     yield from levels.where
     yield from levels.gone
+    yield from levels.void
     for field in (levels.price, levels.size, levels.time, levels.side):
         if field is not None and not isinstance(field, int):
             yield path_of(field)

@@ -52,6 +52,7 @@ class MockServer:
     async def __aenter__(self) -> Self:
         app = web.Application()
         app.router.add_get("/{path:.*}", self._get)
+        app.router.add_post("/{path:.*}", self._post)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         site = web.TCPSite(self._runner, *self.address)
@@ -94,6 +95,11 @@ class MockServer:
         while self.holds_answers:  # noqa: ASYNC110 - whoever holds them has no event to give
             await asyncio.sleep(0.002)
         body = self.venue.answer(request.raw_path) or self.venue.answer(unquote(request.raw_path))
+        return web.Response(status=404) if body is None else web.Response(body=body, content_type="application/json")
+
+    async def _post(self, request: web.Request) -> web.Response:
+        """An address for one connection, which venues give at this host."""
+        body = self.venue.ticket(request.path_qs, f"{self.endpoints.websocket}/ticket")
         return web.Response(status=404) if body is None else web.Response(body=body, content_type="application/json")
 
     async def _websocket(self, request: web.Request) -> web.WebSocketResponse:

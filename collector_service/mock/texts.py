@@ -17,7 +17,7 @@ from collector_service.compiler import values
 from collector_service.spec.fields import Const, Join, Text
 
 _FILLER: Final = "x"
-_TRIES: Final = 512
+_TRIES: Final = 64
 _POOL: Final = "AX0x_-1a:/. "
 
 
@@ -106,7 +106,7 @@ class Grouped:
         found = re.fullmatch(self.pattern, text)
         if found is not None and found[1] is not None:
             yield text[: found.start(1)] + word + text[found.end(1) :]
-        yield from islice(_texts(parser.parse(self.pattern), word), 64)
+        yield from islice(_texts(parser.parse(self.pattern), word), 8)
 
     def __str__(self) -> str:
         return repr(self.pattern)

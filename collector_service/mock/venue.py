@@ -5,6 +5,7 @@ venue's words. No input or output of its own: see `server` for sockets.
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -31,17 +32,17 @@ from collector_service.mock.plans import (
     takes_levels_out,
     tells_one_level,
 )
-from collector_service.mock.records import Pen, fill_needed, filled, write
+from collector_service.mock.records import Pen, fill_needed, filled, steps_at, write
 from collector_service.source import Source
 from collector_service.spec import Channel, Poll, records
-from collector_service.spec.books import SnapshotOnly
+from collector_service.spec.books import Books, SnapshotOnly
 from collector_service.spec.source import SourceSpec
 
 _PRICE_DECIMALS: Final = 2
 _SIZE_DECIMALS: Final = 4
 _SPELLINGS: Final = 4
-_SETTLED: Final[dict[str, tuple[SourceSpec, str, int]]] = {}
-"""What was found out about the spelling of each source's symbols, and for which specification."""
+_SETTLED: Final[dict[str, tuple[SourceSpec, str, int, ListWriter, list[Listed]]]] = {}
+"""What was found out about the spelling of each source's symbols, for which specification, and the lists that were written so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,12 @@ class MockVenue:
         self.hearing = Hearing(source, self.dialect.subscribe, self.instruments.values())
 
     @property
+    def kept(self) -> Books | None:
+        """The machine that keeps its books, as the specification has it."""
+        assert self.source.spec is not None
+        return self.dialect.books or self.source.spec.books
+
+    @property
     def channels(self) -> tuple[Channel, ...]:
         """What can be subscribed to."""
         return tuple(self.dialect.subscribe.channels) if self.dialect.subscribe is not None else ()
@@ -116,7 +123,8 @@ class MockVenue:
         assert self.source.spec is not None
         known = _SETTLED.get(self.source.name)
         if known is not None and known[0] is self.source.spec:
-            self._set(*known[1:])
+            self.lists, self.listed = known[3], known[4]
+            self._set(known[1], known[2])
             return
         best: tuple[int, str, int] | None = None
         for style in STYLES:
@@ -134,8 +142,8 @@ class MockVenue:
             raise UnwritableError(
                 f"{self.source.name}: no line of its list can be written: {'; '.join(self.lists.unwritten)}"
             )
-        _SETTLED[self.source.name] = (self.source.spec, *best[1:])
         self._set(*best[1:])
+        _SETTLED[self.source.name] = (self.source.spec, *best[1:], self.lists, self.listed)
 
     def _set(self, style: str, spelling: int) -> bool:
         if style != self.lists.style or not self.listed:
@@ -162,7 +170,10 @@ class MockVenue:
         price, size = _PRICE_DECIMALS, _SIZE_DECIMALS
         for record in records_of(self.dialect):
             for is_price, amount in amounts_of(record):
-                digits = digits_of(amount, entry.extras)
+                try:
+                    digits = digits_of(amount, entry.extras)
+                except UnwritableError:
+                    continue  # a record of instruments of another kind
                 if digits is not None:
                     price, size = (min(price, digits), size) if is_price else (price, min(size, digits))
         return happened.MockInstrument(entry, ways[spelling], price, size)
@@ -208,9 +219,7 @@ class MockVenue:
         changes = book.step()
         if not changes:
             return []
-        if not self.plans.of(records.BookUpdate) or isinstance(
-            self.source.spec.books if self.source.spec else None, SnapshotOnly
-        ):
+        if not self.plans.of(records.BookUpdate) or isinstance(self.kept, SnapshotOnly):
             plans = self.plans.of(records.BookSnapshot, records.BookUpdate)
             book.told([], self.market.now())
             return [self.say(self.dice.choice(plans), book.whole(self.market.time_ns))] if plans else []
@@ -274,6 +283,17 @@ class MockVenue:
         # The number is that of the last change told, not of now: a book that did not move since is the same book.
         write(draft, record, self.books[instrument.symbol].whole(self.market.now()), 0, Pen(self.form, lambda: 0))
         fill_needed(draft, record)
+        return encoded(draft.build())
+
+    def ticket(self, path: str, address: str) -> bytes | None:
+        """The answer that bears an address to connect to; None where none is asked for there."""
+        ticket = self.dialect.ticket
+        if ticket is None or ticket.path != path:
+            return None
+        draft = Draft()
+        for place, name in enumerate(re.findall(r"\{([^}]+)\}", ticket.url)):
+            if name != "uuid":
+                draft.put(steps_at((), name), f"token{place}" if place else address)
         return encoded(draft.build())
 
     def _named(self, spelling: str) -> happened.MockInstrument | None:
