@@ -46,6 +46,8 @@ class MockBook:
         """Nanoseconds, where numbers are times in this unit."""
         self.single = False
         """Messages have one number for their first and last change."""
+        self.paired = False
+        """A bid and an ask are told in one item, so there are as many of one as of the other."""
         self._spec = spec
         self._dice = dice
         self._written = written
@@ -165,7 +167,8 @@ class MockBook:
         self._told = {side: dict(self._ranked_levels(side)) for side in (BID, ASK)}
 
     def _ranked_levels(self, side: int) -> list[tuple[int, int]]:
-        return [(price, self._levels[side][price]) for price in self._ranked(side)[: self.depth or None]]
+        shown = min(map(len, self._levels.values())) if self.paired else self.depth or None
+        return [(price, self._levels[side][price]) for price in self._ranked(side)[:shown]]
 
     def _shown(self, side: int) -> list[tuple[int, int]]:
         return list(self._told[side].items())

@@ -125,5 +125,8 @@ class MockMarket:
                 and record.last.strip("?") == record.time.path.strip("?")
             ):
                 book.unit = max(book.unit, unit_ns(record.time))
+            book.paired |= len({levels.path for levels in record.levels}) < len(record.levels) and all(
+                isinstance(levels.side, int) and not levels.where for levels in record.levels
+            )
             book.single |= isinstance(record, records.BookUpdate) and record.first in (None, record.last)
         return book

@@ -34,7 +34,6 @@ WORDS = st.text("ABCxyz019", min_size=1, max_size=6)
 
 UNTRIED = {
     "PHEMEX": "spot and contracts scale their numbers by different fields, and the mock takes its samples from one of them",
-    "UPBIT": "one message tells the book with sums of its sizes, which the mock does not reckon",
 }
 """Sources that the mock cannot speak for yet, and why."""
 
