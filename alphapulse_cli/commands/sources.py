@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
 import click
+import structlog
 
 from alphapulse.api.collector.v1 import collector_service_pb2 as pb
 from alphapulse.api.collector.v1 import collector_service_pb2_grpc
@@ -13,7 +15,7 @@ from alphapulse.api.marketdata.v1 import marketdata_pb2
 from alphapulse.client import READ_DEADLINE, open_channel
 from alphapulse.domain.errors import AlphaPulseError
 from alphapulse_cli.context import Locator, as_dict, data_dir_option, json_option, print_json, print_table, run
-from alphapulse_cli.exits import ServiceError
+from alphapulse_cli.exits import Exit, ServiceError
 from collector_service import catalogue
 from collector_service.sources import SOURCES, source_named
 
@@ -128,3 +130,44 @@ def start(name: str, as_json: bool, data_dir: Path) -> None:
 def stop(name: str, as_json: bool, data_dir: Path) -> None:
     """Stop a source."""
     _print([_ask(data_dir, "StopSource", pb.StopSourceRequest(name=name.upper())).source], as_json)
+
+
+@command.command()
+@click.argument("name")
+@json_option
+def check(name: str, as_json: bool) -> None:
+    """Hold a source to what every source has to do, against a venue made from its specification alone; a line for each check.
+
+    Nothing of the platform has to run, and nothing is asked of the real venue. Exit code 4 where a check failed.
+    """
+    # Not before it is asked for: the other commands of this group need none of it.
+    from collector_service.conformance import CHECKS, Verdict, run_check
+    from collector_service.sources import source_named
+
+    try:
+        source = source_named(name)
+    except AlphaPulseError as error:
+        raise ServiceError(error, "the catalogue of sources") from error
+    # Connections are broken on purpose.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    found = [run_check(one, source) for one in CHECKS]
+    if as_json:
+        print_json(
+            [
+                {
+                    "check": one.check.id,
+                    "says": one.check.says,
+                    "verdict": one.verdict.value,
+                    "detail": one.detail,
+                    "left_out": list(one.left_out),
+                }
+                for one in found
+            ]
+        )
+    else:
+        for one in found:
+            click.echo(f"{one.check.id:<22} {one.verdict.value:<8} {one.detail or one.check.says}")
+            for text in one.left_out:
+                click.echo(f"{'':<22} not tried: {text}")
+    if any(one.verdict is Verdict.FAILED for one in found):
+        raise click.exceptions.Exit(int(Exit.PLATFORM))

@@ -137,6 +137,8 @@ class Dialect:
     instruments: tuple[Instruments, ...] = ()
     books: Books | None = None
     """The machine that keeps its books, where that is not the source's."""
+    marks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Where `kind` is a function: by kind, what stands at which path of its messages. For the mock venue, which writes them."""
     path: str = ""
     """Behind the WebSocket address. Names of the listing's extras in it, `/{socket}`, are filled in: a connection has symbols of one path alone."""
     ticket: Ticket | None = None

@@ -205,6 +205,8 @@ class Hook:
     emit: Callable[[Any, Any], None]
     book: bool = False
     """It changes books."""
+    write: Callable[[Any], Any] | None = None
+    """The way back, for the mock venue: of an event of `collector_service.mock.events` the message that tells it, None where it cannot."""
 
 
 Record = Trade | Quote | BookSnapshot | BookUpdate | Statistic | Status | BookDepth | Reply | Learn | Hook

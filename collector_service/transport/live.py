@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, Self
 
@@ -61,9 +61,11 @@ class LiveTransport:
         address: AddressRequest | None = None,
         backoff: Backoff | None = None,
         secrets: Mapping[str, str] | None = None,
+        wait: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """With an `address` each connection asks where to go; without, it is the WebSocket address and `path`. `secrets` are what
-        `{secret:NAME}` in addresses stands for; no message of ours shows them."""
+        `{secret:NAME}` in addresses stands for; no message of ours shows them. `wait` lets the seconds go by before a connection or request is
+        tried again."""
         self._endpoints = endpoints
         self._path = path
         self._paths: Sequence[str] = ()
@@ -71,6 +73,7 @@ class LiveTransport:
         self._limits = limits
         self._heartbeat = heartbeat
         self._backoff = backoff or Backoff(first=0.5, cap=30.0)
+        self._wait = wait
         self._arrived: asyncio.Queue[Arrival] = asyncio.Queue(_QUEUE_FRAMES)
         self._outboxes: list[asyncio.Queue[str]] = []
         self._secrets = dict(secrets or {})
@@ -145,7 +148,7 @@ class LiveTransport:
                 reason = f"{type(error).__name__}: {error}"
             self.reconnects += 1
             await self._put(ArrivalKind.CLOSED, number, reason.encode())
-            await asyncio.sleep(max(wait, backoff.next()))
+            await self._wait(max(wait, backoff.next()))
 
     async def _converse(self, number: int, backoff: Backoff) -> None:
         """One connection, from open to closed."""
@@ -245,7 +248,7 @@ class LiveTransport:
         problem, wait = "", 0.0
         for attempt in range(_REQUEST_ATTEMPTS):
             if attempt:
-                await asyncio.sleep(max(wait, backoff.next()))
+                await self._wait(max(wait, backoff.next()))
             try:
                 async with self._client.request(
                     method,

@@ -151,7 +151,8 @@ class TieredCache:
 
     def invalidate(self, keys: Iterable[str], revision: int) -> None:
         """Voids what was read of these keys before this revision."""
-        keys, revisions, loading = tuple(keys), self._revisions, self._loading
+        # Each once: several changes of a commit may name the same.
+        keys, revisions, loading = tuple(dict.fromkeys(keys)), self._revisions, self._loading
         if revision < self._highest_floor:
             keys = tuple(key for key in keys if self._floor(key) < revision)
         self._highest_floor = max(self._highest_floor, revision)

@@ -82,6 +82,15 @@ async def test_a_floor_never_sinks_when_an_older_change_is_told_later(truth) -> 
         assert cache.peek("k") is None  # read before revision 10: given, but not kept
 
 
+async def test_a_key_that_several_changes_of_a_commit_name_is_voided(truth) -> None:
+    async with TieredCache() as cache:
+        await cache.get("k", truth.load)
+        truth.values["k"], truth.revision = b"somebody", 2
+        cache.invalidate(["k", "m", "k"], 2)
+        assert cache.peek("k") is None
+        assert await cache.get("k", truth.load) == b"somebody"
+
+
 async def test_min_revision_is_met_by_reading_or_by_having_followed(truth) -> None:
     async with TieredCache() as cache:
         await cache.get("k", truth.load)

@@ -1,0 +1,181 @@
+"""The order books that a mock venue has: what is true of them, what the venue tells of it, and the numbers it tells with it."""
+
+from __future__ import annotations
+
+import random
+import zlib
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+from collector_service.amounts import Amount
+from collector_service.book import Book
+from collector_service.mock.events import BookEvent, LevelEvent, MockInstrument
+from collector_service.spec import books
+from collector_service.spec.records import ASK, BID
+
+OPENED_NS: Final = 1_750_000_000_000_000_000
+"""When mock venues begin, nanoseconds since the Unix epoch."""
+LEVELS: Final = 8
+"""A side, where the venue tells all of it."""
+_BEYOND: Final = 4
+"""Levels that a venue of limited depth has and does not show."""
+_SHOWN_AT_MOST: Final = 30
+_MAX_LOTS: Final = 90_000
+
+Top = list[tuple[Decimal, Decimal]]
+"""(price, size), the best first."""
+
+
+class MockBook:
+    """One book. Prices are whole ticks and sizes whole lots, so that nothing is ever rounded."""
+
+    def __init__(
+        self,
+        instrument: MockInstrument,
+        spec: books.Books | None,
+        dice: random.Random,
+        mid: int,
+        written: Callable[[Amount, Amount], tuple[Amount, Amount]],
+    ) -> None:
+        """`mid` in ticks; `written` gives a price and a size the digits that the source reads."""
+        self.instrument = instrument
+        self.number = 1_000
+        """The number of the last change told."""
+        self.unit = 0
+        """Nanoseconds, where numbers are times in this unit."""
+        self.single = False
+        """Messages have one number for their first and last change."""
+        self.paired = False
+        """A bid and an ask are told in one item, so there are as many of one as of the other."""
+        self._spec = spec
+        self._dice = dice
+        self._written = written
+        self._mid = mid
+        self.depth = spec.depth if spec is not None and 0 < spec.depth <= _SHOWN_AT_MOST else 0
+        """Levels a side that are told; 0: all."""
+        self._size = self.depth + _BEYOND if self.depth else LEVELS
+        self._levels: dict[int, dict[int, int]] = {BID: {}, ASK: {}}
+        self._told: dict[int, dict[int, int]] = {BID: {}, ASK: {}}
+        self._numbers: dict[tuple[int, int], int] = {}
+        self._named: set[int] = set()
+        for place in range(self._size):
+            self._levels[BID][mid - 1 - 2 * place] = self._lots()
+            self._levels[ASK][mid + 1 + 2 * place] = self._lots()
+        self._show()
+
+    def truth(self) -> tuple[Top, Top]:
+        """Bids and asks as the venue has told them."""
+        return self._top(BID), self._top(ASK)
+
+    def best(self, side: int) -> tuple[Amount, Amount]:
+        """(price, size) of the best level."""
+        price = self._ranked(side)[0]
+        return self.price(price), self.size(self._levels[side][price])
+
+    def price(self, ticks: int) -> Amount:
+        """Ticks as a price."""
+        return ticks, -self.instrument.price_decimals
+
+    def size(self, lots: int) -> Amount:
+        """Lots as a size."""
+        return lots, -self.instrument.size_decimals
+
+    def whole(self, time_ns: int) -> BookEvent:
+        """All that is told of the book now, or when it last changed where that time is its number."""
+        if self.unit:
+            self.number = max(self.number, OPENED_NS // self.unit)
+            time_ns = self.number * self.unit
+        levels = tuple(self._event(side, price, lots) for side in (BID, ASK) for price, lots in self._shown(side))
+        self._named.update(level.number for level in levels)
+        last = self.number
+        return BookEvent(self.instrument, True, levels, last, last, last, self.checksum(), self.depth or 1_000, time_ns)
+
+    def step(self) -> list[LevelEvent]:
+        """Moves the book; what has to be told of it. It is told once `told` has numbered it."""
+        for _ in range(self._dice.randint(1, 4)):
+            self._move()
+        before = self._told
+        self._show()
+        changes: list[LevelEvent] = []
+        for side in (BID, ASK):
+            # What is gone comes first, so that no order in which it is told crosses the book.
+            changes += [self._event(side, price, 0) for price in before[side] if price not in self._levels[side]]
+        for side in (BID, ASK):
+            changes += [
+                self._event(side, price, lots) for price, lots in self._shown(side) if before[side].get(price) != lots
+            ]
+        return changes
+
+    def told(self, changes: Sequence[LevelEvent], time_ns: int) -> BookEvent:
+        """A message of these changes, with the numbers it has."""
+        previous = self.number
+        first = previous + 1
+        one = self.single or isinstance(self._spec, books.PerChannel)
+        self.number = previous + (1 if one else max(1, len(changes)))
+        if self.unit:
+            first = self.number = time_ns // self.unit
+        levels = tuple(changes)
+        self._named.update(level.number for level in levels if level.size[0])
+        self._named.difference_update(level.number for level in levels if not level.size[0])
+        depth = self.depth or 1_000
+        return BookEvent(self.instrument, False, levels, first, self.number, previous, self.checksum(), depth, time_ns)
+
+    def checksum(self) -> int:
+        """Of what is told now, as the source's specification takes it; 0 where it takes none."""
+        if not isinstance(self._spec, books.Checksum):
+            return 0
+        book = Book()
+        for side, levels in ((BID, book.bids), (ASK, book.asks)):
+            for price, lots in self._shown(side):
+                levels.set(*self._written(self.price(price), self.size(lots)))
+        found = zlib.crc32(self._spec.text(book).encode("ascii"))
+        return found - 2**32 if self._spec.signed and found >= 2**31 else found
+
+    def _event(self, side: int, price: int, lots: int) -> LevelEvent:
+        number = self._numbers.setdefault((side, price), len(self._numbers) + 1)
+        return LevelEvent(side, self.price(price), self.size(lots), number, self.number + 1, number in self._named)
+
+    def _lots(self) -> int:
+        return self._dice.randint(1, _MAX_LOTS)
+
+    def _move(self) -> None:
+        side = self._dice.choice((BID, ASK))
+        levels, ranked = self._levels[side], self._ranked(side)
+        match self._dice.randrange(4):
+            case 0 if len(ranked) > max(2, self._size // 2):
+                del levels[ranked[0] if self._dice.random() < 0.4 else self._dice.choice(ranked)]
+            case 1 if len(ranked) < self._size:
+                price = self._free(side)
+                if price:
+                    levels[price] = self._lots()
+            case _:
+                levels[self._dice.choice(ranked)] = self._lots()
+
+    def _free(self, side: int) -> int:
+        """A price that is free and does not cross the other side; 0 for none."""
+        other = self._ranked(ASK if side == BID else BID)[0]
+        way = -1 if side == BID else 1
+        near = [other + way * distance for distance in range(1, 2 * self._size + 2)]
+        free = [price for price in near if price > 0 and price not in self._levels[side]]
+        return self._dice.choice(free) if free else 0
+
+    def _ranked(self, side: int) -> list[int]:
+        return sorted(self._levels[side], reverse=side == BID)
+
+    def _show(self) -> None:
+        self._told = {side: dict(self._ranked_levels(side)) for side in (BID, ASK)}
+
+    def _ranked_levels(self, side: int) -> list[tuple[int, int]]:
+        shown = min(map(len, self._levels.values())) if self.paired else self.depth or None
+        return [(price, self._levels[side][price]) for price in self._ranked(side)[:shown]]
+
+    def _shown(self, side: int) -> list[tuple[int, int]]:
+        return list(self._told[side].items())
+
+    def _top(self, side: int) -> Top:
+        return [(_number(self.price(price)), _number(self.size(lots))) for price, lots in self._shown(side)]
+
+
+def _number(amount: Any) -> Decimal:
+    return Decimal(amount[0]).scaleb(amount[1])

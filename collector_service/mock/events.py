@@ -1,0 +1,133 @@
+"""What happens at a mock venue, before it is put into the venue's words.
+
+Amounts are (mantissa, exponent), times nanoseconds since the Unix epoch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from collector_service.amounts import Amount
+from collector_service.listings import VenueSymbol
+
+
+@dataclass(frozen=True, slots=True)
+class MockInstrument:
+    """One line of the mock's list, and the grid of its numbers."""
+
+    entry: VenueSymbol
+    """As the source reads the line that the mock wrote."""
+    spelling: str
+    """How streams write it."""
+    price_decimals: int
+    size_decimals: int
+
+    @property
+    def symbol(self) -> str:
+        """The listing's symbol."""
+        return self.entry.symbol
+
+
+@dataclass(frozen=True, slots=True)
+class TradeEvent:
+    """A trade; the aggressor as in the API: 1 the buyer, 2 the seller."""
+
+    instrument: MockInstrument
+    price: Amount
+    size: Amount
+    side: int
+    number: int
+    time_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteEvent:
+    """The best bid and offer; None: that side is empty."""
+
+    instrument: MockInstrument
+    bid: Amount | None
+    bid_size: Amount | None
+    ask: Amount | None
+    ask_size: Amount | None
+    time_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class LevelEvent:
+    """A level as it is now; size 0: it is gone."""
+
+    side: int
+    price: Amount
+    size: Amount
+    number: int = 0
+    """The venue's number of the level."""
+    offset: int = 0
+    known: bool = False
+    """The venue has told of it before, by its number."""
+
+
+@dataclass(frozen=True, slots=True)
+class BookEvent:
+    """A whole book, or a change of one, with every number that a book machine may want."""
+
+    instrument: MockInstrument
+    whole: bool
+    levels: tuple[LevelEvent, ...]
+    first: int
+    last: int
+    previous: int
+    checksum: int
+    depth: int
+    time_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class FigureEvent:
+    """A figure of an instrument."""
+
+    instrument: MockInstrument
+    value: Amount
+    time_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class StateEvent:
+    """A trading status, by the venue's word."""
+
+    instrument: MockInstrument
+    word: str
+    time_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class DepthEvent:
+    """How many levels a side will be sent."""
+
+    instrument: MockInstrument
+    depth: int
+
+
+@dataclass(frozen=True, slots=True)
+class NumberEvent:
+    """A connection's number of a channel and symbol."""
+
+    instrument: MockInstrument
+    channel: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class PingEvent:
+    """The venue asks for an answer; what stands at each path of its template."""
+
+    numbers: tuple[tuple[str, int], ...]
+
+
+Event = TradeEvent | QuoteEvent | BookEvent | FigureEvent | StateEvent | DepthEvent | NumberEvent | PingEvent
+
+
+def at_time(event: Event, time_ns: int) -> Event:
+    """The event at another time, where it has one."""
+    if isinstance(event, (DepthEvent, NumberEvent, PingEvent)):
+        return event
+    return replace(event, time_ns=time_ns)

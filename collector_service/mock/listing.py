@@ -1,0 +1,339 @@
+"""Lists of instruments written backwards: lines in which a source reads the instruments that a mock venue has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Final, cast
+
+import msgspec
+
+from alphapulse.domain.asset_class import AssetClass
+from alphapulse.domain.errors import InvalidArgument
+from alphapulse.domain.instruments import ListingStatus
+from collector_service.compiler.listing import NAME, compile_instruments
+from collector_service.listings import VenueSymbol
+from collector_service.mock.bodies import written
+from collector_service.mock.draft import Draft, UnwritableError
+from collector_service.mock.lines import (
+    changed,
+    kinds_of,
+    paths_of,
+    put_amount,
+    put_meaning,
+    put_status,
+    put_step,
+    rights_of,
+    steps_of,
+)
+from collector_service.mock.numbers import time_value
+from collector_service.mock.texts import Grouped, Lens, Whole, lens_of, shares
+from collector_service.source import InstrumentList
+from collector_service.spec import fields
+from collector_service.spec.listing import Contract, Instruments, Line
+from collector_service.spec.source import SourceSpec
+
+PAIRS: Final = (
+    ("BTC", "USDT"), ("ETH", "USDT"), ("BTC", "USD"), ("ETH", "USD"), ("BTC", "USDC"), ("ETH", "USDC"), ("ETH", "BTC"), ("BTC", "EUR"),
+    ("ETH", "EUR"),
+    ("BTC", "KRW"), ("ETH", "KRW"), ("BTC", "JPY"), ("ETH", "JPY"), ("BTC", "AUD"), ("ETH", "AUD"), ("BTC", "GBP"), ("BTC", "TRY"), ("BTC", "BRL"),
+    ("BTC", "IDR"), ("BTC", "MXN"), ("BTC", "INR"), ("BTC", "ZAR"), ("BTC", "THB"), ("BTC", "SGD"), ("BTC", "USDE"), ("EUR", "USD"),
+    ("EUR", "GBP"), ("EUR", "JPY"), ("SOL", "USDC"),
+)  # fmt: skip
+"""What is tried, in this turn: a pattern of a list may take no other quote currency."""
+STYLES: Final = (
+    "{base}{quote}", "{base}-{quote}", "{base}_{quote}", "{base}/{quote}", "{base}:{quote}", "{lbase}{lquote}", "{lbase}_{lquote}",
+    "{lbase}-{lquote}",
+)  # fmt: skip
+"""How a symbol may be spelled."""
+EXPIRY: Final = datetime(2027, 3, 26, 8, tzinfo=UTC)
+_STRIKE: Final = "60000"
+_SCALE: Final = "8"
+_PRICE_DECIMALS: Final = 2
+_SIZE_DECIMALS: Final = 4
+_PER_LINE: Final = 3
+_TRIES: Final = 40
+"""Ways to spell a symbol, one after the other without success, before a line is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One line, and how the source reads it."""
+
+    entry: VenueSymbol
+    line: Any
+    name: str
+    """Its name, where lines are the values of an object or are asked for one by one."""
+    of: Line | None = None
+    """How it is read."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What a line is to say."""
+
+    base: str
+    quote: str
+    symbol: str
+    kind: AssetClass | None
+    right: str = ""
+
+
+class ListWriter:
+    """Writes the lists of one dialect. `scales` are the extras that scale whole numbers."""
+
+    def __init__(self, spec: SourceSpec, instruments: Iterable[Instruments], scales: frozenset[str]) -> None:
+        self._spec = spec
+        self._scales = scales
+        self.unwritten: list[str] = []
+        """Lines that could not be written: a sentence each."""
+        self.style = STYLES[0]
+        self._requests = [(one, compile_instruments(one, spec.fiat, spec.codes, spec.name)) for one in instruments]
+        self._lists: list[list[Listed]] = []
+        self._turn = 0
+
+    def write(self, style: str) -> list[Listed]:
+        """All lines, symbols in a style where the list leaves it open."""
+        self.style, self.unwritten, self._lists = style, [], []
+        for request, compiled in self._requests:
+            made: list[Listed] = []
+            for place, line in enumerate(request.lines):
+                kinds = kinds_of(line)
+                for kind in kinds:
+                    found = self._of_kind(request, compiled.parse, line, kind, made)
+                    if not found:
+                        self.unwritten.append(
+                            f"{request.path} lines[{place}]{'' if kind is None else f' ({kind.name})'}"
+                        )
+                    made += found
+            self._lists.append(made)
+        return [one for made in self._lists for one in made]
+
+    def answer(self, path: str) -> bytes | None:
+        """The body of a request for a list, None for another request."""
+        for (request, _), made in zip(self._requests, self._lists, strict=True):
+            if request.path == path:
+                return written(request.body, self.value(path))
+            for one in made:
+                if request.follow and request.follow.replace("{line}", one.name) == path:
+                    return written(request.body, one.line)
+        return None
+
+    def value(self, path: str) -> Any:
+        """The answer as a plain value, None for a path that is no list's."""
+        for (request, _), made in zip(self._requests, self._lists, strict=True):
+            if request.path == path:
+                return _body(request, made)
+        return None
+
+    def statuses(self) -> Iterator[tuple[str, ListingStatus, ListingStatus]]:
+        """(word, what it means, what it is read as) of every word of a status that decides alone."""
+        for (request, compiled), made in zip(self._requests, self._lists, strict=True):
+            for line in request.lines:
+                choice = line.status
+                one = next((one for one in made if one.of is line), None)
+                if not isinstance(choice, fields.Choice) or one is None:
+                    continue
+                for word, meaning in choice.words.items():
+                    other = changed(one.line, steps_of(choice.path), word)
+                    if other is None:
+                        continue
+                    body = other if request.follow else _body(request, [replace(one, line=other)])
+                    read = compiled.parse(written(request.body, body))
+                    if len(read.entries) == 1:
+                        yield word, cast("ListingStatus", meaning), read.entries[0].status
+
+    def _of_kind(
+        self, request: Instruments, parse: Any, line: Line, kind: AssetClass | None, before: list[Listed]
+    ) -> list[Listed]:
+        found: list[Listed] = []
+        tries = 0
+        taken = {one.entry.symbol for made in self._lists for one in made} | {one.entry.symbol for one in before}
+        rights = rights_of(line) if kind is AssetClass.OPTION else ("",)
+        for base, quote in PAIRS:
+            if not self._may_be(line, _Wanted(base, quote, "", kind, rights[0])):
+                continue
+            for right in rights:
+                for symbol in self._symbols(base, quote, kind, right):
+                    tries += 1
+                    if tries > _TRIES:
+                        return found
+                    wanted = _Wanted(base, quote, symbol, kind, right)
+                    listed = self._one(request, parse, line, wanted, len(before) + len(found))
+                    if listed is not None and listed.entry.symbol not in taken:
+                        found.append(listed)
+                        taken.add(listed.entry.symbol)
+                        tries = 0
+                        break
+            if len(found) >= _PER_LINE:
+                break
+        return found
+
+    def _may_be(self, line: Line, wanted: _Wanted) -> bool:
+        """Whether a line can be of this pair at all, whatever its symbol."""
+        try:
+            self._drafted(line, wanted, 0).build()
+        except UnwritableError:
+            return False
+        return True
+
+    def _symbols(self, base: str, quote: str, kind: AssetClass | None, right: str) -> Iterator[str]:
+        styles = dict.fromkeys((self.style, *STYLES))
+        ends = {None: ("",), AssetClass.PERPETUAL: ("PERP", "", "SWAP", "PERPETUAL")}.get(
+            kind, ("260327", "27MAR26") if not right else (f"26MAR27-60000-{right[:1].upper()}",)
+        )
+        for style in styles:
+            separator = next(
+                (character for character in style.replace("{", "").replace("}", "") if not character.isalpha()), ""
+            )
+            for end in ends:
+                body = style.format(base=base, quote=quote, lbase=base.lower(), lquote=quote.lower())
+                yield f"{body}{separator}{end}" if end else body
+
+    def _one(self, request: Instruments, parse: Any, line: Line, wanted: _Wanted, place: int) -> Listed | None:
+        for symbol in (wanted.symbol, ""):
+            try:
+                draft = self._drafted(line, replace(wanted, symbol=symbol), place)
+                made = draft.build((wanted.symbol,))
+            except UnwritableError:
+                continue
+            name = made.pop(NAME, f"line{place}") if isinstance(made, dict) else f"line{place}"
+            listed = Listed(VenueSymbol("", "", "", frozenset()), made, str(name), line)
+            try:
+                read: InstrumentList = parse(
+                    written(request.body, made if request.follow else _body(request, [listed]))
+                )
+            except (InvalidArgument, msgspec.DecodeError):
+                continue
+            if len(read.entries) == 1 and _is_wanted(read.entries[0], wanted, line, self._scales):
+                return replace(listed, entry=read.entries[0])
+        return None
+
+    def _drafted(self, line: Line, wanted: _Wanted, place: int) -> Draft:
+        draft = Draft()
+        self._turn += 1  # so that spellings that nothing decides are of one line alone
+        for path, words in line.where.items():
+            draft.wish(steps_of(path), Whole(), words if isinstance(words, tuple) else (words,))
+        hints = (wanted.base, wanted.quote)
+        self._text(draft, line.base, self._own(wanted.base), hints)
+        self._text(draft, line.quote, self._own(wanted.quote), hints)
+        if line.contract is not None:
+            self._contract(draft, line.contract, wanted)
+        if wanted.symbol:
+            self._text(draft, line.symbol, wanted.symbol, hints)
+        put_status(draft, line.status, ListingStatus.TRADING)
+        put_step(draft, line.tick, _PRICE_DECIMALS)
+        put_step(draft, line.lot, _SIZE_DECIMALS)
+        for rule in (line.min_size, line.max_size, line.min_notional):
+            put_step(draft, rule, 0)
+        for name, field in line.extras.items():
+            self._extra(draft, field, _SCALE if name in self._scales else f"{wanted.base.lower()}{place}")
+        if line.having:
+            draft.fill(steps_of(line.having), 1)
+        for field in (line.symbol, *line.aliases):
+            for path in paths_of(field):
+                if not path.startswith("@") or path == NAME:
+                    draft.fill(steps_of(path), f"{wanted.base}{wanted.quote}{self._turn}")
+        return draft
+
+    def _expiry(self, draft: Draft, field: Any, hints: tuple[str, ...]) -> None:
+        if isinstance(field, fields.Written):
+            text = EXPIRY.strftime(field.form)
+            self._text(draft, field.text, (text, text.upper()), hints)
+        else:
+            draft.put(steps_of(field.path), time_value(field, int(EXPIRY.timestamp()) * 10**9))
+
+    def _own(self, code: str) -> tuple[str, ...]:
+        """The venue's codes of an asset, as it may write them."""
+        return (
+            (*(own for own, known in self._spec.codes.items() if known == code), code)
+            if code not in self._spec.codes
+            else ()
+        )
+
+    def _text(self, draft: Draft, field: Any, words: str | tuple[str, ...], hints: tuple[str, ...]) -> None:
+        wanted = (words,) if isinstance(words, str) else tuple(dict.fromkeys((*words, *map(str.lower, words))))
+        match field:
+            case str() | fields.Text():
+                path, lens = lens_of(field)
+                draft.wish(steps_of(path), lens, wanted)
+            case fields.Match(path, pattern):
+                grouped: Lens = Grouped(pattern)
+                draft.wish(steps_of(path), grouped, wanted)
+            case fields.Const(value):
+                if value not in wanted and value.upper() not in wanted:
+                    raise UnwritableError(f"it is always {value}")
+            case fields.Join():
+                for word in wanted:
+                    parts = next(shares(field, word, hints), None)
+                    if parts is not None:
+                        for part, share in zip(field.parts, parts, strict=True):
+                            self._text(draft, part, share, hints)
+                        return
+                raise UnwritableError(f"{wanted} cannot be parted as {field}")
+
+    def _extra(self, draft: Draft, field: Any, word: str) -> None:
+        for path in paths_of(field):
+            if not path.startswith("@") and not draft.has(steps_of(path)):
+                draft.fill(steps_of(path), word)
+
+    def _contract(self, draft: Draft, terms: Contract, wanted: _Wanted) -> None:
+        if isinstance(terms.kind, fields.Choice):
+            put_meaning(draft, terms.kind, wanted.kind)
+        if terms.right is not None and wanted.right:
+            put_meaning(draft, terms.right, wanted.right)
+        for settle in (wanted.quote, wanted.base, "USDT", "USDC"):
+            try:
+                self._text(draft, terms.settle, self._own(settle), (wanted.base, wanted.quote))
+                break
+            except UnwritableError:
+                continue
+        if terms.expiry is not None and wanted.kind is not AssetClass.PERPETUAL:
+            self._expiry(draft, terms.expiry, (wanted.base, wanted.quote))
+        put_step(draft, terms.size, 0)
+        if terms.strike is not None:
+            put_amount(draft, terms.strike, _STRIKE, 0)
+
+
+def _body(request: Instruments, made: list[Listed]) -> Any:
+    draft = Draft()
+    if request.follow:
+        draft.put(
+            steps_of(request.each if isinstance(request.each, str) else request.each[0]), [one.name for one in made]
+        )
+    elif _named(request):
+        draft.put(
+            steps_of(request.each if isinstance(request.each, str) else request.each[0]),
+            {one.name: one.line for one in made},
+        )
+    else:
+        draft.put(
+            steps_of(request.each if isinstance(request.each, str) else request.each[0]), [one.line for one in made]
+        )
+    return draft.build()
+
+
+def _named(request: Instruments) -> bool:
+    fields_of = (
+        field
+        for line in request.lines
+        for field in (line.symbol, line.base, line.quote, *line.aliases, *line.extras.values())
+    )
+    return any(path.startswith(NAME) for field in fields_of for path in paths_of(field))
+
+
+def _is_wanted(entry: VenueSymbol, wanted: _Wanted, line: Line, scales: Mapping[str, str] | frozenset[str]) -> bool:
+    if (entry.base, entry.quote, entry.streamed) != (wanted.base, wanted.quote, line.streamed):
+        return False
+    if entry.status is not ListingStatus.TRADING or any(
+        not entry.extras.get(name, _SCALE).isdecimal() for name in scales
+    ):
+        return False
+    if (entry.contract.kind if entry.contract is not None else None) is not wanted.kind:
+        return False
+    return (
+        entry.contract is None
+        or not wanted.right
+        or (entry.contract.right is not None and entry.contract.right.name.lower() == wanted.right)
+    )

@@ -1,0 +1,347 @@
+"""Records written backwards: an event's values put at the paths where a record reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
+
+from collector_service.compiler.paths import Path, read_path
+from collector_service.mock import events as happened
+from collector_service.mock.draft import Draft, Steps, UnwritableError
+from collector_service.mock.numbers import Form, amount_value, path_of, side_word, time_value
+from collector_service.mock.texts import Whole, lens_of, shares
+from collector_service.spec import fields, records
+
+_OTHER: Final = "mock-other"
+"""A word that stands where a record that is not meant would look for its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pen:
+    """What the writing of one message needs to know beside its events."""
+
+    form: Form
+    number_of: Callable[[], int]
+    """The connection's number of this channel and instrument."""
+
+
+@cache
+def _read(path: str) -> Path:
+    return read_path(path, "mock")
+
+
+def steps_at(base: Steps, path: str) -> Steps:
+    """The absolute steps of a path that begins at a base, or with `^` at the whole message."""
+    found = _read(path)
+    return (*(() if found.from_root else base), *found.steps)
+
+
+def is_optional(path: str) -> bool:
+    """Whether it may be absent."""
+    return path.endswith("?")
+
+
+def write(draft: Draft, record: Any, event: happened.Event, place: int, pen: Pen) -> None:
+    """Puts an event where a record reads it; of a repeated record as the item at a place. Raises UnwritableError."""
+    each = getattr(record, "each", "")
+    base = (*steps_at((), each), place) if each else ()
+    for path, words in getattr(record, "where", {}).items():
+        draft.wish(steps_at(base, path), Whole(), words if isinstance(words, tuple) else (words,))
+    match record, event:
+        case records.Trade(), happened.TradeEvent():
+            _trade(draft, record, event, base, pen)
+        case records.Quote(), happened.QuoteEvent():
+            _quote(draft, record, event, base, pen)
+        case records.BookSnapshot() | records.BookUpdate(), happened.BookEvent():
+            _book(draft, record, event, base, pen)
+        case records.Statistic(), happened.FigureEvent():
+            _symbol(draft, record.symbol, event.instrument, base, pen)
+            _amount(draft, record.value, event.value, event.instrument, base, pen)
+            _time(draft, record.effective, event.time_ns, base)
+            _time(draft, record.time, event.time_ns, base)
+        case records.Status(), happened.StateEvent():
+            _symbol(draft, record.symbol, event.instrument, base, pen)
+            draft.put(steps_at(base, path_of(record.state)), event.word)
+            _time(draft, record.time, event.time_ns, base)
+        case records.BookDepth(), happened.DepthEvent():
+            _symbol(draft, record.symbol, event.instrument, base, pen)
+            _cut_number(draft, record.depth, event.depth, base)
+        case records.Learn(), happened.NumberEvent():
+            _symbol(draft, record.symbol, event.instrument, base, pen)
+            draft.put(steps_at(base, record.key), event.number)
+        case records.Reply(), happened.PingEvent():
+            for path, number in event.numbers:
+                draft.put(steps_at(base, path), number)
+        case _:
+            raise UnwritableError(f"a {type(record).__name__} cannot tell of a {type(event).__name__}")
+    if getattr(record, "having", ""):
+        draft.fill(steps_at(base, record.having), 1)
+
+
+def keep_silent(draft: Draft, record: Any) -> None:
+    """Lets a record pass a message over that is of another one, where it can be said."""
+    each = getattr(record, "each", "")
+    steps = steps_at((), each) if each else ()
+    bases = [(*steps, place) for place in places(draft, steps)] if each else [()]
+    for base in bases:
+        for path in getattr(record, "where", {}):
+            draft.fill(steps_at(base, path), _OTHER)
+
+
+def fill_needed(draft: Draft, record: Any) -> None:
+    """Puts something at every path that a message has to have, whichever record it is of."""
+    each = getattr(record, "each", "")
+    bases: list[Steps] = [()]
+    if each:
+        steps = steps_at((), each)
+        if not is_optional(each):
+            draft.fill(steps, [])
+        bases = [(*steps, place) for place in places(draft, steps)]
+    for base in bases:
+        for path in _paths(record):
+            if not is_optional(path):
+                draft.fill(steps_at(base, path), None)
+        for levels in getattr(record, "levels", ()):
+            _fill_levels(draft, levels, base)
+
+
+def _fill_levels(draft: Draft, levels: records.Levels, base: Steps) -> None:
+    items: list[Steps] = [base]
+    if levels.path != ".":
+        steps = steps_at(base, levels.path)
+        if not is_optional(levels.path):
+            draft.fill(steps, [])
+        items = [(*steps, place) for place in places(draft, steps)]
+    for item in items:
+        for path in _level_paths(levels):
+            if not is_optional(path):
+                draft.fill(steps_at(item, path), None)
+
+
+def places(draft: Draft, steps: Steps) -> list[int]:
+    """The places of a list at which something stands."""
+    place = 0
+    while draft.has((*steps, place)):
+        place += 1
+    return list(range(place))
+
+
+def _paths(record: Any) -> Iterator[str]:
+    yield from getattr(record, "where", {})
+    for name in ("having", "lacking", "trade_id", "first", "last", "previous", "checksum", "key"):
+        if path := getattr(record, name, None):
+            yield path
+    for name in (
+        "price",
+        "size",
+        "bid",
+        "ask",
+        "bid_size",
+        "ask_size",
+        "value",
+        "time",
+        "effective",
+        "side",
+        "state",
+        "depth",
+    ):
+        field = getattr(record, name, None)
+        if field is not None and not isinstance(field, int):
+            yield path_of(field)
+    yield from _symbol_paths(getattr(record, "symbol", None))
+    if isinstance(record, records.Reply):
+        yield from template_paths(record.template)
+
+
+def _symbol_paths(field: Any) -> Iterator[str]:
+    match field:
+        case str():
+            yield field
+        case fields.Text(path) | fields.Learned(path):
+            yield path
+        case fields.Join(parts):
+            for part in parts:
+                yield from _symbol_paths(part)
+
+
+def _level_paths(levels: records.Levels) -> Iterator[str]:
+    yield from levels.where
+    yield from levels.gone
+    yield from levels.unless
+    for field in (levels.price, levels.size, levels.time, levels.side):
+        if field is not None and not isinstance(field, int):
+            yield path_of(field)
+    yield from (path for path in (levels.id, levels.offset, levels.symbol) if path)
+
+
+def template_paths(template: Any) -> Iterator[str]:
+    """The paths that a reply's template names."""
+    if isinstance(template, Mapping):
+        for part in template.values():
+            yield from template_paths(part)
+    elif isinstance(template, (list, tuple)):
+        for part in template:
+            yield from template_paths(part)
+    elif isinstance(template, str) and template[:1] == "{" and template[-1:] == "}":
+        yield template[1:-1]
+
+
+def _symbol(draft: Draft, field: Any, instrument: happened.MockInstrument, base: Steps, pen: Pen) -> None:
+    _text(draft, field, instrument.spelling, instrument, base, pen)
+
+
+def _text(draft: Draft, field: Any, word: str, instrument: happened.MockInstrument, base: Steps, pen: Pen) -> None:
+    match field:
+        case str() | fields.Text():
+            path, lens = lens_of(field)
+            draft.wish(steps_at(base, path), lens, (word,))
+        case fields.Join():
+            hints = (instrument.entry.base, instrument.entry.quote, *instrument.entry.extras.values())
+            words = next(shares(field, word, hints), None)
+            if words is None:
+                raise UnwritableError(f"{word!r} cannot be parted as {field}")
+            for part, share in zip(field.parts, words, strict=True):
+                _text(draft, part, share, instrument, base, pen)
+        case fields.Learned(path):
+            draft.put(steps_at(base, path), pen.number_of())
+        case fields.Const(value) if value != word:
+            raise UnwritableError(f"it is always of {value}, not of {word}")
+        case fields.Const() | fields.Requested():
+            pass
+        case _:
+            raise UnwritableError(f"{field!r} is no text that can be written")
+
+
+def _amount(
+    draft: Draft, field: Any, amount: Any, instrument: happened.MockInstrument, base: Steps, pen: Pen, sign: int = 1
+) -> None:
+    value = amount_value(field, amount, instrument.entry.extras, form=pen.form, sign=sign)
+    draft.put(steps_at(base, path_of(field)), value)
+
+
+def _time(draft: Draft, field: Any, time_ns: int, base: Steps) -> None:
+    if field is not None:
+        draft.put(steps_at(base, field.path), time_value(field, time_ns))
+
+
+def _signed(field: Any, side: Any, way: int) -> int:
+    """The sign of an amount whose sign says a side."""
+    return -1 if isinstance(side, fields.SignedSide) and path_of(field) == side.path and way == records.ASK else 1
+
+
+def _side(draft: Draft, field: Any, side: int, base: Steps, amounts: tuple[Any, ...]) -> None:
+    match field:
+        case fields.Side(path):
+            draft.put(steps_at(base, path), side_word(field, side))
+        case fields.SignedSide(path) if path not in [path_of(one) for one in amounts if one is not None]:
+            draft.put(steps_at(base, path), 1 if side == records.BID else -1)
+
+
+def _trade(draft: Draft, record: records.Trade, event: happened.TradeEvent, base: Steps, pen: Pen) -> None:
+    _symbol(draft, record.symbol, event.instrument, base, pen)
+    for field, amount in ((record.price, event.price), (record.size, event.size)):
+        _amount(draft, field, amount, event.instrument, base, pen, _signed(field, record.side, event.side))
+    _side(draft, record.side, event.side, base, (record.price, record.size))
+    if record.trade_id:
+        draft.put(steps_at(base, path_of(record.trade_id)), event.number)
+    _time(draft, record.time, event.time_ns, base)
+
+
+def _quote(draft: Draft, record: records.Quote, event: happened.QuoteEvent, base: Steps, pen: Pen) -> None:
+    _symbol(draft, record.symbol, event.instrument, base, pen)
+    for name in ("bid", "ask", "bid_size", "ask_size"):
+        field, amount = getattr(record, name), getattr(event, name)
+        if field is None:
+            continue
+        if amount is not None:
+            _amount(draft, field, amount, event.instrument, base, pen)
+        elif not is_optional(path_of(field)):
+            draft.put(steps_at(base, path_of(field)), None)
+    _time(draft, record.time, event.time_ns, base)
+
+
+def _cut_number(draft: Draft, field: Any, number: int, base: Steps) -> None:
+    if isinstance(field, int):
+        return
+    path, lens = lens_of(field)
+    if isinstance(lens, Whole):
+        draft.put(steps_at(base, path), number)
+    else:
+        draft.wish(steps_at(base, path), lens, (str(number),))
+
+
+def fitting(levels: records.Levels, level: happened.LevelEvent) -> bool:
+    """Whether a level can be told in this list."""
+    if isinstance(levels.side, int) and levels.side != level.side:
+        return False
+    return not level.size[0] if levels.size is None else True
+
+
+def _book(draft: Draft, record: Any, event: happened.BookEvent, base: Steps, pen: Pen) -> None:
+    if not any(levels.symbol for levels in record.levels):
+        _symbol(draft, record.symbol, event.instrument, base, pen)
+    taken: dict[int, int] = {}
+    for level in event.levels:
+        # A list of what is gone goes before one where size 0 would say it.
+        fits = [place for place, levels in enumerate(record.levels) if fitting(levels, level)]
+        fits.sort(key=lambda place: record.levels[place].size is not None)
+        if not fits:
+            raise UnwritableError(f"no list of levels can tell of {level}")
+        levels = record.levels[fits[0]]
+        item = base
+        if levels.path != ".":
+            place = taken.get(fits[0], 0)
+            taken[fits[0]] = place + 1
+            item = (*steps_at(base, levels.path), place)
+        elif len(event.levels) > 1:
+            raise UnwritableError("a message tells of one level")
+        _level(draft, levels, level, event, item, pen)
+    for levels in record.levels:
+        if levels.path != "." and not is_optional(levels.path):
+            draft.fill(steps_at(base, levels.path), [])
+    for name in ("first", "last", "previous", "checksum"):
+        path = getattr(record, name)
+        if path is not None:
+            draft.put(steps_at(base, path), getattr(event, name))
+    if record.depth is not None:
+        _cut_number(draft, record.depth, event.depth, base)
+    _time(draft, record.time, event.time_ns, base)
+
+
+def _level(
+    draft: Draft, levels: records.Levels, level: happened.LevelEvent, event: happened.BookEvent, item: Steps, pen: Pen
+) -> None:
+    instrument, gone = event.instrument, not level.size[0]
+    for path, words in levels.where.items():
+        draft.wish(steps_at(item, path), Whole(), words if isinstance(words, tuple) else (words,))
+    for path, words in levels.gone.items():
+        word = words[0] if isinstance(words, tuple) else words
+        draft.put(steps_at(item, path), int(word) if word.isdecimal() else word) if gone else draft.fill(
+            steps_at(item, path), 7
+        )
+    if not (levels.id and level.known and is_optional(path_of(levels.price))):
+        _amount(draft, levels.price, level.price, instrument, item, pen, _signed(levels.price, levels.side, level.side))
+    if levels.size is not None:
+        size = (1, 0) if gone and levels.gone else level.size
+        _amount(draft, levels.size, size, instrument, item, pen, _signed(levels.size, levels.side, level.side))
+    _side(draft, levels.side, level.side, item, (levels.price, levels.size))
+    if levels.id:
+        draft.put(steps_at(item, levels.id), level.number)
+    if levels.offset:
+        draft.put(steps_at(item, levels.offset), level.offset)
+    if levels.symbol:
+        draft.wish(steps_at(item, levels.symbol), Whole(), (instrument.spelling,))
+    _time(draft, levels.time, event.time_ns, item)
+
+
+def filled(template: Any, numbers: Mapping[str, int]) -> Any:
+    """A reply's template with the numbers at its paths."""
+    if isinstance(template, dict):
+        return {key: filled(part, numbers) for key, part in template.items()}
+    if isinstance(template, (list, tuple)):
+        return [filled(part, numbers) for part in template]
+    if isinstance(template, str) and template[:1] == "{" and template[-1:] == "}":
+        return numbers[template[1:-1]]
+    return template

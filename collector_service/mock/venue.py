@@ -1,0 +1,409 @@
+"""A venue made from a source's specification alone: it lists instruments, takes subscriptions, and tells what happens in a seeded market, in the
+venue's words. No input or output of its own: see `server` for sockets.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from collector_service.compiler.subscribing import names_of
+from collector_service.mock import events as happened
+from collector_service.mock.bodies import merged, written
+from collector_service.mock.books import MockBook
+from collector_service.mock.draft import Draft, UnwritableError, encoded
+from collector_service.mock.frames import FrameWriter
+from collector_service.mock.hearing import Hearing, Subscription
+from collector_service.mock.listing import STYLES, Listed, ListWriter
+from collector_service.mock.market import MockMarket
+from collector_service.mock.numbers import Form, digits_of
+from collector_service.mock.plans import (
+    Plan,
+    Plans,
+    amounts_of,
+    channel_of,
+    is_told,
+    records_of,
+    scales_of,
+    takes_levels_out,
+    tells_one_level,
+)
+from collector_service.mock.records import Pen, fill_needed, filled, steps_at, write
+from collector_service.source import Source
+from collector_service.spec import Channel, Poll, records
+from collector_service.spec.books import Books, SnapshotOnly
+from collector_service.spec.source import SourceSpec
+
+_PRICE_DECIMALS: Final = 2
+_SIZE_DECIMALS: Final = 4
+_SPELLINGS: Final = 4
+_SETTLED: Final[dict[str, tuple[SourceSpec, str, int, ListWriter, list[Listed]]]] = {}
+"""What was found out about the spelling of each source's symbols, for which specification, and the lists that were written so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One frame, and what it tells: pairs of record and event."""
+
+    data: bytes
+    kind: str = ""
+    channel: Channel | None = None
+    symbol: str = ""
+    told: tuple[tuple[Any, happened.Event], ...] = ()
+
+    @property
+    def book(self) -> happened.BookEvent | None:
+        """What it tells of a book."""
+        return next((event for _, event in self.told if isinstance(event, happened.BookEvent)), None)
+
+
+@dataclass(slots=True)
+class _Connection:
+    subscriptions: set[Subscription] = field(default_factory=set)
+
+
+class MockVenue:
+    """Seeded: the same seed and calls give the same frames. What it has told is the oracle: `books`, and what each `Said` bears."""
+
+    def __init__(self, source: Source, seed: int = 1) -> None:
+        """Raises UnwritableError for a source that has no specification, or whose list cannot be written."""
+        if source.spec is None:
+            raise UnwritableError(f"{source.name} has no specification")
+        self.source = source
+        self.dialect = source.spec.dialects[-1]
+        self.dice = random.Random(f"mock|{source.name}|{seed}")  # noqa: S311 - a simulation, not a secret
+        self.form = Form()
+        """How numbers are written."""
+        self.misunderstood: list[str] = []
+        """Frames of clients that this source would not send."""
+        self.replies: list[str] = []
+        """What clients answered to pings."""
+        self.pings = 0
+        self.asked: Counter[str] = Counter()
+        """REST requests, by path."""
+        self.polled: list[tuple[tuple[Any, happened.Event], ...]] = []
+        """What each answer to a poll told: pairs of record and event."""
+        self._connections: dict[int, _Connection] = {}
+        self._opened = 0
+        self._expected: set[bytes] = set()
+        self.lists = ListWriter(source.spec, self.dialect.instruments, scales_of(self.dialect))
+        self.listed: list[Listed] = []
+        self.market = MockMarket(source.spec, (), self.dice)
+        self.writer = FrameWriter(source, self.dialect)
+        self._settle()
+        self.hearing = Hearing(source, self.dialect.subscribe, self.instruments.values())
+
+    @property
+    def kept(self) -> Books | None:
+        """The machine that keeps its books, as the specification has it."""
+        assert self.source.spec is not None
+        return self.dialect.books or self.source.spec.books
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """What can be subscribed to."""
+        return tuple(self.dialect.subscribe.channels) if self.dialect.subscribe is not None else ()
+
+    @property
+    def instruments(self) -> dict[str, happened.MockInstrument]:
+        """What streams, by the listing's symbol."""
+        return self.market.instruments
+
+    @property
+    def books(self) -> dict[str, MockBook]:
+        """Their books, by the listing's symbol: the truth."""
+        return self.market.books
+
+    def _settle(self) -> None:
+        """Spells symbols as lists and streams can both say; the first spelling in which all can be told, or most."""
+        assert self.source.spec is not None
+        known = _SETTLED.get(self.source.name)
+        if known is not None and known[0] is self.source.spec:
+            self.lists, self.listed = known[3], known[4]
+            self._set(known[1], known[2])
+            return
+        best: tuple[int, str, int] | None = None
+        for style in STYLES:
+            for spelling in range(_SPELLINGS):
+                if not self._set(style, spelling):
+                    break
+                missing = len(self.plans.missing)
+                if best is None or missing < best[0]:
+                    best = (missing, style, spelling)
+                if not missing:
+                    break
+            if best is not None and not best[0]:
+                break
+        if best is None:
+            raise UnwritableError(
+                f"{self.source.name}: no line of its list can be written: {'; '.join(self.lists.unwritten)}"
+            )
+        self._set(*best[1:])
+        _SETTLED[self.source.name] = (self.source.spec, *best[1:], self.lists, self.listed)
+
+    def _set(self, style: str, spelling: int) -> bool:
+        if style != self.lists.style or not self.listed:
+            self.listed = self.lists.write(style)
+        made = [self._instrument(one, spelling) for one in self.listed if one.entry.streamed]
+        if not made or any(one is None for one in made):
+            return False
+        assert self.source.spec is not None
+        writer = self.writer = FrameWriter(self.source, self.dialect)
+        market = self.market = MockMarket(self.source.spec, [one for one in made if one is not None], self.dice)
+        self.plans = Plans(writer, lambda record: market.sample(record, writer))
+        market.reopen()
+        return True
+
+    def _instrument(self, listed: Listed, spelling: int) -> happened.MockInstrument | None:
+        entry = listed.entry
+        spellings = (entry.symbol, *entry.aliases)
+        own = names_of(entry, self.dialect.subscribe.spelling if self.dialect.subscribe is not None else "{symbol}")[
+            "symbol"
+        ]
+        ways = list(dict.fromkeys((*((own,) if own in spellings else ()), *spellings)))
+        if spelling >= len(ways):
+            return None
+        price, size = _PRICE_DECIMALS, _SIZE_DECIMALS
+        for record in records_of(self.dialect):
+            for is_price, amount in amounts_of(record):
+                try:
+                    digits = digits_of(amount, entry.extras)
+                except UnwritableError:
+                    continue  # a record of instruments of another kind
+                if digits is not None:
+                    price, size = (min(price, digits), size) if is_price else (price, min(size, digits))
+        return happened.MockInstrument(entry, ways[spelling], price, size)
+
+    # What is said of it
+
+    def say(self, plan: Plan, *group: happened.Event) -> Said:
+        """A frame that tells these events, with whatever else its kind tells. Raises UnwritableError."""
+        route = self.writer.route(plan.kind)
+        told: dict[int, list[happened.Event]] = {plan.place: list(group)}
+        instrument = getattr(group[0], "instrument", None)
+        for place in plan.companions:
+            event = self.market.sample(route[place], self.writer, instrument)
+            assert event is not None  # the plan was made with one
+            told[place] = [event]
+        if (moment := getattr(group[0], "time_ns", None)) is not None:
+            # A message may have one time for all that it tells.
+            told = {place: [happened.at_time(event, moment) for event in events] for place, events in told.items()}
+        self.writer.form = self.form
+        turned = getattr(plan.record, "newest_first", False)
+        data = self.writer.frame(
+            plan.kind, {place: events[::-1] if turned else events for place, events in told.items()}
+        )
+        pairs = tuple(
+            (plan.record if place == plan.place else route[place], event)
+            for place, events in told.items()
+            for event in events
+        )
+        return Said(
+            data, plan.kind, channel_of(plan.record), instrument.symbol if instrument is not None else "", pairs
+        )
+
+    def open_book(self, symbol: str) -> list[Said]:
+        """The whole book on the stream; nothing where it is fetched, or not told."""
+        plans = self.plans.of(records.BookSnapshot)
+        if not plans or self.dialect.snapshot is not None:
+            return []
+        return [self.say(plans[0], self.books[symbol].whole(self.market.now()))]
+
+    def move_book(self, symbol: str) -> list[Said]:
+        """Moves a book, and tells it. A book that did not move where it is shown is not told of."""
+        book = self.books[symbol]
+        changes = book.step()
+        if not changes:
+            return []
+        if not self.plans.of(records.BookUpdate) or isinstance(self.kept, SnapshotOnly):
+            plans = self.plans.of(records.BookSnapshot, records.BookUpdate)
+            book.told([], self.market.now())
+            return [self.say(self.dice.choice(plans), book.whole(self.market.time_ns))] if plans else []
+        return [self.say(plan, book.told(part, self.market.now())) for plan, part in self._parted(changes)]
+
+    def _parted(self, changes: Sequence[happened.LevelEvent]) -> Iterator[tuple[Plan, Sequence[happened.LevelEvent]]]:
+        """The changes in the messages that can tell of them."""
+        plans = self.plans.of(records.BookUpdate)
+        own_way = [plan for plan in plans if takes_levels_out(plan.record)]
+        gone = [change for change in changes if not change.size[0]]
+        fitting = [
+            plan for plan in plans if is_told(plan.record, changes) and (not gone or not own_way or plan in own_way)
+        ]
+        if fitting:
+            plan = self.dice.choice(fitting)
+            yield from ((plan, [change]) for change in changes) if tells_one_level(plan.record) else ((plan, changes),)
+            return
+        for part, choice in ((gone, own_way or plans), ([change for change in changes if change.size[0]], plans)):
+            for change in part:
+                chosen = [plan for plan in choice if is_told(plan.record, [change])]
+                if not chosen:
+                    raise UnwritableError(f"no update can tell of {change}")
+                yield chosen[0], [change]
+
+    def step(self, symbol: str = "") -> list[Said]:
+        """A moment of the market: a book moves, its quote is told, and perhaps a trade."""
+        symbol = symbol or self.dice.choice(list(self.instruments))
+        instrument = self.instruments[symbol]
+        for number, connection in self._connections.items():
+            if any(one == symbol for _, one in connection.subscriptions):
+                self.writer.connection = number
+        said = self.move_book(symbol)
+        if plans := self.plans.of(records.Quote):
+            said.append(self.say(self.dice.choice(plans), self.market.quote(instrument)))
+        if (plans := self.plans.of(records.Trade)) and self.dice.random() < 0.7:
+            plan = self.dice.choice(plans)
+            count = self.dice.randint(1, 3) if plan.record.each and not plan.companions else 1
+            trades = [self.market.trade(instrument) for _ in range(count)]
+            try:
+                said.append(self.say(plan, *trades))
+            except UnwritableError:  # what is told once for all of a message's trades differs between these
+                said.append(self.say(plan, trades[-1]))
+        return said
+
+    # What clients ask
+
+    def answer(self, path: str) -> bytes | None:
+        """The answer to a REST request, None for 404."""
+        self.asked[path] += 1
+        for poll, compiled in zip(self.dialect.polls, self.source.live.polls, strict=True):
+            if (found := compiled.form.fullmatch(path)) is not None:
+                return self._polled(poll, found[1] if "{symbol}" in poll.path else "", path)
+        listed = self.lists.answer(path)
+        request = self.source.live.snapshot
+        if listed is not None or request is None or self.dialect.snapshot is None:
+            return listed
+        instrument = self._named(request.symbol(path) or "")
+        if instrument is None or request.path(request.symbol(path) or "") != path:
+            return None
+        draft, record = Draft(), self.dialect.snapshot.record
+        # The number is that of the last change told, not of now: a book that did not move since is the same book.
+        write(draft, record, self.books[instrument.symbol].whole(self.market.now()), 0, Pen(self.form, lambda: 0))
+        fill_needed(draft, record)
+        return encoded(draft.build())
+
+    def ticket(self, path: str, address: str) -> bytes | None:
+        """The answer that bears an address to connect to; None where none is asked for there."""
+        ticket = self.dialect.ticket
+        if ticket is None or ticket.path != path:
+            return None
+        draft = Draft()
+        for place, name in enumerate(re.findall(r"\{([^}]+)\}", ticket.url)):
+            if name != "uuid":
+                draft.put(steps_at((), name), f"token{place}" if place else address)
+        return encoded(draft.build())
+
+    def _named(self, spelling: str) -> happened.MockInstrument | None:
+        ways = ((one, (one.symbol, one.spelling, *one.entry.aliases)) for one in self.instruments.values())
+        return next((one for one, spellings in ways if spelling in spellings), None)
+
+    def _polled(self, poll: Poll, spelling: str, path: str) -> bytes | None:
+        """The answer to a request that is made again and again: about one instrument, or about all."""
+        route = poll.record if isinstance(poll.record, tuple) else (poll.record,)
+        of_one = self._named(spelling)
+        chosen = [of_one] if of_one is not None else list(self.instruments.values())
+        if spelling and of_one is None:
+            return None
+        draft, told, moment = Draft(), [], self.market.now()
+        for record in route:
+            for place, instrument in enumerate(chosen if getattr(record, "each", "") else chosen[:1]):
+                event = self.market.sample(record, self.writer, instrument)
+                if event is not None:
+                    event = happened.at_time(event, moment)
+                    write(draft, record, event, place, Pen(self.form, lambda: 0))
+                    told.append((record, event))
+        for record in route:
+            fill_needed(draft, record)
+        self.polled.append(tuple(told))
+        return written(poll.body, merged(self.lists.value(path), draft.build()))
+
+    def connect(self) -> int:
+        """A new connection's number."""
+        self._opened += 1
+        self._connections[self._opened] = _Connection()
+        return self._opened
+
+    def disconnect(self, connection: int) -> None:
+        """A connection is gone."""
+        self._connections.pop(connection, None)
+
+    def takes(self, connection: int, said: Said) -> bool:
+        """Whether a connection has subscribed to it."""
+        return (
+            connection in self._connections
+            and (said.channel, said.symbol) in self._connections[connection].subscriptions
+        )
+
+    def subscribed(self, connection: int) -> set[Subscription]:
+        """What a connection has subscribed to."""
+        return self._connections[connection].subscriptions
+
+    def subscriptions(self) -> set[Subscription]:
+        """What all connections together have subscribed to."""
+        return {one for connection in self._connections.values() for one in connection.subscriptions}
+
+    def receive(self, connection: int, text: str) -> list[Said]:
+        """What is said back to a client's frame."""
+        if text.encode() in self._expected:
+            self.replies.append(text)
+            return []
+        heard = self.hearing.hear(text)
+        if not heard.understood:
+            self.misunderstood.append(text)
+            return self.refusal()
+        if heard.is_ping:
+            self.pings += 1
+            return self._plain("pong")
+        self.writer.connection = connection
+        held = self._connections[connection].subscriptions
+        held.difference_update(heard.removed)
+        held.update(heard.added)
+        said = [one for subscription in heard.added for one in self._acknowledged(*subscription)]
+        said += self._plain("subscri", "ack", "success", "result", "id")
+        for channel, symbol in heard.added:
+            said += self.open_book(symbol) if channel is Channel.BOOKS else []
+        return said
+
+    def _acknowledged(self, channel: Channel, symbol: str) -> list[Said]:
+        instrument = self.instruments[symbol]
+        plans = self.plans.learned_by(channel)
+        if channel is Channel.BOOKS:
+            plans = plans + self.plans.of(records.BookDepth)
+        return [
+            self.say(plan, event)
+            for plan in plans
+            if (event := self.market.sample(plan.record, self.writer, instrument)) is not None
+        ]
+
+    def ping(self) -> list[tuple[Said, str]]:
+        """The venue's own pings, each with what has to be answered."""
+        asked = []
+        for plan in self.plans.of(records.Reply):
+            event = self.market.sample(plan.record, self.writer)
+            assert isinstance(event, happened.PingEvent)
+            answer = encoded(filled(plan.record.template, dict(event.numbers)))
+            self._expected.add(answer)
+            asked.append((self.say(plan, event), answer.decode()))
+        return asked
+
+    def refusal(self) -> list[Said]:
+        """An error, where the dialect has a kind for it."""
+        return self._plain(*self.dialect.errors, refuses=True)
+
+    def _plain(self, *names: str, refuses: bool = False) -> list[Said]:
+        """A frame of the first kind that carries nothing and has one of these in its name; none where there is none that can be written."""
+        carrying = {*self.dialect.words, *self.dialect.silent} - self.dialect.errors
+        kinds = sorted(
+            kind for kind in (self.dialect.errors if refuses else carrying) if not kind.lower().startswith("un")
+        )
+        for name in names:
+            for kind in kinds:
+                if name.lower() in kind.lower():
+                    try:
+                        return [Said(self.writer.plain(kind), kind)]
+                    except UnwritableError:
+                        continue
+        return []
