@@ -38,7 +38,6 @@ _TEXTS = "numbers and texts of its messages are parts of texts, which the mock d
 UNTRIED = {
     "BANK_OF_CANADA": _GIVEN,
     "BEQUANT": _NAMED,
-    "BITCOM": _NAMED,
     "FEAR_GREED": _GIVEN,
     "FMFW": _NAMED,
     "FRED": _GIVEN,
