@@ -127,7 +127,7 @@ async def measure(options: Options) -> Sequence[Metric]:
         _metric("p50", 50, lasts, bare_lasts, timed.format("last")),
         _metric("first_p99", 99, firsts, bare_firsts, timed.format("first")),
         _metric("first_p50", 50, firsts, bare_firsts, timed.format("first")),
-        Metric("rows", got / len(late), "quotes", "quotes a delivery"),
+        Metric("rows", got / len(late), "quotes", "quotes in a delivery, over all streams"),
         Metric(
             "delivered",
             got / (frames * FRAME_ROWS),
