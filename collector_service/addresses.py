@@ -6,11 +6,21 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
+from urllib.parse import quote
 
 from alphapulse.domain.errors import FailedPrecondition
 
 SECRET: Final = re.compile(r"\{secret:([A-Z0-9_]+)\}")
 MOMENT: Final = re.compile(r"\{utc(?:-(\d{1,5})d)?:([^{}]+)\}")
+
+
+def hidden(text: str, secrets: Mapping[str, str], path: str) -> str:
+    """A text about a request to this path, such as an error's, without the secrets that were in its address."""
+    for name in SECRET.findall(path):
+        value = secrets.get(name)
+        if value:
+            text = text.replace(value, f"{{secret:{name}}}").replace(quote(value, safe=""), f"{{secret:{name}}}")
+    return text
 
 
 def filled(path: str, secrets: Mapping[str, str], time_ns: int) -> str:

@@ -68,7 +68,7 @@ def channels(dialect: Dialect) -> list[str]:
 
 
 def sizes(source: Source) -> tuple[int, int]:
-    """(lines of the specification, without imports, blank lines, comments and docstrings; lines of functions in it)."""
+    """(lines of the specification, without imports, blank lines, comments and docstrings; lines of functions among them)."""
     spec = _spec(source)
     module = next((one for one in _modules() if source.spec in vars(one).values()), None)
     if module is None:
@@ -77,13 +77,14 @@ def sizes(source: Source) -> tuple[int, int]:
     tree, text = ast.parse(path.read_text()), path.read_text().splitlines()
     skipped: set[int] = set()
     hooks: set[int] = set()
+    named = _hooks(spec)
     for node in tree.body:
         span = range(node.lineno, (node.end_lineno or node.lineno) + 1)
         if isinstance(node, (ast.Import, ast.ImportFrom)) or (
             isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         ):
             skipped |= set(span)
-        elif isinstance(node, (ast.FunctionDef, ast.ClassDef)) and _has_hooks(spec):
+        elif isinstance(node, ast.FunctionDef) and node.name in named:
             hooks |= set(span)
     code = {place for place, line in enumerate(text, 1) if line.strip() and not line.strip().startswith("#")} - skipped
     return len(code), len(code & hooks)
@@ -98,15 +99,15 @@ def code(source: Source) -> str:
     return "\n".join(f"# {kind}\n{text}" for kind, text in zip(source.live.routes, made, strict=True))
 
 
-def _has_hooks(spec: SourceSpec) -> bool:
-    def parts(found: Any) -> tuple[Any, ...]:
-        return found if isinstance(found, tuple) else (found,)
-
-    return any(
-        callable(dialect.kind)
-        or any(isinstance(part, Hook) for found in dialect.routes.values() for part in parts(found))
-        for dialect in spec.dialects
-    )
+def _hooks(spec: SourceSpec) -> set[str]:
+    """The names of a specification's functions."""
+    found: list[Any] = [dialect.kind for dialect in spec.dialects if callable(dialect.kind)]
+    for dialect in spec.dialects:
+        for route in dialect.routes.values():
+            for part in route if isinstance(route, tuple) else (route,):
+                if isinstance(part, Hook):
+                    found += [part.decode, part.emit]
+    return {getattr(one, "__name__", "") for one in found}
 
 
 def _modules() -> list[Any]:

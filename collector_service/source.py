@@ -172,7 +172,7 @@ class Source:
     book_machine: str
     new_book: MachineFactory
     quirks: tuple[str, ...] = field(default=())
-    """What had to be said in code because it could not be said as data: one line each, counted by a test."""
+    """What had to be said in code because it could not be said as data: or what surprises: a sentence each, shown in the table of sources."""
     spec: SourceSpec | None = None
     """What it was made of; None for one written by hand."""
 

@@ -16,7 +16,7 @@ import structlog
 from alphapulse.client.backoff import Backoff
 from alphapulse.domain.errors import FailedPrecondition, InvalidArgument
 from alphapulse.domain.provenance import Provenance
-from collector_service.addresses import filled
+from collector_service.addresses import filled, hidden
 from collector_service.source import AddressRequest, InstrumentList, Source
 from collector_service.spec import Endpoints, Heartbeat, Limits
 from collector_service.transport.base import Arrival, ArrivalKind, Fetch, Request, TransportError
@@ -261,7 +261,8 @@ class LiveTransport:
                     problem = f"status {answer.status}"
                     wait = _retry_after(answer.headers.get("Retry-After"))
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
-                problem = f"{type(error).__name__}: {error}"
+                # What aiohttp says may hold the whole address.
+                problem = hidden(f"{type(error).__name__}: {error}", self._secrets, path)
         raise TransportError(f"{self._endpoints.rest}{path}: {problem}", retry_after=wait or None)
 
     def _filled(self, path: str) -> str:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from alphapulse.domain.errors import InvalidArgument
 from collector_service.amounts import at_one_exponent, fitted, parse_amount, price_key
-from collector_service.times import nanos_of_iso, nanos_of_seconds
+from collector_service.compiler.values import iso, seconds
 
 
 @given(st.decimals(min_value=0, max_value=Decimal("1e15"), places=12, allow_nan=False, allow_infinity=False))
@@ -38,11 +38,18 @@ def test_what_does_not_fit_64_bits_is_marked_not_cut() -> None:
 
 
 def test_times() -> None:
-    assert nanos_of_iso("2021-04-17T16:44:07.849205Z") == 1618677847_849205000
-    assert nanos_of_iso("2021-04-17T16:44:07Z") == 1618677847_000000000
-    assert nanos_of_seconds("1618678157.908269") == 1618678157_908269000
-    for text in ("", "2021-04-17", "2021-13-17T16:44:07Z", "2021-04-17T16:44:07", "2021-04-17T16:44:07.1234567890Z"):
+    assert iso("2021-04-17T16:44:07.849205Z") == 1618677847_849205000
+    assert (
+        iso("2021-04-17T16:44:07Z")
+        == iso("2021-04-17T16:44:07")
+        == iso("2021-04-17T18:44:07+02:00")
+        == 1618677847_000000000
+    )
+    assert iso("2021-04-17") == 1618617600_000000000
+    assert iso("") == iso(None) == 0
+    assert seconds("1618678157.908269") == 1618678157_908269000
+    for text in ("yesterday", "2021-13-17T16:44:07Z", "2021-04-17T16:44", "1900-01-01", "2021-04-17T16:44:07.Z", 7):
         with pytest.raises(InvalidArgument):
-            nanos_of_iso(text)
+            iso(text)
     with pytest.raises(InvalidArgument):
-        nanos_of_seconds("9e30")
+        seconds("9e30")

@@ -17,7 +17,7 @@ from alphapulse.domain.identity import instrument_text
 from alphapulse.domain.ids import source_id
 from alphapulse.domain.instruments import IndexDetails
 from alphapulse.domain.provenance import Provenance
-from alphapulse.records import BOOK_LEVEL, LAYOUTS, QUOTE, STATISTIC, TRADE
+from alphapulse.records import BOOK_LEVEL, LAYOUTS, QUOTE, STATISTIC, TRADE, TRADING_STATUS
 from collector_service.book import RangeSequenceMachine, SnapshotOnlyMachine, SnapshotUpdatesMachine
 from collector_service.compiler import SpecificationError, compile_source
 from collector_service.compiler.kinds import compile_splitter
@@ -38,6 +38,7 @@ from collector_service.spec import (
     BookSnapshot,
     BookUpdate,
     Channel,
+    Choice,
     Const,
     Contract,
     Decimals,
@@ -66,6 +67,7 @@ from collector_service.spec import (
     SignedSide,
     SnapshotOnly,
     Statistic,
+    Status,
     Subscribe,
     Text,
     Ticket,
@@ -253,6 +255,14 @@ def test_numbers_of_a_connection_are_learned_and_forgotten(out: Emitter) -> None
 def test_what_the_venue_wants_to_hear_back(out: Emitter) -> None:
     said(out, Reply({"pong": "{ping}", "of": ["x", 1]}), {"ping": 18})
     assert [json.loads(text) for text in out.replies] == [{"pong": 18, "of": ["x", 1]}]
+
+
+def test_a_trading_status_is_told_and_an_unknown_word_is_counted(out: Emitter) -> None:
+    record = Status(symbol="s", state=Choice("w", {"open": 1, "halt": 2}), time=Millis("t"))
+    row = said(out, record, {"s": "BTC-USD", "w": "halt", "t": 5})[TRADING_STATUS.event_type][0]
+    assert values(row, "state", "venue_time_ns", "listing_key") == [2, 5_000_000, out.listings.key("BTC-USD")]
+    assert not said(out, record, {"s": "BTC-USD", "w": "?", "t": 5})
+    assert dict(out.unknown_values) == {"state=?": 1}
 
 
 def test_a_trade_that_is_repeated_is_given_once(out: Emitter) -> None:

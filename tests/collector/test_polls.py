@@ -23,6 +23,7 @@ from collector_service.source import Source
 from collector_service.sources.ecb import SPEC
 from collector_service.sources.fred import SPEC as FRED_SPEC
 from collector_service.spec import Body, Const, Endpoints, Index, Instruments, Limits, Line, Poll
+from collector_service.transport.base import TransportError
 from collector_service.transport.live import LiveTransport
 
 RATES = '<E xmlns="x"><Cube><Cube time="2023-04-20"><Cube currency="USD" rate="{usd}"/><Cube currency="JPY" rate="147.24"/></Cube></Cube></E>'
@@ -35,6 +36,9 @@ class Bank:
         self.usd, self.asked = "1.0944", 0
         self.queries: list[str] = []
         self.closed = False
+
+    async def circle(self, request: web.Request) -> web.Response:
+        raise web.HTTPFound(request.rel_url)
 
     async def rates(self, request: web.Request) -> web.Response:
         self.asked += 1
@@ -62,6 +66,7 @@ async def served(
 ) -> AsyncIterator[tuple[Bank, Source, LiveTransport]]:
     bank, app = Bank(), web.Application()
     app.router.add_get("/rates", bank.rates)
+    app.router.add_get("/circle", bank.circle)
     async with serving(app) as address:
         old = SPEC.dialects[0]
         poll = replace(old.polls[0], path=path, every_s=1.0)
@@ -202,6 +207,14 @@ def test_what_no_address_can_hold_is_refused(path: str) -> None:
     old = SPEC.dialects[0]
     with pytest.raises(ValueError, match=r"ECB.dialects\[0\].polls\[0\].path"):
         compile_source(replace(SPEC, dialects=(replace(old, polls=(replace(old.polls[0], path=path),)),)))
+
+
+async def test_what_is_told_of_a_request_that_failed_has_no_secret() -> None:
+    async with served("/circle?key={secret:BANK_KEY}", {"BANK_KEY": "s3cret/+"}) as (_, source, transport):
+        async with transport:
+            with pytest.raises(TransportError, match="TooManyRedirects") as caught:
+                await transport.instruments(source)
+        assert "s3cret" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
