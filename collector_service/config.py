@@ -58,6 +58,9 @@ class CollectorConfig(ServerConfig):
     simulation_rate: float = setting("SIMULATION_RATE", default=500.0, ge=1, le=100_000)
     """Frames a second that each simulated venue sends."""
 
+    host_connections_per_second: float = setting("HOST_CONNECTIONS_PER_SECOND", default=1.0, ge=0.01, le=1_000)
+    """How many connections a second all live sources together open to one host. Binance, for one, allows an address 300 in five minutes."""
+
     source_urls: tuple[str, ...] = setting(
         "SOURCE_URLS",
         default=(),

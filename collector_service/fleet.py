@@ -15,6 +15,7 @@ from collector_service.runtime import Registrar, RunnerOptions, SourceRunner, So
 from collector_service.simulation import COMMON, PAIRS, PROTOCOLS, Market, simulated_venue
 from collector_service.sources import SOURCES
 from collector_service.transport.base import Transport
+from collector_service.transport.hosts import Hosts
 from collector_service.transport.live import LiveTransport
 from collector_service.transport.recording import recording_files
 from collector_service.transport.replay import ReplayTransport
@@ -34,6 +35,7 @@ class Fleet:
         self._registrar = registrar
         # One market for all: the simulated venues disagree only where it was planted.
         self._market = Market(config.simulation_seed, time.time_ns())
+        self._hosts = Hosts(config.host_connections_per_second)
         self._runners: dict[str, SourceRunner] = {}
         self._transports: dict[str, str] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -112,5 +114,6 @@ class Fleet:
                 spec.heartbeat,
                 address=spec.live.address,
                 secrets=os.environ,
+                hosts=self._hosts,
             )
         return SimulatedTransport(simulated_venue(name, self._market, self._config.simulation_rate))

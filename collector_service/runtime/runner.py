@@ -20,6 +20,7 @@ from alphapulse.domain.errors import AlphaPulseError, InvalidArgument, Unavailab
 from alphapulse.domain.instruments import ListingStatus
 from alphapulse.domain.provenance import Provenance
 from alphapulse.publishing import Port, RelayLink
+from collector_service.handover import Overlap
 from collector_service.listings import ListingIndex, VenueSymbol
 from collector_service.runtime.news import news_of
 from collector_service.runtime.registrar import Registrar, Registration
@@ -56,6 +57,8 @@ class RunnerOptions:
     channels: Sequence[Channel] = ALL_CHANNELS
     discovery_seconds: float = 300.0
     """How often the venue's list is read again."""
+    overlap: Overlap = field(default_factory=Overlap)
+    """How long a connection and the one that takes its place stand beside each other."""
 
 
 @dataclass(slots=True)
@@ -199,6 +202,7 @@ class SourceRunner:
             subscriptions=[entries for _, entries in parts],
             channels=self._options.channels,
             clock=time.time_ns if replay else None,
+            overlap=self._options.overlap,
         )
         return self._session
 
