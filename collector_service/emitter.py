@@ -47,6 +47,8 @@ class Emitter:
         """Words of enumerations that this source does not know, as `field=word`."""
         self.connection = 0
         """The connection whose message is being decoded; negative for the answer of a request."""
+        self.heard: set[int] = set()
+        """Keys of the listings that something was given of; taken by the session."""
         self.handovers: dict[int, Handover] = {}
         """Where one connection takes the place of another, by the number of each of the two."""
         self.replies: list[str] = []
@@ -384,6 +386,7 @@ class Emitter:
     def _identify(self, symbol: str) -> tuple[int, int]:
         key = self.listings.key(symbol)
         if key is not None:
+            self.heard.add(key)
             return key, self._provenance
         known = self._unknown.get(symbol)
         if known is None:

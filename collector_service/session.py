@@ -20,6 +20,7 @@ from collector_service.listings import ListingIndex, VenueSymbol
 from collector_service.rows import RowSink
 from collector_service.source import Dialect, Route, Source
 from collector_service.spec import Channel
+from collector_service.staleness import Staleness, StalenessRules
 from collector_service.transport.base import Arrival, ArrivalKind, Fetch, Request, Retire, Send
 
 SNAPSHOT_PATIENCE_NS: Final = 10_000_000_000
@@ -43,6 +44,7 @@ class Session:
         channels: Sequence[Channel] = ALL_CHANNELS,
         clock: Callable[[], int] | None = None,
         overlap: Overlap | None = None,
+        staleness: StalenessRules | None = None,
     ) -> None:
         """`clock` gives the collector's time of what arrives, nanoseconds since the Unix epoch; without it, it is the arrival's own."""
         self.spec = spec
@@ -66,6 +68,8 @@ class Session:
         self._dialect = spec.live
         self._asked: dict[str, int] = {}
         self._overlap = overlap or Overlap()
+        self.staleness = Staleness(staleness)
+        """Which instruments are silent; nothing is said of those of a recording, whose time is not ours."""
         self._retiring: set[int] = set()
         """Connections that are about to be closed, since another one gives what they gave."""
 
@@ -73,9 +77,21 @@ class Session:
         """Decodes one arrival; nothing it holds can raise."""
         self.sink.received_ns = arrival.time_ns if self._clock is None else self._clock()
         self.emitter.connection = arrival.connection if arrival.kind is not ArrivalKind.RESPONSE else ANSWER
+        if not self._replays and self.staleness.is_due(arrival.time_ns):
+            self._notice_silence(arrival.time_ns)
         if self.emitter.handovers:
             return [*self._take(arrival), *self._hand_over(arrival)]
         return self._take(arrival)
+
+    @property
+    def stale(self) -> list[str]:
+        """The symbols that are silent while the rest of the source is not."""
+        keys, listings = self.staleness.stale, self.emitter.listings
+        return sorted(entry.symbol for entry in listings if listings.key(entry.symbol) in keys) if keys else []
+
+    def _notice_silence(self, now_ns: int) -> None:
+        heard, self.emitter.heard = self.emitter.heard, set()
+        self.gaps += [("STALE", key) for key in self.staleness.take(heard, now_ns)]
 
     def _take(self, arrival: Arrival) -> list[Request]:
         match arrival.kind:
@@ -121,6 +137,9 @@ class Session:
             if handover.opened_ns:
                 return
         lost = self._symbols_of(connection)
+        # What they missed is told; that they are silent until the connection is back says nothing of them.
+        keys = (self.emitter.listings.key(symbol) for symbol in (lost or ()))
+        self.staleness.forget(key for key in keys if key is not None)
         self.emitter.lose_books(lost)
         for symbol in list(self._asked):
             if lost is None or symbol in lost:

@@ -77,6 +77,8 @@ class SourceStatus:
     book_resyncs: int = 0
     last_frame_ns: int = 0
     frames: int = 0
+    stale: Sequence[str] = ()
+    """Symbols that are silent while the rest of the source is not."""
 
 
 class SourceRunner:
@@ -137,6 +139,7 @@ class SourceRunner:
             now.unknown_messages.update(session.unknown_messages)
             now.frames += session.frames
             now.book_resyncs += session.resyncs
+            now.stale = session.stale
             now.last_frame_ns = session.last_frame_ns or past.last_frame_ns
         return now
 
