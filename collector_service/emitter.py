@@ -262,9 +262,11 @@ class Emitter:
             if symbols is None or symbol in symbols:
                 machine.reset()
 
-    def republish_books(self, time_ns: int) -> None:
-        """Every book in step as a snapshot, for a relay that missed something."""
+    def republish_books(self, time_ns: int, keys: Container[int] | None = None) -> None:
+        """Every book in step as a snapshot, for a relay that missed something; those of these listings, where they are named."""
         for symbol, machine in self.books.items():
+            if keys is not None and self.listings.key(symbol) not in keys:
+                continue
             image = machine.image(time_ns)
             if image is not None:
                 self._deliver(symbol, machine, image)

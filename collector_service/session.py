@@ -92,6 +92,9 @@ class Session:
     def _notice_silence(self, now_ns: int) -> None:
         heard, self.emitter.heard = self.emitter.heard, set()
         self.gaps += [("STALE", key) for key in self.staleness.take(heard, now_ns)]
+        if self.staleness.returned:
+            # Whoever was told that they are stale waits for the book as a whole.
+            self.emitter.republish_books(now_ns, self.staleness.returned)
 
     def _take(self, arrival: Arrival) -> list[Request]:
         match arrival.kind:

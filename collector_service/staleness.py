@@ -42,6 +42,8 @@ class Staleness:
     def __init__(self, rules: StalenessRules | None = None) -> None:
         self.stale: dict[int, int] = {}
         """Keys of the instruments that are stale, with the time of the last event, nanoseconds since the Unix epoch."""
+        self.returned: set[int] = set()
+        """Those that are not stale any more since the last time."""
         self._rules = rules or StalenessRules()
         self._known: dict[int, _Instrument] = {}
         self._activity = 0.0
@@ -55,6 +57,7 @@ class Staleness:
         """What was heard of since the last time; answers what is stale from now on."""
         self._next_ns = now_ns + _SECOND
         heard = set(heard)
+        self.returned = heard & self.stale.keys()
         self._activity += len(heard)
         for key in heard:
             self._hear(key, now_ns)

@@ -114,6 +114,8 @@ class SourceRunner:
         self._reconnects = 0
         self._instruments: frozenset[str] = frozenset()
         self.provenance: Provenance | None = None
+        self.next_epoch: Callable[[], int | None] = lambda: None
+        """Gives the epoch of a start, above those of before; None: the connection to the relay gives it."""
         self.changed = asyncio.Event()
         """Set at every change of state."""
 
@@ -173,6 +175,15 @@ class SourceRunner:
             self._enter(SourceState.STOPPED)
             raise
 
+    def wait(self, why: str) -> None:
+        """It may not run now; the status says why."""
+        self._enter(SourceState.BACKING_OFF, why)
+
+    def rest(self) -> None:
+        """It was stopped while it might not run."""
+        if self._state is SourceState.BACKING_OFF:
+            self._enter(SourceState.STOPPED)
+
     async def _live(self) -> None:
         async with AsyncExitStack() as stack:
             transport = await stack.enter_async_context(self._make_transport())
@@ -183,7 +194,9 @@ class SourceRunner:
             session = self._open_session(transport)
             port = self._port = None
             if self._link is not None:
-                port = self._port = self._link.port(self.spec.name, transport.provenance, session.sink)
+                port = self._port = self._link.port(
+                    self.spec.name, transport.provenance, session.sink, epoch=self.next_epoch()
+                )
                 port.on_lost = lambda: session.republish_books(time.time_ns())
             if transport.provenance is not Provenance.REPLAY:
                 repeating = asyncio.create_task(self._repeat_discovery(transport))

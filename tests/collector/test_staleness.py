@@ -51,6 +51,7 @@ def test_one_that_falls_silent_alone_is_told_once_and_returns() -> None:
     assert set(market.staleness.stale) == {0}
     market.run(5)
     assert not market.staleness.stale
+    assert not market.staleness.returned
     market.run(100, silent=frozenset({0}))
     assert market.told == [0, 0]
 
