@@ -10,6 +10,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from aiohttp import web
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from alphapulse.client import Backoff
 from alphapulse.domain.provenance import Provenance, RecordFlag
@@ -18,6 +20,7 @@ from collector_service.book.machine import ASK, BID
 from collector_service.decode import report_of
 from collector_service.handover import Overlap
 from collector_service.listings import ListingIndex, VenueSymbol
+from collector_service.rows import as_array
 from collector_service.session import Session
 from collector_service.simulation import PROTOCOLS, Market, simulated_venue
 from collector_service.simulation.server import VenueServer
@@ -149,11 +152,11 @@ async def test_a_successor_that_is_refused_costs_nothing() -> None:
 
 
 class Talk:
-    """A conversation with Kraken, told arrival by arrival."""
+    """A conversation with a venue, told arrival by arrival."""
 
-    def __init__(self) -> None:
-        self.spec = SOURCES["KRAKEN"]
-        self.entry = VenueSymbol("BTC/USD", "BTC", "USD", frozenset({"USD"}))
+    def __init__(self, source: str = "KRAKEN", symbol: str = "BTC/USD") -> None:
+        self.spec = SOURCES[source]
+        self.entry = VenueSymbol(symbol, "BTC", "USD", frozenset({"USD"}))
         listings = ListingIndex(self.spec.venue)
         listings.learn([self.entry])
         self.session = Session(self.spec, listings, Provenance.LIVE, subscriptions=[[self.entry]])
@@ -163,6 +166,24 @@ class Talk:
         self.now += int(seconds * SECOND)
         body = b"" if data is None else json.dumps(data).encode()
         return list(self.session.handle(Arrival(kind, self.now, body, connection)))
+
+    def book(self, connection: int, bids: dict[int, int]) -> None:
+        """Coinbase's snapshot: the book holds these bids, and nothing else."""
+        levels = [[str(price), str(size)] for price, size in bids.items()]
+        self.hear(
+            ArrivalKind.FRAME, connection, {"type": "snapshot", "product_id": "BTC-USD", "bids": levels, "asks": []}
+        )
+
+    def bid(self, connection: int, price: int, size: int) -> None:
+        """Coinbase's change of one bid."""
+        change = ["buy", str(price), str(size)]
+        self.hear(ArrivalKind.FRAME, connection, {"type": "l2update", "product_id": "BTC-USD", "changes": [change]})
+
+    def bids(self) -> dict[int, int]:
+        """What somebody who reads the rows has, whole numbers; the rows stay where they are."""
+        rows = as_array(BOOK_LEVEL, list(self.session.sink.levels))
+        book = followed(rows)[self.session.emitter.listings.key("BTC-USD") or 0, BID]
+        return {price * 10**exponent: size * 10**up for (price, exponent), (size, up) in book.items()}
 
     def trade(self, connection: int, number: int, seconds: float = 0.0) -> list[object]:
         line = {"symbol": "BTC/USD", "side": "buy", "price": 100.0, "qty": 1.0, "ord_type": "market",
@@ -216,3 +237,65 @@ def test_a_successor_that_gives_nothing_of_a_channel_is_waited_for_up_to_the_bou
     assert talk.trade(0, 2, seconds=19) == []
     assert talk.trade(0, 3, seconds=2) == [Retire(0)]
     assert talk.trades == [1, 2, 3]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_whatever_lags_every_trade_comes_once(data: st.DataObject) -> None:
+    """Two connections, each in the venue's order, the new one from any trade on that was not yet said before the notice; interleaved at will."""
+    count = data.draw(st.integers(2, 25), label="trades")
+    noticed = data.draw(st.integers(0, count - 1), label="given before the notice")
+    begins = data.draw(st.integers(noticed, count), label="the new one begins behind")
+    talk = Talk()
+    talk.hear(ArrivalKind.OPENED)
+    for number in range(1, noticed + 1):
+        talk.trade(0, number)
+    talk.hear(ArrivalKind.SUCCEEDING, 1)
+    said = data.draw(st.integers(noticed, count), label="given before it is open")
+    for number in range(noticed + 1, said + 1):
+        talk.trade(0, number)
+    talk.hear(ArrivalKind.OPENED, 1)
+    waiting = {0: list(range(said + 1, count + 1)), 1: list(range(begins + 1, count + 1))}
+    while waiting[0] or waiting[1]:
+        connection = data.draw(st.sampled_from([one for one in (0, 1) if waiting[one]]))
+        talk.trade(connection, waiting[connection].pop(0))
+    assert sorted(talk.trades) == list(range(1, count + 1))
+    assert talk.session.gaps == []
+
+
+def test_a_book_changes_hands_whole_and_comes_back_whole() -> None:
+    """The new connection's book counts from its snapshot on; when that connection is gone before the change, the old one's does, and what
+    it said meanwhile is in it."""
+    talk = Talk("COINBASE", "BTC-USD")
+    talk.hear(ArrivalKind.OPENED)
+    talk.book(0, {100: 1, 99: 2})
+    talk.bid(0, 98, 3)
+    assert talk.bids() == {100: 1, 99: 2, 98: 3}
+    talk.hear(ArrivalKind.SUCCEEDING, 1)
+    talk.hear(ArrivalKind.OPENED, 1)
+    talk.bid(1, 97, 1)  # ahead of its snapshot: void
+    talk.bid(0, 99, 5)
+    assert talk.bids() == {100: 1, 99: 5, 98: 3}
+    talk.book(1, {100: 1, 98: 4})
+    talk.bid(0, 96, 6)  # of the old one's book, which is not the source's now
+    talk.bid(1, 97, 2)
+    assert talk.bids() == {100: 1, 98: 4, 97: 2}
+    talk.hear(ArrivalKind.RETIRED, 1)
+    assert talk.bids() == {100: 1, 99: 5, 98: 3, 96: 6}
+    talk.bid(0, 96, 0)
+    assert talk.bids() == {100: 1, 99: 5, 98: 3}
+    assert talk.session.gaps == []
+
+
+def test_a_book_that_the_successor_never_gave_is_told_and_asked_for() -> None:
+    talk = Talk("COINBASE", "BTC-USD")
+    talk.hear(ArrivalKind.OPENED)
+    talk.book(0, {100: 1})
+    talk.hear(ArrivalKind.SUCCEEDING, 1)
+    talk.hear(ArrivalKind.OPENED, 1)
+    requests = talk.hear(ArrivalKind.FRAME, 1, {"type": "heartbeat"}, seconds=31)
+    assert requests[0] == Retire(0)
+    assert any(isinstance(one, Send) and one.connection == 1 and "level2_batch" in one.text for one in requests[1:])
+    assert talk.session.gaps == [("BOOK_RESYNC", talk.session.emitter.listings.key("BTC-USD"))]
+    talk.book(1, {100: 7})
+    assert talk.bids() == {100: 7}
