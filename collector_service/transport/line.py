@@ -103,6 +103,7 @@ class Line:
                 heir = await self._serve(current)
                 if current.retired and heir is not None:
                     await self._way.put(ArrivalKind.RETIRED, current.number)
+                    _log.info("a connection was followed by another before its end", place=self._place)
                     current = heir
                     continue
                 self.lost += 1
@@ -139,11 +140,12 @@ class Line:
             await asyncio.wait({current.task, heir.task}, return_when=asyncio.FIRST_COMPLETED)
             if not heir.task.done():
                 return heir
-            if current.retired:  # both are gone
+            await self._way.put(ArrivalKind.RETIRED, number)
+            if current.retired:  # it was given up for one that is gone now
                 await asyncio.wait({current.task})
+                current.reason = heir.reason
                 break
             _log.warning("no other connection yet", reason=heir.reason)
-            await self._way.put(ArrivalKind.RETIRED, number)
             await asyncio.wait({current.task}, timeout=max(heir.wait, backoff.next()))
         return None
 

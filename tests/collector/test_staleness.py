@@ -7,13 +7,21 @@ import random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
 
 from alphapulse.domain.provenance import Provenance
+from alphapulse.runtime import load
+from collector_service.config import CollectorConfig
+from collector_service.fleet import Fleet
 from collector_service.listings import ListingIndex, VenueSymbol
+from collector_service.metrics import CollectorFigures
+from collector_service.runtime import SourceRunner
+from collector_service.servicer import CollectorServicer
 from collector_service.session import Session
 from collector_service.sources import SOURCES
 from collector_service.staleness import Staleness, StalenessRules
 from collector_service.transport import Arrival, ArrivalKind
+from collector_service.transport.simulated import SimulatedTransport
 
 SECOND = 1_000_000_000
 RULES = StalenessRules(factor=30.0, floor_s=60.0, silences=16)
@@ -80,6 +88,18 @@ def test_nothing_is_stale_where_all_are_quiet(chances: list[float], phases: list
     assert market.told == []
 
 
+def shown(session: Session) -> tuple[int, list[str], float | None]:
+    """(how many, which, the metric) of a source in whose place the session is."""
+    fleet = Fleet(load(CollectorConfig, {}), None, None)
+    fleet._runners["KRAKEN"] = runner = SourceRunner(session.spec, lambda: SimulatedTransport(None))  # type: ignore[arg-type]
+    runner._session = session
+    source = CollectorServicer(fleet)._source("KRAKEN")
+    registry = CollectorRegistry()
+    registry.register(CollectorFigures(fleet.statuses, None))
+    value = registry.get_sample_value("collector_stale_listings", {"source": "KRAKEN"})
+    return source.stale_listings, list(source.stale_symbols), value
+
+
 def test_a_session_declares_it_for_the_listing() -> None:
     spec = SOURCES["KRAKEN"]
     entries = [VenueSymbol(f"{base}/USD", base, "USD", frozenset({"USD"})) for base in ("BTC", "ETH", "LTC")]
@@ -98,5 +118,6 @@ def test_a_session_declares_it_for_the_listing() -> None:
     assert not session.rejects
     assert session.take_gaps() == [("STALE", listings.key("BTC/USD"))]
     assert session.stale == ["BTC/USD"]
+    assert shown(session) == (1, ["BTC/USD"], 1.0)
     session.handle(Arrival(ArrivalKind.CLOSED, now))
     assert session.stale == []
