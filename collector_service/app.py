@@ -15,6 +15,7 @@ from alphapulse.runtime import GrpcService
 from collector_service import servicer
 from collector_service.config import CollectorConfig
 from collector_service.fleet import Fleet
+from collector_service.lease import Leases
 from collector_service.metrics import CollectorFigures
 from collector_service.runtime import GrpcRegistrar, Registrar
 from collector_service.simulation import PROTOCOLS
@@ -56,7 +57,11 @@ class CollectorApplication:
             config = self._config
             if config.relay_ingress_socket:
                 self._link = await stack.enter_async_context(RelayLink(config.relay_ingress_socket))
-            fleet = self._fleet = Fleet(config, self._link, await self._registrar(stack))
+            leases = None
+            if config.lease_url:
+                leases = Leases(config.lease_url, seconds=config.lease_seconds)
+                stack.push_async_callback(leases.close)
+            fleet = self._fleet = Fleet(config, self._link, await self._registrar(stack), leases)
             stack.push_async_callback(fleet.stop_all)
             figures = CollectorFigures(fleet.statuses, self._link)
             self._metrics.register(figures)

@@ -58,6 +58,16 @@ class CollectorConfig(ServerConfig):
     simulation_rate: float = setting("SIMULATION_RATE", default=500.0, ge=1, le=100_000)
     """Frames a second that each simulated venue sends."""
 
+    host_connections_per_second: float = setting("HOST_CONNECTIONS_PER_SECOND", default=1.0, ge=0.01, le=1_000)
+    """How many connections a second all live sources together open to one host. Binance, for one, allows an address 300 in five minutes."""
+
+    lease_url: str = setting("COLLECTOR_LEASE_URL", default="", rule="redis://host:port/db", secret=True)
+    """Redis or Valkey in which the collectors of one relay agree who runs a source; those of another relay use another database of it. Empty:
+    whoever starts a source runs it."""
+
+    lease_seconds: float = setting("COLLECTOR_LEASE_SECONDS", default=10.0, ge=1, le=300)
+    """How long a source stays where it was when its collector dies; the next one starts it then."""
+
     source_urls: tuple[str, ...] = setting(
         "SOURCE_URLS",
         default=(),

@@ -10,8 +10,10 @@ import msgspec
 
 from alphapulse.domain.errors import InvalidArgument
 from alphapulse.domain.provenance import Provenance, RecordFlag
-from collector_service.amounts import Amount, at_one_exponent, fitted
+from collector_service.amounts import Amount, fitted
 from collector_service.book import BookMachine, BookUpdate, Delivery, LevelChange, MachineFactory, Result, Step
+from collector_service.conditions import condition, two_sides
+from collector_service.handover import Handover
 from collector_service.listings import ListingIndex, unknown_key
 from collector_service.rows import RowSink
 
@@ -22,9 +24,6 @@ _MAX_WORDS: Final = 256
 # As plain numbers: an operation on a flag of an enum costs more than all else of a row.
 _SNAPSHOT_BEGIN: Final = int(RecordFlag.SNAPSHOT_BEGIN)
 _LAST_OF_UPDATE: Final = int(RecordFlag.LAST_OF_UPDATE)
-_CROSSED: Final = int(RecordFlag.CROSSED)
-_BID_ABSENT: Final = int(RecordFlag.BID_ABSENT)
-_ASK_ABSENT: Final = int(RecordFlag.ASK_ABSENT)
 _UNKNOWN_LISTING: Final = int(RecordFlag.UNKNOWN_LISTING)
 _MAX_FIGURES: Final = 200_000
 """Figures that are remembered so as not to be given again."""
@@ -47,7 +46,11 @@ class Emitter:
         self.unknown_values: Counter[str] = Counter()
         """Words of enumerations that this source does not know, as `field=word`."""
         self.connection = 0
-        """The connection whose message is being decoded."""
+        """The connection whose message is being decoded; negative for the answer of a request."""
+        self.heard: set[int] = set()
+        """Keys of the listings that something was given of; taken by the session."""
+        self.handovers: dict[int, Handover] = {}
+        """Where one connection takes the place of another, by the number of each of the two."""
         self.replies: list[str] = []
         """What the venue wants to hear back on it; taken by the session."""
         self.requested = ""
@@ -72,6 +75,10 @@ class Emitter:
         self, symbol: str, price: Amount, size: Amount, *, trade_id: int = 0, aggressor: int = 0, time_ns: int = 0
     ) -> None:
         """One trade. `aggressor` as in the API: 1 the buyer, 2 the seller, 0 not said."""
+        if self.handovers:
+            handover = self.handovers.get(self.connection)
+            if handover is not None and not handover.takes_trade(self.connection, symbol, trade_id, time_ns):
+                return
         key, flags = self._identify(symbol)
         cost, amount = fitted(price), fitted(size)
         if cost is None or amount is None:
@@ -83,7 +90,12 @@ class Emitter:
     def has_seen_trade(self, symbol: str, trade_id: int) -> bool:
         """Whether a trade of this number or a later one of the symbol was already given: for venues that repeat. The time of a trade without
         a number is its number."""
-        return self._last_trades.get(symbol, -1) >= trade_id
+        last = self._last_trades
+        if self.handovers:
+            handover = self.handovers.get(self.connection)
+            # Each of the two repeats what it gave itself; which of them gave a trade first is found out by its number.
+            last = last if handover is None else handover.highest[self.connection == handover.new]
+        return last.get(symbol, -1) >= trade_id
 
     def set_depth(self, symbol: str, depth: int) -> None:
         """The venue says how many levels a side it sends."""
@@ -100,9 +112,11 @@ class Emitter:
         time_ns: int = 0,
     ) -> None:
         """One best bid and offer; None is what the venue did not give. A price of zero is an empty side."""
+        if self.handovers and not self._takes("quotes", symbol):
+            return
         key, flags = self._identify(symbol)
-        prices, price_flags = _two_sides(bid, ask, RecordFlag.BID_ABSENT, RecordFlag.ASK_ABSENT, zero_absent=True)
-        sizes, size_flags = _two_sides(bid_size, ask_size, RecordFlag.BID_SIZE_ABSENT, RecordFlag.ASK_SIZE_ABSENT)
+        prices, price_flags = two_sides(bid, ask, RecordFlag.BID_ABSENT, RecordFlag.ASK_ABSENT, zero_absent=True)
+        sizes, size_flags = two_sides(bid_size, ask_size, RecordFlag.BID_SIZE_ABSENT, RecordFlag.ASK_SIZE_ABSENT)
         flags |= price_flags | size_flags
         if not price_flags and prices[0] >= prices[1]:
             flags |= RecordFlag.CROSSED
@@ -148,12 +162,12 @@ class Emitter:
         """The level that a venue calls by a number. One that was not told before needs its price; where no size is told, that of before holds.
         None for a number that nobody told where that says nothing: the level is gone anyway, or the book waits for its snapshot, which is
         `whole`. Raises InvalidArgument for any other number that nobody told."""
-        levels = self._numbered.setdefault(symbol, {})
+        levels = self._levels(symbol)
         known = levels.get(number)
         price = price or (known[1] if known is not None else None)
         size = size or (known[2] if known is not None else None)
         if price is None or size is None:
-            machine = self.books.get(symbol)
+            machine = self._beside(symbol) or self.books.get(symbol)
             is_gone = size is not None and not size[0]
             if not whole and (is_gone or machine is None or not machine.synced):
                 return None
@@ -167,7 +181,7 @@ class Emitter:
 
     def forget_levels(self, symbol: str) -> None:
         """A snapshot numbers its levels anew."""
-        self._numbered.pop(symbol, None)
+        self._levels(symbol).clear()
 
     def statistic(
         self, symbol: str, kind: int, value: Amount, *, effective_ns: int = 0, time_ns: int = 0, repeats: bool = False
@@ -180,6 +194,8 @@ class Emitter:
             if len(self._figures) >= _MAX_FIGURES:
                 self._figures.popitem(last=False)
             self._figures[told] = value
+        if self.handovers and not self._takes(f"statistics {kind}", symbol):
+            return
         key, flags = self._identify(symbol)
         figure = fitted(value)
         if figure is None:
@@ -189,7 +205,7 @@ class Emitter:
 
     def status(self, symbol: str, state: int, *, time_ns: int = 0) -> None:
         """A trading status: `state` as in the API's TradingState; 0, which is a word nobody knows, is counted and not sent."""
-        if state:
+        if state and (not self.handovers or self._takes("statuses", symbol)):
             key, flags = self._identify(symbol)
             self.sink.trading_status(key, time_ns, flags, 0, state)
 
@@ -246,21 +262,115 @@ class Emitter:
             if symbols is None or symbol in symbols:
                 machine.reset()
 
-    def republish_books(self, time_ns: int) -> None:
-        """Every book in step as a snapshot, for a relay that missed something."""
+    def republish_books(self, time_ns: int, keys: Container[int] | None = None) -> None:
+        """Every book in step as a snapshot, for a relay that missed something; those of these listings, where they are named."""
         for symbol, machine in self.books.items():
+            if keys is not None and self.listings.key(symbol) not in keys:
+                continue
             image = machine.image(time_ns)
             if image is not None:
                 self._deliver(symbol, machine, image)
 
+    def begin_handover(self, handover: Handover) -> None:
+        """The messages of both connections are taken from now on."""
+        for highest in handover.highest:
+            highest.update(self._last_trades)
+        self.handovers[handover.old] = self.handovers[handover.new] = handover
+
+    def end_handover(self, handover: Handover, *, to_new: bool) -> list[str]:
+        """One of the two remains: what the other one built is forgotten. Answers the symbols whose book was in step and is not now."""
+        lost: list[str] = []
+        if to_new:
+            for symbol, machine in list(self.books.items()):
+                if symbol in handover.symbols and symbol not in handover.replaced:
+                    was_synced = machine.synced
+                    self._replace(handover, symbol, handover.books.get(symbol) or self.new_book())
+                    if was_synced and not self.books[symbol].synced:
+                        lost.append(symbol)
+        else:
+            for symbol, machine in handover.replaced.items():
+                self.books[symbol] = machine
+                self._numbered[symbol] = handover.replaced_levels[symbol]
+                if not self._deliver_image(symbol, machine):
+                    lost.append(symbol)
+        del self.handovers[handover.old], self.handovers[handover.new]
+        return lost
+
+    def behind(self, handover: Handover) -> bool:
+        """Whether a book in step has no successor that is."""
+        return any(
+            machine.synced and symbol in handover.symbols and symbol not in handover.replaced
+            for symbol, machine in self.books.items()
+        )
+
+    def _takes(self, kind: str, symbol: str) -> bool:
+        handover = self.handovers.get(self.connection)
+        return handover is None or handover.takes(self.connection, kind, symbol)
+
+    def _levels(self, symbol: str) -> dict[int, LevelChange]:
+        """The numbered levels of a symbol, as the connection numbers them."""
+        if self.handovers:
+            handover = self.handovers.get(self.connection)
+            if handover is not None and handover.new == self.connection:
+                return handover.levels.setdefault(symbol, {})
+            if handover is not None and symbol in handover.replaced_levels:
+                return handover.replaced_levels[symbol]
+        return self._numbered.setdefault(symbol, {})
+
+    def _beside(self, symbol: str) -> BookMachine | None:
+        """The machine of a connection that does not serve the symbol's book, where the message is for that one."""
+        if not self.handovers:
+            return None
+        handover = self.handovers.get(self.connection)
+        if handover is None:
+            # The answer of a request is for the book that waits for it.
+            waiting = (one.books.get(symbol) for one in self.handovers.values() if self.connection < 0)
+            return next((machine for machine in waiting if machine is not None and not machine.synced), None)
+        if handover.new == self.connection:
+            if symbol not in handover.books:
+                handover.books[symbol] = self.new_book()
+            return handover.books[symbol]
+        return handover.replaced.get(symbol)
+
+    def _take_beside(self, symbol: str, machine: BookMachine, result: Result) -> None:
+        """What a book that is not the source's has become: one that is in step, and no older than the source's, takes its place."""
+        handover = next((one for one in self.handovers.values() if one.books.get(symbol) is machine), None)
+        if handover is None:
+            return  # the book of a connection that is about to be closed
+        if result.step is Step.WAITING or result.step is Step.RESYNC:
+            self.resyncs.append((symbol, ""))
+        now = self.books.get(symbol)
+        if machine.synced and (now is None or not now.synced or machine.sequence >= now.sequence):
+            self._replace(handover, symbol, machine)
+
+    def _replace(self, handover: Handover, symbol: str, machine: BookMachine) -> None:
+        """The new connection's book is the source's from now on: whoever follows it is given it whole."""
+        handover.replaced[symbol] = self.books.get(symbol) or self.new_book()
+        handover.replaced_levels[symbol] = self._numbered.get(symbol, {})
+        handover.books[symbol] = self.books[symbol] = machine
+        self._numbered[symbol] = handover.levels.setdefault(symbol, {})
+        self._deliver_image(symbol, machine)
+
+    def _deliver_image(self, symbol: str, machine: BookMachine) -> bool:
+        """The whole book, for whoever followed another one; False where it is out of step."""
+        image = machine.image(self.sink.received_ns)
+        if image is None:
+            return False
+        self._deliver(symbol, machine, image)
+        self.book_updates[symbol] += 1
+        return True
+
     def _machine(self, symbol: str) -> BookMachine:
-        machine = self.books.get(symbol)
+        machine = self._beside(symbol) or self.books.get(symbol)
         if machine is None:
             self._identify(symbol)
             machine = self.books[symbol] = self.new_book()
         return machine
 
     def _take(self, symbol: str, machine: BookMachine, result: Result) -> None:
+        if self.handovers and machine is not self.books.get(symbol):
+            self._take_beside(symbol, machine, result)
+            return
         self.book_steps[result.step] += 1
         for delivery in result.deliveries:
             self._deliver(symbol, machine, delivery)
@@ -272,12 +382,13 @@ class Emitter:
     def _deliver(self, symbol: str, machine: BookMachine, delivery: Delivery) -> None:
         key, base = self._identify(symbol)
         begin = base | _SNAPSHOT_BEGIN if delivery.snapshot else base
-        flags = (begin, base, _LAST_OF_UPDATE | _condition(machine))
+        flags = (begin, base, _LAST_OF_UPDATE | condition(machine))
         self.sink.book_levels(key, delivery.time_ns, delivery.sequence, delivery.changes, flags)
 
     def _identify(self, symbol: str) -> tuple[int, int]:
         key = self.listings.key(symbol)
         if key is not None:
+            self.heard.add(key)
             return key, self._provenance
         known = self._unknown.get(symbol)
         if known is None:
@@ -285,28 +396,3 @@ class Emitter:
                 raise InvalidArgument.field("symbol", symbol, "symbol-listed", "not in the venue's instrument list")
             known = self._unknown[symbol] = unknown_key(self._venue, symbol)
         return known, self._provenance | _UNKNOWN_LISTING
-
-
-def _two_sides(
-    bid: Amount | None, ask: Amount | None, no_bid: RecordFlag, no_ask: RecordFlag, *, zero_absent: bool = False
-) -> tuple[tuple[int, int, int], int]:
-    """(bid, ask, exponent) of two amounts, and the flags for what is absent or does not fit."""
-    flags = 0
-    one, two = bid, ask
-    if one is None or (zero_absent and not one[0]):
-        flags |= no_bid
-        one = None
-    if two is None or (zero_absent and not two[0]):
-        flags |= no_ask
-        two = None
-    both = at_one_exponent(one or (0, two[1] if two else 0), two or (0, one[1] if one else 0))
-    if both is None:
-        return (0, 0, 0), flags | RecordFlag.OVERSIZE
-    return both, flags
-
-
-def _condition(machine: BookMachine) -> int:
-    bid, ask = machine.book.bids.best_key(), machine.book.asks.best_key()
-    if bid is not None and ask is not None:
-        return _CROSSED if bid >= ask else 0
-    return (_BID_ABSENT if bid is None else 0) | (_ASK_ABSENT if ask is None else 0)

@@ -11,10 +11,12 @@ from typing import Final
 from alphapulse.domain.errors import FailedPrecondition, NotFound
 from alphapulse.publishing import RelayLink
 from collector_service.config import CollectorConfig
+from collector_service.lease import Held, Leases
 from collector_service.runtime import Registrar, RunnerOptions, SourceRunner, SourceStatus
 from collector_service.simulation import COMMON, PAIRS, PROTOCOLS, Market, simulated_venue
 from collector_service.sources import SOURCES
 from collector_service.transport.base import Transport
+from collector_service.transport.hosts import Hosts
 from collector_service.transport.live import LiveTransport
 from collector_service.transport.recording import recording_files
 from collector_service.transport.replay import ReplayTransport
@@ -28,12 +30,21 @@ DEFAULT_PAIRS: Final = frozenset(pair.name for pairs in (COMMON, *PAIRS.values()
 class Fleet:
     """Starts and stops sources by name. Starting one that runs and stopping one that does not are no errors."""
 
-    def __init__(self, config: CollectorConfig, link: RelayLink | None, registrar: Registrar | None) -> None:
+    def __init__(
+        self,
+        config: CollectorConfig,
+        link: RelayLink | None,
+        registrar: Registrar | None,
+        leases: Leases | None = None,
+    ) -> None:
+        """With `leases` a source runs only while its lease is held; a recording needs none."""
         self._config = config
         self._link = link
         self._registrar = registrar
+        self._leases = leases
         # One market for all: the simulated venues disagree only where it was planted.
         self._market = Market(config.simulation_seed, time.time_ns())
+        self._hosts = Hosts(config.host_connections_per_second)
         self._runners: dict[str, SourceRunner] = {}
         self._transports: dict[str, str] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -79,7 +90,20 @@ class Fleet:
             options=RunnerOptions(pairs=pairs, discovery_seconds=self._config.discovery_seconds),
         )
         self._runners[name], self._transports[name] = runner, kind
-        self._tasks[name] = asyncio.create_task(runner.run())
+        leased = self._leases is not None and kind != "replay"
+        self._tasks[name] = asyncio.create_task(self._run_leased(runner) if leased else runner.run())
+
+    async def _run_leased(self, runner: SourceRunner) -> None:
+        assert self._leases is not None
+
+        async def run(held: Held) -> None:
+            runner.next_epoch = held.next_epoch
+            await runner.run()
+
+        try:
+            await self._leases.hold(runner.spec.name, run, runner.wait)
+        finally:
+            runner.rest()
 
     async def stop(self, name: str) -> None:
         """Stops a source; what it has decoded is still sent. Raises NotFound."""
@@ -112,5 +136,6 @@ class Fleet:
                 spec.heartbeat,
                 address=spec.live.address,
                 secrets=os.environ,
+                hosts=self._hosts,
             )
         return SimulatedTransport(simulated_venue(name, self._market, self._config.simulation_rate))

@@ -43,6 +43,12 @@ class CollectorFigures(Collector):
         for name, status in statuses.items():
             state.add_metric((name,), int(status.state))
         yield state
+        stale = GaugeMetricFamily(
+            "collector_stale_listings", "Listings silent while the rest of the source is not.", labels=("source",)
+        )
+        for name, status in statuses.items():
+            stale.add_metric((name,), len(status.stale))
+        yield stale
 
 
 def _by_label(name: str, text: str, label: str, values: Mapping[str, Mapping[str, int]]) -> Iterable[Metric]:

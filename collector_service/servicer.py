@@ -18,6 +18,7 @@ _TRANSPORTS: Final = {1: "live", 2: "replay", 3: "simulated"}
 _NUMBERS: Final = {name: number for number, name in _TRANSPORTS.items()}
 _MAX_PAGE: Final = 1_000
 _PAGE: Final = 100
+_MAX_STALE: Final = 100
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -69,6 +70,8 @@ class CollectorServicer(collector_service_pb2_grpc.CollectorServiceServicer):
             error=status.error,
             book_machine=SOURCES[name].book_machine,
             frames=status.frames,
+            stale_listings=len(status.stale),
+            stale_symbols=status.stale[:_MAX_STALE],
         )
 
 

@@ -15,14 +15,18 @@ from alphapulse.domain.errors import InvalidArgument
 from alphapulse.domain.ids import source_id
 from alphapulse.domain.provenance import Provenance
 from collector_service.emitter import Emitter
+from collector_service.handover import Handover, Overlap, partner_of
 from collector_service.listings import ListingIndex, VenueSymbol
 from collector_service.rows import RowSink
 from collector_service.source import Dialect, Route, Source
 from collector_service.spec import Channel
-from collector_service.transport.base import Arrival, ArrivalKind, Fetch, Request, Send
+from collector_service.staleness import Staleness, StalenessRules
+from collector_service.transport.base import Arrival, ArrivalKind, Fetch, Request, Retire, Send
 
 SNAPSHOT_PATIENCE_NS: Final = 10_000_000_000
 """After so long without the snapshot that was asked for, it is asked for again."""
+ANSWER: Final = -1
+"""The connection of what was asked for beside the streams."""
 _MAX_KINDS: Final = 256
 ALL_CHANNELS: Final = (Channel.TRADES, Channel.QUOTES, Channel.BOOKS)
 
@@ -39,6 +43,8 @@ class Session:
         subscriptions: Sequence[Sequence[VenueSymbol]] = (),
         channels: Sequence[Channel] = ALL_CHANNELS,
         clock: Callable[[], int] | None = None,
+        overlap: Overlap | None = None,
+        staleness: StalenessRules | None = None,
     ) -> None:
         """`clock` gives the collector's time of what arrives, nanoseconds since the Unix epoch; without it, it is the arrival's own."""
         self.spec = spec
@@ -61,14 +67,39 @@ class Session:
         self._replays = provenance is Provenance.REPLAY
         self._dialect = spec.live
         self._asked: dict[str, int] = {}
+        self._overlap = overlap or Overlap()
+        self.staleness = Staleness(staleness)
+        """Which instruments are silent; nothing is said of those of a recording, whose time is not ours."""
+        self._retiring: set[int] = set()
+        """Connections that are about to be closed, since another one gives what they gave."""
 
     def handle(self, arrival: Arrival) -> list[Request]:
         """Decodes one arrival; nothing it holds can raise."""
         self.sink.received_ns = arrival.time_ns if self._clock is None else self._clock()
-        self.emitter.connection = arrival.connection
+        self.emitter.connection = arrival.connection if arrival.kind is not ArrivalKind.RESPONSE else ANSWER
+        if not self._replays and self.staleness.is_due(arrival.time_ns):
+            self._notice_silence(arrival.time_ns)
+        if self.emitter.handovers:
+            return [*self._take(arrival), *self._hand_over(arrival)]
+        return self._take(arrival)
+
+    @property
+    def stale(self) -> list[str]:
+        """The symbols that are silent while the rest of the source is not."""
+        keys, listings = self.staleness.stale, self.emitter.listings
+        return sorted(entry.symbol for entry in listings if listings.key(entry.symbol) in keys) if keys else []
+
+    def _notice_silence(self, now_ns: int) -> None:
+        heard, self.emitter.heard = self.emitter.heard, set()
+        self.gaps += [("STALE", key) for key in self.staleness.take(heard, now_ns)]
+        if self.staleness.returned:
+            # Whoever was told that they are stale waits for the book as a whole.
+            self.emitter.republish_books(now_ns, self.staleness.returned)
+
+    def _take(self, arrival: Arrival) -> list[Request]:
         match arrival.kind:
             case ArrivalKind.FRAME:
-                return self._frame(arrival)
+                return self._frame(arrival) if arrival.connection not in self._retiring else []
             case ArrivalKind.RESPONSE:
                 return self._response(arrival)
             case ArrivalKind.OPENED:
@@ -78,6 +109,10 @@ class Session:
                 return self._subscribe(arrival.connection)
             case ArrivalKind.CLOSED:
                 self._lose(arrival.connection)
+            case ArrivalKind.SUCCEEDING:
+                self._announce(arrival.connection)
+            case ArrivalKind.RETIRED:
+                self._retire(arrival.connection)
             case ArrivalKind.FAILED:
                 self.rejects["REQUEST_FAILED"] += 1
             case ArrivalKind.BROKEN:
@@ -95,29 +130,83 @@ class Session:
         return taken
 
     def _lose(self, connection: int) -> None:
-        """A connection is gone, and with it the books that came over it."""
+        """A connection is gone, and with it the books that came over it: those of a successor that is open already stay."""
         self.gaps.append(("RECONNECTED", 0))
-        lost: set[str] | None = None
-        if connection < len(self.subscriptions):
-            entries = self.subscriptions[connection]
-            lost = {spelling for entry in entries for spelling in (entry.symbol, *entry.aliases)}
         self.emitter.forget_learned(connection)
+        self._retiring.discard(connection)
+        handover = self.emitter.handovers.get(connection)
+        if handover is not None:
+            self.emitter.end_handover(handover, to_new=True)
+            if handover.opened_ns:
+                return
+        lost = self._symbols_of(connection)
+        # What they missed is told; that they are silent until the connection is back says nothing of them.
+        keys = (self.emitter.listings.key(symbol) for symbol in (lost or ()))
+        self.staleness.forget(key for key in keys if key is not None)
         self.emitter.lose_books(lost)
         for symbol in list(self._asked):
             if lost is None or symbol in lost:
                 del self._asked[symbol]
 
+    def _entries(self, connection: int) -> Sequence[VenueSymbol]:
+        """What a connection, or the one before it, subscribes to."""
+        count = len(self.subscriptions)
+        return self.subscriptions[connection % count] if connection < 2 * count else ()
+
+    def _symbols_of(self, connection: int) -> set[str] | None:
+        """All spellings of what a connection carries; None where that is not known."""
+        if connection >= 2 * len(self.subscriptions):
+            return None
+        return {spelling for entry in self._entries(connection) for spelling in (entry.symbol, *entry.aliases)}
+
+    def _announce(self, connection: int) -> None:
+        """A connection is about to take the place of its partner."""
+        old = partner_of(connection, max(1, len(self.subscriptions)))
+        if old not in self.emitter.handovers:
+            symbols = self._symbols_of(connection) or set()
+            self.emitter.begin_handover(Handover(old, connection, symbols, self._overlap))
+
+    def _hand_over(self, arrival: Arrival) -> list[Request]:
+        """Lets connections go whose successors give all they gave, or had their time for it."""
+        requests: list[Request] = []
+        for handover in {id(one): one for one in self.emitter.handovers.values()}.values():
+            is_due = handover.is_due(arrival.time_ns)
+            if not is_due and (not handover.is_settled(arrival.time_ns) or self.emitter.behind(handover)):
+                continue
+            self._doubted(self.emitter.end_handover(handover, to_new=True))
+            self._retiring.add(handover.old)
+            requests.append(Retire(handover.old))
+            requests += self._repair(Arrival(ArrivalKind.OPENED, arrival.time_ns, connection=handover.new))
+        return requests
+
+    def _retire(self, connection: int) -> None:
+        """A connection was closed on purpose, or was no use: one that was to take another's place leaves things as they were."""
+        self.emitter.forget_learned(connection)
+        self._retiring.discard(connection)
+        handover = self.emitter.handovers.get(connection)
+        if handover is not None:
+            self._doubted(self.emitter.end_handover(handover, to_new=connection == handover.old))
+
+    def _doubted(self, symbols: Sequence[str]) -> None:
+        """Books that the connection which remains has not got."""
+        self.emitter.resyncs += [(symbol, "HANDED_OVER") for symbol in symbols]
+
     def _subscribe(self, connection: int) -> list[Request]:
-        if connection >= len(self.subscriptions):
+        entries = self._entries(connection)
+        if not entries:
             return []
-        entries = self.subscriptions[connection]
+        handover = self.emitter.handovers.get(connection)
+        if handover is not None:
+            handover.opened_ns = self.sink.received_ns
+            for symbol in self._symbols_of(connection) or ():
+                self._asked.pop(symbol, None)
         frames = self._dialect.subscribe(entries, self._channels)
         polls = [
             Fetch(path, poll.every_s)
             for poll in self._dialect.polls
             # One that is for no symbol is made once.
             for path in poll.paths(entry.symbol for entry in entries)
-            if connection == 0 or path != poll.path
+            if connection % len(self.subscriptions) == 0 or path != poll.path
         ]
         return [*(Send(connection, frame) for frame in frames), *polls]
 
@@ -212,6 +301,11 @@ class Session:
             if not machine.notices_loss and machine.synced:
                 machine.reset()
                 self.emitter.resyncs.append((symbol, reason))
+        handover = self.emitter.handovers.get(arrival.connection)
+        for symbol, machine in handover.books.items() if handover is not None else ():
+            if machine is not self.emitter.books.get(symbol) and not machine.notices_loss and machine.synced:
+                machine.reset()
+                self.emitter.resyncs.append((symbol, ""))
 
     def _repair(self, arrival: Arrival) -> list[Request]:
         """Requests for the snapshots that books wait for, each asked for once in a while."""

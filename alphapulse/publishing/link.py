@@ -83,14 +83,18 @@ class RelayLink:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    def port(self, source: str, provenance: Provenance, sink: RowSource, kind: type[Port] = Port) -> Port:
-        """A source's own side. A source that starts again gets a new epoch: the older one is fenced off. All ports of a link are of one domain."""
+    def port(
+        self, source: str, provenance: Provenance, sink: RowSource, kind: type[Port] = Port, *, epoch: int | None = None
+    ) -> Port:
+        """A source's own side. A source that starts again gets a new epoch: the older one is fenced off; where others may speak for it too,
+        the caller gives the `epoch`, above those of before. All ports of a link are of one domain."""
         self._ports = [port for port in self._ports if port.source != source]
         # Never given twice: what is still under way of an older start must not pass as the new one's.
         slot, self._next_slot = self._next_slot, self._next_slot + 1
         # The clock may stand still between two starts; the epoch may not.
-        self._epoch = max(self._epoch + 1, time.time_ns() if self._task is not None else 0)
-        port = kind(self, source, slot, self._epoch, provenance, sink)
+        if epoch is None:
+            epoch = self._epoch = max(self._epoch + 1, time.time_ns() if self._task is not None else 0)
+        port = kind(self, source, slot, epoch, provenance, sink)
         self._ports.append(port)
         self.wake()
         return port

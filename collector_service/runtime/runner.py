@@ -20,6 +20,7 @@ from alphapulse.domain.errors import AlphaPulseError, InvalidArgument, Unavailab
 from alphapulse.domain.instruments import ListingStatus
 from alphapulse.domain.provenance import Provenance
 from alphapulse.publishing import Port, RelayLink
+from collector_service.handover import Overlap
 from collector_service.listings import ListingIndex, VenueSymbol
 from collector_service.runtime.news import news_of
 from collector_service.runtime.registrar import Registrar, Registration
@@ -56,6 +57,8 @@ class RunnerOptions:
     channels: Sequence[Channel] = ALL_CHANNELS
     discovery_seconds: float = 300.0
     """How often the venue's list is read again."""
+    overlap: Overlap = field(default_factory=Overlap)
+    """How long a connection and the one that takes its place stand beside each other."""
 
 
 @dataclass(slots=True)
@@ -74,6 +77,8 @@ class SourceStatus:
     book_resyncs: int = 0
     last_frame_ns: int = 0
     frames: int = 0
+    stale: Sequence[str] = ()
+    """Symbols that are silent while the rest of the source is not."""
 
 
 class SourceRunner:
@@ -109,6 +114,8 @@ class SourceRunner:
         self._reconnects = 0
         self._instruments: frozenset[str] = frozenset()
         self.provenance: Provenance | None = None
+        self.next_epoch: Callable[[], int | None] = lambda: None
+        """Gives the epoch of a start, above those of before; None: the connection to the relay gives it."""
         self.changed = asyncio.Event()
         """Set at every change of state."""
 
@@ -134,6 +141,7 @@ class SourceRunner:
             now.unknown_messages.update(session.unknown_messages)
             now.frames += session.frames
             now.book_resyncs += session.resyncs
+            now.stale = session.stale
             now.last_frame_ns = session.last_frame_ns or past.last_frame_ns
         return now
 
@@ -167,6 +175,15 @@ class SourceRunner:
             self._enter(SourceState.STOPPED)
             raise
 
+    def wait(self, why: str) -> None:
+        """It may not run now; the status says why."""
+        self._enter(SourceState.BACKING_OFF, why)
+
+    def rest(self) -> None:
+        """It was stopped while it might not run."""
+        if self._state is SourceState.BACKING_OFF:
+            self._enter(SourceState.STOPPED)
+
     async def _live(self) -> None:
         async with AsyncExitStack() as stack:
             transport = await stack.enter_async_context(self._make_transport())
@@ -177,7 +194,9 @@ class SourceRunner:
             session = self._open_session(transport)
             port = self._port = None
             if self._link is not None:
-                port = self._port = self._link.port(self.spec.name, transport.provenance, session.sink)
+                port = self._port = self._link.port(
+                    self.spec.name, transport.provenance, session.sink, epoch=self.next_epoch()
+                )
                 port.on_lost = lambda: session.republish_books(time.time_ns())
             if transport.provenance is not Provenance.REPLAY:
                 repeating = asyncio.create_task(self._repeat_discovery(transport))
@@ -199,6 +218,7 @@ class SourceRunner:
             subscriptions=[entries for _, entries in parts],
             channels=self._options.channels,
             clock=time.time_ns if replay else None,
+            overlap=self._options.overlap,
         )
         return self._session
 

@@ -27,6 +27,10 @@ class ArrivalKind(Enum):
     """A request was not answered: `url` says which, `data` why."""
     CLOSED = "closed"
     """A connection is gone: `data` says why."""
+    SUCCEEDING = "succeeding"
+    """A connection is about to be opened that takes the place of its partner, which stays open until it is asked to retire."""
+    RETIRED = "retired"
+    """A connection was closed that nothing depends on any more, or nothing depended on yet."""
     BROKEN = "broken"
     """Part of a recording that cannot be read: `data` says why."""
 
@@ -60,7 +64,14 @@ class Fetch:
     """Above 0: again and again, so many seconds apart."""
 
 
-Request = Send | Fetch
+@dataclass(frozen=True, slots=True)
+class Retire:
+    """A connection has a successor that gives all that it gave: it can be closed."""
+
+    connection: int
+
+
+Request = Send | Fetch | Retire
 
 
 class TransportError(Unavailable):
@@ -92,7 +103,7 @@ class Transport(Protocol):
 
     def arrivals(self, connections: int, paths: Sequence[str] = ()) -> AsyncIterator[Arrival]:
         """What arrives over so many connections, which are opened anew when they break; ends when a recording does. `paths` has that of
-        each, where they differ."""
+        each, where they differ. A connection that takes the place of number n is n plus `connections`, and the next one n again."""
         ...
 
     def submit(self, request: Request) -> None:

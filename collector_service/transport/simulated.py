@@ -13,7 +13,7 @@ import msgspec
 from alphapulse.domain.provenance import Provenance
 from collector_service.simulation.venue import SimulatedVenue
 from collector_service.source import InstrumentList, Source
-from collector_service.transport.base import Arrival, ArrivalKind, Fetch, Request, TransportError
+from collector_service.transport.base import Arrival, ArrivalKind, Fetch, Request, Send, TransportError
 from collector_service.transport.listing import fetch_instruments
 
 _PACE_SECONDS: Final = 0.002
@@ -78,6 +78,7 @@ class SimulatedTransport:
             body = self._venue.request(request.path)
             kind = ArrivalKind.RESPONSE if body is not None else ArrivalKind.FAILED
             self._put(kind, 0, body if body is not None else b"404", request.path)
+        if not isinstance(request, Send):
             return
         for text in self._venue.receive(self._connections[request.connection], request.text):
             self._put(ArrivalKind.FRAME, request.connection, text.encode())

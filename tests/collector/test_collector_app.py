@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
+from support.collectors import collector, sources_when
 
 from alphapulse.api.collector.v1 import collector_service_pb2 as pb
-from alphapulse.api.collector.v1 import collector_service_pb2_grpc
-from alphapulse.client import from_rpc_error, open_channel
+from alphapulse.client import from_rpc_error
 from alphapulse.domain.errors import ConfigurationError, InvalidArgument, NotFound, PageTokenInvalid
 from alphapulse.domain.provenance import RecordFlag
-from alphapulse.runtime import load, serve_in_background
+from alphapulse.runtime import load
 from collector_service.app import CollectorApplication
 from collector_service.config import CollectorConfig
 from collector_service.sources import SOURCES
@@ -28,26 +25,6 @@ from collector_service.sources import SOURCES
 NAMES = sorted(SOURCES)
 RUNNING = ("BINANCE", "COINBASE", "KRAKEN")
 """What starts where nothing else is said."""
-
-
-@asynccontextmanager
-async def collector(**variables: str) -> AsyncIterator[tuple[Any, CollectorRegistry]]:
-    """A stub of a running collector with these settings, and its metrics."""
-    config = load(CollectorConfig, {"METRICS_PORT": "off", "DRAIN_SECONDS": "1", **variables})
-    registry = CollectorRegistry()
-    app = CollectorApplication(config, registry)
-    async with serve_in_background(app, config, registry=registry) as handle, open_channel(handle.address) as channel:
-        yield collector_service_pb2_grpc.CollectorServiceStub(channel), registry
-
-
-async def sources_when(stub: Any, condition: Callable[[dict[str, pb.Source]], bool]) -> dict[str, pb.Source]:
-    async with asyncio.timeout(30):
-        while True:
-            answer = await stub.ListSources(pb.ListSourcesRequest())
-            found = {source.name: source for source in answer.sources}
-            if condition(found):
-                return found
-            await asyncio.sleep(0.01)
 
 
 @pytest.mark.recordings

@@ -152,6 +152,8 @@ class Source(_message.Message):
     ERROR_FIELD_NUMBER: _builtins.int
     BOOK_MACHINE_FIELD_NUMBER: _builtins.int
     FRAMES_FIELD_NUMBER: _builtins.int
+    STALE_LISTINGS_FIELD_NUMBER: _builtins.int
+    STALE_SYMBOLS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name, such as "BINANCE"."""
     venue: _builtins.str
@@ -176,6 +178,8 @@ class Source(_message.Message):
     """The book machine it uses, such as "range_sequence"."""
     frames: _builtins.int
     """Frames received."""
+    stale_listings: _builtins.int
+    """Listings that have been silent for far longer than they usually are, while the rest of the source has not."""
     @_builtins.property
     def events(self) -> _containers.ScalarMap[_builtins.int, _builtins.int]:
         """Events sent, by type."""
@@ -183,6 +187,10 @@ class Source(_message.Message):
     @_builtins.property
     def rejects(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Messages refused, by reason."""
+
+    @_builtins.property
+    def stale_symbols(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Their symbols, the first 100 of them."""
 
     def __init__(
         self,
@@ -201,10 +209,12 @@ class Source(_message.Message):
         error: _builtins.str = ...,
         book_machine: _builtins.str = ...,
         frames: _builtins.int = ...,
+        stale_listings: _builtins.int = ...,
+        stale_symbols: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["book_machine", b"book_machine", "book_resyncs", b"book_resyncs", "error", b"error", "events", b"events", "frames", b"frames", "instruments_registered", b"instruments_registered", "last_frame_ns", b"last_frame_ns", "listings", b"listings", "name", b"name", "reconnects", b"reconnects", "rejects", b"rejects", "state", b"state", "transport", b"transport", "venue", b"venue"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["book_machine", b"book_machine", "book_resyncs", b"book_resyncs", "error", b"error", "events", b"events", "frames", b"frames", "instruments_registered", b"instruments_registered", "last_frame_ns", b"last_frame_ns", "listings", b"listings", "name", b"name", "reconnects", b"reconnects", "rejects", b"rejects", "stale_listings", b"stale_listings", "stale_symbols", b"stale_symbols", "state", b"state", "transport", b"transport", "venue", b"venue"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

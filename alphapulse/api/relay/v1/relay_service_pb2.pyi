@@ -314,7 +314,7 @@ class SourceGap(_message.Message):
     slot: _builtins.int
     """The slot of the hello."""
     reason: _builtins.str
-    """Why, such as "RECONNECTED" or "BOOK_RESYNC"."""
+    """Why, such as "RECONNECTED", "BOOK_RESYNC" or "STALE": a listing is silent while the rest of its source is not."""
     listing_key: _builtins.int
     """The listing concerned. 0: all of the source."""
     count: _builtins.int
