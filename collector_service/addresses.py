@@ -9,7 +9,8 @@ from typing import Final
 
 from alphapulse.domain.errors import FailedPrecondition
 
-SECRET: Final = re.compile(r"\{secret:([A-Z0-9_]+)\}")
+SECRET: Final = re.compile(r"\{secret:([A-Z0-9_]+)(?:\|([^{}]*))?\}")
+"""Behind a `|` what stands there where nobody told the secret."""
 MOMENT: Final = re.compile(r"\{utc(?:-(\d{1,5})d)?:([^{}]+)\}")
 
 
@@ -18,7 +19,7 @@ def filled(path: str, secrets: Mapping[str, str], time_ns: int) -> str:
     the secret that nobody told."""
 
     def secret(found: re.Match[str]) -> str:
-        value = secrets.get(found[1])
+        value = secrets.get(found[1]) or found[2]
         if not value:
             raise FailedPrecondition(f"needs {found[1]}: set it in the environment")
         return value

@@ -16,7 +16,7 @@ import structlog
 from alphapulse.client.backoff import Backoff
 from alphapulse.domain.errors import FailedPrecondition, InvalidArgument
 from alphapulse.domain.provenance import Provenance
-from collector_service.addresses import filled
+from collector_service.addresses import SECRET, filled
 from collector_service.source import AddressRequest, InstrumentList, Source
 from collector_service.spec import Endpoints, Heartbeat, Limits
 from collector_service.transport.base import Arrival, ArrivalKind, Fetch, Request, TransportError
@@ -138,6 +138,8 @@ class LiveTransport:
                 wait = _retry_after(error.headers.get("Retry-After") if error.headers else None)
             except TransportError as error:
                 reason, wait = str(error), error.retry_after or 0.0
+            except aiohttp.InvalidURL:  # says the address itself, secrets and all
+                reason = "the address is none"
             except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
                 reason = f"{type(error).__name__}: {error}"
             except Exception as error:  # a connection that nobody opens again would be silence without a reason
@@ -160,8 +162,9 @@ class LiveTransport:
             heartbeat=self._heartbeat.interval_s,
             origin=self._endpoints.origin or None,
         ) as socket:
-            # What a venue gives for one connection alone is for nobody else to read.
-            await self._put(ArrivalKind.OPENED, number, b"", url if self._address is None else url.partition("?")[0])
+            # What a venue gives for one connection alone is for nobody else to read, and so is a node's key.
+            shown = url if SECRET.search(self._endpoints.websocket) is None else self._endpoints.websocket
+            await self._put(ArrivalKind.OPENED, number, b"", shown if self._address is None else url.partition("?")[0])
             writer = asyncio.create_task(self._write(socket, outbox))
             try:
                 async with asyncio.timeout(self._limits.connection_lifetime_s or None):
@@ -226,7 +229,7 @@ class LiveTransport:
     async def _where(self, number: int) -> str:
         """The address of a connection that is about to be opened. Raises TransportError."""
         if self._address is None:
-            return f"{self._endpoints.websocket}{self._paths[number] if self._paths else self._path}"
+            return self._filled(f"{self._endpoints.websocket}{self._paths[number] if self._paths else self._path}")
         answer = await self._request("POST", self._address.path)
         try:
             return self._address.url(answer)
@@ -249,7 +252,7 @@ class LiveTransport:
             try:
                 async with self._client.request(
                     method,
-                    f"{self._endpoints.rest}{self._filled(path)}",
+                    self._filled(f"{self._endpoints.rest}{path}"),
                     data=body,
                     headers={"Content-Type": "application/json"} if body is not None else None,
                 ) as answer:
@@ -257,6 +260,8 @@ class LiveTransport:
                         return await answer.read()
                     problem = f"status {answer.status}"
                     wait = _retry_after(answer.headers.get("Retry-After"))
+            except aiohttp.InvalidURL:  # says the address itself, secrets and all
+                problem = "the address is none"
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
                 problem = f"{type(error).__name__}: {error}"
         raise TransportError(f"{self._endpoints.rest}{path}: {problem}", retry_after=wait or None)
