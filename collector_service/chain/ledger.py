@@ -12,9 +12,11 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Generic, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 Item = TypeVar("Item")
+_DOUBTED: Final = 2
+"""Blocks that are asked for once more after a connection was lost."""
 
 
 class Block(NamedTuple):
@@ -92,6 +94,8 @@ class Ledger(Generic[Item]):
         self._logs: dict[str, _Logs[Item]] = {}
         self._complete: set[str] = set()
         self._asked: set[Ask] = set()
+        self._doubted: set[str] = set()
+        """Blocks that were told just before the connection was lost: a log of theirs may have been on its way."""
         self._tip: Block | None = None
         self._news: list[News[Item]] = []
         self._asks: list[Ask] = []
@@ -100,6 +104,8 @@ class Ledger(Generic[Item]):
         """The node's newest head. Its logs come by themselves."""
         self._blocks[block.hash] = self._tip = block
         self._complete.add(block.hash)
+        for doubted in sorted(self._doubted):
+            self._ask(Wanted.LOGS, doubted)
         self._advance()
 
     def item(self, block_hash: str, number: int, index: int, item: Item) -> None:
@@ -135,13 +141,18 @@ class Ledger(Generic[Item]):
     def answer_logs(self, block_hash: str, number: int, items: Mapping[int, Item] | None) -> None:
         """All items of a block; None where the node has no answer."""
         self._asked.discard(Ask(Wanted.LOGS, block_hash))
-        if items is not None and block_hash in self._blocks:
+        if items is not None and block_hash in self._doubted:
+            self._doubted.discard(block_hash)
+            for index, item in sorted(items.items()):
+                self.item(block_hash, number, index, item)
+        elif items is not None and block_hash in self._blocks:
             self._logs.setdefault(block_hash, _Logs(number)).items.update(items)
             self._complete.add(block_hash)
             self._advance()
 
     def lost(self) -> None:
-        """The connection is gone, and with it what was on its way: what does not count yet is asked for anew."""
+        """The connection is gone, and with it what was on its way: what does not count yet is asked for anew, and the last that does as well."""
+        self._doubted.update(past.block.hash for past in list(self._past)[-_DOUBTED:] if past.block.parent)
         self._blocks.clear()
         self._logs.clear()
         self._complete.clear()
@@ -203,7 +214,7 @@ class Ledger(Generic[Item]):
         if items:
             self._news.append(Told(block, tuple(items.values())))
         if len(self._past) > self._kept:
-            self._past.popleft()
+            self._doubted.discard(self._past.popleft().block.hash)
             oldest = self._past[0].block.number
             for orphan in [one.hash for one in self._blocks.values() if one.number <= oldest]:
                 self._forget(orphan)
@@ -213,12 +224,14 @@ class Ledger(Generic[Item]):
     def _withdraw(self, count: int) -> None:
         for _ in range(count):
             past = self._past.pop()
+            self._doubted.discard(past.block.hash)
             if past.items:
                 self._news.append(Withdrawn(past.block, tuple(past.items.values())))
 
     def _start_again(self, tip: Block, reason: str) -> None:
         self._news.append(Missed(reason))
         self._past.clear()
+        self._doubted.clear()
         self._anchor(tip)
 
     def _anchor(self, tip: Block) -> None:

@@ -281,3 +281,20 @@ def test_a_log_that_comes_late_is_told_late_and_once() -> None:
     for _ in range(2):
         ledger.item("a1", 1, 0, "swap")
     assert ledger.take()[0] == [Told(block("a1", "a0", 1), ("swap",))]
+
+
+def test_a_log_that_was_on_its_way_when_the_connection_broke_is_asked_for() -> None:
+    ledger: Ledger[str] = Ledger(1)
+    for number in (1, 2):
+        ledger.head(block(f"a{number}", f"a{number - 1}", number))
+    ledger.item("a1", 1, 0, "in time")
+    assert ledger.take() == ([Told(block("a1", "a0", 1), ("in time",))], [])
+    ledger.lost()
+    for number in (3, 4):
+        ledger.head(block(f"a{number}", f"a{number - 1}", number))
+        ledger.answer_logs("a1", 0, None)  # not the first time: it is asked again
+    _, asks = ledger.take()
+    assert asks == [Ask(Wanted.LOGS, "a1"), Ask(Wanted.HEAD, "a2"), Ask(Wanted.LOGS, "a1")]
+    ledger.answer_logs("a1", 1, {0: "in time", 4: "on its way"})
+    ledger.answer_logs("a1", 1, {0: "in time", 4: "on its way"})
+    assert ledger.take()[0] == [Told(block("a1", "a0", 1), ("on its way",))]
