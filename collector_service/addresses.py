@@ -10,13 +10,14 @@ from urllib.parse import quote
 
 from alphapulse.domain.errors import FailedPrecondition
 
-SECRET: Final = re.compile(r"\{secret:([A-Z0-9_]+)\}")
+SECRET: Final = re.compile(r"\{secret:([A-Z0-9_]+)(?:\|([^{}]*))?\}")
+"""Behind a `|` what stands there where nobody told the secret."""
 MOMENT: Final = re.compile(r"\{utc(?:-(\d{1,5})d)?:([^{}]+)\}")
 
 
 def hidden(text: str, secrets: Mapping[str, str], path: str) -> str:
     """A text about a request to this path, such as an error's, without the secrets that were in its address."""
-    for name in SECRET.findall(path):
+    for name, _ in SECRET.findall(path):
         value = secrets.get(name)
         if value:
             text = text.replace(value, f"{{secret:{name}}}").replace(quote(value, safe=""), f"{{secret:{name}}}")
@@ -28,7 +29,7 @@ def filled(path: str, secrets: Mapping[str, str], time_ns: int) -> str:
     the secret that nobody told."""
 
     def secret(found: re.Match[str]) -> str:
-        value = secrets.get(found[1])
+        value = secrets.get(found[1]) or found[2]
         if not value:
             raise FailedPrecondition(f"needs {found[1]}: set it in the environment")
         return value

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from alphapulse.domain.errors import ConfigurationError
+from alphapulse.domain.errors import ConfigurationError, InvalidArgument
 from alphapulse.runtime import ServerConfig, setting
+from collector_service.chain.node import chain_source
+from collector_service.chain.pools import Pool, read_pools
 from collector_service.source import Source
 from collector_service.sources import SOURCES
+from collector_service.sources.chains import CHAIN_OF
 from collector_service.spec import Endpoints
 
+_MAX_DEPTH: Final = 256
 _ADDRESS: Final = re.compile(
     r"(?P<name>[A-Z0-9_]+)\.(?:(?P<ws>ws)(?==wss?:)|rest(?==https?:))=(?P<url>[a-z]+://[^/,]+/?)"
 )
@@ -75,6 +80,13 @@ class CollectorConfig(ServerConfig):
     )
     """Addresses in place of the venues' own, such as BINANCE.ws=ws://127.0.0.1:9001,BINANCE.rest=http://127.0.0.1:9001."""
 
+    pools: Path | None = setting("POOLS", default=None, rule="path of a file that can be read")
+    """File of pools to listen to on chains, JSON: [{"chain": "ETHEREUM", "address": "0x...", "protocol": "uniswap-v3", "base": 1}]. Of a chain
+    that it names, it replaces the pools that are built in."""
+
+    confirmations: tuple[str, ...] = setting("CONFIRMATIONS", default=(), rule="CHAIN=BLOCKS, several with commas")
+    """Blocks that have to stand on one before its swaps are told, where not as built in, such as ETHEREUM=12,POLYGON=64."""
+
     def recordings_folder(self) -> Path:
         """The folder of recordings. Raises ConfigurationError where there is none."""
         if self.recordings is None or not self.recordings.is_dir():
@@ -83,10 +95,41 @@ class CollectorConfig(ServerConfig):
         return self.recordings
 
     def spec(self, name: str) -> Source:
-        """A source with this configuration's addresses. Raises ConfigurationError for an address that is none."""
-        source, addresses = SOURCES[name], self._addresses()
+        """A source with this configuration's addresses, a chain with its pools and confirmations. Raises ConfigurationError for what is none."""
+        source, addresses = self._chain(name) or SOURCES[name], self._addresses()
         websocket = addresses.get((name, "ws"), source.endpoints.websocket)
         return replace(source, endpoints=Endpoints(websocket, addresses.get((name, "rest"), source.endpoints.rest)))
+
+    def _chain(self, name: str) -> Source | None:
+        """The chain of this name with what is said of it here; None for another source, and where nothing is said."""
+        depths = self._depths()
+        if name not in CHAIN_OF or (self.pools is None and name not in depths):
+            return None
+        chain = CHAIN_OF[name]
+        pools = self._pools().get(name, chain.pools)
+        return chain_source(replace(chain, pools=pools, confirmations=depths.get(name, chain.confirmations)))
+
+    def _pools(self) -> Mapping[str, tuple[Pool, ...]]:
+        if self.pools is None:
+            return {}
+        try:
+            found = read_pools(self.pools.read_bytes())
+        except (OSError, InvalidArgument) as error:
+            raise ConfigurationError.for_variable("POOLS", str(self.pools), str(error)) from error
+        unknown = sorted(found.keys() - CHAIN_OF.keys())
+        if unknown:
+            raise ConfigurationError.for_variable("POOLS", unknown[0], f"a chain is one of {', '.join(CHAIN_OF)}")
+        return found
+
+    def _depths(self) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for text in self.confirmations:
+            name, _, depth = text.partition("=")
+            if name not in CHAIN_OF or not depth.isdecimal() or not depth.isascii() or int(depth) > _MAX_DEPTH:
+                rule = f"must be CHAIN=BLOCKS, a chain of {', '.join(CHAIN_OF)}, 0 to {_MAX_DEPTH} blocks"
+                raise ConfigurationError.for_variable("CONFIRMATIONS", text, rule)
+            found[name] = int(depth)
+        return found
 
     def _addresses(self) -> dict[tuple[str, str], str]:
         found: dict[tuple[str, str], str] = {}

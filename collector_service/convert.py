@@ -17,6 +17,8 @@ from alphapulse.domain.instruments import (
     OptionDetails,
     PairDetails,
     PerpetualDetails,
+    PoolDetails,
+    TokenDetails,
 )
 
 Entry = instrument_service_pb2.InstrumentEntry
@@ -60,6 +62,15 @@ def entry(instrument: Instrument, listings: Iterable[Listing] = ()) -> Entry:
             _contract(message.instrument, instrument.details)
         case IndexDetails(currency=currency, provider=provider):
             message.instrument.index.currency, message.instrument.index.provider = currency, provider
+        case TokenDetails(chain=chain, address=address, decimals=decimals, symbol=symbol):
+            token = message.instrument.token
+            token.chain, token.address, token.symbol = chain, address, symbol
+            if decimals is not None:
+                token.decimals = decimals
+        case PoolDetails(chain=chain, address=address, asset_ids=asset_ids, fee_pips=fee, protocol=protocol):
+            pool = message.instrument.pool
+            pool.chain, pool.address, pool.fee_pips, pool.protocol = chain, address, fee, protocol
+            pool.asset_ids.extend(map(str, asset_ids))
         case _:
             raise TypeError(f"a collector does not discover {type(instrument.details).__name__}")
     return message

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Container, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -53,6 +53,10 @@ class Emitter:
         """Where one connection takes the place of another, by the number of each of the two."""
         self.replies: list[str] = []
         """What the venue wants to hear back on it; taken by the session."""
+        self.gaps: list[tuple[str, str]] = []
+        """What a source with a memory of its own knows to be lost: (reason, symbol; empty: all of the source). Taken by the session."""
+        self.memory: Any = None
+        """What the source's `new_memory` made."""
         self.requested = ""
         """The symbol of the snapshot that is being decoded."""
         self.new_book = new_book

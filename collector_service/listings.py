@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -27,10 +28,13 @@ from alphapulse.domain.instruments import (
     OptionRight,
     PairDetails,
     PerpetualDetails,
+    PoolDetails,
+    TokenDetails,
     TradingRules,
 )
 
 _KEY_BYTES: Final = 8
+_CODE: Final = re.compile(r"[A-Z0-9]{1,20}")
 NO_CURRENCY: Final = "XXX"
 """ISO 4217 for what is in no currency: the listing of an index needs one."""
 
@@ -60,6 +64,32 @@ class IndexTerms:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenTerms:
+    """A token of a chain, as its contract tells of itself."""
+
+    chain: str
+    """By CAIP-2."""
+    address: str
+    decimals: int
+    symbol: str
+
+
+@dataclass(frozen=True, slots=True)
+class PoolTerms:
+    """What makes a listing a liquidity pool of two tokens."""
+
+    chain: str
+    address: str
+    protocol: str
+    fee_pips: int
+    """Hundredths of a basis point."""
+    tokens: tuple[TokenTerms, TokenTerms]
+    """In the pool's order."""
+    base: int
+    """Which of them is the base, 0 or 1."""
+
+
+@dataclass(frozen=True, slots=True)
 class VenueSymbol:
     """One line of a venue's instrument list, its names translated and its numbers exact."""
 
@@ -80,6 +110,8 @@ class VenueSymbol:
     """None for the pair itself."""
     index: IndexTerms | None = None
     """None for a pair, and for a contract on one."""
+    pool: PoolTerms | None = None
+    """Base and quote are then what the tokens call themselves, which identifies nothing."""
     extras: Mapping[str, str] = field(default_factory=dict)
     """What this source's templates and scales need to know of it."""
 
@@ -107,9 +139,12 @@ def pair_of(entry: VenueSymbol, source: str = "") -> Instrument:
 
 
 def instrument_of(entry: VenueSymbol, venue: str, source: str = "") -> Instrument:
-    """What a line lists, its id minted: the pair, a derivative of it, or an index."""
+    """What a line lists, its id minted: the pair, a derivative of it, an index or a pool."""
     if entry.index is not None:
         return index_of(entry, entry.index, venue, source)
+    if entry.pool is not None:
+        ids = [token_of(token).id for token in entry.pool.tokens]
+        return pool_of(entry, entry.pool, tuple(one for one in ids if one is not None), source)
     terms = entry.contract
     if terms is None:
         return pair_of(entry, source)
@@ -122,6 +157,20 @@ def index_of(entry: VenueSymbol, terms: IndexTerms, venue: str, source: str = ""
     named = IdentifierAssertion(Scheme.TICKER, entry.symbol, Level.LISTING, venue=venue, source=source)
     details = IndexDetails("" if entry.quote == NO_CURRENCY else entry.quote, terms.provider)
     made = Instrument(AssetClass.INDEX, terms.name, details, (named,), source=source)
+    return replace(made, id=mint_instrument_id(made))
+
+
+def token_of(terms: TokenTerms, source: str = "") -> Instrument:
+    """A token, its id minted: by chain and address, whatever it calls itself."""
+    details = TokenDetails(terms.chain, terms.address, terms.decimals, terms.symbol)
+    made = Instrument(AssetClass.TOKEN, terms.symbol, details, source=source)
+    return replace(made, id=mint_instrument_id(made))
+
+
+def pool_of(entry: VenueSymbol, terms: PoolTerms, asset_ids: tuple[InstrumentId, ...], source: str = "") -> Instrument:
+    """The pool of these tokens, its id minted."""
+    details = PoolDetails(terms.chain, terms.address, asset_ids, terms.fee_pips, terms.protocol)
+    made = Instrument(AssetClass.POOL, f"{entry.pair} {terms.protocol}", details, source=source)
     return replace(made, id=mint_instrument_id(made))
 
 
@@ -169,13 +218,18 @@ def listing_of(entry: VenueSymbol, venue: str, source: str = "") -> Listing:
     return Listing(
         venue=venue,
         symbol=entry.symbol,
-        currency=entry.quote,
+        currency=_listed_in(entry),
         instrument_id=instrument_id,
         id=mint_listing_id(venue, entry.symbol, instrument_id),
         status=entry.status,
         rules=entry.rules,
         source=source,
     )
+
+
+def _listed_in(entry: VenueSymbol) -> str:
+    """The code of what prices are in. A token may call itself what no code is (USDC.e): its listing is in none, and the pool names it."""
+    return entry.quote if entry.pool is None or _CODE.fullmatch(entry.quote) else NO_CURRENCY
 
 
 def unknown_key(venue: str, symbol: str) -> int:

@@ -50,6 +50,8 @@ class Session:
         self.spec = spec
         self.sink = RowSink(source_id(spec.name))
         self.emitter = Emitter(spec.venue, listings, self.sink, provenance, spec.new_book)
+        self._memory = spec.new_memory() if spec.new_memory is not None else None
+        self.emitter.memory = self._memory
         self.frames = 0
         self.rejects: Counter[str] = Counter()
         """Messages refused, by reason."""
@@ -131,7 +133,10 @@ class Session:
 
     def _lose(self, connection: int) -> None:
         """A connection is gone, and with it the books that came over it: those of a successor that is open already stay."""
-        self.gaps.append(("RECONNECTED", 0))
+        if self._memory is None:
+            self.gaps.append(("RECONNECTED", 0))
+        else:
+            self._memory.lost()
         self.emitter.forget_learned(connection)
         self._retiring.discard(connection)
         handover = self.emitter.handovers.get(connection)
@@ -227,6 +232,9 @@ class Session:
             return []
         if not self._run(route, body) and kind in dialect.books:
             self._doubt_books(arrival, "UNREADABLE_UPDATE")
+        if self.emitter.gaps:
+            self.gaps += [(reason, self.emitter.listings.key(symbol) or 0) for reason, symbol in self.emitter.gaps]
+            self.emitter.gaps.clear()
         if self.emitter.replies:
             return [*self._answers(arrival.connection), *self._repair(arrival)]
         return self._repair(arrival)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from collector_service.book import MachineFactory
 from collector_service.emitter import Emitter
@@ -97,11 +97,19 @@ class ListRequest:
     """The list itself, where nothing is asked for it."""
 
 
+class Asking(Protocol):
+    """Fetches what is behind a path of the REST address: by POST, where there is a body."""
+
+    def __call__(self, path: str, body: bytes | None = None, /) -> Awaitable[bytes]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Discovery:
     """Where the venue lists its instruments."""
 
     requests: tuple[ListRequest, ...]
+    ask: Callable[[Asking], Awaitable[InstrumentList]] | None = None
+    """In the place of the requests, where what is asked follows from what was answered. Raises as `ListRequest.parse` and asking do."""
 
     def reader(self, url: str) -> Callable[[bytes], InstrumentList] | None:
         """How the answer of an address is read, whatever its host; None for another address, and for one whose answer only names others."""
@@ -156,6 +164,14 @@ class PollRequest:
         return [self.path.replace("{symbol}", symbol) for symbol in symbols]
 
 
+class Memory(Protocol):
+    """What a source has to remember between messages, where its routes alone cannot say what they mean."""
+
+    def lost(self) -> None:
+        """The connection is gone. Whether anything is lost by that, it tells by `Emitter.gaps` when it knows."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """A source. Its page in the documentation says how it was verified."""
@@ -175,6 +191,8 @@ class Source:
     """What had to be said in code because it could not be said as data: or what surprises: a sentence each, shown in the table of sources."""
     spec: SourceSpec | None = None
     """What it was made of; None for one written by hand."""
+    new_memory: Callable[[], Memory] | None = None
+    """Makes what its routes find as `Emitter.memory`; it has one connection then."""
 
     def discovery_at(self, time_ns: int) -> Discovery:
         """How the venue listed its instruments at a time."""

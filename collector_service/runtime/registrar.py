@@ -1,5 +1,5 @@
-"""Registers what a source discovers: first the currencies, then the pairs with their listings, since a pair is made of their ids. An index is made
-of no other instrument."""
+"""Registers what a source discovers: first the currencies, then the pairs with their listings, since a pair is made of their ids. A pool is
+made of its tokens in the same way; an index is made of no other instrument."""
 
 from __future__ import annotations
 
@@ -12,7 +12,17 @@ from alphapulse.client import RegistrationStream
 from alphapulse.domain.ids import InstrumentId, ListingId
 from alphapulse.domain.instruments import Instrument, PairDetails
 from collector_service import convert
-from collector_service.listings import VenueSymbol, currency, derivative, index_of, listing_of, pair_of
+from collector_service.listings import (
+    TokenTerms,
+    VenueSymbol,
+    currency,
+    derivative,
+    index_of,
+    listing_of,
+    pair_of,
+    pool_of,
+    token_of,
+)
 
 _BATCH: Final = 500
 
@@ -46,7 +56,7 @@ class GrpcRegistrar:
         self._stream = stream
 
     async def register(self, entries: Sequence[VenueSymbol], venue: str, source: str) -> Registration:
-        coins = _currencies(entries, source)
+        coins = _currencies(entries, source) | _tokens(entries, source)
         coin_results, _ = await self._submit([convert.entry(coin) for coin in coins.values()], source)
         refused: dict[str, str] = {}
         ids: dict[str, InstrumentId] = {}
@@ -108,9 +118,23 @@ def _currencies(entries: Iterable[VenueSymbol], source: str) -> dict[str, Instru
     return {
         code: currency(code, fiat=code in entry.fiat, source=source)
         for entry in entries
-        if entry.index is None
+        if entry.index is None and entry.pool is None
         for code in (entry.base, entry.quote, *((entry.contract.settle,) if entry.contract is not None else ()))
     }
+
+
+def _tokens(entries: Iterable[VenueSymbol], source: str) -> dict[str, Instrument]:
+    """By chain and address, which no code of a currency looks like."""
+    return {
+        _place(token): token_of(token, source)
+        for entry in entries
+        if entry.pool is not None
+        for token in entry.pool.tokens
+    }
+
+
+def _place(token: TokenTerms) -> str:
+    return f"{token.chain}/{token.address}"
 
 
 def _pair(entry: VenueSymbol, ids: Mapping[str, InstrumentId], source: str) -> Instrument:
@@ -123,6 +147,8 @@ def _with_ids(
     """What a line lists, of the ids that the registry gave."""
     if entry.index is not None:
         return index_of(entry, entry.index, venue, source)
+    if entry.pool is not None:
+        return pool_of(entry, entry.pool, tuple(ids[_place(token)] for token in entry.pool.tokens), source)
     if entry.contract is None:
         return _pair(entry, ids, source)
     return derivative(entry, entry.contract, venue, pairs[entry.pair], ids[entry.contract.settle], source)

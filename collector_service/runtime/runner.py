@@ -234,16 +234,17 @@ class SourceRunner:
 
     def _chosen(self) -> list[VenueSymbol]:
         """One listing for each pair that is wanted and trades, and one for each contract on it; where pairs are named, those without an end. An index
-        is no pair: naming pairs leaves none out."""
+        is no pair, and a pool is chosen by its address: naming pairs leaves none out."""
         chosen: dict[tuple[str, object], VenueSymbol] = {}
         for entry in self.listings:
             wanted = (
                 self._options.pairs is None
                 or entry.index is not None
+                or entry.pool is not None
                 or (entry.pair in self._options.pairs and not _expires(entry))
             )
             if wanted and entry.streamed and entry.status is ListingStatus.TRADING:
-                chosen.setdefault((entry.pair, entry.contract), entry)
+                chosen.setdefault((entry.pair, entry.contract or entry.pool), entry)
         missing = sorted((self._options.pairs or frozenset()) - {pair for pair, _ in chosen})
         if missing:
             log = _log.info if chosen else _log.warning

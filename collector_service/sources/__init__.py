@@ -27,6 +27,7 @@ from collector_service.sources.bitstamp import BITSTAMP
 from collector_service.sources.bitvavo import BITVAVO
 from collector_service.sources.blockchain import BLOCKCHAIN
 from collector_service.sources.bybit import BYBIT
+from collector_service.sources.chains import CHAIN_SOURCES
 from collector_service.sources.coinbase import COINBASE
 from collector_service.sources.cryptocom import CRYPTOCOM
 from collector_service.sources.delta import DELTA
@@ -117,6 +118,7 @@ SOURCES: Final = _by_name(
         NYFED,
         US_TREASURY,
         WORLD_BANK,
+        *CHAIN_SOURCES,
     )
 )
 """Every source there is, by name."""

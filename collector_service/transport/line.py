@@ -169,6 +169,8 @@ class Line:
                 self._way.pace(str(error.request_info.url)).stop(connection.wait or self._way.backoff.first)
         except TransportError as error:
             connection.reason, connection.wait = str(error), error.retry_after or 0.0
+        except aiohttp.InvalidURL:  # says the address itself, secrets and all
+            connection.reason = "the address is none"
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
             connection.reason = f"{type(error).__name__}: {error}"
         except Exception as error:  # a connection that nobody opens again would be silence without a reason

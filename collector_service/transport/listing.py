@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable
-from typing import Final, Protocol
+from collections.abc import Iterable
+from typing import Final
 
 from collector_service.listings import VenueSymbol
-from collector_service.source import InstrumentList, Source, path_of
+from collector_service.source import Asking, InstrumentList, Source, path_of
 from collector_service.transport.base import Arrival
 
 _MAX_FOLLOWED: Final = 2_000
 """Requests for single instruments, at most: a venue that lists more has a better list."""
 
 
-class Fetching(Protocol):
-    """Fetches what is behind a path: by POST, where there is a body."""
-
-    def __call__(self, path: str, body: bytes | None = None, /) -> Awaitable[bytes]: ...
-
-
-async def fetch_instruments(source: Source, fetch: Fetching) -> InstrumentList:
+async def fetch_instruments(source: Source, fetch: Asking) -> InstrumentList:
     """The list of now. Raises what `fetch` raises, and msgspec.DecodeError or InvalidArgument for an answer that is no list."""
+    if source.discovery.ask is not None:
+        return await source.discovery.ask(fetch)
     found: list[InstrumentList] = []
     for request in source.discovery.requests:
         if request.given is not None:

@@ -14,7 +14,7 @@ import msgspec
 from alphapulse.client.backoff import Backoff
 from alphapulse.domain.errors import FailedPrecondition, InvalidArgument
 from alphapulse.domain.provenance import Provenance
-from collector_service.addresses import filled, hidden
+from collector_service.addresses import SECRET, filled, hidden
 from collector_service.handover import Overlap
 from collector_service.source import AddressRequest, InstrumentList, Source
 from collector_service.spec import Endpoints, Heartbeat, Limits
@@ -167,8 +167,9 @@ class LiveTransport:
         """The address of a connection that is about to be opened, and what of it is told. Raises TransportError."""
         if self._address is None:
             path = self._paths[number % len(self._paths)] if self._paths else self._path
-            url = f"{self._endpoints.websocket}{path}"
-            return url, url
+            url = self._filled(f"{self._endpoints.websocket}{path}")
+            # A node's key is for nobody else to read.
+            return url, url if SECRET.search(self._endpoints.websocket) is None else self._endpoints.websocket
         answer = await self._request("POST", self._address.path)
         try:
             url = self._address.url(answer)
@@ -195,7 +196,7 @@ class LiveTransport:
             try:
                 async with self._client.request(
                     method,
-                    f"{self._endpoints.rest}{self._filled(path)}",
+                    self._filled(f"{self._endpoints.rest}{path}"),
                     data=body,
                     headers={"Content-Type": "application/json"} if body is not None else None,
                 ) as answer:
@@ -205,6 +206,8 @@ class LiveTransport:
                     wait = retry_after(answer.headers.get("Retry-After"))
                     if answer.status in _REFUSALS:
                         host.stop(wait or self._backoff.first)
+            except aiohttp.InvalidURL:  # says the address itself, secrets and all
+                problem = "the address is none"
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
                 # What aiohttp says may hold the whole address.
                 problem = hidden(f"{type(error).__name__}: {error}", self._secrets, path)

@@ -17,7 +17,7 @@ from alphapulse.client import RegistrationStream, open_channel
 from alphapulse.domain.asset_class import AssetClass
 from alphapulse.runtime import load, serve_in_background
 from collector_service.decode import read_instruments, recording_files
-from collector_service.listings import VenueSymbol, instrument_of, listing_of
+from collector_service.listings import PoolTerms, TokenTerms, VenueSymbol, instrument_of, listing_of
 from collector_service.runtime import GrpcRegistrar, Registration, RunnerOptions, SourceRunner
 from collector_service.simulation import PROTOCOLS, Market, simulated_venue
 from collector_service.source import InstrumentList, Source
@@ -99,6 +99,50 @@ async def test_series_of_figures_are_registered_as_indices_and_found_by_ticker_a
             assert (held.asset_class, held.name) == (int(AssetClass.INDEX), made.name)
             assert series[0].index is not None
             assert held.index.provider == series[0].index.provider
+
+
+async def test_pools_are_registered_with_their_tokens_and_found_by_address(registry_address: str) -> None:
+    usdc = TokenTerms("eip155:1", "0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48", 6, "USDC")
+    weth = TokenTerms("eip155:1", "0xc02aaa39b223fe8d0a0e5c4f27ead9083c756cc2", 18, "WETH")
+    # What a token calls itself identifies nothing, and need not be a code.
+    other = TokenTerms("eip155:1", "0xdac17f958d2ee523a2206206994597c13d831ec7", 6, "USD.e")
+    entries = [
+        VenueSymbol(
+            address,
+            weth.symbol,
+            token.symbol,
+            frozenset(),
+            pool=PoolTerms("eip155:1", address, "uniswap-v3", fee, (token, weth), 1),
+        )
+        for address, token, fee in (
+            ("0x88e6a0c2ddd26feeb64f039a2c41296fcb3f5640", usdc, 500),
+            ("0x8ad599c3a0ff1de082011efddc58f1908eb6e6d8", usdc, 3000),
+            ("0x4e68ccd3e89f51c3074ca5072bbac773960dfa36", other, 3000),
+        )
+    ]
+    async with open_channel(registry_address) as channel, RegistrationStream(channel) as stream:
+        registrar = GrpcRegistrar(stream)
+        done = await registrar.register(entries, "ETHEREUM", "ETHEREUM")
+        assert not done.refused
+        assert done.listing_ids == {entry.symbol: listing_of(entry, "ETHEREUM").id for entry in entries}
+        assert (await registrar.register(entries, "ETHEREUM", "ETHEREUM")).listing_ids == done.listing_ids
+        # Three tokens and three pools; no currency and no pair is made up for them.
+        assert len(done.instruments) == 6
+        stub = instrument_service_pb2_grpc.InstrumentServiceStub(channel)
+        pools = []
+        for entry in entries:
+            request = instrument_service_pb2.GetListingRequest(listing_id=str(done.listing_ids[entry.symbol]))
+            listing = (await stub.GetListing(request)).listing
+            held = instrument_service_pb2.GetInstrumentRequest(instrument_id=listing.instrument_id)
+            pools.append(((await stub.GetInstrument(held)).entry.instrument, listing.currency))
+        assert [(made.asset_class, made.pool.fee_pips, code) for made, code in pools] == [
+            (int(AssetClass.POOL), 500, "USDC"),
+            (int(AssetClass.POOL), 3000, "USDC"),
+            (int(AssetClass.POOL), 3000, "XXX"),
+        ]
+        asked = instrument_service_pb2.GetInstrumentRequest(instrument_id=pools[0][0].pool.asset_ids[1])
+        token = (await stub.GetInstrument(asked)).entry.instrument.token
+        assert (token.address.lower(), token.decimals, token.symbol) == (weth.address, 18, "WETH")
 
 
 class ChangingList(SimulatedTransport):
