@@ -26,6 +26,8 @@ _CROSSED: Final = int(RecordFlag.CROSSED)
 _BID_ABSENT: Final = int(RecordFlag.BID_ABSENT)
 _ASK_ABSENT: Final = int(RecordFlag.ASK_ABSENT)
 _UNKNOWN_LISTING: Final = int(RecordFlag.UNKNOWN_LISTING)
+_SIZE_ABSENT: Final = int(RecordFlag.SIZE_ABSENT)
+_NOTHING: Final[Amount] = (0, 0)
 _MAX_FIGURES: Final = 200_000
 """Figures that are remembered so as not to be given again."""
 
@@ -69,10 +71,20 @@ class Emitter:
         return tuple(self._unknown)
 
     def trade(
-        self, symbol: str, price: Amount, size: Amount, *, trade_id: int = 0, aggressor: int = 0, time_ns: int = 0
+        self,
+        symbol: str,
+        price: Amount,
+        size: Amount | None,
+        *,
+        trade_id: int = 0,
+        aggressor: int = 0,
+        time_ns: int = 0,
     ) -> None:
-        """One trade. `aggressor` as in the API: 1 the buyer, 2 the seller, 0 not said."""
+        """One trade, without a size where the venue gave none. `aggressor` as in the API: 1 the buyer, 2 the seller, 0 not said."""
         key, flags = self._identify(symbol)
+        if size is None:
+            flags |= _SIZE_ABSENT
+            size = _NOTHING
         cost, amount = fitted(price), fitted(size)
         if cost is None or amount is None:
             flags |= RecordFlag.OVERSIZE

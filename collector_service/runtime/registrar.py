@@ -1,5 +1,5 @@
-"""Registers what a source discovers: first the currencies, then the pairs with their listings, since a pair is made of their ids. An index is made
-of no other instrument."""
+"""Registers what a source discovers: first the currencies, then the pairs with their listings, since a pair is made of their ids. An index or
+a security is made of no other instrument."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from alphapulse.client import RegistrationStream
 from alphapulse.domain.ids import InstrumentId, ListingId
 from alphapulse.domain.instruments import Instrument, PairDetails
 from collector_service import convert
-from collector_service.listings import VenueSymbol, currency, derivative, index_of, listing_of, pair_of
+from collector_service.listings import VenueSymbol, currency, derivative, instrument_of, listing_of, pair_of
 
 _BATCH: Final = 500
 
@@ -108,7 +108,7 @@ def _currencies(entries: Iterable[VenueSymbol], source: str) -> dict[str, Instru
     return {
         code: currency(code, fiat=code in entry.fiat, source=source)
         for entry in entries
-        if entry.index is None
+        if entry.index is None and entry.security is None
         for code in (entry.base, entry.quote, *((entry.contract.settle,) if entry.contract is not None else ()))
     }
 
@@ -121,8 +121,8 @@ def _with_ids(
     entry: VenueSymbol, ids: Mapping[str, InstrumentId], pairs: Mapping[str, InstrumentId], venue: str, source: str
 ) -> Instrument:
     """What a line lists, of the ids that the registry gave."""
-    if entry.index is not None:
-        return index_of(entry, entry.index, venue, source)
+    if entry.index is not None or entry.security is not None:
+        return instrument_of(entry, venue, source)
     if entry.contract is None:
         return _pair(entry, ids, source)
     return derivative(entry, entry.contract, venue, pairs[entry.pair], ids[entry.contract.settle], source)

@@ -16,7 +16,7 @@ import structlog
 from alphapulse.client.backoff import Backoff
 from alphapulse.domain.errors import FailedPrecondition, InvalidArgument
 from alphapulse.domain.provenance import Provenance
-from collector_service.addresses import filled
+from collector_service.addresses import filled, spoken
 from collector_service.source import AddressRequest, InstrumentList, Source
 from collector_service.spec import Endpoints, Heartbeat, Limits
 from collector_service.transport.base import Arrival, ArrivalKind, Fetch, Request, TransportError
@@ -63,7 +63,7 @@ class LiveTransport:
         secrets: Mapping[str, str] | None = None,
     ) -> None:
         """With an `address` each connection asks where to go; without, it is the WebSocket address and `path`. `secrets` are what
-        `{secret:NAME}` in addresses stands for; no message of ours shows them."""
+        `{secret:NAME}` in addresses, headers and what is sent stands for; no message of ours shows them."""
         self._endpoints = endpoints
         self._path = path
         self._paths: Sequence[str] = ()
@@ -122,7 +122,7 @@ class LiveTransport:
             elif request.path not in self._polls:
                 self._polls[request.path] = asyncio.create_task(self._poll(request.path, request.every_s))
         elif request.connection < len(self._outboxes):
-            self._outboxes[request.connection].put_nowait(request.text)
+            self._outboxes[request.connection].put_nowait(self._spoken(request.text))
 
     async def _keep_connected(self, number: int) -> None:
         backoff = Backoff(self._backoff.first, self._backoff.cap)
@@ -161,7 +161,7 @@ class LiveTransport:
             origin=self._endpoints.origin or None,
         ) as socket:
             # What a venue gives for one connection alone is for nobody else to read.
-            await self._put(ArrivalKind.OPENED, number, b"", url if self._address is None else url.partition("?")[0])
+            await self._put(ArrivalKind.OPENED, number, b"", self._shown(number, url))
             writer = asyncio.create_task(self._write(socket, outbox))
             try:
                 async with asyncio.timeout(self._limits.connection_lifetime_s or None):
@@ -226,7 +226,7 @@ class LiveTransport:
     async def _where(self, number: int) -> str:
         """The address of a connection that is about to be opened. Raises TransportError."""
         if self._address is None:
-            return f"{self._endpoints.websocket}{self._paths[number] if self._paths else self._path}"
+            return f"{self._endpoints.websocket}{self._filled(self._path_of(number))}"
         answer = await self._request("POST", self._address.path)
         try:
             return self._address.url(answer)
@@ -234,6 +234,15 @@ class LiveTransport:
             raise TransportError(
                 f"{self._endpoints.rest}{self._address.path}: no address in the answer: {error}"
             ) from error
+
+    def _path_of(self, number: int) -> str:
+        return self._paths[number] if self._paths else self._path
+
+    def _shown(self, number: int, url: str) -> str:
+        """The address of a connection as anybody may read it."""
+        if self._address is None:
+            return f"{self._endpoints.websocket}{self._path_of(number)}"
+        return url.partition("?")[0]
 
     async def _get(self, path: str, body: bytes | None = None) -> bytes:
         return await self._request("GET" if body is None else "POST", path, body)
@@ -251,7 +260,8 @@ class LiveTransport:
                     method,
                     f"{self._endpoints.rest}{self._filled(path)}",
                     data=body,
-                    headers={"Content-Type": "application/json"} if body is not None else None,
+                    headers=self._headers(body),
+                    allow_redirects=not self._endpoints.headers,
                 ) as answer:
                     if answer.status == 200:
                         return await answer.read()
@@ -261,12 +271,23 @@ class LiveTransport:
                 problem = f"{type(error).__name__}: {error}"
         raise TransportError(f"{self._endpoints.rest}{path}: {problem}", retry_after=wait or None)
 
+    def _headers(self, body: bytes | None) -> dict[str, str]:
+        made = {name: self._filled(value) for name, value in self._endpoints.headers}
+        return {**made, "Content-Type": "application/json"} if body is not None else made
+
     def _filled(self, path: str) -> str:
         """Raises TransportError for a secret that nobody told."""
         try:
             return filled(path, self._secrets, time.time_ns())
         except FailedPrecondition as error:
-            raise TransportError(f"{self._endpoints.rest}: {error}") from error
+            raise TransportError(f"{self._endpoints.rest or self._endpoints.websocket}: {error}") from error
+
+    def _spoken(self, text: str) -> str:
+        """A frame with its secrets, as JSON writes them where it is JSON. Raises TransportError for one that nobody told."""
+        try:
+            return spoken(text, self._secrets)
+        except FailedPrecondition as error:
+            raise TransportError(f"{self._endpoints.websocket}: {error}") from error
 
     async def _put(self, kind: ArrivalKind, number: int, data: bytes, url: str = "") -> None:
         await self._arrived.put(Arrival(kind, time.time_ns(), data, number, url))
