@@ -114,7 +114,7 @@ class RowSink:
         ))  # fmt: skip
 
     def trading_status(self, key: int, time_ns: int, flags: int, effective_ns: int, state: int) -> None:
-        """A TradingStatus row; numbers as in the layout. Venues tell neither the state before nor a reason that this platform has a code for."""
+        """A TradingStatus row; numbers as in the layout. The state before is not told, nor a reason as a number."""
         self.statuses.append(_TRADING_STATUS(
             key, time_ns, self.received_ns, self._source_id, flags, effective_ns, state, 0, 0,
         ))  # fmt: skip
