@@ -34,6 +34,7 @@ from collector_service.sources.delta import DELTA
 from collector_service.sources.deribit import DERIBIT
 from collector_service.sources.dydx import DYDX
 from collector_service.sources.ecb import ECB
+from collector_service.sources.eodhd import EODHD
 from collector_service.sources.fear_greed import FEAR_GREED
 from collector_service.sources.finnhub import FINNHUB
 from collector_service.sources.fmfw import FMFW
@@ -100,6 +101,7 @@ SOURCES: Final = _by_name(
         DERIBIT,
         DYDX,
         ECB,
+        EODHD,
         FINNHUB,
         FMFW,
         FEAR_GREED,
