@@ -139,10 +139,10 @@ class LiveTransport:
             except TransportError as error:
                 reason, wait = str(error), error.retry_after or 0.0
             except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
-                reason = f"{type(error).__name__}: {error}"
+                reason = _told(error)
             except Exception as error:  # a connection that nobody opens again would be silence without a reason
                 _log.exception("connection failed", url=self._endpoints.websocket)
-                reason = f"{type(error).__name__}: {error}"
+                reason = _told(error)
             self.reconnects += 1
             await self._put(ArrivalKind.CLOSED, number, reason.encode())
             await asyncio.sleep(max(wait, backoff.next()))
@@ -268,7 +268,7 @@ class LiveTransport:
                     problem = f"status {answer.status}"
                     wait = _retry_after(answer.headers.get("Retry-After"))
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
-                problem = f"{type(error).__name__}: {error}"
+                problem = _told(error)
         raise TransportError(f"{self._endpoints.rest}{path}: {problem}", retry_after=wait or None)
 
     def _headers(self, body: bytes | None) -> dict[str, str]:
@@ -291,6 +291,13 @@ class LiveTransport:
 
     async def _put(self, kind: ArrivalKind, number: int, data: bytes, url: str = "") -> None:
         await self._arrived.put(Arrival(kind, time.time_ns(), data, number, url))
+
+
+def _told(error: Exception) -> str:
+    """What an error says, without the address where it would say that: there may be a key in it."""
+    if isinstance(error, aiohttp.ClientResponseError):
+        return f"{type(error).__name__}: status {error.status}"
+    return type(error).__name__ if isinstance(error, aiohttp.InvalidURL) else f"{type(error).__name__}: {error}"
 
 
 def _retry_after(text: str | None) -> float:

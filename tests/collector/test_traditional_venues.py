@@ -168,6 +168,20 @@ async def test_a_key_in_an_address_is_seen_by_the_venue_alone() -> None:
     assert seen == ["key-of-finnhub"]
 
 
+async def test_an_address_that_leads_in_a_circle_is_not_shown() -> None:
+    async def circle(request: web.Request) -> web.Response:
+        raise web.HTTPFound(request.path_qs)
+
+    app = web.Application()
+    app.add_routes([web.get("/", circle)])
+    async with served(app, "FINNHUB") as source, transport_of(source, KEYS) as transport:
+        async for arrival in transport.arrivals(1):
+            assert arrival.kind is ArrivalKind.CLOSED
+            break
+    assert b"TooManyRedirects" in arrival.data
+    assert b"key-of-finnhub" not in arrival.data
+
+
 async def test_a_key_does_not_follow_a_redirection() -> None:
     asked: list[str] = []
 
