@@ -1,7 +1,8 @@
-"""What the addresses of requests leave open until they are made."""
+"""What the addresses of requests, and what is said to venues, leave open until the last moment."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -28,15 +29,27 @@ def filled(path: str, secrets: Mapping[str, str], time_ns: int) -> str:
     """The path with its secrets, and with the time (nanoseconds since the Unix epoch) where it asks for one. Raises FailedPrecondition, which names
     the secret that nobody told."""
 
-    def secret(found: re.Match[str]) -> str:
-        value = secrets.get(found[1]) or found[2]
-        if not value:
-            raise FailedPrecondition(f"needs {found[1]}: set it in the environment")
-        return value
-
     def moment(found: re.Match[str]) -> str:
         now = datetime.fromtimestamp(time_ns // 10**9, UTC) - timedelta(days=int(found[1] or 0))
         return now.strftime(found[2])
 
     # A secret that looks like a time stays what it is.
-    return SECRET.sub(secret, MOMENT.sub(moment, path))
+    return SECRET.sub(lambda found: _secret(found, secrets), MOMENT.sub(moment, path))
+
+
+def spoken(text: str, secrets: Mapping[str, str]) -> str:
+    """A frame with its secrets; in one that is JSON they stand within texts. Raises FailedPrecondition as `filled` does."""
+    within = text[:1] in ("{", "[")
+
+    def secret(found: re.Match[str]) -> str:
+        value = _secret(found, secrets)
+        return json.dumps(value)[1:-1] if within else value
+
+    return SECRET.sub(secret, text)
+
+
+def _secret(found: re.Match[str], secrets: Mapping[str, str]) -> str:
+    value = secrets.get(found[1]) or found[2]
+    if not value:
+        raise FailedPrecondition(f"needs {found[1]}: set it in the environment")
+    return value

@@ -37,7 +37,7 @@ class CollectorConfig(ServerConfig):
     """Where frames come from: the venues, a recording, or simulated venues."""
 
     symbols: tuple[str, ...] = setting("SYMBOLS", default=())
-    """Pairs to subscribe to, such as BTC/USDT,ETH/EUR. Empty: the simulated venues' pairs when live, all of them when simulated."""
+    """Pairs to subscribe to, such as BTC/USDT, and tickers of shares, AAPL. Empty: the simulated venues' pairs when live, else all of them."""
 
     relay_ingress_socket: str = setting("RELAY_INGRESS_SOCKET", default="", rule="path of a Unix socket")
     """Where the relay takes events. Empty: events are decoded and counted, and go nowhere."""

@@ -10,6 +10,8 @@ from alphapulse.api.instrument.v1 import instrument_pb2, instrument_service_pb2
 from alphapulse.domain.decimal import ExactDecimal
 from alphapulse.domain.instruments import (
     CurrencyDetails,
+    EquityDetails,
+    EtfDetails,
     FutureDetails,
     IndexDetails,
     Instrument,
@@ -71,6 +73,10 @@ def entry(instrument: Instrument, listings: Iterable[Listing] = ()) -> Entry:
             pool = message.instrument.pool
             pool.chain, pool.address, pool.fee_pips, pool.protocol = chain, address, fee, protocol
             pool.asset_ids.extend(map(str, asset_ids))
+        case EquityDetails(currency=currency, country=country):
+            message.instrument.equity.currency, message.instrument.equity.country = currency, country
+        case EtfDetails(currency=currency, country=country):
+            message.instrument.etf.currency, message.instrument.etf.country = currency, country
         case _:
             raise TypeError(f"a collector does not discover {type(instrument.details).__name__}")
     return message

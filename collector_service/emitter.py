@@ -25,6 +25,8 @@ _MAX_WORDS: Final = 256
 _SNAPSHOT_BEGIN: Final = int(RecordFlag.SNAPSHOT_BEGIN)
 _LAST_OF_UPDATE: Final = int(RecordFlag.LAST_OF_UPDATE)
 _UNKNOWN_LISTING: Final = int(RecordFlag.UNKNOWN_LISTING)
+_SIZE_ABSENT: Final = int(RecordFlag.SIZE_ABSENT)
+_NOTHING: Final[Amount] = (0, 0)
 _MAX_FIGURES: Final = 200_000
 """Figures that are remembered so as not to be given again."""
 
@@ -76,14 +78,24 @@ class Emitter:
         return tuple(self._unknown)
 
     def trade(
-        self, symbol: str, price: Amount, size: Amount, *, trade_id: int = 0, aggressor: int = 0, time_ns: int = 0
+        self,
+        symbol: str,
+        price: Amount,
+        size: Amount | None,
+        *,
+        trade_id: int = 0,
+        aggressor: int = 0,
+        time_ns: int = 0,
     ) -> None:
-        """One trade. `aggressor` as in the API: 1 the buyer, 2 the seller, 0 not said."""
+        """One trade, without a size where the venue gave none. `aggressor` as in the API: 1 the buyer, 2 the seller, 0 not said."""
         if self.handovers:
             handover = self.handovers.get(self.connection)
             if handover is not None and not handover.takes_trade(self.connection, symbol, trade_id, time_ns):
                 return
         key, flags = self._identify(symbol)
+        if size is None:
+            flags |= _SIZE_ABSENT
+            size = _NOTHING
         cost, amount = fitted(price), fitted(size)
         if cost is None or amount is None:
             flags |= RecordFlag.OVERSIZE

@@ -17,6 +17,8 @@ from alphapulse.domain.ids import InstrumentId, ListingId, mint
 from alphapulse.domain.instruments import (
     CurrencyDetails,
     CurrencyKind,
+    EquityDetails,
+    EtfDetails,
     ExerciseStyle,
     FutureDetails,
     IdentifierAssertion,
@@ -90,6 +92,20 @@ class PoolTerms:
 
 
 @dataclass(frozen=True, slots=True)
+class SecurityTerms:
+    """What makes a listing a share, or a share of a fund."""
+
+    kind: AssetClass
+    """EQUITY or ETF."""
+    name: str
+    mic: str = ""
+    """The exchange that lists it, ISO 10383: its listing is there. Empty where nobody says: it is at the source's venue then."""
+    country: str = ""
+    identifiers: tuple[tuple[Scheme, Level, str], ...] = ()
+    """Valid ones, beside its ticker."""
+
+
+@dataclass(frozen=True, slots=True)
 class VenueSymbol:
     """One line of a venue's instrument list, its names translated and its numbers exact."""
 
@@ -112,13 +128,19 @@ class VenueSymbol:
     """None for a pair, and for a contract on one."""
     pool: PoolTerms | None = None
     """Base and quote are then what the tokens call themselves, which identifies nothing."""
+    security: SecurityTerms | None = None
+    """None for what is no share. Of a security the base is empty, and the quote the currency it trades in."""
     extras: Mapping[str, str] = field(default_factory=dict)
     """What this source's templates and scales need to know of it."""
 
     @property
     def pair(self) -> str:
-        """`BTC/USDT`; of an index its symbol."""
-        return f"{self.base}/{self.quote}" if self.index is None else self.symbol
+        """`BTC/USDT`; of an index or a security its symbol."""
+        return f"{self.base}/{self.quote}" if self.index is None and self.security is None else self.symbol
+
+    def place(self, venue: str) -> str:
+        """Where it is listed: at the venue whose list it is on, a security at its exchange."""
+        return (self.security.mic if self.security is not None else "") or venue
 
 
 def currency(code: str, *, fiat: bool, source: str = "") -> Instrument:
@@ -139,12 +161,14 @@ def pair_of(entry: VenueSymbol, source: str = "") -> Instrument:
 
 
 def instrument_of(entry: VenueSymbol, venue: str, source: str = "") -> Instrument:
-    """What a line lists, its id minted: the pair, a derivative of it, an index or a pool."""
+    """What a line lists, its id minted: the pair, a derivative of it, an index, a pool or a security."""
     if entry.index is not None:
         return index_of(entry, entry.index, venue, source)
     if entry.pool is not None:
         ids = [token_of(token).id for token in entry.pool.tokens]
         return pool_of(entry, entry.pool, tuple(one for one in ids if one is not None), source)
+    if entry.security is not None:
+        return security_of(entry, entry.security, venue, source)
     terms = entry.contract
     if terms is None:
         return pair_of(entry, source)
@@ -171,6 +195,17 @@ def pool_of(entry: VenueSymbol, terms: PoolTerms, asset_ids: tuple[InstrumentId,
     """The pool of these tokens, its id minted."""
     details = PoolDetails(terms.chain, terms.address, asset_ids, terms.fee_pips, terms.protocol)
     made = Instrument(AssetClass.POOL, f"{entry.pair} {terms.protocol}", details, source=source)
+    return replace(made, id=mint_instrument_id(made))
+
+
+def security_of(entry: VenueSymbol, terms: SecurityTerms, venue: str, source: str = "") -> Instrument:
+    """The security a line lists, its id minted. It is known by its ticker at its exchange, and by the identifiers that the list tells."""
+    named = (
+        *(IdentifierAssertion(scheme, value, level, source=source) for scheme, level, value in terms.identifiers),
+        IdentifierAssertion(Scheme.TICKER, entry.symbol, Level.LISTING, venue=entry.place(venue), source=source),
+    )
+    details = (EtfDetails if terms.kind is AssetClass.ETF else EquityDetails)(entry.quote, terms.country)
+    made = Instrument(terms.kind, terms.name, details, named, source=source)
     return replace(made, id=mint_instrument_id(made))
 
 
@@ -215,12 +250,13 @@ def listing_of(entry: VenueSymbol, venue: str, source: str = "") -> Listing:
     """The listing a line describes, its id minted."""
     instrument_id = instrument_of(entry, venue).id
     assert instrument_id is not None  # instrument_of mints it
+    place = entry.place(venue)
     return Listing(
-        venue=venue,
+        venue=place,
         symbol=entry.symbol,
         currency=_listed_in(entry),
         instrument_id=instrument_id,
-        id=mint_listing_id(venue, entry.symbol, instrument_id),
+        id=mint_listing_id(place, entry.symbol, instrument_id),
         status=entry.status,
         rules=entry.rules,
         source=source,

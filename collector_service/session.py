@@ -205,7 +205,8 @@ class Session:
             handover.opened_ns = self.sink.received_ns
             for symbol in self._symbols_of(connection) or ():
                 self._asked.pop(symbol, None)
-        frames = self._dialect.subscribe(entries, self._channels)
+        greet = self._dialect.greet
+        frames = self._dialect.subscribe(entries, self._channels) if greet is None else greet()
         polls = [
             Fetch(path, poll.every_s)
             for poll in self._dialect.polls
@@ -215,13 +216,31 @@ class Session:
         ]
         return [*(Send(connection, frame) for frame in frames), *polls]
 
+    def _welcomed(self, connection: int) -> list[Request]:
+        """The venue knows who we are: it can be subscribed to."""
+        if connection >= len(self.subscriptions):
+            return []
+        frames = self._dialect.subscribe(self.subscriptions[connection], self._channels)
+        return [Send(connection, frame) for frame in frames]
+
     def _frame(self, arrival: Arrival) -> list[Request]:
         self.frames += 1
         self.last_frame_ns = arrival.time_ns
-        kind = ""
         dialect = self._dialect
+        if dialect.parts is None:
+            return self._message(arrival, arrival.data, dialect)
         try:
-            kind, body = dialect.split(arrival.data, self.emitter)
+            parts = dialect.parts(arrival.data)
+        except _REFUSALS as error:
+            self._refuse(error)
+            self._doubt_books(arrival, "UNREADABLE_FRAME")
+            return self._repair(arrival)
+        return [request for part in parts for request in self._message(arrival, part, dialect)]
+
+    def _message(self, arrival: Arrival, data: bytes, dialect: Dialect) -> list[Request]:
+        kind = ""
+        try:
+            kind, body = dialect.split(data, self.emitter)
             route = dialect.routes.get(kind)
         except _REFUSALS as error:
             self._refuse(error)
@@ -229,7 +248,7 @@ class Session:
             return self._repair(arrival)
         if route is None:
             self._unrouted(kind, dialect)
-            return []
+            return self._welcomed(arrival.connection) if kind and kind == dialect.welcome else []
         if not self._run(route, body) and kind in dialect.books:
             self._doubt_books(arrival, "UNREADABLE_UPDATE")
         if self.emitter.gaps:

@@ -48,6 +48,12 @@ class Dialect:
     """The frames that subscribe."""
     resync: Callable[[VenueSymbol], Sequence[str]]
     """The frames that ask for one book anew; empty where it is fetched by REST."""
+    parts: Callable[[bytes], Sequence[bytes]] | None = None
+    """The messages in a frame, each of which is split; None: a frame is one. Raises as a decoder does."""
+    greet: Callable[[], Sequence[str]] | None = None
+    """The frames that are sent first, where `subscribe` has to wait for an answer."""
+    welcome: str = ""
+    """The kind of that answer."""
     errors: frozenset[str] = frozenset({"error"})
     """Kinds that say the venue refuses something."""
     snapshot: SnapshotRequest | None = None
@@ -93,6 +99,8 @@ class ListRequest:
     """The path of another list, for `cross`; empty: this one stands alone."""
     cross: Callable[[bytes, bytes], InstrumentList] | None = None
     """Reads the answers of both lists: every line of the one with every line of the other."""
+    next: Callable[[bytes], str] | None = None
+    """The path of the list's next part, which is read as this one; empty at its end."""
     given: InstrumentList | None = None
     """The list itself, where nothing is asked for it."""
 
@@ -117,7 +125,10 @@ class Discovery:
         for request in self.requests:
             if request.given is not None:
                 continue
-            if request.follow is None and request.cross is None and request.path == path:
+            same = request.path == path or (
+                request.next is not None and request.path.partition("?")[0] == path.partition("?")[0]
+            )
+            if request.follow is None and request.cross is None and same:
                 return request.parse
             if request.followed is not None and request.followed.fullmatch(path):
                 return request.parse

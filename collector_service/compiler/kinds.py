@@ -37,10 +37,22 @@ def compile_splitter(dialect: Dialect, where: str) -> Splitter:
         word = words.get(frame)
         return (word, frame) if word is not None else (tell(frame, out), frame)
 
-    if dialect.compression is Compression.NONE:
+    if dialect.compression is Compression.NONE or dialect.many:  # what is many was unpacked before
         return split
     unpack = unpacker(dialect.compression)
     return lambda frame, out: split(unpack(frame), out)
+
+
+def compile_parts(dialect: Dialect) -> Callable[[bytes], Sequence[bytes]] | None:
+    """The messages in a frame; None where a frame is one. The function raises msgspec.DecodeError for a frame that is no list."""
+    if not dialect.many:
+        return None
+    listed = msgspec.json.Decoder(list[msgspec.Raw]).decode
+    cut = dialect.many if callable(dialect.many) else lambda frame: [bytes(part) for part in listed(frame)]
+    if dialect.compression is Compression.NONE:
+        return cut
+    unpack = unpacker(dialect.compression)
+    return lambda frame: cut(unpack(frame))
 
 
 def unpacker(compression: Compression) -> Callable[[bytes], bytes]:

@@ -18,8 +18,9 @@ from alphapulse.domain.instruments import ListingStatus, OptionRight, TradingRul
 from collector_service.compiler import values
 from collector_service.compiler.bodies import values_of
 from collector_service.compiler.faults import fault
-from collector_service.listings import ContractTerms, IndexTerms, VenueSymbol
-from collector_service.source import InstrumentList, ListRequest
+from collector_service.compiler.securities import compile_security
+from collector_service.listings import ContractTerms, IndexTerms, SecurityTerms, VenueSymbol
+from collector_service.source import InstrumentList, ListRequest, path_of
 from collector_service.spec import fields
 from collector_service.spec.listing import NO_CURRENCY, NOTHING, Contract, Index, Instruments, Line
 
@@ -47,9 +48,10 @@ def compile_instruments(spec: Instruments, fiat: frozenset[str], codes: Mapping[
     decode = values_of(spec.body)
     readers = [_reader(line, fiat, codes, f"{where}.lines[{place}]") for place, line in enumerate(spec.lines)]
 
+    further = _steps(spec.next, f"{where}.next")
     then = [_steps(spec.then, f"{where}.then")] if spec.then is not None else None
-    if sum(map(bool, (spec.follow, spec.across, spec.post is not None))) > 1:
-        raise fault(where, spec.path, "`follow`, `across` and `post` are of different lists")
+    if sum(map(bool, (spec.follow, spec.across, spec.next, spec.post is not None))) > 1:
+        raise fault(where, spec.path, "`follow`, `across`, `next` and `post` are of different lists")
 
     def lines(body: bytes, at: Sequence[Sequence[Any]]) -> list[tuple[str, Any]]:
         answer = decode(body)
@@ -66,6 +68,9 @@ def compile_instruments(spec: Instruments, fiat: frozenset[str], codes: Mapping[
     def follow(body: bytes) -> Sequence[str]:
         return [spec.follow.replace("{line}", line) for _, line in lines(body, places) if isinstance(line, str)]
 
+    def following(body: bytes) -> str:
+        return path_of(_word(_at(decode(body), further)))
+
     def cross(body: bytes, other: bytes) -> InstrumentList:
         pairs = product(lines(body, places), lines(other, places))
         return _read([(f"{name}{by}", {LINE: one, ACROSS: two}) for (name, one), (by, two) in pairs], readers)
@@ -79,7 +84,12 @@ def compile_instruments(spec: Instruments, fiat: frozenset[str], codes: Mapping[
         return ListRequest(spec.path, parse_followed, follow, _pattern(spec.follow))
     if spec.across:
         return ListRequest(spec.path, parse, across=spec.across, cross=cross)
-    return ListRequest(spec.path, parse, body=msgspec.json.encode(spec.post) if spec.post is not None else None)
+    return ListRequest(
+        spec.path,
+        parse,
+        body=msgspec.json.encode(spec.post) if spec.post is not None else None,
+        next=following if spec.next else None,
+    )
 
 
 def _lines(whole: Any, found: Any, each: Sequence[Any]) -> list[tuple[str, Any]]:
@@ -132,9 +142,11 @@ def _reader(spec: Line, fiat: frozenset[str], codes: Mapping[str, str], where: s
     status = _choice(spec.status, f"{where}.status", ListingStatus.HALTED)
     terms = _contract(spec.contract, codes, f"{where}.contract") if spec.contract is not None else None
     index = _index(spec.index, f"{where}.index") if spec.index is not None else None
-    if index is not None and terms is not None:
-        raise fault(f"{where}.index", spec.index, "an index is no contract")
-    if index is None and (spec.base is NOTHING or spec.quote is NO_CURRENCY):
+    security = _security(spec, f"{where}.security")
+    alone = index or security
+    if sum(one is not None for one in (terms, index, security)) > 1:
+        raise fault(f"{where}.index", spec.index, "an index, a security and a contract are different things")
+    if alone is None and (spec.base is NOTHING or spec.quote is NO_CURRENCY):
         raise fault(f"{where}.base, quote", "", "a pair has both")
 
     def rules(line: Any) -> TradingRules:
@@ -150,7 +162,7 @@ def _reader(spec: Line, fiat: frozenset[str], codes: Mapping[str, str], where: s
         if spec.having and _at(line, having) in (None, ""):
             return None
         base, quote = (
-            code(text["base"](line) if index else _need(text["base"](line), "base")),
+            code(text["base"](line) if alone else _need(text["base"](line), "base")),
             code(_need(text["quote"](line), "quote")),
         )
         if isinstance(line, dict):
@@ -166,6 +178,7 @@ def _reader(spec: Line, fiat: frozenset[str], codes: Mapping[str, str], where: s
             extras={name: found(line) for name, found in extras.items()},
             contract=terms(line) if terms is not None else None,
             index=index(line) if index is not None else None,
+            security=security(line) if security is not None else None,
             streamed=spec.streamed,
         )
 
@@ -175,6 +188,12 @@ def _reader(spec: Line, fiat: frozenset[str], codes: Mapping[str, str], where: s
 def _index(spec: Index, where: str) -> Callable[[Any], IndexTerms]:
     name, provider = _text(spec.name, f"{where}.name"), _text(spec.provider, f"{where}.provider")
     return lambda line: IndexTerms(_need(name(line), "name"), _need(provider(line), "provider"))
+
+
+def _security(spec: Line, where: str) -> Callable[[Any], SecurityTerms] | None:
+    if spec.security is None:
+        return None
+    return compile_security(spec.security, _text, lambda field, at: _choice(field, at, None), where)
 
 
 def _contract(spec: Contract, codes: Mapping[str, str], where: str) -> Callable[[Any], ContractTerms]:

@@ -163,8 +163,9 @@ def _trade(scope: Scope, record: records.Trade) -> None:
         line(f"if not out.has_seen_trade(s, i or {time_code(scope, record.time)}):")
         scope.writer.depth += 1
         trade_id = "i"
+    size = amount_code(scope, record.size, "size", "amount", "s") if record.size is not None else "None"
     line(
-        f"out.trade(s, {amount_code(scope, record.price, 'price', 'price', 's')}, {amount_code(scope, record.size, 'size', 'amount', 's')}, "
+        f"out.trade(s, {amount_code(scope, record.price, 'price', 'price', 's')}, {size}, "
         f"trade_id={trade_id}, aggressor={side_code(scope, record.side, 'side', strict=False)}, time_ns={time_code(scope, record.time)})"
     )
 

@@ -12,10 +12,15 @@ from collector_service import book
 from collector_service.addresses import MOMENT, SECRET
 from collector_service.compiler.address import compile_ticket
 from collector_service.compiler.faults import fault
-from collector_service.compiler.kinds import compile_splitter
+from collector_service.compiler.kinds import compile_parts, compile_splitter
 from collector_service.compiler.listing import compile_instruments
 from collector_service.compiler.records import compile_route
-from collector_service.compiler.subscribing import compile_path, compile_resync, compile_subscribe
+from collector_service.compiler.subscribing import (
+    compile_greeting,
+    compile_path,
+    compile_resync,
+    compile_subscribe,
+)
 from collector_service.source import Dialect, Discovery, PollRequest, Route, SnapshotRequest, Source
 from collector_service.spec import books, fields, records
 from collector_service.spec.dialect import Dialect as DialectSpec
@@ -87,7 +92,8 @@ def _dialect(spec: SourceSpec, dialect: DialectSpec, where: str) -> Dialect:
     changing = sorted(kind for kind, found in dialect.routes.items() if _changes_books(found))
     if changing and (dialect.books or spec.books) is None:
         raise fault(f"{spec.name}.books", None, f"{', '.join(changing)} change books: say how they are kept")
-    overlap = dialect.routes.keys() & (dialect.silent | dialect.errors)
+    welcome = dialect.subscribe.after if dialect.subscribe is not None else ""
+    overlap = dialect.routes.keys() & (dialect.silent | dialect.errors | {welcome})
     if overlap:
         raise fault(f"{where}.silent", sorted(overlap), "a kind has a route or is silent, not both")
     requests = tuple(
@@ -99,16 +105,19 @@ def _dialect(spec: SourceSpec, dialect: DialectSpec, where: str) -> Dialect:
         split=compile_splitter(dialect, where),
         routes=routes,
         books=frozenset(kind for kind, found in dialect.routes.items() if _changes_books(found)),
-        silent=dialect.silent | dialect.words,
+        silent=dialect.silent | dialect.words | ({welcome} if welcome else set()),
         errors=dialect.errors,
+        parts=compile_parts(dialect),
         subscribe=compile_subscribe(dialect.subscribe, f"{where}.subscribe") if dialect.subscribe else _say_nothing,
+        greet=compile_greeting(dialect.subscribe) if welcome else None,
+        welcome=welcome,
         resync=compile_resync(dialect.subscribe) if dialect.subscribe else _say_nothing,
         polls=tuple(_poll(one, f"{where}.polls[{place}]") for place, one in enumerate(dialect.polls)),
         snapshot=_snapshot(dialect.snapshot, f"{where}.snapshot") if dialect.snapshot is not None else None,
         discovery=Discovery(requests) if requests else None,
         new_book=_machine(dialect.books or spec.books),
         path=dialect.path,
-        path_of=compile_path(dialect.path) if "{" in dialect.path else None,
+        path_of=compile_path(dialect.path) if "{" in SECRET.sub("", dialect.path) else None,
         address=compile_ticket(dialect.ticket, f"{where}.ticket") if dialect.ticket is not None else None,
         valid_from=dialect.valid_from,
         valid_to=dialect.valid_to,

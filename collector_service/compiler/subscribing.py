@@ -45,10 +45,15 @@ def compile_subscribe(spec: Subscribe, where: str) -> Callable[[Sequence[VenueSy
         for channel in channels:
             # Where one of the venue's has several of ours, it is asked for once.
             told += [one for one in _ways(spec.channels.get(channel, ())) if one not in told]
-        first = [_text(_filled(part, {}, numbers)) for part in spec.first]
+        first = [] if spec.after else [_text(_filled(part, {}, numbers)) for part in spec.first]
         return [*first, *(_text(one) for one in _messages(spec, spec.message, markers, entries, told, numbers))]
 
     return subscribe
+
+
+def compile_greeting(spec: Subscribe | None) -> Callable[[], Frames]:
+    """The frames that are sent first."""
+    return lambda: [_text(_filled(part, {}, count(1))) for part in (spec.first if spec is not None else ())]
 
 
 def compile_resync(spec: Subscribe) -> Callable[[VenueSymbol], Frames]:
@@ -92,7 +97,8 @@ def _messages(
     if TOPICS in markers:
         topics = [topic for one in told for topic in _topics(one, entries, numbers, spec.spelling)]
         for part in _chunks(topics, spec.at_once):
-            yield _filled(message, {TOPICS: part}, numbers)
+            joined = ",".join(part) if "{topics}" in str(message) else ""
+            yield _filled(message, {TOPICS: part}, numbers, {"topics": joined})
     elif isinstance(message, list) and any(isinstance(part, ForEach) for part in message):
         for chosen in _chunks(list(entries), spec.at_once):
             symbols = [names_of(entry, spec.spelling)["symbol"] for entry in chosen]
@@ -165,7 +171,7 @@ def _filled(
             made: dict[str, Any] = {}
             for key, part in template.items():
                 found = _filled(part, marked, numbers, names)
-                made |= found if key is ... else {key: found}
+                made |= found if key is ... else {_filled(key, marked, numbers, names): found}
             return made
         case list() | tuple():
             items: list[Any] = []
@@ -183,6 +189,8 @@ def _markers(template: Any) -> Iterator[Marker]:
         yield template
     elif isinstance(template, str) and "{symbols}" in template:
         yield SYMBOLS
+    elif isinstance(template, str) and "{topics}" in template:
+        yield TOPICS
     elif isinstance(template, ForEach):
         yield from _markers(template.template)
     elif isinstance(template, Mapping):

@@ -1,5 +1,5 @@
 """Registers what a source discovers: first the currencies, then the pairs with their listings, since a pair is made of their ids. A pool is
-made of its tokens in the same way; an index is made of no other instrument."""
+made of its tokens in the same way; an index or a security is made of no other instrument."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from collector_service.listings import (
     VenueSymbol,
     currency,
     derivative,
-    index_of,
+    instrument_of,
     listing_of,
     pair_of,
     pool_of,
@@ -118,7 +118,7 @@ def _currencies(entries: Iterable[VenueSymbol], source: str) -> dict[str, Instru
     return {
         code: currency(code, fiat=code in entry.fiat, source=source)
         for entry in entries
-        if entry.index is None and entry.pool is None
+        if entry.index is None and entry.pool is None and entry.security is None
         for code in (entry.base, entry.quote, *((entry.contract.settle,) if entry.contract is not None else ()))
     }
 
@@ -145,8 +145,8 @@ def _with_ids(
     entry: VenueSymbol, ids: Mapping[str, InstrumentId], pairs: Mapping[str, InstrumentId], venue: str, source: str
 ) -> Instrument:
     """What a line lists, of the ids that the registry gave."""
-    if entry.index is not None:
-        return index_of(entry, entry.index, venue, source)
+    if entry.index is not None or entry.security is not None:
+        return instrument_of(entry, venue, source)
     if entry.pool is not None:
         return pool_of(entry, entry.pool, tuple(ids[_place(token)] for token in entry.pool.tokens), source)
     if entry.contract is None:

@@ -8,6 +8,7 @@ from typing import Final
 
 from alphapulse.domain.errors import NotFound
 from collector_service.source import Source
+from collector_service.sources.alpaca import ALPACA
 from collector_service.sources.ascendex import ASCENDEX
 from collector_service.sources.ascendex_futures import ASCENDEX_FUTURES
 from collector_service.sources.bank_of_canada import BANK_OF_CANADA
@@ -34,7 +35,9 @@ from collector_service.sources.delta import DELTA
 from collector_service.sources.deribit import DERIBIT
 from collector_service.sources.dydx import DYDX
 from collector_service.sources.ecb import ECB
+from collector_service.sources.eodhd import EODHD
 from collector_service.sources.fear_greed import FEAR_GREED
+from collector_service.sources.finnhub import FINNHUB
 from collector_service.sources.fmfw import FMFW
 from collector_service.sources.fred import FRED
 from collector_service.sources.gateio import GATEIO
@@ -48,12 +51,16 @@ from collector_service.sources.independent_reserve import INDEPENDENT_RESERVE
 from collector_service.sources.kraken import KRAKEN
 from collector_service.sources.kraken_futures import KRAKEN_FUTURES
 from collector_service.sources.kucoin import KUCOIN
+from collector_service.sources.massive import MASSIVE
+from collector_service.sources.nasdaq_data_link import NASDAQ_DATA_LINK
 from collector_service.sources.nyfed import NYFED
 from collector_service.sources.okcoin import OKCOIN
 from collector_service.sources.okx import OKX
 from collector_service.sources.phemex import PHEMEX
 from collector_service.sources.poloniex import POLONIEX
 from collector_service.sources.probit import PROBIT
+from collector_service.sources.tiingo import TIINGO
+from collector_service.sources.twelve_data import TWELVE_DATA
 from collector_service.sources.upbit import UPBIT
 from collector_service.sources.us_treasury import US_TREASURY
 from collector_service.sources.world_bank import WORLD_BANK
@@ -69,6 +76,7 @@ def _plain(name: str) -> str:
 
 SOURCES: Final = _by_name(
     (
+        ALPACA,
         ASCENDEX,
         ASCENDEX_FUTURES,
         BEQUANT,
@@ -94,6 +102,8 @@ SOURCES: Final = _by_name(
         DERIBIT,
         DYDX,
         ECB,
+        EODHD,
+        FINNHUB,
         FMFW,
         FEAR_GREED,
         FRED,
@@ -105,10 +115,14 @@ SOURCES: Final = _by_name(
         KRAKEN,
         KRAKEN_FUTURES,
         KUCOIN,
+        MASSIVE,
+        NASDAQ_DATA_LINK,
         OKCOIN,
         OKX,
         PHEMEX,
         POLONIEX,
+        TIINGO,
+        TWELVE_DATA,
         UPBIT,
         HITBTC,
         HYPERLIQUID,

@@ -60,7 +60,7 @@ from collector_service.spec.fields import (
     Time,
     Written,
 )
-from collector_service.spec.listing import Contract, Index, Instruments, Line
+from collector_service.spec.listing import Contract, Index, Instruments, Line, Security
 from collector_service.spec.records import (
     ASK,
     BID,
@@ -149,6 +149,7 @@ __all__ = [
     "Scaled",
     "ScaledBy",
     "Seconds",
+    "Security",
     "Side",
     "SignedSide",
     "SnapshotOnly",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
@@ -65,13 +65,15 @@ class Compression(Enum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscribe:
     """The messages that subscribe. In texts `{symbol}`, `{lower}` (in small letters), `{base}`, `{quote}`, `{channel}` and the names of the
-    listing's extras are filled in; `{symbols}` is all symbols of one channel with commas between."""
+    listing's extras are filled in, in keys `{channel}`; `{symbols}` is all symbols of one channel with commas between, `{topics}` all topics."""
 
     message: Any
     channels: Mapping[Any, Any]
     """By Channel: what the venue calls it, as text or template, or a tuple of these where it has several."""
     first: tuple[Any, ...] = ()
-    """What is said before anything else."""
+    """What is said before anything else. `{secret:NAME}` in texts, here and in `message`, is filled in from the environment when it is sent."""
+    after: str = ""
+    """The kind of message that has to come before `message` is said: that the venue knows who we are."""
     spelling: str = "{symbol}"
     """How symbols are written here, where it is not the listing's own way."""
     at_once: int = 0
@@ -123,6 +125,8 @@ class Dialect:
     name: str
     kind: tuple[tuple[KindPart, ...], ...] | Callable[[bytes], str] = ()
     """How a message's kind is told: the first of these whose first part is there, its parts joined by `:`."""
+    many: bool | Callable[[bytes], Sequence[bytes]] = False
+    """A frame is a list of messages, each of a kind of its own; or what makes such a list of a frame."""
     routes: Mapping[str, Record | tuple[Record, ...]] = field(default_factory=dict)
     subscribe: Subscribe | None = None
     """None for a venue that has no stream: it is polled."""
@@ -140,7 +144,8 @@ class Dialect:
     marks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Where `kind` is a function: by kind, what stands at which path of its messages. For the mock venue, which writes them."""
     path: str = ""
-    """Behind the WebSocket address. Names of the listing's extras in it, `/{socket}`, are filled in: a connection has symbols of one path alone."""
+    """Behind the WebSocket address. Names of the listing's extras in it, `/{socket}`, are filled in: a connection has symbols of one path alone.
+    `{secret:NAME}` is filled in from the environment."""
     ticket: Ticket | None = None
     """Where the address to connect to is asked for, in the place of WebSocket address and `path`."""
     compression: Compression = Compression.NONE

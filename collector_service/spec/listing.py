@@ -48,6 +48,25 @@ class Index:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Security:
+    """What is no pair: a share, or a share of a fund, at the exchange that lists it. Identifiers that are not there, or not valid, are left out:
+    vendors write notes in their place."""
+
+    name: LineText
+    kind: AssetClass | Choice = AssetClass.EQUITY
+    """EQUITY or ETF."""
+    mic: LineText | Choice = NOTHING
+    """Of the exchange, ISO 10383; a word that `Choice` does not know says nothing."""
+    country: LineText = NOTHING
+    isin: LineText = NOTHING
+    cusip: LineText = NOTHING
+    share_class_figi: LineText = NOTHING
+    composite_figi: LineText = NOTHING
+    figi: LineText = NOTHING
+    """Of the listing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
     """One line of a list. Codes are taken in capitals."""
 
@@ -65,7 +84,8 @@ class Line:
     min_notional: LineAmount | None = None
     contract: Contract | None = None
     index: Index | None = None
-    """Without one it is a pair, or a contract on it."""
+    security: Security | None = None
+    """Without these two it is a pair, or a contract on it."""
     aliases: tuple[LineText, ...] = ()
     """Other spellings of the same, on streams and in requests. `@base` and `@quote` are the codes as everybody writes them."""
     extras: Mapping[str, LineText] = field(default_factory=dict)
@@ -94,6 +114,8 @@ class Instruments:
     """Another request for each line, `{line}` in its path; its answer is the line that is read."""
     then: str | None = None
     """Where the lines are in the answers of `follow`; None: such an answer is one line."""
+    next: str = ""
+    """Where an answer has the address of the list's next part, as long as there is one."""
     across: str = ""
     """The path of another list: every line of this one, `@line`, is an instrument with every line of that, `@across`."""
     post: Any = None

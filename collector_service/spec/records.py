@@ -34,13 +34,16 @@ class Trade:
 
     symbol: SymbolField
     price: Amount
-    size: Amount
+    size: Amount | None = None
+    """None where the venue tells prices alone: it is marked absent."""
     side: Side | SignedSide | None = None
     """The aggressor's."""
     trade_id: str | Text | None = None
     time: Time | None = None
     each: Each = ""
     where: Where = field(default_factory=dict)
+    unless: Where = field(default_factory=dict)
+    """Messages that have one of these words are passed over."""
     having: str = ""
     """A path that has to be there: messages without it are of another record."""
     lacking: str = ""

@@ -52,6 +52,9 @@ class Endpoints:
     sandbox_rest: str = ""
     origin: str = ""
     """What the venue wants to read in the header Origin of a WebSocket's request."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Of requests behind the REST address, names and values; `{secret:NAME}` in them is filled in from the environment. Requests that have any
+    follow no redirection."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from typing import Final
 
+from alphapulse.domain.errors import InvalidArgument
 from collector_service.listings import VenueSymbol
-from collector_service.source import Asking, InstrumentList, Source, path_of
+from collector_service.source import Asking, InstrumentList, ListRequest, Source, path_of
 from collector_service.transport.base import Arrival
 
 _MAX_FOLLOWED: Final = 2_000
 """Requests for single instruments, at most: a venue that lists more has a better list."""
+
+_MAX_PARTS: Final = 500
+"""Parts of a list that follow its first, at most: what has more leads in a circle."""
 
 
 async def fetch_instruments(source: Source, fetch: Asking) -> InstrumentList:
@@ -26,10 +30,24 @@ async def fetch_instruments(source: Source, fetch: Asking) -> InstrumentList:
         if request.cross is not None:
             found.append(request.cross(body, await fetch(request.across)))
         elif request.follow is None:
-            found.append(request.parse(body))
+            found += [request.parse(part) async for part in _parts(request, body, fetch)]
         else:
             found += [request.parse(await fetch(path)) for path in request.follow(body)[:_MAX_FOLLOWED]]
     return joined(found)
+
+
+async def _parts(request: ListRequest, body: bytes, fetch: Asking) -> AsyncIterator[bytes]:
+    """The answers that hold a list, from the first on."""
+    yield body
+    if request.next is None:
+        return
+    for _ in range(_MAX_PARTS):
+        path = request.next(body)
+        if not path:
+            return
+        body = await fetch(path)
+        yield body
+    raise InvalidArgument.field("next", request.path, "list-format", f"a list has {_MAX_PARTS} parts at most")
 
 
 def recorded_instruments(source: Source, answers: Iterable[Arrival]) -> InstrumentList | None:

@@ -14,7 +14,7 @@ import msgspec
 from alphapulse.client.backoff import Backoff
 from alphapulse.domain.errors import FailedPrecondition, InvalidArgument
 from alphapulse.domain.provenance import Provenance
-from collector_service.addresses import SECRET, filled, hidden
+from collector_service.addresses import filled, hidden, spoken
 from collector_service.handover import Overlap
 from collector_service.source import AddressRequest, InstrumentList, Source
 from collector_service.spec import Endpoints, Heartbeat, Limits
@@ -54,8 +54,8 @@ class LiveTransport:
         wait: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """With an `address` each connection asks where to go; without, it is the WebSocket address and `path`. `secrets` are what
-        `{secret:NAME}` in addresses stands for; no message of ours shows them. `hosts` are those of all sources of the process. `wait` lets the
-        seconds go by before a connection or request is tried again."""
+        `{secret:NAME}` in addresses, headers and what is sent stands for; no message of ours shows them. `hosts` are those of all sources of the
+        process. `wait` lets the seconds go by before a connection or request is tried again."""
         self._endpoints = endpoints
         self._path = path
         self._paths: Sequence[str] = ()
@@ -121,7 +121,7 @@ class LiveTransport:
         elif self._lines:
             line = self._lines[request.connection % len(self._lines)]
             if isinstance(request, Send):
-                line.send(request.connection, request.text)
+                line.send(request.connection, self._spoken(request.text))
             else:
                 line.retire(request.connection)
 
@@ -167,9 +167,9 @@ class LiveTransport:
         """The address of a connection that is about to be opened, and what of it is told. Raises TransportError."""
         if self._address is None:
             path = self._paths[number % len(self._paths)] if self._paths else self._path
-            url = self._filled(f"{self._endpoints.websocket}{path}")
-            # A node's key is for nobody else to read.
-            return url, url if SECRET.search(self._endpoints.websocket) is None else self._endpoints.websocket
+            address = f"{self._endpoints.websocket}{path}"
+            # A key is for nobody else to read.
+            return self._filled(address), address
         answer = await self._request("POST", self._address.path)
         try:
             url = self._address.url(answer)
@@ -198,7 +198,8 @@ class LiveTransport:
                     method,
                     self._filled(f"{self._endpoints.rest}{path}"),
                     data=body,
-                    headers={"Content-Type": "application/json"} if body is not None else None,
+                    headers=self._headers(body),
+                    allow_redirects=not self._endpoints.headers,
                 ) as answer:
                     if answer.status == 200:
                         return await answer.read()
@@ -210,15 +211,26 @@ class LiveTransport:
                 problem = "the address is none"
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
                 # What aiohttp says may hold the whole address.
-                problem = hidden(f"{type(error).__name__}: {error}", self._secrets, path)
+                problem = hidden(f"{type(error).__name__}: {error}", self._secrets, f"{self._endpoints.rest}{path}")
         raise TransportError(f"{self._endpoints.rest}{path}: {problem}", retry_after=wait or None)
+
+    def _headers(self, body: bytes | None) -> dict[str, str]:
+        made = {name: self._filled(value) for name, value in self._endpoints.headers}
+        return {**made, "Content-Type": "application/json"} if body is not None else made
 
     def _filled(self, path: str) -> str:
         """Raises TransportError for a secret that nobody told."""
         try:
             return filled(path, self._secrets, time.time_ns())
         except FailedPrecondition as error:
-            raise TransportError(f"{self._endpoints.rest}: {error}") from error
+            raise TransportError(f"{self._endpoints.rest or self._endpoints.websocket}: {error}") from error
+
+    def _spoken(self, text: str) -> str:
+        """A frame with its secrets, as JSON writes them where it is JSON. Raises TransportError for one that nobody told."""
+        try:
+            return spoken(text, self._secrets)
+        except FailedPrecondition as error:
+            raise TransportError(f"{self._endpoints.websocket}: {error}") from error
 
     async def _put(self, kind: ArrivalKind, number: int, data: bytes = b"", url: str = "", /) -> None:
         await self._arrived.put(Arrival(kind, time.time_ns(), data, number, url))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,9 +17,10 @@ from alphapulse.api.common.v1 import common_pb2
 from alphapulse.api.instrument.v1 import instrument_pb2, instrument_service_pb2, instrument_service_pb2_grpc
 from alphapulse.client import RegistrationStream, open_channel
 from alphapulse.domain.asset_class import AssetClass
+from alphapulse.domain.identifiers import Level, Scheme
 from alphapulse.runtime import load, serve_in_background
 from collector_service.decode import read_instruments, recording_files
-from collector_service.listings import PoolTerms, TokenTerms, VenueSymbol, instrument_of, listing_of
+from collector_service.listings import PoolTerms, SecurityTerms, TokenTerms, VenueSymbol, instrument_of, listing_of
 from collector_service.runtime import GrpcRegistrar, Registration, RunnerOptions, SourceRunner
 from collector_service.simulation import PROTOCOLS, Market, simulated_venue
 from collector_service.source import InstrumentList, Source
@@ -143,6 +146,77 @@ async def test_pools_are_registered_with_their_tokens_and_found_by_address(regis
         asked = instrument_service_pb2.GetInstrumentRequest(instrument_id=pools[0][0].pool.asset_ids[1])
         token = (await stub.GetInstrument(asked)).entry.instrument.token
         assert (token.address.lower(), token.decimals, token.symbol) == (weth.address, 18, "WETH")
+
+
+def shares(source: str) -> tuple[VenueSymbol, ...]:
+    """The lines of a documented list."""
+    told = json.loads((Path(__file__).parent / "fixtures" / f"{source}.json").read_text())["lists"]
+    found: list[VenueSymbol] = []
+    for one in told:
+        read = SOURCES[source].discovery.reader(one["path"])
+        assert read is not None
+        found += read(json.dumps(one["answer"]).encode()).entries
+    return tuple(found)
+
+
+async def test_shares_are_registered_at_their_exchanges_and_found_by_identifiers_whoever_lists_them(
+    registry_address: str,
+) -> None:
+    async with open_channel(registry_address) as channel, RegistrationStream(channel) as stream:
+        registrar = GrpcRegistrar(stream)
+        stub = instrument_service_pb2_grpc.InstrumentServiceStub(channel)
+
+        async def found(scheme: common_pb2.IdentifierScheme.ValueType, value: str, venue: str = "") -> tuple[str, str]:
+            item = instrument_service_pb2.LookupItem(scheme=scheme, value=value, venue=venue)
+            answer = await stub.BatchLookup(instrument_service_pb2.BatchLookupRequest(items=[item]))
+            result = answer.results[0]
+            assert result.outcome == common_pb2.LOOKUP_OUTCOME_RESOLVED, (value, result)
+            return result.entries[0].instrument.instrument_id, result.listing_ids[0] if result.listing_ids else ""
+
+        listings: dict[str, dict[str, str]] = {}
+        for source in ("TWELVE_DATA", "ALPACA", "FINNHUB", "MASSIVE", "TIINGO"):
+            entries, spec = shares(source), SOURCES[source]
+            done = await registrar.register(entries, spec.venue, source)
+            if source == "FINNHUB":
+                # It shares no identifier with the fund that is known at this place but the ticker, and tickers are given to one
+                # after another: somebody has to decide.
+                assert done.refused["SPY"].endswith("a collision case holds it")
+                assert set(done.refused) == {"SPY"}
+                entries = tuple(entry for entry in entries if entry.symbol != "SPY")
+            else:
+                assert not done.refused, source
+            assert (await registrar.register(entries, spec.venue, source)).listing_ids == done.listing_ids
+            listings[source] = {symbol: str(one) for symbol, one in done.listing_ids.items()}
+            # No currencies, and nothing but the shares themselves.
+            assert len(done.instruments) == len(shares(source))
+            for entry in entries:
+                assert entry.security is not None
+                made = await found(common_pb2.IDENTIFIER_SCHEME_TICKER, entry.symbol, entry.security.mic)
+                assert made[1] == listings[source][entry.symbol]
+        apple, listing = await found(common_pb2.IDENTIFIER_SCHEME_TICKER, "AAPL", "XNAS")
+        # One source knows its ISIN, another one its CUSIP: it is one share with one listing there.
+        assert listings["ALPACA"]["AAPL"] == listings["TWELVE_DATA"]["AAPL"] == listing
+        for scheme, value in (
+            (common_pb2.IDENTIFIER_SCHEME_ISIN, "US0378331005"),
+            (common_pb2.IDENTIFIER_SCHEME_CUSIP, "037833100"),
+            (common_pb2.IDENTIFIER_SCHEME_FIGI, "BBG000B9XVV8"),
+        ):
+            assert (await found(scheme, value))[0] == apple
+        held = (await stub.GetInstrument(instrument_service_pb2.GetInstrumentRequest(instrument_id=apple))).entry
+        assert held.instrument.asset_class == common_pb2.ASSET_CLASS_EQUITY
+        assert (held.instrument.equity.currency, held.instrument.equity.country) == ("USD", "US")
+        assert {one.venue for one in held.listings} == {"XNAS"}
+        fund, listing = await found(common_pb2.IDENTIFIER_SCHEME_TICKER, "SPY", "ARCX")
+        assert (await found(common_pb2.IDENTIFIER_SCHEME_FIGI, "BBG000BDTF76"))[0] == fund
+        assert listing == listings["TWELVE_DATA"]["SPY"]
+        # A ticker alone is not enough to say that two sources mean one share, whichever of them came first: somebody has to decide.
+        figi = (Scheme.FIGI, Level.INSTRUMENT, "BBG001SQKGD7")
+        tesla = replace(shares("ALPACA")[1], security=SecurityTerms(AssetClass.EQUITY, "Tesla", "XNAS", "US", (figi,)))
+        berkshire = replace(
+            shares("ALPACA")[1], symbol="BRK.B", security=SecurityTerms(AssetClass.EQUITY, "Berkshire", "XNYS")
+        )
+        assert set((await registrar.register([tesla], "FINNHUB", "FINNHUB")).refused) == {"TSLA"}
+        assert set((await registrar.register([berkshire], "ALPACA", "ALPACA")).refused) == {"BRK.B"}
 
 
 class ChangingList(SimulatedTransport):
