@@ -50,6 +50,8 @@ class Emitter:
         """The connection whose message is being decoded."""
         self.replies: list[str] = []
         """What the venue wants to hear back on it; taken by the session."""
+        self.losses: list[tuple[str, str]] = []
+        """What was lost, as (reason, symbol): a source that knows tells it here; taken by the session."""
         self.requested = ""
         """The symbol of the snapshot that is being decoded."""
         self.new_book = new_book

@@ -138,6 +138,9 @@ class Session:
             return []
         if not self._run(route, body) and kind in dialect.books:
             self._doubt_books(arrival, "UNREADABLE_UPDATE")
+        if self.emitter.losses:
+            losses, self.emitter.losses = self.emitter.losses, []
+            self.gaps += [(reason, self.emitter.listings.key(symbol) or 0) for reason, symbol in losses]
         if self.emitter.replies:
             return [*self._answers(arrival.connection), *self._repair(arrival)]
         return self._repair(arrival)

@@ -6,12 +6,15 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from collector_service.book import MachineFactory
 from collector_service.emitter import Emitter
 from collector_service.listings import VenueSymbol
 from collector_service.spec.source import Channel, Endpoints, Heartbeat, Limits, SourceSpec
+
+if TYPE_CHECKING:
+    from collector_service.transport.base import Transport
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +178,8 @@ class Source:
     """What had to be said in code because it could not be said as data: one line each, counted by a test."""
     spec: SourceSpec | None = None
     """What it was made of; None for one written by hand."""
+    reach: Callable[[Source, Mapping[str, str]], Transport] | None = None
+    """Opens the way to its venue where another library has it, given the environment's secrets; None: its addresses are connected to."""
 
     def discovery_at(self, time_ns: int) -> Discovery:
         """How the venue listed its instruments at a time."""
