@@ -1,7 +1,7 @@
 """The sources that ccxt reads: every exchange of it that has no source of its own here.
 
-A source bears ccxt's id in capitals (MEXC, not CCXT_MEXC), and so does its venue: who reads an exchange is no part of its name. When it gets a source of its own
-here, its listings keep their ids, and whoever asks for it its name.
+A source bears ccxt's id in capitals (MEXC, not CCXT_MEXC), and so does its venue: who reads an exchange is no part of its name. When it gets a
+source of its own here, its listings keep their ids, and whoever asks for it its name.
 """
 
 from __future__ import annotations
@@ -72,8 +72,9 @@ NATIVE: Final[Mapping[str, tuple[str, ...]]] = {
 """By ccxt's id the sources here that read the same exchange."""
 ALL_SYMBOLS: Final = 1_000_000
 """ccxt opens the sockets that it needs: to the runner it is one connection."""
-NOTES: Final = (
-    "Numbers keep their digits where ccxt reads them from text; of a JSON number on a stream the shortest decimal of its float is taken, exact up to 15 digits, without trailing zeros.",
+NOTES: Final[tuple[str, ...]] = (
+    "Numbers keep their digits where ccxt reads them from text; of a JSON number on a stream the shortest decimal of its float is taken: "
+    "exact up to 15 digits, without trailing zeros.",
     "Sizes of derivatives are as ccxt gives them, contracts mostly; books are the best 100 levels a side, compared whole.",
     "Keys, where it asks for any, are in the environment as NAME_API_KEY, NAME_API_SECRET, NAME_API_PASSWORD and NAME_API_UID.",
 )
@@ -125,9 +126,7 @@ def adapter_of(source: Source) -> Exchange | None:
 def _source(exchange: Exchange) -> Source:
     model = _model(exchange.channels)
     assert model.spec is not None
-    endpoints = Endpoints(
-        f"ccxt.pro.{exchange.id}" if exchange.streamed else "", f"ccxt.async_support.{exchange.id}"
-    )
+    endpoints = Endpoints(f"ccxt.pro.{exchange.id}" if exchange.streamed else "", f"ccxt.async_support.{exchange.id}")
     notes = NOTES
     if exchange.polled:
         notes = (*notes, f"Polled, since ccxt has no stream of them: {', '.join(exchange.polled)}.")

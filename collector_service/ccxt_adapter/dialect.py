@@ -95,7 +95,12 @@ def dialect_of(channels: Iterable[Channel]) -> Dialect:
                 each="trades",
             ),
             "quote": Quote(
-                symbol="symbol", bid="bid?", ask="ask?", bid_size="bid_size?", ask_size="ask_size?", time=Millis("time?")
+                symbol="symbol",
+                bid="bid?",
+                ask="ask?",
+                bid_size="bid_size?",
+                ask_size="ask_size?",
+                time=Millis("time?"),
             ),
             "book": BookSnapshot(symbol="symbol", levels=sides("bids", "asks"), time=Millis("time?")),
             # What only the transport can know: a loss is no record.

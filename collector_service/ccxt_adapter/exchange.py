@@ -24,7 +24,8 @@ OpenExchange = Callable[[], Any]
 
 
 def open_exchange(exchange_id: str, name: str, secrets: Mapping[str, str]) -> Any:
-    """An exchange of ccxt.pro where it has a stream, of ccxt otherwise. Raises FailedPrecondition where ccxt is not installed, or does not know it."""
+    """An exchange of ccxt.pro where it has a stream, of ccxt otherwise. Raises FailedPrecondition where ccxt is not installed, or does not know
+    it."""
     try:
         # Where an exchange has no stream, ccxt.pro has none of its name.
         modules = [importlib.import_module("ccxt.pro"), importlib.import_module("ccxt.async_support")]
@@ -36,9 +37,7 @@ def open_exchange(exchange_id: str, name: str, secrets: Mapping[str, str]) -> An
     made = next((getattr(module, exchange_id) for module in modules if hasattr(module, exchange_id)), None)
     if made is None:
         raise FailedPrecondition(f"{name}: the ccxt that is installed has no exchange {exchange_id!r}")
-    given = {
-        theirs: secrets[f"{name}_{ours}"] for theirs, ours in CREDENTIALS.items() if secrets.get(f"{name}_{ours}")
-    }
+    given = {theirs: secrets[f"{name}_{ours}"] for theirs, ours in CREDENTIALS.items() if secrets.get(f"{name}_{ours}")}
     return exact(made({"enableRateLimit": True, **given}))
 
 
@@ -100,7 +99,17 @@ def problem_of(error: BaseException, exchange: Any) -> TransportError:
         kind, wait = f"the key is refused or missing ({kind})", _REFUSED_SECONDS
     elif "NotSupported" in names:
         kind, wait = f"ccxt does not support it ({kind})", _REFUSED_SECONDS
-    return TransportError(f"{kind}: {str(error)[:300]}", retry_after=wait)
+    return TransportError(f"{kind}: {_shown(error, exchange)[:300]}", retry_after=wait)
+
+
+def _shown(error: BaseException, exchange: Any) -> str:
+    """The error without keys: its text may hold the address that was asked."""
+    text = str(error)
+    for name in CREDENTIALS:
+        secret = getattr(exchange, name, None)
+        if secret:
+            text = text.replace(str(secret), "***")
+    return text
 
 
 def _retry_after(exchange: Any) -> float:

@@ -11,8 +11,8 @@ _REMEMBERED: Final = 5_000
 
 
 class TradeMemory:
-    """The trades of one symbol. One without a number is told by its time, price, amount and side: of equal ones so many are new as an answer has more than
-    were given."""
+    """The trades of one symbol. One without a number is told by its time, price, amount and side: of equal ones so many are new as an answer has
+    more than were given."""
 
     def __init__(self) -> None:
         self._given: OrderedDict[object, int] = OrderedDict()

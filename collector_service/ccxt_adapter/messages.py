@@ -1,7 +1,8 @@
 """From ccxt's structures to the messages of `dialect.py`.
 
-Numbers are texts. What ccxt reads from a text keeps the venue's digits (`Number`); of what it computed or read from a JSON number the shortest decimal is taken
-that gives the same float: the venue's number where that has no more than 15 digits, its trailing zeros lost. What ccxt does not tell is absent.
+Numbers are texts. What ccxt reads from a text keeps the venue's digits (`Number`); of what it computed or read from a JSON number the shortest
+decimal is taken that gives the same float: the venue's number where that has no more than 15 digits, its trailing zeros lost. What ccxt does not
+tell is absent.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ def text_of(value: Any) -> str | None:
 
 
 def named(markets: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """By ccxt's unified symbol the symbol of the listing: the venue's own spelling, but ccxt's for a contract whose spelling names another market, too."""
+    """By ccxt's unified symbol the symbol of the listing: the venue's own spelling, but ccxt's for a contract whose spelling names another market,
+    too."""
     known = list(markets)
     spot = {market.get("id") for market in known if market.get("type") == "spot"}
     uses: dict[Any, int] = {}

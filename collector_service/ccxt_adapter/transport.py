@@ -184,6 +184,7 @@ class CcxtTransport:
             backoff.reset()
             self._backoff.reset()
             await self._tell(wanted, answer)
+            await asyncio.sleep(0)  # what ccxt has at hand it answers without waiting
 
     async def _poll(self, polled: list[_Wanted]) -> None:
         """One request after the other, each at most so often; ccxt keeps the exchange's own pace."""
@@ -213,7 +214,9 @@ class CcxtTransport:
                 await self._tell(wanted, answer, polled=True)
             pending = [due.get(wanted, 0.0) for wanted in polled]
             # A list that is empty may grow at any time.
-            await asyncio.sleep(min(self._poll_seconds, max(0.01, min(pending, default=0.0) - loop.time())) if pending else 0.05)
+            await asyncio.sleep(
+                min(self._poll_seconds, max(0.01, min(pending, default=0.0) - loop.time())) if pending else 0.05
+            )
 
     async def _tell(self, wanted: _Wanted, answer: Any, *, polled: bool = False) -> None:
         """What a call answered, as messages."""
