@@ -36,7 +36,8 @@ How each is known to be right is told in the last column: {meanings}. **None was
 ## Exchanges that ccxt reads ({adapted})
 
 They need the extra `ccxt` (`pip install 'alphapulse-registry[ccxt]'`), which is imported when one of them starts. The table is what {release} says of
-itself: what is `streamed` comes over its WebSockets, what is `polled` is asked for again and again. Their names are ccxt's ids in capitals. {adapter_notes}
+itself: what is `streamed` comes over its WebSockets, what is `polled` is asked for again and again. Their names are
+ccxt's ids in capitals. {adapter_notes}
 
 | name | title | streamed | polled |
 |---|---|---|---|

@@ -73,8 +73,10 @@ NATIVE: Final[Mapping[str, tuple[str, ...]]] = {
 ALL_SYMBOLS: Final = 1_000_000
 """ccxt opens the sockets that it needs: to the runner it is one connection."""
 NOTES: Final[tuple[str, ...]] = (
-    "Numbers keep their digits where ccxt reads them from text; of a JSON number on a stream the shortest decimal of its float is taken: "
-    "exact up to 15 digits, without trailing zeros.",
+    (
+        "Numbers keep their digits where ccxt reads them from text; of a JSON number on a stream the shortest decimal of its float is taken: "
+        "exact up to 15 digits, without trailing zeros."
+    ),
     "Sizes of derivatives are as ccxt gives them, contracts mostly; books are the best 100 levels a side, compared whole.",
     "Keys, where it asks for any, are in the environment as NAME_API_KEY, NAME_API_SECRET, NAME_API_PASSWORD and NAME_API_UID.",
 )

@@ -51,8 +51,9 @@ MARKETS = [
         "minTotal": "5.05", "maxTotal": "1000000", "makerFee": "0.1", "takerFee": "0.1", "tradesEnabled": True, "isCollateral": True, "type": "spot",
     },
     {
-        "name": "BTC_PERP", "stock": "BTC", "money": "PERP", "stockPrec": "3", "moneyPrec": "1", "minAmount": "0.001",
-        "minTotal": "5.05", "maxTotal": "1000000", "makerFee": "0.1", "takerFee": "0.1", "tradesEnabled": True, "isCollateral": True, "type": "futures",
+        "name": "BTC_PERP", "stock": "BTC", "money": "PERP", "stockPrec": "3", "moneyPrec": "1",
+        "minAmount": "0.001", "minTotal": "5.05", "maxTotal": "1000000", "makerFee": "0.1", "takerFee": "0.1", "tradesEnabled": True,
+        "isCollateral": True, "type": "futures",
     },
 ]  # fmt: skip
 
@@ -65,7 +66,8 @@ class Venue:
         self.trades: list[dict[str, Any]] = []
         self.sockets: list[web.WebSocketResponse] = []
         self.subscribed: list[tuple[str, Any]] = []
-        self.status, self.headers = 200, {}
+        self.status = 200
+        self.headers: dict[str, str] = {}
 
     async def http(self, request: web.Request) -> web.Response:
         if self.status != 200:
@@ -364,7 +366,7 @@ class Local(ccxt_async.Exchange):  # type: ignore[misc]
     def __init__(self, markets: list[dict[str, Any]], answers: Mapping[str, Callable[[str], Any]] = {}) -> None:
         super().__init__({"enableRateLimit": False})
         self.listed, self.answers, self.asked = markets, answers, Counter[str]()
-        self.has = {
+        self.has: dict[str, Any] = {
             **self.has,
             **{name: True for name in answers if name.startswith("watch")},
             "fetchCurrencies": False,
