@@ -37,7 +37,7 @@ How each is known to be right is told in the last column: {meanings}. **None was
 
 They need the extra `ccxt` (`pip install 'alphapulse-registry[ccxt]'`), which is imported when one of them starts. The table is what {release} says of
 itself: what is `streamed` comes over its WebSockets, what is `polled` is asked for again and again. Their names are
-ccxt's ids in capitals. {adapter_notes}
+ccxt's ids in capitals, or the codes of their venues in the registry. {adapter_notes}
 
 | name | title | streamed | polled |
 |---|---|---|---|

@@ -1,7 +1,8 @@
 """The sources that ccxt reads: every exchange of it that has no source of its own here.
 
-A source bears ccxt's id in capitals (MEXC, not CCXT_MEXC), and so does its venue: who reads an exchange is no part of its name. When it gets a
-source of its own here, its listings keep their ids, and whoever asks for it its name.
+A source bears ccxt's id in capitals (MEXC, not CCXT_MEXC), or the code that the venue registry knows it by: who reads an exchange is no part of its
+name. When it gets a source of its own here, whoever asks for it keeps its name, and its listings keep their ids, save those that `messages.named`
+has to call by ccxt's symbol.
 """
 
 from __future__ import annotations
@@ -70,6 +71,13 @@ NATIVE: Final[Mapping[str, tuple[str, ...]]] = {
     "upbit": ("UPBIT",),
 }
 """By ccxt's id the sources here that read the same exchange."""
+VENUES: Final[Mapping[str, str]] = {
+    "btcmarkets": "BTC_MARKETS",
+    "cex": "CEX_IO",
+    "mercado": "MERCADO_BITCOIN",
+    "woo": "WOO_X",
+}
+"""By ccxt's id the venue registry's code, where it is not the id in capitals."""
 ALL_SYMBOLS: Final = 1_000_000
 """ccxt opens the sockets that it needs: to the runner it is one connection."""
 NOTES: Final[tuple[str, ...]] = (
@@ -98,8 +106,8 @@ class Exchange(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """Its name as a source."""
-        return self.id.upper()
+        """Its name as a source, and its venue's code."""
+        return VENUES.get(self.id, self.id.upper())
 
     @property
     def channels(self) -> tuple[Channel, ...]:
@@ -137,6 +145,7 @@ def _source(exchange: Exchange) -> Source:
         model.spec,
         name=exchange.name,
         title=exchange.title,
+        aliases=(exchange.id.upper(),) if exchange.id in VENUES else (),
         documentation=exchange.documentation,
         read_on=exchange.read_on,
         endpoints=endpoints,

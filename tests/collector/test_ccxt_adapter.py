@@ -6,11 +6,13 @@ import asyncio
 import json
 import subprocess
 import sys
+import tomllib
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +27,7 @@ from alphapulse.domain.instruments import ListingStatus, OptionRight
 from alphapulse.domain.provenance import RecordFlag
 from alphapulse.records import BOOK_LEVEL, QUOTE, TRADE
 from alphapulse.runtime import load
+from alphapulse_cli import seed
 from collector_service import catalogue as tool_catalogue
 from collector_service.ccxt_adapter import catalogue, exchange, messages
 from collector_service.ccxt_adapter.memory import TradeMemory
@@ -35,7 +38,7 @@ from collector_service.listings import ListingIndex
 from collector_service.rows import as_array
 from collector_service.runtime import SourceRunner, SourceState
 from collector_service.session import Session
-from collector_service.sources import NATIVE, SOURCES
+from collector_service.sources import NATIVE, SOURCES, source_named
 from collector_service.spec import Channel
 from collector_service.transport.base import ArrivalKind, Send, TransportError
 
@@ -191,6 +194,22 @@ def test_every_exchange_of_ccxt_is_a_source_once() -> None:
             assert tuple(subscribe.channels) == one.channels
         else:
             assert adapter is None or adapter.reach is None
+
+
+def test_an_exchange_bears_the_code_of_its_venue_in_the_registry() -> None:
+    def plain(text: str) -> str:
+        return "".join(filter(str.isalnum, text)).lower()
+
+    folder = Path(seed.__file__).parent / "data" / "venues"
+    codes = {
+        plain(told["name"]): told["code"]
+        for path in folder.glob("*.toml")
+        for told in [tomllib.loads(path.read_text())]
+    }
+    adapters = [one for one in catalogue.exchanges() if one.name in SOURCES and SOURCES[one.name].reach is not None]
+    assert {one.name for one in adapters if codes.get(plain(one.title), one.name) != one.name} == set()
+    assert sum(plain(one.title) in codes for one in adapters) > 20
+    assert source_named("cex").name == "CEX_IO"
 
 
 def test_the_table_is_what_the_installed_ccxt_says() -> None:
