@@ -84,6 +84,11 @@ def is_unsupported(error: BaseException) -> bool:
     return "NotSupported" in _names(error)
 
 
+def wants_key(error: BaseException) -> bool:
+    """Whether the exchange wants a key, or refuses the one it got."""
+    return "AuthenticationError" in _names(error)
+
+
 def concerns_all(error: BaseException) -> bool:
     """Whether it is about the exchange as a whole: it cannot be reached, limits us, or refuses our key."""
     return isinstance(error, OSError) or bool(_names(error) & {"OperationFailed", "AuthenticationError"})

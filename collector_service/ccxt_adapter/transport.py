@@ -22,6 +22,7 @@ from collector_service.ccxt_adapter.exchange import (
     is_final,
     is_unsupported,
     problem_of,
+    wants_key,
 )
 from collector_service.ccxt_adapter.memory import TradeMemory
 from collector_service.source import InstrumentList, Source
@@ -33,10 +34,10 @@ _QUEUE_FRAMES: Final = 8_192
 _TURN_FRAMES: Final = 16
 _POLL_SECONDS: Final = 1.0
 """A call for a symbol is not made again sooner, whatever the exchange allows."""
-_CALLS: Final[Mapping[Channel, tuple[str, str, str]]] = {
-    Channel.TRADES: ("watchTrades", "watch_trades", "fetch_trades"),
-    Channel.QUOTES: ("watchTicker", "watch_ticker", "fetch_ticker"),
-    Channel.BOOKS: ("watchOrderBook", "watch_order_book", "fetch_order_book"),
+_CALLS: Final[Mapping[Channel, tuple[str, str, str, str]]] = {
+    Channel.TRADES: ("watchTrades", "watch_trades", "fetchTrades", "fetch_trades"),
+    Channel.QUOTES: ("watchTicker", "watch_ticker", "fetchTicker", "fetch_ticker"),
+    Channel.BOOKS: ("watchOrderBook", "watch_order_book", "fetchOrderBook", "fetch_order_book"),
 }
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -163,8 +164,11 @@ class CcxtTransport:
     def _is_streamed(self, channel: Channel) -> bool:
         return not self._polled_only and self._exchange.has.get(_CALLS[channel][0]) is True
 
+    def _is_polled(self, channel: Channel) -> bool:
+        return bool(self._exchange.has.get(_CALLS[channel][2]))
+
     async def _watch(self, wanted: _Wanted, polled: list[_Wanted]) -> None:
-        """A stream, until it fails as a whole; one that the exchange does not have after all is polled."""
+        """A stream, until it fails as a whole; one that the exchange does not have after all, or wants a key for, is polled."""
         call: Callable[[str], Any] = getattr(self._exchange, _CALLS[wanted.channel][1])
         backoff = Backoff(self._backoff.first, self._backoff.cap)
         while True:
@@ -172,11 +176,14 @@ class CcxtTransport:
                 answer = await call(wanted.symbol)
             except Exception as error:
                 problem = problem_of(error, self._exchange)
-                if concerns_all(error):
+                # Some want a key for their stream alone.
+                elsewhere = (wants_key(error) or is_unsupported(error)) and self._is_polled(wanted.channel)
+                if concerns_all(error) and not elsewhere:
                     raise problem from error
                 await self._refuse(wanted, error, problem)
-                if is_unsupported(error):
+                if elsewhere:
                     polled.append(wanted)
+                    return
                 if is_final(error):
                     return
                 await asyncio.sleep(max(problem.retry_after or 0.0, backoff.next()))
@@ -197,9 +204,11 @@ class CcxtTransport:
                     continue
                 due[wanted] = loop.time() + self._poll_seconds
                 try:
-                    answer = await getattr(self._exchange, _CALLS[wanted.channel][2])(wanted.symbol)
+                    answer = await getattr(self._exchange, _CALLS[wanted.channel][3])(wanted.symbol)
                 except Exception as error:
                     problem = problem_of(error, self._exchange)
+                    if wants_key(error):
+                        raise problem from error
                     await self._refuse(wanted, error, problem)
                     if is_final(error):
                         polled.remove(wanted)

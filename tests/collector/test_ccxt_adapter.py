@@ -516,7 +516,6 @@ async def test_tickers_become_quotes_and_what_they_do_not_tell_is_absent() -> No
     [
         (ccxt.NetworkError("the line is down"), b"NetworkError: the line is down"),
         (ccxt.RateLimitExceeded("slower"), b"limited (RateLimitExceeded): slower"),
-        (ccxt.AuthenticationError("who are you"), b"the key is refused or missing (AuthenticationError): who are you"),
         (ConnectionResetError("gone"), b"ConnectionResetError: gone"),
     ],
 )
@@ -533,6 +532,29 @@ async def test_an_error_that_concerns_all_ends_the_connection_with_its_reason(er
                 break
     assert kinds == [ArrivalKind.OPENED, ArrivalKind.CLOSED]
     assert local.asked["watchTrades"] == 1
+
+
+async def test_a_stream_that_wants_a_key_is_polled_and_without_one_for_that_either_the_source_waits() -> None:
+    refusal = ccxt.AuthenticationError("who are you")
+    answers = iter([[{"id": "1", "price": 10.5, "amount": 0.25, "timestamp": 1_700_000_000_000}]])
+    local = Local(
+        [market("ETH/USD")], {"watchTrades": lambda _: refusal, "fetchTrades": lambda _: next(answers, refusal)}
+    )
+    async with CcxtTransport(lambda: exchange.exact(local), backoff=FAST, poll_seconds=0.01) as transport:
+        seen = []
+        async for arrival in transport.arrivals(1):
+            seen.append(arrival.kind)
+            if arrival.kind is ArrivalKind.OPENED:
+                transport.submit(Send(0, '{"channel":"trades","symbol":"ETH/USD"}'))
+            if arrival.kind is ArrivalKind.CLOSED:
+                assert arrival.data == b"the key is refused or missing (AuthenticationError): who are you"
+                break
+    assert seen == [ArrivalKind.OPENED, ArrivalKind.FAILED, ArrivalKind.FRAME, ArrivalKind.CLOSED]
+    waits = {
+        kind: exchange.problem_of(kind("x"), local).retry_after
+        for kind in (ccxt.PermissionDenied, ccxt.RateLimitExceeded, ccxt.BadSymbol)
+    }
+    assert waits == {ccxt.PermissionDenied: 60.0, ccxt.RateLimitExceeded: 10.0, ccxt.BadSymbol: None}
 
 
 async def test_a_symbol_that_the_exchange_does_not_know_costs_no_other() -> None:
