@@ -43,13 +43,7 @@ def details(source: Source) -> dict[str, Any]:
         "WebSocket": source.endpoints.websocket or "none: it is polled",
         "REST": source.endpoints.rest,
         "sandbox": [one for one in (spec.endpoints.sandbox_websocket, spec.endpoints.sandbox_rest) if one],
-        "symbols a connection": source.limits.symbols_per_connection,
-        "messages a second": source.limits.messages_per_second,
-        "requests a second": source.limits.requests_per_second,
-        "connection lives": f"{source.limits.connection_lifetime_s:g} s"
-        if source.limits.connection_lifetime_s
-        else "as long as it does",
-        "stale after": f"{source.heartbeat.stale_after_s:g} s",
+        **_limits(source),
         "dialects": [f"{one.name} ({one.valid_from:%Y-%m-%d} to {one.valid_to:%Y-%m-%d})" for one in spec.dialects],
         "instruments": [
             request.path or f"{len(request.given.entries) if request.given else 0} given"
@@ -58,6 +52,21 @@ def details(source: Source) -> dict[str, Any]:
         "messages": sorted(spec.dialects[-1].routes),
         "polls": [f"{poll.path} every {poll.every_s:g} s" for poll in spec.dialects[-1].polls],
         "notes": list(spec.notes),
+    }
+
+
+def _limits(source: Source) -> dict[str, Any]:
+    """What the venue allows; where another library connects, that library knows."""
+    if source.reach is not None:
+        return {"requests a second": source.limits.requests_per_second}
+    return {
+        "symbols a connection": source.limits.symbols_per_connection,
+        "messages a second": source.limits.messages_per_second,
+        "requests a second": source.limits.requests_per_second,
+        "connection lives": f"{source.limits.connection_lifetime_s:g} s"
+        if source.limits.connection_lifetime_s
+        else "as long as it does",
+        "stale after": f"{source.heartbeat.stale_after_s:g} s",
     }
 
 

@@ -138,5 +138,8 @@ class CollectorConfig(ServerConfig):
             if told is None or told["name"] not in SOURCES:
                 rule = "must be NAME.ws=wss://host or NAME.rest=https://host, NAME a source there is"
                 raise ConfigurationError.for_variable("SOURCE_URLS", text, rule)
+            if SOURCES[told["name"]].reach is not None:
+                rule = f"{told['name']} is read by another library, which has its addresses"
+                raise ConfigurationError.for_variable("SOURCE_URLS", text, rule)
             found[told["name"], told["ws"] or "rest"] = told["url"].rstrip("/")
         return found

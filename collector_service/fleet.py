@@ -128,6 +128,8 @@ class Fleet:
         if kind == "replay":
             files = recording_files(self._config.recordings_folder(), name)
             return ReplayTransport(files, name, self._config.replay_speed)
+        if kind == "live" and spec.reach is not None:
+            return spec.reach(spec, os.environ)
         if kind == "live":
             return LiveTransport(
                 spec.endpoints,

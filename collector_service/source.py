@@ -6,12 +6,15 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from collector_service.book import MachineFactory
 from collector_service.emitter import Emitter
 from collector_service.listings import VenueSymbol
 from collector_service.spec.source import Channel, Endpoints, Heartbeat, Limits, SourceSpec
+
+if TYPE_CHECKING:
+    from collector_service.transport.base import Transport
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +207,8 @@ class Source:
     """What it was made of; None for one written by hand."""
     new_memory: Callable[[], Memory] | None = None
     """Makes what its routes find as `Emitter.memory`; it has one connection then."""
+    reach: Callable[[Source, Mapping[str, str]], Transport] | None = None
+    """Opens the way to its venue where another library has it, given the environment's secrets; None: its addresses are connected to."""
 
     def discovery_at(self, time_ns: int) -> Discovery:
         """How the venue listed its instruments at a time."""

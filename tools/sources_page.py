@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Final
 
 from collector_service import catalogue
+from collector_service.ccxt_adapter.catalogue import NOTES, adapter_of
 from collector_service.sources import SOURCES
 from collector_service.spec import SourceKind, Verification
 
@@ -25,12 +26,22 @@ _MEANING: Final = {
 _TEXT: Final = """{header}
 # Sources
 
-{count} sources, {hooks} of them with functions of their own (*hook lines*); the rest are data alone. `add-a-source.md` adds one.
+{count} sources: {adapted} are exchanges that ccxt reads, the others are told here, {hooks} of them with functions of their own (*hook lines*); the
+rest are data alone. `add-a-source.md` adds one.
 `alphapulse sources show NAME` tells all there is to know of one.
 
 How each is known to be right is told in the last column: {meanings}. **None was run against its venue live** unless it says so.
 
 {tables}
+## Exchanges that ccxt reads ({adapted})
+
+They need the extra `ccxt` (`pip install 'alphapulse-registry[ccxt]'`), which is imported when one of them starts. The table is what {release} says of
+itself: what is `streamed` comes over its WebSockets, what is `polled` is asked for again and again. Their names are
+ccxt's ids in capitals, or the codes of their venues in the registry. {adapter_notes}
+
+| name | title | streamed | polled |
+|---|---|---|---|
+{adapters}
 ## What surprises
 
 {notes}
@@ -39,18 +50,25 @@ How each is known to be right is told in the last column: {meanings}. **None was
 
 def page(header: str) -> str:
     """The page."""
-    lines = {name: catalogue.summary(source) for name, source in sorted(SOURCES.items())}
+    adapters = [found for _, source in sorted(SOURCES.items()) if (found := adapter_of(source)) is not None]
+    lines = {name: catalogue.summary(source) for name, source in sorted(SOURCES.items()) if source.reach is None}
     tables = []
     for kind, title in _TITLES.items():
         rows = [line for line in lines.values() if line["kind"] == kind.value]
         if rows:
             tables.append(f"## {title} ({len(rows)})\n\n{_table(rows)}")
-    used = Counter(one for line in lines.values() for one in line["verified by"])
+    used = Counter(one for line in map(catalogue.summary, SOURCES.values()) for one in line["verified by"])
     meanings = "; ".join(f"*{one.value}*: {_MEANING[one]}" for one in Verification if used[one.value])
-    notes = [f"- **{name}**: {' '.join(source.quirks)}" for name, source in sorted(SOURCES.items()) if source.quirks]
+    notes = [f"- **{name}**: {' '.join(SOURCES[name].quirks)}" for name in lines if SOURCES[name].quirks]
     return _TEXT.format(
         header=header,
-        count=len(lines),
+        count=len(SOURCES),
+        adapted=len(adapters),
+        release=adapters[0].read_on,
+        adapter_notes=" ".join(NOTES),
+        adapters="".join(
+            f"| {one.name} | {one.title} | {', '.join(one.streamed)} | {', '.join(one.polled)} |\n" for one in adapters
+        ),
         hooks=sum(1 for line in lines.values() if line["hook lines"]),
         meanings=meanings,
         tables="\n".join(tables),

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from alphapulse.domain.errors import NotFound
+from collector_service.ccxt_adapter.catalogue import adapted
 from collector_service.source import Source
 from collector_service.sources.alpaca import ALPACA
 from collector_service.sources.ascendex import ASCENDEX
@@ -74,7 +75,7 @@ def _plain(name: str) -> str:
     return "".join(filter(str.isalnum, name)).upper()
 
 
-SOURCES: Final = _by_name(
+NATIVE: Final = _by_name(
     (
         ALPACA,
         ASCENDEX,
@@ -127,7 +128,6 @@ SOURCES: Final = _by_name(
         HITBTC,
         HYPERLIQUID,
         INDEPENDENT_RESERVE,
-        KRAKEN,
         PROBIT,
         NYFED,
         US_TREASURY,
@@ -135,7 +135,9 @@ SOURCES: Final = _by_name(
         *CHAIN_SOURCES,
     )
 )
-"""Every source there is, by name."""
+"""The sources that are told here, by name."""
+SOURCES: Final = _by_name((*NATIVE.values(), *adapted(NATIVE)))
+"""Every source there is, by name: these, and the exchanges that ccxt reads."""
 _NAMES: Final = {
     _plain(known): name
     for name, source in SOURCES.items()

@@ -30,7 +30,7 @@ async def collector(**variables: str) -> AsyncIterator[tuple[Any, CollectorRegis
 async def sources_when(stub: Any, condition: Callable[[dict[str, pb.Source]], bool]) -> dict[str, pb.Source]:
     async with asyncio.timeout(30):
         while True:
-            answer = await stub.ListSources(pb.ListSourcesRequest())
+            answer = await stub.ListSources(pb.ListSourcesRequest(page_size=1000))
             found = {source.name: source for source in answer.sources}
             if condition(found):
                 return found
