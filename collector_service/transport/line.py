@@ -171,6 +171,8 @@ class Line:
             connection.reason, connection.wait = str(error), error.retry_after or 0.0
         except aiohttp.InvalidURL:  # says the address itself, secrets and all
             connection.reason = "the address is none"
+        except aiohttp.ClientResponseError as error:  # says the address, too
+            connection.reason = f"{type(error).__name__}: status {error.status}"
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
             connection.reason = f"{type(error).__name__}: {error}"
         except Exception as error:  # a connection that nobody opens again would be silence without a reason
