@@ -17,6 +17,8 @@ _STATES: Final[dict[tuple[str, str], Any]] = {
     ("trades", "aggressor"): market.AggressorSide,
     ("book_levels", "side"): market.BookSide,
     ("statistics", "kind"): market.StatisticKind,
+    ("notices", "kind"): market.NoticeKind,
+    ("notices", "importance"): market.NoticeImportance,
     ("trading_statuses", "state"): market.TradingState,
     ("trading_statuses", "previous_state"): market.TradingState,
     ("cross_venue_opportunities", "state"): market.OpportunityState,
@@ -91,6 +93,8 @@ def _value(field: str, event: Any, name: str, exponents: set[str]) -> str:
     for exponent in (f"{name}_exponent", f"{name.rpartition('_')[2]}_exponent"):
         if exponent in exponents:
             return str(ExactDecimal(value, getattr(event, exponent)))
+    if isinstance(value, bytes):
+        return repr(value.rstrip(b"\0").decode("utf-8", "replace"))
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
