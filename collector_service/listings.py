@@ -282,6 +282,7 @@ class ListingIndex:
         self._ids: dict[str, ListingId] = {}
         self._keys: dict[str, int] = {}
         self._spellings: dict[str, str] = {}
+        self._bearers: dict[str, dict[str, list[int]]] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -294,6 +295,7 @@ class ListingIndex:
         for entry in entries:
             listing_id = (registered or {}).get(entry.symbol) or listing_of(entry, self._venue).id
             assert listing_id is not None  # listing_of mints it
+            self._bearers.clear()
             self._entries[entry.symbol] = entry
             self._ids[entry.symbol] = listing_id
             # An alias never hides a listing's own symbol.
@@ -307,6 +309,15 @@ class ListingIndex:
     def key(self, spelling: str) -> int | None:
         """The key behind a spelling, None for one that no list names."""
         return self._keys.get(spelling)
+
+    def bearing(self, name: str, value: str) -> list[int]:
+        """The keys of the listings that have this value in their `extras` under a name: one company may have several."""
+        if name not in self._bearers:
+            made = self._bearers[name] = {}
+            for symbol, entry in self._entries.items():
+                if name in entry.extras:
+                    made.setdefault(entry.extras[name], []).append(self._ids[symbol].key)
+        return self._bearers[name].get(value, [])
 
     def id_of(self, symbol: str) -> ListingId | None:
         """The listing's id by its symbol."""

@@ -139,6 +139,7 @@ def _reader(spec: Line, fiat: frozenset[str], codes: Mapping[str, str], where: s
         (_steps(path, f"{where}.where"), words if isinstance(words, tuple) else (words,))
         for path, words in spec.where.items()
     ]
+    forms = [(_text(path, f"{where}.like"), re.compile(form)) for path, form in spec.like.items()]
     status = _choice(spec.status, f"{where}.status", ListingStatus.HALTED)
     terms = _contract(spec.contract, codes, f"{where}.contract") if spec.contract is not None else None
     index = _index(spec.index, f"{where}.index") if spec.index is not None else None
@@ -160,6 +161,8 @@ def _reader(spec: Line, fiat: frozenset[str], codes: Mapping[str, str], where: s
         if any(_word(_at(line, steps)) not in words for steps, words in tests):
             return None
         if spec.having and _at(line, having) in (None, ""):
+            return None
+        if any(form.fullmatch(found(line)) is None for found, form in forms):
             return None
         base, quote = (
             code(text["base"](line) if alone else _need(text["base"](line), "base")),

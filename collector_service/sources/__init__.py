@@ -10,6 +10,7 @@ from alphapulse.domain.errors import NotFound
 from collector_service.ccxt_adapter.catalogue import adapted
 from collector_service.source import Source
 from collector_service.sources.alpaca import ALPACA
+from collector_service.sources.alpaca_news import ALPACA_NEWS
 from collector_service.sources.ascendex import ASCENDEX
 from collector_service.sources.ascendex_futures import ASCENDEX_FUTURES
 from collector_service.sources.bank_of_canada import BANK_OF_CANADA
@@ -29,6 +30,7 @@ from collector_service.sources.bitstamp import BITSTAMP
 from collector_service.sources.bitvavo import BITVAVO
 from collector_service.sources.blockchain import BLOCKCHAIN
 from collector_service.sources.bybit import BYBIT
+from collector_service.sources.central_banks import ECB_PRESS, FEDERAL_RESERVE
 from collector_service.sources.chains import CHAIN_SOURCES
 from collector_service.sources.coinbase import COINBASE
 from collector_service.sources.cryptocom import CRYPTOCOM
@@ -36,13 +38,17 @@ from collector_service.sources.delta import DELTA
 from collector_service.sources.deribit import DERIBIT
 from collector_service.sources.dydx import DYDX
 from collector_service.sources.ecb import ECB
+from collector_service.sources.edgar import SEC_EDGAR
 from collector_service.sources.eodhd import EODHD
 from collector_service.sources.fear_greed import FEAR_GREED
 from collector_service.sources.finnhub import FINNHUB
+from collector_service.sources.finnhub_calendar import FINNHUB_CALENDAR
 from collector_service.sources.fmfw import FMFW
 from collector_service.sources.fred import FRED
+from collector_service.sources.fred_releases import FRED_RELEASES
 from collector_service.sources.gateio import GATEIO
 from collector_service.sources.gateio_futures import GATEIO_FUTURES
+from collector_service.sources.gdelt import GDELT
 from collector_service.sources.gemini import GEMINI
 from collector_service.sources.hitbtc import HITBTC
 from collector_service.sources.huobi import HUOBI
@@ -132,6 +138,13 @@ NATIVE: Final = _by_name(
         NYFED,
         US_TREASURY,
         WORLD_BANK,
+        ALPACA_NEWS,
+        ECB_PRESS,
+        FEDERAL_RESERVE,
+        FINNHUB_CALENDAR,
+        FRED_RELEASES,
+        GDELT,
+        SEC_EDGAR,
         *CHAIN_SOURCES,
     )
 )

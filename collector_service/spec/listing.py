@@ -94,6 +94,8 @@ class Line:
     """Lines that have other words are no instruments of this kind: passed over."""
     having: str = ""
     """A path that has to be there and not be empty."""
+    like: Mapping[str, str] = field(default_factory=dict)
+    """By path a regular expression that all of a text has to match: lines of other forms are passed over as those of `where`."""
     streamed: bool = True
 
 

@@ -17,6 +17,7 @@ class Channel(Enum):
     TRADES = "trades"
     QUOTES = "quotes"
     BOOKS = "books"
+    NOTICES = "notices"
 
 
 class SourceKind(Enum):
