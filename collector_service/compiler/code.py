@@ -111,9 +111,8 @@ def text_code(scope: Scope, field: Any, what: str, *, optional: bool = False) ->
             form = writer.bind(_pattern(pattern, f"{writer.where}.{what}"), "form")
             return f"matched({form}, optional_text({scope.value(path, what)}))"
         case fields.Join(parts, separator):
-            return (
-                f"{separator!r}.join(({', '.join(text_code(scope, part, what, optional=optional) for part in parts)},))"
-            )
+            found = ", ".join(text_code(scope, part, what, optional=optional) for part in parts)
+            return f"joined({separator!r}, {found})" if optional else f"{separator!r}.join(({found},))"
         case fields.Text():
             code = f"{read(field.path)}({scope.value(field.path, what)})"
             if field.heads or field.after or field.before or field.split:

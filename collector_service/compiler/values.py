@@ -263,6 +263,11 @@ def matched(form: re.Pattern[str], value: str) -> str:
     return (found[1] or "") if found is not None else ""
 
 
+def joined(separator: str, *parts: str) -> str:
+    """The parts with a separator between; nothing where one of them is not there, since the rest would mean something else."""
+    return separator.join(parts) if all(parts) else ""
+
+
 def words_in(value: str, separator: str) -> tuple[str, ...]:
     """The words of a text with a separator between them; without one the text itself. An empty text has none."""
     parts = value.split(separator) if separator else (value,)

@@ -66,6 +66,7 @@ from collector_service.sources.okx import OKX
 from collector_service.sources.phemex import PHEMEX
 from collector_service.sources.poloniex import POLONIEX
 from collector_service.sources.probit import PROBIT
+from collector_service.sources.reddit import REDDIT
 from collector_service.sources.tiingo import TIINGO
 from collector_service.sources.twelve_data import TWELVE_DATA
 from collector_service.sources.upbit import UPBIT
@@ -144,6 +145,7 @@ NATIVE: Final = _by_name(
         FINNHUB_CALENDAR,
         FRED_RELEASES,
         GDELT,
+        REDDIT,
         SEC_EDGAR,
         *CHAIN_SOURCES,
     )

@@ -88,6 +88,7 @@ from collector_service.spec.source import (
     Limits,
     SourceKind,
     SourceSpec,
+    Token,
     Verification,
 )
 
@@ -168,6 +169,7 @@ __all__ = [
     "Text",
     "Ticket",
     "Time",
+    "Token",
     "Trade",
     "Verification",
     "Written",

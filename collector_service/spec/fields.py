@@ -32,7 +32,7 @@ class Has:
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """Several texts with a separator between."""
+    """Several texts with a separator between. In a notice nothing, where one of them is not there."""
 
     parts: tuple[str | Text | Const | Match, ...]
     separator: str = ""
