@@ -21,7 +21,8 @@ _FUNCTIONS: Final = {
     name: getattr(values, name)
     for name in (
         "amount", "price", "magnitude", "signed", "scaled", "number", "identity", "checksum", "seconds", "millis",
-        "micros", "nanos", "iso", "period", "text", "cut", "side_of_sign", "mail_date", "written", "real", "optional_text", "matched", "joined", "words_in",
+        "micros", "nanos", "iso", "period", "text", "cut", "side_of_sign", "mail_date", "written", "real", "optional_text",
+        "matched", "joined", "words_in",
     )
 } | publishing.NAMES  # fmt: skip
 

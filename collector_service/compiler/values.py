@@ -213,11 +213,11 @@ def mail_date(value: Any) -> int:
     if value is None or value == "":
         return 0
     try:
-        moment = parsedate_to_datetime(value)
+        moment = parsedate_to_datetime(value if type(value) is str else "")
         if moment.tzinfo is None and not value.rstrip().endswith("-0000"):
             raise ValueError("a zone it does not know")
         found = int((moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp())
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError, IndexError):
         found = -1
     return _moment(found, value)
 
