@@ -123,7 +123,12 @@ def test_a_notice_is_told_once_for_its_feed_and_once_under_each_listing_it_is_ab
     rows = writer.tell(Notice(1, "1", "h", words=("1652044", "999", "320193", "1652044")), by="cik")
     keys = [writer.listings.key(symbol) for symbol in ("GOOG", "GOOGL", "AAPL")]
     assert [int(row["listing_key"]) for row in rows] == [4, *keys]
-    assert [row["subject"].decode() for row in rows] == ["1652044, 999, 320193, 1652044", "1652044", "1652044", "320193"]
+    assert [row["subject"].decode() for row in rows] == [
+        "1652044, 999, 320193, 1652044",
+        "1652044",
+        "1652044",
+        "320193",
+    ]
     assert [int(row["subject_number"]) for row in rows] == [0, 1, 2, 3]
     assert {(int(row["subject_count"]), int(row["subjects_unknown"])) for row in rows} == {(3, 1)}
     assert writer.notices.unknown_subjects == 1
@@ -164,7 +169,7 @@ def test_given_once_again_when_changed_and_again_after_a_message_that_failed(
             writer.notices.undo()
             told, expected = before, []
         rows = writer.sink.take().get(NOTICE.event_type, [])
-        found = as_array(NOTICE, rows) if rows else []
+        found = list(as_array(NOTICE, rows)) if rows else []
         assert [
             (row["document_id"].decode(), int(row["headline"].decode()[-1]), int(row["revision"])) for row in found
         ] == expected
@@ -288,12 +293,13 @@ def test_times_numbers_and_words_in_forms_of_their_own() -> None:
 
 
 def test_specifications_that_contradict_themselves_are_refused() -> None:
-    good = {"kind": 2, "id": "i", "headline": "h", "each": "items"}
-    for wrong, where in (
+    good: dict[str, Any] = {"kind": 2, "id": "i", "headline": "h", "each": "items"}
+    wrongs: tuple[tuple[dict[str, Any], str], ...] = (
         ({"symbol": "s", "latest": True}, r"TEST.symbol"),
         ({"symbol": Const("s"), "latest": True, "each": ""}, r"TEST.each"),
         ({"symbol": Const("s"), "about": About(words=7)}, r"TEST.about.words"),  # type: ignore[arg-type]
         ({"symbol": Const("s"), "time": "t"}, r"TEST.time"),
-    ):
+    )
+    for wrong, where in wrongs:
         with pytest.raises(SpecificationError, match=where):
             compile_route(NoticeSpec(**{**good, **wrong}), "TEST")
