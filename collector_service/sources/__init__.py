@@ -11,6 +11,7 @@ from collector_service.ccxt_adapter.catalogue import adapted
 from collector_service.source import Source
 from collector_service.sources.alpaca import ALPACA
 from collector_service.sources.alpaca_news import ALPACA_NEWS
+from collector_service.sources.alpha_vantage import ALPHA_VANTAGE
 from collector_service.sources.ascendex import ASCENDEX
 from collector_service.sources.ascendex_futures import ASCENDEX_FUTURES
 from collector_service.sources.bank_of_canada import BANK_OF_CANADA
@@ -140,6 +141,7 @@ NATIVE: Final = _by_name(
         US_TREASURY,
         WORLD_BANK,
         ALPACA_NEWS,
+        ALPHA_VANTAGE,
         ECB_PRESS,
         FEDERAL_RESERVE,
         FINNHUB_CALENDAR,

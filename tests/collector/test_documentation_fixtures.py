@@ -202,6 +202,8 @@ def _field(row: Any, field: str) -> Any:
         return row[name].decode()
     if row["flags"] & ABSENT.get(name, 0):
         return None
+    if field == "sentiment":
+        return float(row[name])
     if field in EXPONENTS:
         return Decimal(int(row[name])).scaleb(int(row[EXPONENTS[field]]))
     return int(row[name])
@@ -214,6 +216,8 @@ def _value(field: str, value: Any) -> Any:
         return {"buy": 1, "sell": 2, "bid": 1, "ask": 2, "": 0}[value]
     if field in ("time", "effective"):
         return _nanos(value)
+    if field == "sentiment":
+        return float(value)
     return Decimal(_plain(value)) if field in EXPONENTS and value is not None else value
 
 
