@@ -111,13 +111,13 @@ def _notice(scope: Scope, record: records.Notice, *, guarded: bool) -> None:
     if record.about is None:
         line("w = ()")
     elif record.about.each:
-        line("w = ()")
+        line("w = []")
         here = _loop(scope, record.about.each, "about.each", "l")
         line(f"w += {publishing.word_code(here, record.about)}")
         writer.depth = inside
     else:
         line(f"w = {publishing.word_code(scope, record.about)}")
-    line(publishing.notice_code(scope, record, "w"))
+    line(publishing.notice_code(scope, record, "tuple(w)"))
     writer.depth = depth
     if guarded:
         line("except UNREADABLE as error:")

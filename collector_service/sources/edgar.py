@@ -74,7 +74,7 @@ SPEC: Final = SourceSpec(
                         id=Text("id[0].#text?", after=("urn:tag:sec.gov,2008:accession-number=",)),
                         headline=_TITLE,
                         link="link[0].@href?",
-                        subject=Match(_TITLE, r"\S.*? - (.+) \(\d{1,10}\) \([^()]*\)"),
+                        subject=Match(_TITLE, r"\S+(?: \S+){0,2} - (.+) \(\d{1,10}\) \([^()]*\)"),
                         about=About(words=Match(_TITLE, r".* \(0*(\d{1,10})\) \([^()]*\)"), by="cik"),
                         category="category[0].@term?",
                         time=Iso("updated[0].#text?"),

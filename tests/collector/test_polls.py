@@ -237,6 +237,8 @@ def test_answers_are_read(body: Body, data: bytes, wanted: object) -> None:
         (Body.XML, b"<a><b></a>"),
         (Body.XML, b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'),
         (Body.XML, b"<a>" * 100 + b"</a>" * 100),
+        (Body.XML, b'<?xml version="1.0" encoding="nobody-knows"?><a/>'),
+        (Body.XML, '<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'.encode("utf-16")),
         (Body.CSV, b"\xff\xfe"),
         (Body.CSV, b'a,b\n"1'),
         (Body.JSON, b"{"),
