@@ -36,6 +36,8 @@ _GIVEN = "its instruments are given with the source, and the mock writes lists t
 _NAMED = "items are values of an object or within items, which the mock does not write"
 _TEXTS = "numbers and texts of its messages are parts of texts, which the mock does not write"
 UNTRIED = {
+    **dict.fromkeys(("ALPACA_NEWS", "ALPHA_VANTAGE", "ECB_PRESS", "FEDERAL_RESERVE", "FINNHUB_CALENDAR"), _GIVEN),
+    **dict.fromkeys(("FRED_RELEASES", "GDELT", "REDDIT", "SEC_EDGAR"), _GIVEN),
     "BANK_OF_CANADA": _GIVEN,
     "BEQUANT": _NAMED,
     "FEAR_GREED": _GIVEN,
