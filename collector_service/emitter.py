@@ -77,7 +77,7 @@ class Emitter:
         self._scales: dict[tuple[str, str], int] = {}
         self.noted = False
         """Something of the message is remembered, or was refused: `begin` has to be called before the next."""
-        self.notices = Notices(listings, sink, self._identify)
+        self.notices = Notices(listings, sink, self._feed)
 
     @property
     def unknown_symbols(self) -> Sequence[str]:
@@ -433,6 +433,11 @@ class Emitter:
         begin = base | _SNAPSHOT_BEGIN if delivery.snapshot else base
         flags = (begin, base, _LAST_OF_UPDATE | condition(machine))
         self.sink.book_levels(key, delivery.time_ns, delivery.sequence, delivery.changes, flags)
+
+    def _feed(self, symbol: str) -> tuple[int, int]:
+        """As `_identify`, but not heard of: that nothing is published is no silence."""
+        key = self.listings.key(symbol)
+        return (key, self._provenance) if key is not None else self._identify(symbol)
 
     def _identify(self, symbol: str) -> tuple[int, int]:
         key = self.listings.key(symbol)

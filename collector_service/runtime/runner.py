@@ -75,6 +75,8 @@ class SourceStatus:
     listings: int = 0
     reconnects: int = 0
     book_resyncs: int = 0
+    unknown_subjects: int = 0
+    """Words for what notices are about that led to no listing."""
     last_frame_ns: int = 0
     frames: int = 0
     stale: Sequence[str] = ()
@@ -134,6 +136,7 @@ class SourceRunner:
         now.events, now.rejects = Counter(past.events), Counter(past.rejects)
         now.unknown_messages = Counter(past.unknown_messages)
         now.frames, now.book_resyncs, now.last_frame_ns = past.frames, past.book_resyncs, past.last_frame_ns
+        now.unknown_subjects = past.unknown_subjects
         if session is not None:
             now.events.update(session.sink.rows_written)
             now.rejects.update(session.rejects)
@@ -141,6 +144,7 @@ class SourceRunner:
             now.unknown_messages.update(session.unknown_messages)
             now.frames += session.frames
             now.book_resyncs += session.resyncs
+            now.unknown_subjects += session.emitter.notices.unknown_subjects
             now.stale = session.stale
             now.last_frame_ns = session.last_frame_ns or past.last_frame_ns
         return now

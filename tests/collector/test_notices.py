@@ -233,6 +233,12 @@ def test_a_party_of_a_filing_is_no_revision_of_another() -> None:
     assert not answered(session, FILINGS, both)
 
 
+def test_that_nothing_is_published_is_no_silence() -> None:
+    session = session_of("SEC_EDGAR", share("AAPL", cik="320193"))
+    assert answered(session, FILINGS, feed(filing(1)))
+    assert not session.emitter.heard
+
+
 def test_a_title_that_is_not_as_usual_is_told_without_a_subject() -> None:
     session = session_of("SEC_EDGAR")
     strange = "<entry><title>no cik in this title</title><id>1</id></entry>"

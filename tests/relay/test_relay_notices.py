@@ -120,7 +120,7 @@ async def test_a_filing_reaches_who_follows_the_feed_and_who_follows_the_company
     begun = time.time_ns()
     async with connect(egress_socket=socket) as stream, AsyncExitStack() as stack:
         await stream.subscribe(event_types=[EventType.NOTICE])
-        await stack.enter_async_context(collecting(authority, str(relay.config.ingress_socket)))
+        runner = await stack.enter_async_context(collecting(authority, str(relay.config.ingress_socket)))
         found: list[Notice] = []
         await taken(stream, found, 3)
         authority.filings.append(("0000789019-26-000007", "MICROSOFT CORP", 789019))
@@ -134,6 +134,8 @@ async def test_a_filing_reaches_who_follows_the_feed_and_who_follows_the_company
         assert last.headline == "8-K - MICROSOFT CORP (0000789019) (Filer)"
         assert last.link == "https://www.sec.gov/Archives/0000789019-26-000007-index.htm"
         assert (last.actual, last.forecast, last.previous) == (None, None, None)
+        assert runner.status().unknown_subjects == 1
+        assert runner.status().events == {NOTICE.event_type: 5}
         assert authority.agents == {"Example Fund ops@example.com"}
         assert "kind FILING headline 8-K - MICROSOFT CORP" in market_lines.line(last, None)
         shown = await asyncio.to_thread(
