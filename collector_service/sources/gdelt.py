@@ -59,6 +59,7 @@ SPEC: Final = SourceSpec(
                         link="url?",
                         category="domain?",
                         time=Written("seendate", "%Y%m%dT%H%M%SZ"),
+                        latest=True,
                         newest_first=True,
                         each="articles?",
                     ),
@@ -74,7 +75,7 @@ SPEC: Final = SourceSpec(
     ),
     notes=(
         "The time is that at which GDELT met the article, in steps of a quarter of an hour. The category is the publisher's domain.",
-        "An article of several themes is told under each. Of an hour with more than 250 articles of a theme the latest 250 are seen.",
+        "An article of several themes is told under each. Of more than 250 at once the latest 250 are seen, and a gap is told.",
         "No listing is told of: GDELT names no securities.",
     ),
 )
