@@ -132,6 +132,8 @@ class VenueSymbol:
     """None for what is no share. Of a security the base is empty, and the quote the currency it trades in."""
     extras: Mapping[str, str] = field(default_factory=dict)
     """What this source's templates and scales need to know of it."""
+    elsewhere: bool = False
+    """Somebody else registers it: this source knows it by its ticker alone."""
 
     @property
     def pair(self) -> str:

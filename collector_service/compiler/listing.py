@@ -147,6 +147,8 @@ def _reader(spec: Line, fiat: frozenset[str], codes: Mapping[str, str], where: s
     alone = index or security
     if sum(one is not None for one in (terms, index, security)) > 1:
         raise fault(f"{where}.index", spec.index, "an index, a security and a contract are different things")
+    if spec.elsewhere and security is None:
+        raise fault(f"{where}.elsewhere", spec.elsewhere, "a security is known by a ticker, nothing else is")
     if alone is None and (spec.base is NOTHING or spec.quote is NO_CURRENCY):
         raise fault(f"{where}.base, quote", "", "a pair has both")
 
@@ -183,6 +185,7 @@ def _reader(spec: Line, fiat: frozenset[str], codes: Mapping[str, str], where: s
             index=index(line) if index is not None else None,
             security=security(line) if security is not None else None,
             streamed=spec.streamed,
+            elsewhere=spec.elsewhere,
         )
 
     return read

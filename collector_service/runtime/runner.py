@@ -351,7 +351,9 @@ class SourceRunner:
             _log.warning("the relay has not confirmed the listings", source=self.spec.name)
 
     def _learn(self, fresh: Sequence[VenueSymbol], done: Registration | None = None) -> None:
-        """What is refused stays news, so that it is registered again with the next list."""
+        """What is refused, or missing, stays news, so that it is tried again with the next list."""
+        missing = done.missing if done is not None else frozenset()
+        fresh = [entry for entry in fresh if entry.symbol not in missing] if missing else fresh
         self.listings.learn(fresh, done.listing_ids if done is not None else None)
         refused = done.refused if done is not None else {}
         self._known.update({entry.symbol: entry for entry in fresh if entry.symbol not in refused})

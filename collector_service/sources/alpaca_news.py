@@ -71,7 +71,7 @@ SPEC: Final = SourceSpec(
                     lines=(Line(symbol="symbol", index=Index(name="name", provider=Const("Benzinga"))),),
                 ),
                 *(
-                    replace(one, lines=tuple(replace(line, streamed=False) for line in one.lines))
+                    replace(one, lines=tuple(replace(line, streamed=False, elsewhere=True) for line in one.lines))
                     for one in _STREAM.instruments
                 ),
             ),
@@ -80,7 +80,8 @@ SPEC: Final = SourceSpec(
     ),
     notes=(
         "An article that is changed comes again, as a revision; its time is that of the change.",
-        "Its shares are those of Alpaca's list. Coins (BTCUSD) are on no list of this source: they stay words, and are counted.",
+        "Its shares are those of Alpaca's list, as ALPACA or another source registered them.",
+        "Coins (BTCUSD) are on no list of this source: they stay words, and are counted.",
         "Articles that came while there was no connection are not fetched: the loss is told.",
     ),
 )

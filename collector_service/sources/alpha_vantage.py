@@ -94,6 +94,7 @@ SPEC: Final = SourceSpec(
                             where={"assetType": tuple(_KINDS), "exchange": tuple(_EXCHANGES), "status": "Active"},
                             like={"symbol": "[A-Z]+"},
                             streamed=False,
+                            elsewhere=True,
                         ),
                     ),
                 ),
@@ -103,7 +104,8 @@ SPEC: Final = SourceSpec(
     notes=(
         "The sentiment is that of the article, from -1 to 1; what is said of one share apart from the others is not told.",
         "An article of several topics is told under each. Coins (CRYPTO:BTC) and currencies (FOREX:USD) stay words, and are counted.",
-        "The zone of times is not told: they are taken as UTC. The list tells no identifiers, and a symbol that is not letters alone is passed over.",
+        "The zone of times is not told: they are taken as UTC.",
+        "Shares are those that others registered; a symbol that is not letters alone is passed over.",
         "A free key has 25 requests a day, which this source spends within minutes: it needs a paid one. A note in the place of a feed is refused.",
     ),
 )

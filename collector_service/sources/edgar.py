@@ -45,6 +45,7 @@ def _share(symbol: str | Join, form: str) -> Line:
         where={"[3]": tuple(_EXCHANGES)},
         like={"[2]": form},
         streamed=False,
+        elsewhere=True,
     )
 
 
@@ -111,7 +112,7 @@ SPEC: Final = SourceSpec(
         "A filing is told once for each of its parties, as the feed has it: the same document id, another headline and subject.",
         "A party's shares are found by its CIK in the SEC's list of tickers on Nasdaq and NYSE; who has none there is a name alone.",
         "A class is written with a point, as the tape has it (BRK.B; in the list BRK-B). Preferred shares, warrants and units are passed over.",
-        "The list tells no identifiers: a share that another source knows by its ticker alone is the same one, any other opens a collision case.",
+        "The list tells no identifiers: shares are looked up as others registered them. As long as nobody did, a filer is a name alone.",
         "The time is that of acceptance. Of a hundred entries in ten seconds or fewer none is lost; where more came, a gap is told.",
     ),
 )
