@@ -24,6 +24,7 @@ OVERRUN: Final = "FEED_OVERRUN"
 
 _SIZES: Final = NOTICE.texts
 _CUT: Final = int(RecordFlag.TEXT_CUT)
+_AGAIN: Final = int(RecordFlag.POSSIBLE_DUPLICATE)
 _HASH_DIGITS: Final = 40
 _ABSENT: Final = (
     int(RecordFlag.ACTUAL_ABSENT),
@@ -55,15 +56,21 @@ class Notice(NamedTuple):
 class _State(NamedTuple):
     contents: bytes
     revision: int
+    doubts: int
+    """As many losses of rows as there were when it was told."""
 
 
 def clipped(text: str, size: int) -> tuple[bytes, bool]:
     """A text of one line in so many bytes of UTF-8, ended at a character where it is longer; and whether anything is not as it was but for its
     white space."""
     line = " ".join(text.replace("\0", " ").split())
-    data = line.encode("utf-8", "replace")
-    altered = len(data) > size or any("\ud800" <= one <= "\udfff" for one in line)
-    return (data[:size].decode("utf-8", "ignore").encode() if len(data) > size else data), altered
+    try:
+        data, altered = line.encode(), False
+    except UnicodeEncodeError:  # half of a pair of surrogates
+        data, altered = line.encode("utf-8", "replace"), True
+    if len(data) <= size:
+        return data, altered
+    return data[:size].decode("utf-8", "ignore").encode(), True
 
 
 class Notices:
@@ -78,6 +85,7 @@ class Notices:
         self._places: dict[bytes, int] = {}
         self._seen = 0
         self._known = 0
+        self._doubts = 0
         self.unknown_subjects = 0
         """Subjects so far of which no listing is known."""
 
@@ -97,11 +105,12 @@ class Notices:
         self._seen += 1
         if before is not None:
             self._known += 1
-            if before.contents == contents:
+            if before == (contents, before.revision, self._doubts):
                 return
-        revision = before.revision + 1 if before is not None else 0
-        self._write(symbol, notice, by, revision)
-        self._told.put(identity, _State(contents, revision))
+        same = before is not None and before.contents == contents
+        revision = before.revision + (not same) if before is not None else 0
+        self._write(symbol, notice, by, revision, _AGAIN if same else 0)
+        self._told.put(identity, _State(contents, revision, self._doubts))
 
     def begin(self) -> None:
         """A message begins."""
@@ -113,6 +122,10 @@ class Notices:
         """The message gave nothing after all: what it told is not told."""
         self._told.undo()
 
+    def doubt(self) -> None:
+        """Rows were lost on their way, and nobody knows whose: what feeds still hold is told again when it is met, marked POSSIBLE_DUPLICATE."""
+        self._doubts += 1
+
     def overrun(self, symbol: str) -> bool:
         """At the end of an answer that holds the latest of a feed alone: whether it has nothing in common with what came before, so that something
         may have stood between."""
@@ -120,22 +133,22 @@ class Notices:
         self._met[symbol] = self._met.get(symbol, 0) + self._seen
         return lost
 
-    def _write(self, symbol: str, notice: Notice, by: str, revision: int) -> None:
+    def _write(self, symbol: str, notice: Notice, by: str, revision: int, marks: int) -> None:
         found, unknown = self._subjects(notice.words, by)
         self.unknown_subjects += unknown
         key, flags = self._identify(symbol)
         texts, cut = _texts(notice)
         subject, subject_cut = clipped(notice.subject or ", ".join(notice.words), _SIZES["subject"])
         amounts, more = _amounts(notice.values)
-        flags |= more | (_CUT if cut else 0)
+        flags |= marks | more | (_CUT if cut else 0)
         document_id, headline, link, category, unit = texts
         rows = [(key, flags | (_CUT if subject_cut else 0), subject)]
         for listing, word in found:
             text, word_cut = clipped(word, _SIZES["subject"])
             rows.append((listing, flags | (_CUT if word_cut else 0), text))
-        for number, (listing, marks, about) in enumerate(rows):
+        for number, (listing, marked, about) in enumerate(rows):
             self._sink.notice(
-                listing, notice.time_ns, marks, document_id, headline, link, about, category, unit,
+                listing, notice.time_ns, marked, document_id, headline, link, about, category, unit,
                 amounts[0][0], amounts[1][0], amounts[2][0],
                 math.nan if notice.sentiment is None else notice.sentiment, notice.effective_ns,
                 amounts[0][1], amounts[1][1], amounts[2][1],

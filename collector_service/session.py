@@ -122,7 +122,8 @@ class Session:
         return []
 
     def republish_books(self, time_ns: int) -> None:
-        """Writes every book as a snapshot: the relay has missed events."""
+        """Writes every book as a snapshot: the relay has missed events. Notices that it may have missed come again with their feeds."""
+        self.emitter.notices.doubt()
         self.sink.received_ns = time_ns
         self.emitter.republish_books(time_ns)
 

@@ -233,6 +233,20 @@ def test_a_party_of_a_filing_is_no_revision_of_another() -> None:
     assert not answered(session, FILINGS, both)
 
 
+def test_what_may_have_been_lost_on_its_way_is_told_again_and_marked_so() -> None:
+    session = session_of("SEC_EDGAR", share("AAPL", cik="320193"))
+    assert len(answered(session, FILINGS, feed(filing(1)))) == 2
+    session.republish_books(1)
+    again = answered(session, FILINGS, feed(filing(2), filing(1)))
+    assert [(row["document_id"][-1:], bool(row["flags"] & RecordFlag.POSSIBLE_DUPLICATE)) for row in again] == [
+        *[(b"1", True)] * 2,
+        *[(b"2", False)] * 2,
+    ]
+    assert {int(row["revision"]) for row in again} == {0}
+    assert not answered(session, FILINGS, feed(filing(2), filing(1)))
+    assert not session.take_gaps()
+
+
 def test_that_nothing_is_published_is_no_silence() -> None:
     session = session_of("SEC_EDGAR", share("AAPL", cik="320193"))
     assert answered(session, FILINGS, feed(filing(1)))
