@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import unquote_to_bytes
 
 from collector_service.book import MachineFactory
 from collector_service.emitter import Emitter
@@ -123,10 +124,11 @@ class Discovery:
     """In the place of the requests, where what is asked follows from what was answered. Raises as `ListRequest.parse` and asking do."""
 
     def reader(self, url: str) -> Callable[[bytes], InstrumentList] | None:
-        """How the answer of an address is read, whatever its host; None for another address, and for one whose answer only names others."""
-        path = path_of(url)
+        """How the answer of an address is read, whatever its host; None for another address, and for one whose answer only names others.
+        Behind a `#` is what was posted to it, where that is known."""
+        path, posted, body = path_of(url).partition("#")
         for request in self.requests:
-            if request.given is not None:
+            if request.given is not None or (posted and request.body != unquote_to_bytes(body)):
                 continue
             same = request.path == path or (
                 request.next is not None and request.path.partition("?")[0] == path.partition("?")[0]

@@ -1,0 +1,162 @@
+"""What one source hands to the recorder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import msgspec
+
+from collector_service.recorder.files import ANSWERS, LISTS, day_of
+from collector_service.source import InstrumentList, Source
+from collector_service.spec import Channel
+from collector_service.transport import lines
+from collector_service.transport.base import Arrival, ArrivalKind
+
+_NAMES: Final = {Channel.TRADES: "trades", Channel.QUOTES: "ticker", Channel.BOOKS: "l2_book"}
+"""Channels as recordings call them."""
+_OVERHEAD: Final = 200
+"""Bytes in the queue of an arrival that has none of its own."""
+_SET_BACK_NS: Final = 1_000_000_000
+_OF_NO_CONNECTION: Final = (ArrivalKind.RESPONSE, ArrivalKind.FAILED, ArrivalKind.LOST)
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderFigures:
+    """What became of what one source gave."""
+
+    written: int = 0
+    """Arrivals that can be read in the files."""
+    lost: int = 0
+    """Arrivals that are not in them, since the disk was full, slow or gone."""
+    error: str = ""
+    """Why nothing can be written now."""
+
+
+class Entry(msgspec.Struct, frozen=True, gc=False):
+    """A line to be written: of an arrival, or of something besides."""
+
+    stem: str
+    """Which file of the source: `ws.N`, ANSWERS or LISTS."""
+    time_ns: int
+    arrival: Arrival | None
+    line: bytes = b""
+    """Where there is no arrival."""
+    address: str = ""
+    """That of the arrival."""
+
+    def bytes(self) -> bytes:
+        """The line."""
+        return self.line if self.arrival is None else lines.line_of(self.arrival, self.address)
+
+
+class Progress:
+    """How far one source's writing is: changed by the thread that writes, read by others."""
+
+    written = 0
+    lost = 0
+    error = ""
+
+
+class Queue(Protocol):
+    """Where entries of a source wait to be written."""
+
+    def put(self, entry: Entry, size: int) -> bool:
+        """Lets an entry of about so many bytes wait; False where too much waits already. Does not wait itself."""
+        ...
+
+
+class SourceRecorder:
+    """On the event loop: no method waits or raises."""
+
+    def __init__(self, source: Source, queue: Queue, progress: Progress) -> None:
+        self._queue = queue
+        self._progress = progress
+        self._websocket = lines.shown(source.endpoints.websocket or source.endpoints.rest, "wss")
+        self._rest = lines.shown(source.endpoints.rest, "https")
+        self._addresses: dict[int, str] = {}
+        self._stems: dict[int, str] = {}
+        self._last_ns = 0
+        self._listed: tuple[int, InstrumentList] | None = None
+        self._conversation: tuple[dict[str, list[str]], list[list[str]], int] | None = None
+        self._refused = 0
+        self._missing: tuple[int, int] | None = None
+        """How many arrivals in a row found no room, and the time of the first."""
+
+    @property
+    def figures(self) -> RecorderFigures:
+        """What became of what was handed over."""
+        progress = self._progress
+        error = progress.error or ("the disk takes less than the source gives" if self._missing is not None else "")
+        return RecorderFigures(progress.written, progress.lost + self._refused, error)
+
+    def arrived(self, arrival: Arrival) -> Arrival:
+        """Takes an arrival, and answers it with the time that it is recorded at: no two of a source share one, so that their order can be read
+        again. A clock that is set back by more than a second is believed."""
+        last = self._last_ns
+        if last - _SET_BACK_NS < arrival.time_ns <= last:
+            arrival = Arrival(arrival.kind, last + 1, arrival.data, arrival.connection, arrival.url)
+        self._last_ns = arrival.time_ns
+        number = arrival.connection
+        if arrival.kind is ArrivalKind.OPENED:
+            self._addresses[number] = lines.shown(arrival.url or self._websocket, "wss")
+        if arrival.kind in _OF_NO_CONNECTION:
+            entry = Entry(ANSWERS, arrival.time_ns, arrival, address=self._asked(arrival.url))
+        else:
+            address = self._addresses.get(number, self._websocket)
+            entry = Entry(self._stems.get(number) or self._stem(number), arrival.time_ns, arrival, address=address)
+        self._put(entry, len(arrival.data))
+        return arrival
+
+    def sent(self, connection: int, text: str) -> None:
+        """Takes a frame of ours, whose secrets are not filled in."""
+        now = time.time_ns()
+        line = lines.sent_line(self._addresses.get(connection, self._websocket), now, text)
+        self._put(Entry(self._stem(connection), now, None, line), len(line))
+
+    def listed(self, answers: Sequence[tuple[str, bytes | None, bytes, int]], found: InstrumentList) -> None:
+        """Takes the answers that held a list: (path, what was posted, answer, when it came). What says the same as the list before is written once a
+        day."""
+        at = max((time_ns for *_, time_ns in answers), default=time.time_ns())
+        if self._listed == (day_of(at), found):
+            return
+        self._listed = day_of(at), found
+        for path, body, answer, time_ns in answers:
+            address = lines.posted(self._asked(path), body)
+            line = lines.line_of(Arrival(ArrivalKind.RESPONSE, time_ns, answer), address)
+            self._put(Entry(LISTS, at, None, line), len(line))
+        self._configure(at)
+
+    def begin(self, channels: Mapping[Channel, Sequence[str]], connections: Sequence[Sequence[str]]) -> None:
+        """A conversation begins: the symbols of each channel, and of each connection."""
+        now = self._last_ns = max(time.time_ns(), self._last_ns + 1)
+        self._addresses.clear()
+        told = {_NAMES[channel]: list(symbols) for channel, symbols in channels.items()}
+        self._conversation = told, [list(symbols) for symbols in connections], now
+        self._configure(now)
+
+    def _stem(self, connection: int) -> str:
+        return self._stems.setdefault(connection, f"ws.{connection}")
+
+    def _asked(self, path: str) -> str:
+        return lines.one_word(path if "://" in path.partition("?")[0] else f"{self._rest}{path}")
+
+    def _configure(self, at_ns: int) -> None:
+        if self._conversation is not None:
+            line = lines.configuration_line(*self._conversation, at_ns)
+            self._put(Entry(LISTS, at_ns, None, line), len(line))
+
+    def _put(self, entry: Entry, size: int) -> None:
+        if self._missing is not None:
+            count, since = self._missing
+            hole = lines.hole(count, since)
+            if self._queue.put(Entry(ANSWERS, since, hole, address=lines.RECORDER), _OVERHEAD):
+                self._missing = None
+        if self._missing is None and self._queue.put(entry, size + _OVERHEAD):
+            return
+        if entry.arrival is not None:
+            self._refused += 1
+            count, since = self._missing or (0, entry.time_ns)
+            self._missing = count + 1, since
