@@ -6,8 +6,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import unquote_to_bytes
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from collector_service.book import MachineFactory
 from collector_service.emitter import Emitter
@@ -124,11 +123,10 @@ class Discovery:
     """In the place of the requests, where what is asked follows from what was answered. Raises as `ListRequest.parse` and asking do."""
 
     def reader(self, url: str) -> Callable[[bytes], InstrumentList] | None:
-        """How the answer of an address is read, whatever its host; None for another address, and for one whose answer only names others.
-        Behind a `#` is what was posted to it, where that is known."""
-        path, posted, body = path_of(url).partition("#")
+        """How the answer of an address is read, whatever its host; None for another address, and for one whose answer only names others."""
+        path = path_of(url)
         for request in self.requests:
-            if request.given is not None or (posted and request.body != unquote_to_bytes(body)):
+            if request.given is not None:
                 continue
             same = request.path == path or (
                 request.next is not None and request.path.partition("?")[0] == path.partition("?")[0]
@@ -145,9 +143,13 @@ class Discovery:
         return next((one for one in self.requests if one.cross is not None and one.path == path), None)
 
 
+POSTED: Final = "#post="
+"""Behind the recorded address of a request stands so what it posted: two that differ in that alone have different answers."""
+
+
 def path_of(url: str) -> str:
-    """An address without its host."""
-    return re.sub(r"^[a-z]+://[^/]+", "", url)
+    """An address without its host, and without what was posted to it."""
+    return re.sub(r"^[a-z]+://[^/]+", "", url).partition(POSTED)[0]
 
 
 @dataclass(frozen=True, slots=True)

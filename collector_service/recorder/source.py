@@ -47,6 +47,11 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     address: str = ""
     """That of the arrival."""
 
+    @property
+    def counts(self) -> bool:
+        """Whether it is an arrival: what a recorder says itself is none."""
+        return self.arrival is not None and self.arrival.kind is not ArrivalKind.LOST
+
     def bytes(self) -> bytes:
         """The line."""
         return self.line if self.arrival is None else lines.line_of(self.arrival, self.address)

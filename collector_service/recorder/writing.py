@@ -187,11 +187,11 @@ class RawRecorder:
                 line = page.line(entry)
             except Exception as error:  # one that cannot be written costs no other
                 _log.warning("an arrival cannot be recorded", source=page.name, error=str(error))
-                page.miss(entry.arrival is not None, entry.time_ns)
+                page.miss(entry.counts, entry.time_ns)
                 continue
             found, times = batches.setdefault((page, entry.stem, day_of(entry.time_ns)), ([], []))
             found.append(line)
-            if entry.arrival is not None:
+            if entry.counts:
                 times.append(entry.time_ns)
             if turn % _TURN == _TURN - 1:
                 time.sleep(0)

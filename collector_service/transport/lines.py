@@ -10,6 +10,7 @@ from urllib.parse import quote
 import msgspec
 
 from collector_service.addresses import SECRET
+from collector_service.source import POSTED
 from collector_service.transport.base import Arrival, ArrivalKind
 from collector_service.transport.recording import ANSWERS
 
@@ -69,7 +70,7 @@ def sent_line(address: str, time_ns: int, text: str) -> bytes:
 
 def posted(address: str, body: bytes | None) -> str:
     """The address of a request, with what it posted."""
-    return address if body is None else f"{address}#{quote(body, safe='')}"
+    return address if body is None else f"{address}{POSTED}{quote(body, safe='')}"
 
 
 def configuration_line(

@@ -8,7 +8,7 @@ from urllib.parse import unquote_to_bytes
 
 from alphapulse.domain.errors import InvalidArgument
 from collector_service.listings import VenueSymbol
-from collector_service.source import Asking, InstrumentList, ListRequest, Source, path_of
+from collector_service.source import POSTED, Asking, InstrumentList, ListRequest, Source, path_of
 from collector_service.transport.base import Arrival, TransportError
 
 _MAX_FOLLOWED: Final = 2_000
@@ -72,8 +72,8 @@ def _asked_again(ask: Callable[[Asking], Awaitable[InstrumentList]], told: Itera
     """What follows from recorded answers, the last to each question; None where one was not asked then."""
     known: dict[tuple[str, bytes | None], bytes] = {}
     for answer in told:
-        path, posted, body = path_of(answer.url).partition("#")
-        known[path, unquote_to_bytes(body) if posted else None] = answer.data
+        _, posted, body = answer.url.partition(POSTED)
+        known[path_of(answer.url), unquote_to_bytes(body) if posted else None] = answer.data
 
     async def fetch(path: str, body: bytes | None = None) -> bytes:
         if (path, body) not in known:

@@ -1,6 +1,6 @@
 """Reads recordings: files of one line an answer, frame or connection, compressed with gzip or not. `lines` writes them.
 
-    URL -> UNIXTIME: BODY            a REST answer (`VENUE.0.gz`, `VENUE.http.N.gz`); `URL#BODY` is one to what was sent by POST
+    URL -> UNIXTIME: BODY            a REST answer (`VENUE.0.gz`, `VENUE.http.N.gz`); `URL#post=BODY` is one to what was sent by POST
     wss://... <-> UNIXTIME           a connection opens (`VENUE.ws.N.gz`)
     wss://... <- UNIXTIME: FRAME     the client sent it
     UNIXTIME: FRAME                  the venue sent it
