@@ -38,7 +38,7 @@ def checked_file(name: str, file: Path, folder: Path, *, replaces: bool) -> Sour
     """The source that a file describes, which may be installed in the folder under this name. Raises InvalidArgument, FailedPrecondition."""
     source = read_source(file)
     if source.name != checked_name(name):
-        raise InvalidArgument.field("name", name, "source-name", f"the file describes {source.name}")
+        raise InvalidArgument.field("name", name, "source-named", f"the file describes {source.name}")
     require_free(source, _others(source.name, folder, replaces=replaces))
     return source
 

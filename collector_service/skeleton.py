@@ -13,7 +13,7 @@ _NAME: Final = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 def checked_name(name: str) -> str:
     """A source's name. Raises InvalidArgument for what is none."""
     if not _NAME.fullmatch(name):
-        raise InvalidArgument.field("name", name, "source-name", "capitals, digits and underscores, 64 at most")
+        raise InvalidArgument.field("name", name, "source-spelling", "capitals, digits and underscores, 64 at most")
     return name
 
 

@@ -296,7 +296,7 @@ class StartSourceRequest(_message.Message):
     TRANSPORT_FIELD_NUMBER: _builtins.int
     WRITE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Which."""
+    """Which, in any spelling: capitals or not, with points, hyphens or underscores."""
     transport: Global___TransportKind.ValueType
     """From where; unspecified: the collector's own default."""
     @_builtins.property
@@ -351,7 +351,7 @@ class StopSourceRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     WRITE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Which."""
+    """Which, in any spelling."""
     @_builtins.property
     def write(self) -> _common_pb2.WriteOptions:
         """Idempotency, dry run, actor."""
