@@ -131,16 +131,17 @@ class Session:
         return []
 
     def _begin(self, arrival: Arrival) -> None:
-        """A conversation of a recording begins: what was learned of the one before is forgotten, what was counted stays."""
+        """A conversation of a recording begins: what was learned of the one before is forgotten, what was counted stays. The same one told of
+        again may have other symbols."""
         told = msgspec.json.decode(arrival.data, type=Begun)
-        if told.begun == self._begun:
-            return
-        self._begun = told.begun
         listings = self.emitter.listings
         self.subscriptions = [
             [entry for symbol in symbols if (entry := listings.entry(symbol)) is not None]
             for symbols in told.connections
         ]
+        if told.begun == self._begun:
+            return
+        self._begun = told.begun
         self._place(arrival.time_ns)
         self.emitter.begin_anew()
         self._asked.clear()

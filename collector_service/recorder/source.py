@@ -20,7 +20,6 @@ _NAMES: Final = {Channel.TRADES: "trades", Channel.QUOTES: "ticker", Channel.BOO
 _OVERHEAD: Final = 200
 """Bytes in the queue of an arrival that has none of its own."""
 _SET_BACK_NS: Final = 1_000_000_000
-_OF_NO_CONNECTION: Final = (ArrivalKind.RESPONSE, ArrivalKind.FAILED, ArrivalKind.LOST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,23 +102,26 @@ class SourceRecorder:
         last = self._last_ns
         if last - _SET_BACK_NS < arrival.time_ns <= last:
             arrival = Arrival(arrival.kind, last + 1, arrival.data, arrival.connection, arrival.url)
-        self._last_ns = arrival.time_ns
-        number = arrival.connection
-        if arrival.kind is ArrivalKind.OPENED:
-            self._addresses[number] = lines.shown(arrival.url or self._websocket, "wss")
-        if arrival.kind in _OF_NO_CONNECTION:
-            entry = Entry(ANSWERS, arrival.time_ns, arrival, address=self._asked(arrival.url))
+        self._last_ns = at = arrival.time_ns
+        kind, number = arrival.kind, arrival.connection
+        if kind is ArrivalKind.FRAME:
+            entry = Entry(self._stems.get(number) or self._stem(number), at, arrival)
+        elif kind is ArrivalKind.RESPONSE or kind is ArrivalKind.FAILED:
+            entry = Entry(ANSWERS, at, arrival, b"", self._asked(arrival.url))
         else:
-            address = self._addresses.get(number, self._websocket)
-            entry = Entry(self._stems.get(number) or self._stem(number), arrival.time_ns, arrival, address=address)
-        self._put(entry, len(arrival.data))
+            if kind is ArrivalKind.OPENED:
+                self._addresses[number] = lines.shown(arrival.url or self._websocket, "wss")
+            entry = Entry(self._stem(number), at, arrival, b"", self._addresses.get(number, self._websocket))
+        size = len(arrival.data) + _OVERHEAD
+        if self._missing is not None or not self._queue.put(entry, size):
+            self._refuse(entry, size)
         return arrival
 
     def sent(self, connection: int, text: str) -> None:
         """Takes a frame of ours, whose secrets are not filled in."""
         now = time.time_ns()
         line = lines.sent_line(self._addresses.get(connection, self._websocket), now, text)
-        self._put(Entry(self._stem(connection), now, None, line), len(line))
+        self._put(Entry(self._stem(connection), now, None, line))
 
     def listed(self, answers: Sequence[tuple[str, bytes | None, bytes, int]], found: InstrumentList) -> None:
         """Takes the answers that held a list: (path, what was posted, answer, when it came). What says the same as the list before is written once a
@@ -131,15 +133,25 @@ class SourceRecorder:
         for path, body, answer, time_ns in answers:
             address = lines.posted(self._asked(path), body)
             line = lines.line_of(Arrival(ArrivalKind.RESPONSE, time_ns, answer), address)
-            self._put(Entry(LISTS, at, None, line), len(line))
+            self._put(Entry(LISTS, at, None, line))
         self._configure(at)
 
     def begin(self, channels: Mapping[Channel, Sequence[str]], connections: Sequence[Sequence[str]]) -> None:
         """A conversation begins: the symbols of each channel, and of each connection."""
         now = self._last_ns = max(time.time_ns(), self._last_ns + 1)
         self._addresses.clear()
+        self._tell(channels, connections, now, now)
+
+    def carries(self, channels: Mapping[Channel, Sequence[str]], connections: Sequence[Sequence[str]]) -> None:
+        """The conversation goes on with other symbols than those it began with."""
+        now = self._last_ns = max(time.time_ns(), self._last_ns + 1)
+        self._tell(channels, connections, self._conversation[2] if self._conversation is not None else now, now)
+
+    def _tell(
+        self, channels: Mapping[Channel, Sequence[str]], connections: Sequence[Sequence[str]], begun: int, now: int
+    ) -> None:
         told = {_NAMES[channel]: list(symbols) for channel, symbols in channels.items()}
-        self._conversation = told, [list(symbols) for symbols in connections], now
+        self._conversation = told, [list(symbols) for symbols in connections], begun
         self._configure(now)
 
     def _stem(self, connection: int) -> str:
@@ -151,17 +163,20 @@ class SourceRecorder:
     def _configure(self, at_ns: int) -> None:
         if self._conversation is not None:
             line = lines.configuration_line(*self._conversation, at_ns)
-            self._put(Entry(LISTS, at_ns, None, line), len(line))
+            self._put(Entry(LISTS, at_ns, None, line))
 
-    def _put(self, entry: Entry, size: int) -> None:
+    def _put(self, entry: Entry) -> None:
+        """What is no arrival: the stream is whole without it."""
+        self._queue.put(entry, len(entry.line) + _OVERHEAD)
+
+    def _refuse(self, entry: Entry, size: int) -> None:
+        """An arrival for which there was no room, or that comes after such: where there is room again, it is told first what is missing."""
         if self._missing is not None:
-            count, since = self._missing
-            hole = lines.hole(count, since)
-            if self._queue.put(Entry(ANSWERS, since, hole, address=lines.RECORDER), _OVERHEAD):
+            hole = Entry(ANSWERS, self._missing[1], lines.hole(*self._missing), b"", lines.RECORDER)
+            if self._queue.put(hole, _OVERHEAD):
                 self._missing = None
-        if self._missing is None and self._queue.put(entry, size + _OVERHEAD):
-            return
-        if entry.arrival is not None:
-            self._refused += 1
-            count, since = self._missing or (0, entry.time_ns)
-            self._missing = count + 1, since
+                if self._queue.put(entry, size):
+                    return
+        self._refused += 1
+        count, since = self._missing or (0, entry.time_ns)
+        self._missing = count + 1, since

@@ -189,10 +189,13 @@ class RawRecorder:
                 _log.warning("an arrival cannot be recorded", source=page.name, error=str(error))
                 page.miss(entry.counts, entry.time_ns)
                 continue
-            found, times = batches.setdefault((page, entry.stem, day_of(entry.time_ns)), ([], []))
-            found.append(line)
+            key = page, entry.stem, day_of(entry.time_ns)
+            batch = batches.get(key)
+            if batch is None:
+                batch = batches[key] = [], []
+            batch[0].append(line)
             if entry.counts:
-                times.append(entry.time_ns)
+                batch[1].append(entry.time_ns)
             if turn % _TURN == _TURN - 1:
                 time.sleep(0)
         for (page, stem, day), (found, times) in batches.items():

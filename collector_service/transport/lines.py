@@ -46,10 +46,10 @@ def body_of(data: bytes) -> bytes:
 
 def line_of(arrival: Arrival, address: str) -> bytes:
     """What arrived. `address` is that of its connection, or that of the request where it answers one."""
+    if arrival.kind is ArrivalKind.FRAME:  # as nearly all are
+        return b"%d.%09d: %b\n" % (*divmod(arrival.time_ns, _NANOS), body_of(arrival.data))
     time = clock(arrival.time_ns)
     match arrival.kind:
-        case ArrivalKind.FRAME:
-            return b"%b: %b\n" % (time.encode(), body_of(arrival.data))
         case ArrivalKind.RESPONSE:
             return f"{address} -> {time}: ".encode() + body_of(arrival.data) + b"\n"
         case ArrivalKind.OPENED:

@@ -391,9 +391,10 @@ def test_what_a_recorder_says_of_a_channel_is_what_recordings_call_it(tmp_path: 
         async with RawRecorder(tmp_path) as recorder:
             taken = recorder.of(SOURCES["COINBASE"])
             taken.begin({Channel.QUOTES: ["A"], Channel.TRADES: ["B"]}, [["A", "B"]])
+            taken.carries({Channel.QUOTES: ["A"]}, [["A"], ["C"]])
 
     asyncio.run(record())
     (file,) = recording_files(tmp_path, "COINBASE")
-    (line,) = text_of(file).splitlines()
-    told = json.loads(line.removeprefix(b"configuration: "))
-    assert (told["ticker"], told["trades"], told["connections"]) == (["A"], ["B"], [["A", "B"]])
+    first, second = (json.loads(line.removeprefix(b"configuration: ")) for line in text_of(file).splitlines())
+    assert (first["ticker"], first["trades"], first["connections"]) == (["A"], ["B"], [["A", "B"]])
+    assert (second["ticker"], second["connections"], second["begun"]) == (["A"], [["A"], ["C"]], first["begun"])
