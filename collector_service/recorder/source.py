@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from alphapulse.domain.provenance import Provenance
 from collector_service.recorder.files import ANSWERS, LISTS, day_of
 from collector_service.source import InstrumentList, Source
 from collector_service.spec import Channel
@@ -61,6 +62,8 @@ class Progress:
 
     written = 0
     lost = 0
+    failures = 0
+    """How often the disk took something no more."""
     error = ""
 
 
@@ -76,6 +79,7 @@ class SourceRecorder:
     """On the event loop: no method waits or raises."""
 
     def __init__(self, source: Source, queue: Queue, progress: Progress) -> None:
+        self._name = source.name
         self._queue = queue
         self._progress = progress
         self._websocket = lines.shown(source.endpoints.websocket or source.endpoints.rest, "wss")
@@ -83,17 +87,18 @@ class SourceRecorder:
         self._addresses: dict[int, str] = {}
         self._stems: dict[int, str] = {}
         self._last_ns = 0
-        self._listed: tuple[int, InstrumentList] | None = None
-        self._conversation: tuple[dict[str, list[str]], list[list[str]], int] | None = None
+        self._listed: tuple[int, int, InstrumentList] | None = None
+        self._provenance = Provenance.LIVE
+        self._conversation: tuple[dict[str, list[str]], list[list[str]], str, int] | None = None
         self._refused = 0
-        self._missing: tuple[int, int] | None = None
-        """How many arrivals in a row found no room, and the time of the first."""
+        self._missing = 0
+        """How many arrivals in a row found no room."""
 
     @property
     def figures(self) -> RecorderFigures:
         """What became of what was handed over."""
         progress = self._progress
-        error = progress.error or ("the disk takes less than the source gives" if self._missing is not None else "")
+        error = progress.error or ("the disk takes less than the source gives" if self._missing else "")
         return RecorderFigures(progress.written, progress.lost + self._refused, error)
 
     def arrived(self, arrival: Arrival) -> Arrival:
@@ -110,10 +115,10 @@ class SourceRecorder:
             entry = Entry(ANSWERS, at, arrival, b"", self._asked(arrival.url))
         else:
             if kind is ArrivalKind.OPENED:
-                self._addresses[number] = lines.shown(arrival.url or self._websocket, "wss")
+                self._addresses[number] = self._opened(arrival.url)
             entry = Entry(self._stem(number), at, arrival, b"", self._addresses.get(number, self._websocket))
         size = len(arrival.data) + _OVERHEAD
-        if self._missing is not None or not self._queue.put(entry, size):
+        if self._missing or not self._queue.put(entry, size):
             self._refuse(entry, size)
         return arrival
 
@@ -127,17 +132,25 @@ class SourceRecorder:
         """Takes the answers that held a list: (path, what was posted, answer, when it came). What says the same as the list before is written once a
         day."""
         at = max((time_ns for *_, time_ns in answers), default=time.time_ns())
-        if self._listed == (day_of(at), found):
+        # After a failure it may not stand anywhere.
+        said = day_of(at), self._progress.failures, found
+        if self._listed == said:
             return
-        self._listed = day_of(at), found
+        self._listed = said
         for path, body, answer, time_ns in answers:
             address = lines.posted(self._asked(path), body)
             line = lines.line_of(Arrival(ArrivalKind.RESPONSE, time_ns, answer), address)
             self._put(Entry(LISTS, at, None, line))
         self._configure(at)
 
-    def begin(self, channels: Mapping[Channel, Sequence[str]], connections: Sequence[Sequence[str]]) -> None:
-        """A conversation begins: the symbols of each channel, and of each connection."""
+    def begin(
+        self,
+        channels: Mapping[Channel, Sequence[str]],
+        connections: Sequence[Sequence[str]],
+        provenance: Provenance = Provenance.LIVE,
+    ) -> None:
+        """A conversation begins: the symbols of each channel, and of each connection; and whether it is with a venue or a simulated one."""
+        self._provenance = provenance
         now = self._last_ns = max(time.time_ns(), self._last_ns + 1)
         self._addresses.clear()
         self._tell(channels, connections, now, now)
@@ -145,17 +158,21 @@ class SourceRecorder:
     def carries(self, channels: Mapping[Channel, Sequence[str]], connections: Sequence[Sequence[str]]) -> None:
         """The conversation goes on with other symbols than those it began with."""
         now = self._last_ns = max(time.time_ns(), self._last_ns + 1)
-        self._tell(channels, connections, self._conversation[2] if self._conversation is not None else now, now)
+        self._tell(channels, connections, self._conversation[-1] if self._conversation is not None else now, now)
 
     def _tell(
         self, channels: Mapping[Channel, Sequence[str]], connections: Sequence[Sequence[str]], begun: int, now: int
     ) -> None:
         told = {_NAMES[channel]: list(symbols) for channel, symbols in channels.items()}
-        self._conversation = told, [list(symbols) for symbols in connections], begun
+        self._conversation = told, [list(symbols) for symbols in connections], self._provenance.name.lower(), begun
         self._configure(now)
 
     def _stem(self, connection: int) -> str:
         return self._stems.setdefault(connection, f"ws.{connection}")
+
+    def _opened(self, url: str) -> str:
+        """A simulated venue has paths, and no address."""
+        return lines.shown(f"{self._name}{url}", "simulated") if url.startswith("/") else lines.shown(url, "wss")
 
     def _asked(self, path: str) -> str:
         return lines.one_word(path if "://" in path.partition("?")[0] else f"{self._rest}{path}")
@@ -166,17 +183,19 @@ class SourceRecorder:
             self._put(Entry(LISTS, at_ns, None, line))
 
     def _put(self, entry: Entry) -> None:
-        """What is no arrival: the stream is whole without it."""
-        self._queue.put(entry, len(entry.line) + _OVERHEAD)
+        """What is no arrival: the stream is whole without it. What is in lists is said with the next one where there is no room."""
+        if not self._queue.put(entry, len(entry.line) + _OVERHEAD):
+            self._listed = None
 
     def _refuse(self, entry: Entry, size: int) -> None:
         """An arrival for which there was no room, or that comes after such: where there is room again, it is told first what is missing."""
-        if self._missing is not None:
-            hole = Entry(ANSWERS, self._missing[1], lines.hole(*self._missing), b"", lines.RECORDER)
+        if self._missing:
+            # Right before what is there again: until then books may still have been in step.
+            at = entry.time_ns - 1
+            hole = Entry(ANSWERS, at, lines.hole(self._missing, at), b"", lines.RECORDER)
             if self._queue.put(hole, _OVERHEAD):
-                self._missing = None
+                self._missing = 0
                 if self._queue.put(entry, size):
                     return
         self._refused += 1
-        count, since = self._missing or (0, entry.time_ns)
-        self._missing = count + 1, since
+        self._missing += 1

@@ -37,9 +37,8 @@ class _Page(Progress):
         self.retry_at = 0.0
         self.unsure = 0
         """Arrivals that were given to the files and cannot be read in them yet."""
-        self.unsure_since = 0
-        self.missing: tuple[int, int] | None = None
-        """How many arrivals are not written since the last that was, and the time of the first."""
+        self.missing = 0
+        """How many arrivals are not written since the last that was."""
 
     def put(self, entry: Entry, size: int) -> bool:
         """On the event loop: implements Queue."""
@@ -54,18 +53,19 @@ class _Page(Progress):
         return line
 
     def write(self, stem: str, day: int, found: bytes, arrivals: int, first_ns: int) -> None:
-        """Lines of one file. Where the disk takes none, they are missing."""
+        """Lines of one file. Where the disk takes none, they are missing. `first_ns` is the time of the first arrival that is written with them, in
+        whichever file; 0 where there is none."""
         if self.error and time.monotonic() < self.retry_at:
-            self.miss(arrivals, first_ns)
+            self.miss(arrivals)
             return
-        self.unsure_since = self.unsure_since or first_ns
         self.unsure += arrivals
         try:
-            if self.missing is not None:
-                told = lines.line_of(lines.hole(*self.missing), lines.RECORDER)
-                self.files.write(ANSWERS, day_of(self.missing[1]), told)
+            if self.missing and first_ns:
+                # Right before what is there again: until then books may still have been in step.
+                told = lines.line_of(lines.hole(self.missing, first_ns - 1), lines.RECORDER)
+                self.files.write(ANSWERS, day_of(first_ns), told)
                 self.files.flush(0)
-                self.missing = None
+                self.missing = 0
             self.files.write(stem, day, found)
             self.error = ""
         except Exception as error:
@@ -85,8 +85,9 @@ class _Page(Progress):
             _log.warning("what arrives is not recorded", source=self.name, error=str(error))
         self.error = f"{type(error).__name__}: {error}"
         self.retry_at = time.monotonic() + self.recorder.retry_seconds
-        self.miss(self.unsure, self.unsure_since)
-        self.unsure = self.unsure_since = 0
+        self.failures += 1
+        self.miss(self.unsure)
+        self.unsure = 0
 
     def _settle(self, what: Callable[[], None]) -> None:
         try:
@@ -95,14 +96,12 @@ class _Page(Progress):
             self.fail(error)
         else:
             self.written += self.unsure
-            self.unsure = self.unsure_since = 0
+            self.unsure = 0
 
-    def miss(self, arrivals: int, first_ns: int) -> None:
+    def miss(self, arrivals: int) -> None:
         """So many arrivals in a row are not written."""
         self.lost += arrivals
-        if arrivals:
-            count, since = self.missing or (0, first_ns)
-            self.missing = count + arrivals, since
+        self.missing += arrivals
 
 
 class RawRecorder:
@@ -179,6 +178,7 @@ class RawRecorder:
     def _drain(self) -> None:
         """Writes what waits: the lines of one file together."""
         batches: dict[tuple[_Page, str, int], tuple[list[bytes], list[int]]] = {}
+        firsts: dict[_Page, int] = {}
         taken = 0
         for turn in range(min(len(self._queue), _BATCH)):
             page, entry, size = self._queue.popleft()
@@ -187,7 +187,7 @@ class RawRecorder:
                 line = page.line(entry)
             except Exception as error:  # one that cannot be written costs no other
                 _log.warning("an arrival cannot be recorded", source=page.name, error=str(error))
-                page.miss(entry.counts, entry.time_ns)
+                page.miss(entry.counts)
                 continue
             key = page, entry.stem, day_of(entry.time_ns)
             batch = batches.get(key)
@@ -198,6 +198,9 @@ class RawRecorder:
                 batch[1].append(entry.time_ns)
             if turn % _TURN == _TURN - 1:
                 time.sleep(0)
+        for (page, _, _), (_, times) in batches.items():
+            if times:
+                firsts[page] = min(firsts.get(page, times[0]), times[0])
         for (page, stem, day), (found, times) in batches.items():
-            page.write(stem, day, b"".join(found), len(times), min(times, default=0))
+            page.write(stem, day, b"".join(found), len(times), firsts.get(page, 0))
         self._taken_bytes += taken

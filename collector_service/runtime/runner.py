@@ -236,7 +236,7 @@ class SourceRunner:
             told = [one for one in self._options.channels if streamed is not None and one in streamed.channels]
             symbols = [entry.symbol for entry in chosen]
             connections = [[entry.symbol for entry in entries] for _, entries in parts]
-            self._recorder.begin(dict.fromkeys(told, symbols), connections)
+            self._recorder.begin(dict.fromkeys(told, symbols), connections, transport.provenance)
         return self._session
 
     def _parted(self, chosen: Sequence[VenueSymbol]) -> list[tuple[str, Sequence[VenueSymbol]]]:

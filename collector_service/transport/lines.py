@@ -58,9 +58,9 @@ def line_of(arrival: Arrival, address: str) -> bytes:
     return f"{address} <{arrival.kind.value}> {time}{': ' if reason else ''}{reason}\n".encode()
 
 
-def hole(count: int, since_ns: int) -> Arrival:
-    """So many arrivals since then are not in the recording."""
-    return Arrival(ArrivalKind.LOST, since_ns, str(count).encode(), ANSWERS)
+def hole(count: int, until_ns: int) -> Arrival:
+    """So many arrivals up to then are not in the recording."""
+    return Arrival(ArrivalKind.LOST, until_ns, str(count).encode(), ANSWERS)
 
 
 def sent_line(address: str, time_ns: int, text: str) -> bytes:
@@ -74,11 +74,16 @@ def posted(address: str, body: bytes | None) -> str:
 
 
 def configuration_line(
-    channels: Mapping[str, Iterable[str]], connections: Sequence[Sequence[str]], begun_ns: int, at_ns: int
+    channels: Mapping[str, Iterable[str]],
+    connections: Sequence[Sequence[str]],
+    provenance: str,
+    begun_ns: int,
+    at_ns: int,
 ) -> bytes:
-    """What is recorded: symbols by channel, the symbols of each connection, when the conversation began, and when this is said."""
+    """What is recorded: symbols by channel, the symbols of each connection, whether it is `live`, when the conversation began, and when this is
+    said."""
     told: dict[str, Any] = {name: list(symbols) for name, symbols in channels.items()}
-    told |= {"connections": connections, "begun": clock(begun_ns), "at": clock(at_ns)}
+    told |= {"connections": connections, "provenance": provenance, "begun": clock(begun_ns), "at": clock(at_ns)}
     return b"configuration: " + msgspec.json.encode(told) + b"\n"
 
 

@@ -193,6 +193,7 @@ async def test_a_collector_records_what_it_is_told_to(tmp_path: Path) -> None:
     assert not report.rejects
     (lists,) = (path for path in recording_files(tmp_path, "KRAKEN") if path.name == "KRAKEN.0.gz")
     told = json.loads(text_of(lists).splitlines()[-1].removeprefix(b"configuration: "))
+    assert told["provenance"] == "simulated"
     assert told["l2_book"] == told["trades"] == [symbol for one in told["connections"] for symbol in one]
     async with collector(SOURCES="KRAKEN", TRANSPORT="replay", RECORDINGS=str(tmp_path), REPLAY_SPEED="0") as (stub, _):
         found = await sources_when(stub, lambda all_: all_["KRAKEN"].state == pb.SOURCE_STATE_FINISHED)
@@ -280,6 +281,8 @@ async def test_a_full_disk_is_told_and_the_stream_goes_on(tmp_path: Path) -> Non
         start = 1_767_225_600 * SECOND
         blocked = tmp_path / "2026-01-01"
         blocked.write_text("no folder")
+        lists = [("/products", None, b"[]", start)]
+        taken.listed(lists, InstrumentList(()))
         for number in range(10):
             taken.arrived(frame(number + 1, start + number))
         await until(lambda: taken.figures.lost == 10)
@@ -292,6 +295,10 @@ async def test_a_full_disk_is_told_and_the_stream_goes_on(tmp_path: Path) -> Non
         await until(lambda: taken.figures.written == 5)
         assert taken.figures.error == ""
         assert taken.figures.lost == 10
+        # It was not written when it was told for the first time.
+        for _ in range(2):
+            taken.listed(lists, InstrumentList(()))
+    assert sum(1 for _ in recorded_answers(recording_files(tmp_path, "COINBASE"))) == 1
     report = decode_files(recording_files(tmp_path, "COINBASE"), "COINBASE")
     assert report.count(TRADE.event_type) == 5
     assert report.rejects == {"RECORDING_LOST": 1}
