@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Self
 
@@ -164,7 +164,10 @@ class RawRecorder:
         flushed = time.monotonic()
         while True:
             ends = self._ends.wait(0 if len(self._queue) >= _BATCH else _WAKE_SECONDS)
-            self._drain()
+            try:
+                self._drain()
+            except Exception:  # without this thread nothing would be recorded any more, and nobody would know why
+                _log.exception("what waited is not recorded")
             if ends and not self._queue:
                 break
             if time.monotonic() - flushed >= self._flush_seconds:
@@ -176,13 +179,19 @@ class RawRecorder:
             page.close()
 
     def _drain(self) -> None:
-        """Writes what waits: the lines of one file together."""
-        batches: dict[tuple[_Page, str, int], tuple[list[bytes], list[int]]] = {}
+        """Writes what waits, and lets as much wait anew."""
+        taken = [self._queue.popleft() for _ in range(min(len(self._queue), _BATCH))]
+        try:
+            self._write(taken)
+        finally:
+            self._taken_bytes += sum(size for _, _, size in taken)
+
+    def _write(self, taken: Sequence[tuple[_Page, Entry, int]]) -> None:
+        """The lines of one file together."""
+        batches: dict[tuple[_Page, str, int], list[bytes]] = {}
+        counts: Counter[tuple[_Page, str, int]] = Counter()
         firsts: dict[_Page, int] = {}
-        taken = 0
-        for turn in range(min(len(self._queue), _BATCH)):
-            page, entry, size = self._queue.popleft()
-            taken += size
+        for turn, (page, entry, _) in enumerate(taken, 1):
             try:
                 line = page.line(entry)
             except Exception as error:  # one that cannot be written costs no other
@@ -190,17 +199,15 @@ class RawRecorder:
                 page.miss(entry.counts)
                 continue
             key = page, entry.stem, day_of(entry.time_ns)
-            batch = batches.get(key)
-            if batch is None:
-                batch = batches[key] = [], []
-            batch[0].append(line)
+            found = batches.get(key)
+            if found is None:
+                found = batches[key] = []
+            found.append(line)
             if entry.counts:
-                batch[1].append(entry.time_ns)
-            if turn % _TURN == _TURN - 1:
+                counts[key] += 1
+                firsts.setdefault(page, entry.time_ns)
+            if turn % _TURN == 0:
                 time.sleep(0)
-        for (page, _, _), (_, times) in batches.items():
-            if times:
-                firsts[page] = min(firsts.get(page, times[0]), times[0])
-        for (page, stem, day), (found, times) in batches.items():
-            page.write(stem, day, b"".join(found), len(times), firsts.get(page, 0))
-        self._taken_bytes += taken
+        for key, found in batches.items():
+            page, stem, day = key
+            page.write(stem, day, b"".join(found), counts[key], firsts.get(page, 0))
