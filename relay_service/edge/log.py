@@ -1,4 +1,4 @@
-"""The log of another relay as an edge has it: how far it was handed on, and how far behind that is."""
+"""The log of another relay's domain as an edge has it: how far it was handed on, and how far behind that is."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ class EdgeLog(LogReader):
     """Async context manager. Entering it raises Unavailable where the log cannot be read, or no relay has written one."""
 
     def __init__(self, settings: LogSettings) -> None:
-        super().__init__(LogStore(settings.url, settings.name), settings.name)
+        super().__init__(LogStore(settings.url, settings.name, settings.domain), settings.name)
+        self.domain = settings.domain
         self.tail: Window = Window(settings.buffer_bytes)
         self._key = settings.token_key.encode()
         self._read = 0
@@ -51,7 +52,7 @@ class EdgeLog(LogReader):
             oldest = await self._store.oldest()
             if oldest is None:
                 raise Unavailable(
-                    f"no relay of RELAY_ID {self.name} has written a log at RELAY_LOG_URL yet",
+                    f"no relay of RELAY_ID {self.name} has written a log of its {self.domain.title} domain at RELAY_LOG_URL yet",
                     hint="an edge serves the log of a relay: give it that relay's RELAY_ID and RELAY_LOG_URL",
                 )
             self.tokens = TokenMint(self._key or await self._store.token_key(), self._store.name)
@@ -147,7 +148,7 @@ class EdgeLog(LogReader):
     @property
     def behind_events(self) -> int:
         """Events that the relay said it has relayed, and that have not come."""
-        return max(self._beat.last_sequence - self.tail.last, 0) if self._beat is not None else 0
+        return max(self._told - self.tail.last, 0) if self._beat is not None else 0
 
     def heard(self, beat: Heartbeat) -> None:
         """The relay said what it has relayed, in this life of it."""
@@ -155,9 +156,15 @@ class EdgeLog(LogReader):
         self._beat = beat
         self._settle()
 
+    @property
+    def _told(self) -> int:
+        """The last sequence of the domain that the relay spoke of; there is a beat."""
+        assert self._beat is not None
+        return self._beat.last_sequences.get(int(self.domain), 0)
+
     def _settle(self) -> None:
         beat = self._beat
-        if beat is not None and beat.last_sequence <= self.tail.last:
+        if beat is not None and self._told <= self.tail.last:
             self._complete_ns = max(self._complete_ns, beat.time_ns)
 
     async def reached(self, position: Position) -> None:
