@@ -54,13 +54,13 @@ class FanOut:
         core: RelayCore,
         settings: FanOutSettings,
         logs: Mapping[Domain, LogReader] = _NO_LOGS,
-        journal: Journal | None = None,
+        journals: Mapping[Domain, Journal] | None = None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self.core = core
         self.logs = logs
         """Where everything that is relayed goes, by domain; of one that has none nobody can resume."""
-        self._journals: Mapping[Domain, LogReader | Journal] = logs if journal is None else {Domain.MARKET: journal}
+        self._journals: Mapping[Domain, LogReader | Journal] = logs if journals is None else journals
         self._clock = clock
         """Gives relay_out_ns: asked once for each group that is handed on."""
         self.learned = asyncio.Event()

@@ -74,7 +74,7 @@ def source_sequence(record: LoggedRows, place: int) -> int:
 async def find_event(log: LogReader, lives: Lives, incarnation: int, sequence: int) -> Found:
     """The event. OutOfRange tells what the log has; LogHole: it was relayed and is missing; Unavailable: Redis does not answer."""
     life = lives.name_of(incarnation)
-    if incarnation == log.incarnation and log.logged < sequence <= log.tail.last:
+    if incarnation == log.incarnation and log.logged < sequence <= log.position.sequence:
         return _among(log.pending(), incarnation, sequence, life, 0)
     try:
         entry = await log.store.at_or_before(incarnation << 64 | sequence)
@@ -125,7 +125,7 @@ async def _missing(log: LogReader, lives: Lives, incarnation: int, sequence: int
         }
         return OutOfRange(f"the log holds nothing of {life}", metadata=held)
     first = begin.last + 1 if begin.kind is EntryKind.START else begin.first
-    last = max(end.last, log.tail.last if incarnation == log.incarnation else 0)
+    last = max(end.last, log.position.sequence if incarnation == log.incarnation else 0)
     if first <= sequence <= last:
         return _hole(life, sequence, sequence, sequence, "the log's server lost it")
     return OutOfRange(

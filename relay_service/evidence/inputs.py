@@ -1,16 +1,22 @@
-"""What the core tells of its inputs, put into the journal: the settings first, a definition before the first event it has a part in, and its changes.
+"""What the core tells of its inputs, put into the journals: the settings first, a definition before the first event it has a part in, its changes.
 
-What is noted is bounded by what events come of, not by what the registries hold: a listing is noted at its first event, a venue with the first of its
-listings. Synthetics are few, and are noted as they come.
+What is noted is bounded by what events come of, not by what the registries hold. In the market's journal a listing is noted at its first event in
+any domain, a venue with the first of its listings, and changes when they come, for they have a part in what follows by themselves; synthetics are
+few, and are noted as they come. In the other domains' a definition has a part in the events of its own listing or synthetic alone: it is noted with
+the next of them, so a domain in which nothing happens is told nothing.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Final
+from typing import Final, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
+from alphapulse.domain.domains import Domain
 from relay_service.core import RelayCore
 from relay_service.kernel.engine import KernelSettings
 from relay_service.log.journal import Journal
@@ -25,26 +31,82 @@ SYNTHETIC: Final = "synthetic"
 TICK: Final = "tick"
 
 
-class InputNotes:
-    """`relay_service.notes.Notes` of one core, into one journal."""
+class _Noted(NamedTuple):
+    """A definition as it was noted."""
 
-    def __init__(self, core: RelayCore, journal: Journal) -> None:
+    what: str
+    name: str
+    data: bytes
+
+
+class _Used:
+    """What a domain other than the market was told of definitions."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.settled: set[int] = set()
+        """Slots of which nothing changed since they were looked at."""
+        self.noted: dict[int, _Noted] = {}
+        """By slot, what was noted last."""
+
+
+class InputNotes:
+    """`relay_service.notes.Notes` of one core, into the journals of its domains."""
+
+    def __init__(self, core: RelayCore, journals: Mapping[Domain, Journal]) -> None:
         self._core = core
         self._replica = core.replica
-        self._journal = journal
+        self._journal = journals[Domain.MARKET]
+        self._used: dict[Domain, _Used] = {
+            domain: _Used(journal) for domain, journal in journals.items() if domain is not Domain.MARKET
+        }
         self._venues: set[str] = set()
         """Of listings that were noted."""
-        journal.append_input(SETTINGS, "", json.dumps(asdict(core.settings)).encode(), 0)
+        settings = json.dumps(asdict(core.settings)).encode()
+        for journal in journals.values():
+            journal.append_input(SETTINGS, "", settings, 0)
         core.tell(self)
 
     def met(self, slots: Sequence[int]) -> None:
         """The first event of each of these slots came."""
         for slot in slots:
             if self._replica.listing(slot) is not None:
-                self.listing(slot)
+                self._note_listing(slot)
+
+    def used(self, domain: Domain, slots: npt.NDArray[np.int32]) -> None:
+        """Events of a domain other than the market came of these slots."""
+        used = self._used.get(domain)
+        if used is not None:
+            for slot in set(slots.tolist()) - used.settled:
+                self._settle(used, slot)
+
+    def _settle(self, used: _Used, slot: int) -> None:
+        """Note what changed of a slot since it was noted."""
+        if slot < 0:
+            return  # nobody knows its listing
+        used.settled.add(slot)
+        before, now = used.noted.get(slot), self._defined(slot)
+        if now is None and before is not None and before.data:
+            now = before._replace(data=b"")
+        if now is not None and now != before:
+            used.noted[slot] = now
+            used.journal.append_input(*now, self._replica.now_ns)
+
+    def _defined(self, slot: int) -> _Noted | None:
+        """The definition that holds of a slot."""
+        synthetic = self._replica.synthetic(slot)
+        if synthetic is not None:
+            return _Noted(SYNTHETIC, synthetic.name, synthetic.SerializeToString())
+        data = self._replica.definition(slot)
+        return _Noted(LISTING, str(int(self._core.slots.table["key"][slot])), data) if data else None
 
     def listing(self, slot: int) -> None:
         """The definition of a slot that events came of is new, changed or gone."""
+        for used in self._used.values():
+            used.settled.discard(slot)
+        self._note_listing(slot)
+
+    def _note_listing(self, slot: int) -> None:
         listing = self._replica.listing(slot)
         if listing is not None and listing.venue not in self._venues:
             self._venues.add(listing.venue)
@@ -60,6 +122,8 @@ class InputNotes:
 
     def synthetic(self, name: str, data: bytes) -> None:
         """A synthetic was put, changed or not; without data it is gone."""
+        for used in self._used.values():
+            used.settled.clear()  # whose slot it is, its name does not say
         self._note(SYNTHETIC, name, data)
 
     def ticked(self, now_ns: int) -> None:

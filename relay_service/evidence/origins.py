@@ -64,7 +64,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """An earlier event, or that it was not found."""
+    """An earlier event."""
 
     role: str
     record: LoggedRows
@@ -85,6 +85,14 @@ class Origin:
     def source_sequence(self) -> int:
         """The source's own; 0 where it is not known."""
         return source_sequence(self.record, self.place)
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """An earlier event that was not found."""
+
+    role: str
+    note: str
 
 
 @dataclass(slots=True)
@@ -110,6 +118,22 @@ async def look_back(log: LogReader, found: Found, wanted: Sequence[Wanted], olde
         if not any(one.keys for one in wanted) and (not lost_by or back.loss is not None):
             break
     return back
+
+
+async def order_before(log: LogReader, found: Found) -> list[Origin | Missing]:
+    """The last report of the same order before a report, as far back as is looked. Raises Unavailable."""
+    row = found.row[0]
+    source, order = row["source_id"], row["client_order_id"]
+    if not order:
+        return []  # the source does not name its orders
+    async for record in before(log, found, 0):
+        if isinstance(record, LoggedGap) or record.event_type != found.record.event_type:
+            continue
+        rows = LAYOUTS[record.event_type].from_bytes(record.data, check=False)
+        places = np.flatnonzero((rows["client_order_id"] == order) & (rows["source_id"] == source))
+        if len(places):
+            return [Origin("before", record, int(places[-1]))]
+    return []
 
 
 def legs_of(row: Any) -> list[Wanted]:
