@@ -92,9 +92,8 @@ class RelayApplication:
             if self._config.registry_enabled:
                 await learn(stack, self._config, self.core, self.fanout)
             await stack.enter_async_context(self.logs)
-            if self.logs:
-                beats = Beats(tuple(self.logs.values()), lambda: self.fanout.beat().SerializeToString())
-                await stack.enter_async_context(beats)
+            if self.log is not None:
+                await stack.enter_async_context(Beats(self.log, lambda: self.fanout.beat().SerializeToString()))
             metrics = RelayMetrics(self.fanout, self.turns.full_turns, self._registry)
             stack.callback(metrics.close)
             ticking = asyncio.create_task(self._tick())

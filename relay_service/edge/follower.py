@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, Self
 
@@ -18,8 +19,9 @@ from relay_service.edge.pacing import Pacing
 from relay_service.egress.fanout import FanOut
 from relay_service.egress.subscriber import Subscriber
 from relay_service.egress.subscription import Subscription
-from relay_service.log.cursor import Cursor, Missing, Step, Turned
+from relay_service.log.cursor import LOG_TRIMMED, Cursor, Missing, Step, Turned
 from relay_service.log.entries import Entry, EntryKind
+from relay_service.log.reader import beginning
 from relay_service.log.records import LoggedGap, LoggedRows
 from relay_service.log.relay_log import end
 from relay_service.log.store import FAILURES
@@ -37,8 +39,12 @@ _TURN_BYTES: Final = 1 << 20
 class Follower:
     """Async context manager; the log is entered before it. `caught_up` is set when the log was read to its end for the first time."""
 
-    def __init__(self, core: EdgeCore, log: EdgeLog, fanout: FanOut, readiness: Readiness) -> None:
+    def __init__(
+        self, core: EdgeCore, log: EdgeLog, fanout: FanOut, readiness: Readiness, others: Sequence[EdgeLog] = ()
+    ) -> None:
+        """`others`: the logs of the other domains, which hear from the market's follower what the relay says of itself."""
         self._core = core
+        self._others = others
         self._log = log
         self._fanout = fanout
         self._readiness = readiness
@@ -57,10 +63,9 @@ class Follower:
     async def __aenter__(self) -> Self:
         self._cursor = Cursor(self._log.beginning)
         self._core.begin(self._log.beginning.sequence, self._domain)
-        self._tasks = [
-            asyncio.create_task(self._follow(), name=f"edge-follow-{self._domain.title}"),
-            asyncio.create_task(self._listen(), name=f"edge-listen-{self._domain.title}"),
-        ]
+        self._tasks = [asyncio.create_task(self._follow(), name=f"edge-follow-{self._domain.title}")]
+        if self._domain is Domain.MARKET:
+            self._tasks.append(asyncio.create_task(self._listen(), name="edge-listen"))
         for task in self._tasks:
             task.add_done_callback(self._report)
         return self
@@ -84,6 +89,8 @@ class Follower:
         while True:
             try:
                 entries = await self._log.next_entries()
+                if entries and not self._cursor.position.incarnation:
+                    self._begin(entries[0])
                 await self._look_back(entries)
             except FAILURES as error:
                 await self._failed(error)
@@ -104,6 +111,14 @@ class Follower:
         self._readiness.set(False)
         await asyncio.sleep(self._pause)
         self._pause = min(2 * self._pause, _PAUSES[1])
+
+    def _begin(self, entry: Entry) -> None:
+        """The log was empty until now: its server lost it, and how much more since then nobody knows. A START says so itself."""
+        if entry.kind is not EntryKind.START:
+            place = beginning(entry)
+            self._cursor = Cursor(place)
+            self._declare(Missing(LOG_TRIMMED, 0, place.sequence))
+            self._turn(Turned(place.incarnation), whole=False)
 
     async def _look_back(self, entries: list[Entry]) -> None:
         """Where something is missing before these entries: whether the log has forgotten it, or never had it. Raises FAILURES."""
@@ -175,17 +190,15 @@ class Follower:
         ]
 
     async def _listen(self) -> None:
-        """Keep what the relay says of itself. Of its sources, and of time, one follower takes care: the market's."""
-        is_market = self._domain is Domain.MARKET
+        """Keep what the relay says of itself and its sources."""
         while True:
             with contextlib.suppress(*FAILURES):  # following says so
                 beat = await self._log.read_beat()
                 if beat is not None:
-                    self._log.heard(beat)
-                    if is_market:
-                        self._core.adopt(beat.sources)
-            if is_market:
-                self._core.pass_time(time.time_ns())
+                    for log in (self._log, *self._others):
+                        log.heard(beat)
+                    self._core.adopt(beat.sources)
+            self._core.pass_time(time.time_ns())
             await asyncio.sleep(_BEAT_SECONDS)
 
     def _report(self, task: asyncio.Task[None]) -> None:

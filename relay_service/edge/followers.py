@@ -37,7 +37,8 @@ class Followers:
         self._readiness = readiness
         for part in self._parts.values():
             part.on_change = self._settle
-        self.of = {domain: Follower(core, log, fanout, self._parts[domain]) for domain, log in logs.items()}
+        others = [log for domain, log in logs.items() if domain is not Domain.MARKET]
+        self.of = {domain: Follower(core, log, fanout, self._parts[domain], others) for domain, log in logs.items()}
         """By domain."""
         self._stack = AsyncExitStack()
 

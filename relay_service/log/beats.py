@@ -1,10 +1,10 @@
-"""What a relay says of itself beside its logs, so that who follows the log knows silence from death."""
+"""What a relay says of itself beside its log, so that who follows the log knows silence from death."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
 
@@ -15,11 +15,11 @@ INTERVAL_SECONDS: Final = 1.0
 
 
 class Beats:
-    """Async context manager; the logs are entered before it. `say` gives what is left beside each of them, once in an interval. A server that is away
-    is passed over: the logs' own writers say so."""
+    """Async context manager; the log is entered before it. `say` gives what is left beside the log, once in an interval. A server that is away is
+    passed over: the log's own writer says so."""
 
-    def __init__(self, logs: Sequence[RelayLog], say: Callable[[], bytes]) -> None:
-        self._logs = logs
+    def __init__(self, log: RelayLog, say: Callable[[], bytes]) -> None:
+        self._log = log
         self._say = say
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -34,8 +34,6 @@ class Beats:
 
     async def _run(self) -> None:
         while True:
-            said = self._say()
-            for log in self._logs:
-                with contextlib.suppress(*FAILURES):
-                    await log.beat(said)
+            with contextlib.suppress(*FAILURES):
+                await self._log.beat(self._say())
             await asyncio.sleep(INTERVAL_SECONDS)

@@ -15,10 +15,13 @@ from alphapulse.api.relay.v1 import relay_service_pb2 as pb
 from alphapulse.client import Backoff
 from alphapulse.domain.decimal import ExactDecimal
 from alphapulse.domain.domains import Domain
+from alphapulse.domain.errors import Unavailable
 from alphapulse.embedded import LaunchOptions, ValkeyStore
 from alphapulse.records import EXECUTION_REPORT, QUOTE, STRATEGY_SIGNAL
 from relay_service.config import Role
 from relay_service.edge.follower import Follower
+from relay_service.edge.log import EdgeLog
+from relay_service.log.relay_log import LogSettings
 from strategy_sdk import Direction, Gap, OrderSide, OrderState, OrderUpdate, Signal, connect, publish
 
 PATIENCE = 20.0
@@ -349,3 +352,44 @@ async def test_who_does_not_read_the_market_does_not_hold_up_executions(
             assert waits._left >= left - 0.05
             assert not waits._stalled
         server.stop()
+
+
+async def test_an_edge_starts_beside_logs_that_their_server_lost(
+    open_relay: Any, open_edge: Any, build: Any, fresh_redis_url: str
+) -> None:
+    """Of a domain in which nothing happened since; who listens there is told when something does, and whoever resumes gets what is there."""
+    async with open_relay(log_url=fresh_redis_url) as core:
+        reports = await core.collector("E", domain=Domain.EXECUTION, acknowledges=True)
+        rows = EXECUTION_REPORT.new(3)
+        rows["listing_key"], rows["flags"] = 1, 1
+        before = await core.grpc(heartbeat_interval_ms=20)
+        wanted: dict[str, Any] = {"filter": {"domain": Domain.EXECUTION, "include_unknown": True}}
+        await before.put(1, **wanted)
+        await reports.send(rows, EXECUTION_REPORT)
+        await before.rows(3)
+        token = (await before.until(lambda: point_of(before, 3))).resume_token
+        store = core.app.log.store
+        await store._redis.delete(*(log.store.name for log in core.app.logs.values()))
+        with pytest.raises(Unavailable, match="has written a log"):
+            await EdgeLog(LogSettings("relay", fresh_redis_url)).__aenter__()
+        quotes = await core.collector("Q")
+        await quotes.send(build.quotes([1]))
+        await until(lambda: not core.app.log.unlogged)
+        async with open_edge("one") as edge:
+            client = await edge.grpc(heartbeat_interval_ms=20)
+            await client.put(1, **wanted)
+            client.of(2).expected = 4
+            await client.put(2, start=pb.SubscriptionStart(resume_token=token), **wanted)
+            beat = await client.until(lambda: after(client, "heartbeat", lambda one: 0 < one.behind_ns < 10**10))
+            assert dict(beat.last_sequences) == {1: 1}
+            assert not client.all("resume") or {one.subscription_id for one in client.all("resume")} == {2}
+            await reports.send(rows[:1], EXECUTION_REPORT)
+            assert [row["sequence"] for row in await client.rows(1, 1)] == [4]
+            assert [row["sequence"] for row in await client.rows(4, 2)] == [4]
+            assert [(gap.reason, gap.count) for gap in client.of(1).source_gaps] == [("LOG_TRIMMED", 0)]
+            assert client.of(2).source_gaps == []
+            points = {one.subscription_id: one.relay_id for one in client.all("resume")}
+            assert points == dict.fromkeys((1, 2), core.app.fanout.relay_id)
+            await client.until(
+                lambda: after(client, "heartbeat", lambda one: one.last_sequences[3] == 4 and one.behind_ns < 10**10)
+            )

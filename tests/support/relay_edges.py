@@ -66,7 +66,7 @@ class EdgeWorld(resuming.World):  # type: ignore[misc]
 
     async def start(self) -> None:
         await super().start()
-        self.beats = await Beats((self.log,), lambda: self.fanout.beat().SerializeToString()).__aenter__()
+        self.beats = await Beats(self.log, lambda: self.fanout.beat().SerializeToString()).__aenter__()
 
     async def stop(self, *, crash: bool = False) -> None:
         await self.beats.__aexit__(None, None, None)
