@@ -26,8 +26,8 @@ class Notes(Protocol):
     def venue(self, code: str) -> None:
         """A venue is new, changed or gone."""
 
-    def synthetic(self, name: str, data: bytes) -> None:
-        """A synthetic was put, changed or not; without data it is gone."""
+    def synthetic(self, name: str, data: bytes, slots: Sequence[int]) -> None:
+        """A synthetic was put, changed or not, or is gone: then without data. `slots`: it has, or had."""
 
     def ticked(self, now_ns: int) -> None:
         """Time passed, changed something, and nothing came of it that would tell of it."""

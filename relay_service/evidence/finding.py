@@ -141,10 +141,11 @@ async def _bounds(log: LogReader, incarnation: int) -> tuple[Entry | None, Entry
     return tuple(one if one is not None and one.incarnation == incarnation else None for one in (begin, end))  # type: ignore[return-value]
 
 
-async def before(log: LogReader, found: Found, oldest_ns: int) -> AsyncIterator[LoggedRows | LoggedGap]:
-    """What was relayed before an event in the same life, the last first, back to a relay_in_ns and over MOST_BACK_BYTES at most. Raises
-    Unavailable."""
-    left = MOST_BACK_BYTES
+async def before(
+    log: LogReader, found: Found, oldest_ns: int, most_bytes: int = MOST_BACK_BYTES, page_entries: int = _PAGE
+) -> AsyncIterator[LoggedRows | LoggedGap]:
+    """What was relayed before an event in the same life, the last first, back to a relay_in_ns and over `most_bytes` at most. Raises Unavailable."""
+    left = most_bytes
     record, start = found.record, found.record.first
     if found.place:
         size = LAYOUTS[record.event_type].row_size
@@ -177,7 +178,7 @@ async def before(log: LogReader, found: Found, oldest_ns: int) -> AsyncIterator[
                         return
                     yield one
                 await asyncio.sleep(0)
-            page = await log.store.before(page[-1].number, _PAGE)
+            page = await log.store.before(page[-1].number, page_entries)
     except FAILURES as error:
         raise log.unavailable(error) from error
 

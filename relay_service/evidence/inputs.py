@@ -9,9 +9,9 @@ the next of them, so a domain in which nothing happens is told nothing.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -31,23 +31,42 @@ SYNTHETIC: Final = "synthetic"
 TICK: Final = "tick"
 
 
-class _Noted(NamedTuple):
-    """A definition as it was noted."""
-
-    what: str
-    name: str
-    data: bytes
-
-
 class _Used:
     """What a domain other than the market was told of definitions."""
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
-        self.settled: set[int] = set()
-        """Slots of which nothing changed since they were looked at."""
-        self.noted: dict[int, _Noted] = {}
-        """By slot, what was noted last."""
+        self._settled = bytearray()
+        """By slot: 1 where nothing changed since it was looked at."""
+        self._noted = bytearray()
+        """By slot: 1 where the journal has a definition that is not taken back."""
+        self.synthetics: dict[int, str] = {}
+        """By slot, under which name it was noted."""
+
+    def unsettled(self, slots: npt.NDArray[np.int32]) -> list[int]:
+        """Those to be looked at, each once; a listing without a slot is known to nobody. They count as settled from now on."""
+        found = [slot for slot in set(slots.tolist()) if slot >= 0]
+        more = max(found, default=-1) + 1 - len(self._settled)
+        if more > 0:
+            more = max(more, len(self._settled))
+            self._settled.extend(bytes(more))
+            self._noted.extend(bytes(more))
+        found = [slot for slot in found if not self._settled[slot]]
+        for slot in found:
+            self._settled[slot] = 1
+        return found
+
+    def unsettle(self, slots: Iterable[int]) -> None:
+        """Something changed of these."""
+        for slot in slots:
+            if slot < len(self._settled):
+                self._settled[slot] = 0
+
+    def note(self, slot: int, what: str, name: str, data: bytes, now_ns: int) -> None:
+        """A definition holds, or none does: which is told where one did."""
+        if data or self._noted[slot]:
+            self._noted[slot] = bool(data)
+            self.journal.append_input(what, name, data, now_ns)
 
 
 class InputNotes:
@@ -76,34 +95,26 @@ class InputNotes:
     def used(self, domain: Domain, slots: npt.NDArray[np.int32]) -> None:
         """Events of a domain other than the market came of these slots."""
         used = self._used.get(domain)
-        if used is not None:
-            for slot in set(slots.tolist()) - used.settled:
-                self._settle(used, slot)
+        if used is None:
+            return
+        replica = self._replica
+        for slot in used.unsettled(slots):
+            synthetic = replica.synthetic(slot)
+            if synthetic is not None:
+                used.synthetics[slot] = synthetic.name
+                used.note(slot, SYNTHETIC, synthetic.name, synthetic.SerializeToString(), replica.now_ns)
+            elif slot in used.synthetics:
+                used.note(slot, SYNTHETIC, used.synthetics.pop(slot), b"", replica.now_ns)
+            else:
+                used.note(slot, LISTING, self._key_of(slot), replica.definition(slot), replica.now_ns)
 
-    def _settle(self, used: _Used, slot: int) -> None:
-        """Note what changed of a slot since it was noted."""
-        if slot < 0:
-            return  # nobody knows its listing
-        used.settled.add(slot)
-        before, now = used.noted.get(slot), self._defined(slot)
-        if now is None and before is not None and before.data:
-            now = before._replace(data=b"")
-        if now is not None and now != before:
-            used.noted[slot] = now
-            used.journal.append_input(*now, self._replica.now_ns)
-
-    def _defined(self, slot: int) -> _Noted | None:
-        """The definition that holds of a slot."""
-        synthetic = self._replica.synthetic(slot)
-        if synthetic is not None:
-            return _Noted(SYNTHETIC, synthetic.name, synthetic.SerializeToString())
-        data = self._replica.definition(slot)
-        return _Noted(LISTING, str(int(self._core.slots.table["key"][slot])), data) if data else None
+    def _key_of(self, slot: int) -> str:
+        return str(int(self._core.slots.table["key"][slot]))
 
     def listing(self, slot: int) -> None:
         """The definition of a slot that events came of is new, changed or gone."""
         for used in self._used.values():
-            used.settled.discard(slot)
+            used.unsettle((slot,))
         self._note_listing(slot)
 
     def _note_listing(self, slot: int) -> None:
@@ -111,8 +122,7 @@ class InputNotes:
         if listing is not None and listing.venue not in self._venues:
             self._venues.add(listing.venue)
             self.venue(listing.venue)
-        key = int(self._core.slots.table["key"][slot])
-        self._note(LISTING, str(key), self._replica.definition(slot))
+        self._note(LISTING, self._key_of(slot), self._replica.definition(slot))
 
     def venue(self, code: str) -> None:
         """A venue is new, changed or gone."""
@@ -120,10 +130,10 @@ class InputNotes:
             venue = self._replica.venue(code)
             self._note(VENUE, code, b"" if venue is None else venue.SerializeToString())
 
-    def synthetic(self, name: str, data: bytes) -> None:
-        """A synthetic was put, changed or not; without data it is gone."""
+    def synthetic(self, name: str, data: bytes, slots: Sequence[int]) -> None:
+        """A synthetic was put, changed or not, or is gone: then without data."""
         for used in self._used.values():
-            used.settled.clear()  # whose slot it is, its name does not say
+            used.unsettle(slots)
         self._note(SYNTHETIC, name, data)
 
     def ticked(self, now_ns: int) -> None:

@@ -263,7 +263,8 @@ async def test_a_relay_explains_and_replays_its_signals_and_executions(
                 assert (before.role, before.event.execution_reports[0].sequence) == ("before", 1)
                 assert report.frame == pb.ExplainedFrame(first_sequence=3, rows=1)
                 assert [flag.name for flag in report.flags] == ["PRICE_ABSENT", "POSSIBLE_DUPLICATE"]
-                assert not (await explain(relay, Domain.EXECUTION, 2)).inputs
+                [missing] = (await explain(relay, Domain.EXECUTION, 2)).inputs
+                assert (missing.role, missing.event.execution_reports[:]) == ("before", [])
                 assert (await explain(relay, Domain.MARKET, 2)).event.quotes[0].sequence == 2
                 gone = await refusal(relay, Domain.EXECUTION, 4)
                 assert (gone.reason, gone.metadata["newest_sequence"]) == ("OUT_OF_RANGE", "3")
