@@ -22,6 +22,7 @@ from collector_service.listings import (
     pair_of,
     pool_of,
     token_of,
+    underlying_of,
 )
 
 _BATCH: Final = 500
@@ -95,9 +96,12 @@ class GrpcRegistrar:
         instruments: set[str],
         source: str,
     ) -> dict[str, InstrumentId]:
-        """The pairs that contracts are of, registered without a listing: their ids by name."""
-        wanted = {entry.pair: entry for entry in entries if entry.contract is not None}
-        made = {name: _pair(entry, ids, source) for name, entry in wanted.items()}
+        """The pairs and products that contracts are of, registered without a listing: their ids by name."""
+        wanted = {_underlying(entry): entry for entry in entries if entry.contract is not None}
+        made = {
+            name: _pair(entry, ids, source) if entry.product is None else underlying_of(entry, source)
+            for name, entry in wanted.items()
+        }
         results, _ = await self._submit([convert.entry(pair) for pair in made.values()], source)
         found: dict[str, InstrumentId] = {}
         for (name, pair), result in zip(made.items(), results, strict=True):
@@ -120,6 +124,7 @@ def _currencies(entries: Iterable[VenueSymbol], source: str) -> dict[str, Instru
         for entry in entries
         if entry.index is None and entry.pool is None and entry.security is None
         for code in (entry.base, entry.quote, *((entry.contract.settle,) if entry.contract is not None else ()))
+        if code  # a contract on a product has no base
     }
 
 
@@ -131,6 +136,11 @@ def _tokens(entries: Iterable[VenueSymbol], source: str) -> dict[str, Instrument
         if entry.pool is not None
         for token in entry.pool.tokens
     }
+
+
+def _underlying(entry: VenueSymbol) -> str:
+    """The name of what a contract is of: a product's with its exchange."""
+    return entry.pair if entry.product is None else f"{entry.product.mic}:{entry.product.symbol}"
 
 
 def _place(token: TokenTerms) -> str:
@@ -151,7 +161,7 @@ def _with_ids(
         return pool_of(entry, entry.pool, tuple(ids[_place(token)] for token in entry.pool.tokens), source)
     if entry.contract is None:
         return _pair(entry, ids, source)
-    return derivative(entry, entry.contract, venue, pairs[entry.pair], ids[entry.contract.settle], source)
+    return derivative(entry, entry.contract, venue, pairs[_underlying(entry)], ids[entry.contract.settle], source)
 
 
 def _minted(coin: Instrument) -> InstrumentId:

@@ -8,6 +8,7 @@ from typing import Final
 
 from alphapulse.domain.errors import NotFound
 from collector_service.ccxt_adapter.catalogue import adapted
+from collector_service.databento_adapter.catalogue import databento_sources
 from collector_service.source import Source
 from collector_service.sources.alpaca import ALPACA
 from collector_service.sources.ascendex import ASCENDEX
@@ -136,7 +137,9 @@ NATIVE: Final = _by_name(
     )
 )
 """The sources that are told here, by name."""
-SOURCES: Final = _by_name((*NATIVE.values(), *adapted(NATIVE)))
+BROKERS: Final = _by_name(databento_sources())
+"""The sources that a vendor's own client library reads."""
+SOURCES: Final = _by_name((*NATIVE.values(), *BROKERS.values(), *adapted({*NATIVE, *BROKERS})))
 """Every source there is, by name: these, and the exchanges that ccxt reads."""
 _NAMES: Final = {
     _plain(known): name
