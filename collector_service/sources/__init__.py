@@ -66,6 +66,7 @@ from collector_service.sources.twelve_data import TWELVE_DATA
 from collector_service.sources.upbit import UPBIT
 from collector_service.sources.us_treasury import US_TREASURY
 from collector_service.sources.world_bank import WORLD_BANK
+from collector_service.tws_adapter.catalogue import interactive_brokers
 
 
 def _by_name(specs: Iterable[Source]) -> Mapping[str, Source]:
@@ -137,7 +138,7 @@ NATIVE: Final = _by_name(
     )
 )
 """The sources that are told here, by name."""
-BROKERS: Final = _by_name(databento_sources())
+BROKERS: Final = _by_name((*databento_sources(), interactive_brokers()))
 """The sources that a vendor's own client library reads."""
 SOURCES: Final = _by_name((*NATIVE.values(), *BROKERS.values(), *adapted({*NATIVE, *BROKERS})))
 """Every source there is, by name: these, and the exchanges that ccxt reads."""
