@@ -62,6 +62,7 @@ from collector_service.sources.phemex import PHEMEX
 from collector_service.sources.poloniex import POLONIEX
 from collector_service.sources.probit import PROBIT
 from collector_service.sources.tiingo import TIINGO
+from collector_service.sources.tradovate import TRADOVATE
 from collector_service.sources.twelve_data import TWELVE_DATA
 from collector_service.sources.upbit import UPBIT
 from collector_service.sources.us_treasury import US_TREASURY
@@ -125,6 +126,7 @@ NATIVE: Final = _by_name(
         PHEMEX,
         POLONIEX,
         TIINGO,
+        TRADOVATE,
         TWELVE_DATA,
         UPBIT,
         HITBTC,

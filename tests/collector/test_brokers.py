@@ -21,7 +21,7 @@ async def test_a_source_says_what_it_needs(name: str, monkeypatch: pytest.Monkey
     source = SOURCES[name]
     reach = source.reach
     assert reach is not None
-    with pytest.raises(FailedPrecondition, match="needs (DATABENTO_API_KEY|IB_CONTRACTS)"):
+    with pytest.raises(FailedPrecondition, match=r"needs (DATABENTO_API_KEY|IB_CONTRACTS)"):
         reach(source, {})
     for module in ("databento.live.protocol", "ib_async.client"):
         monkeypatch.setitem(sys.modules, module, None)
