@@ -214,6 +214,7 @@ class DatabentoTransport:
         """A session that has signed in. Raises TransportError."""
         place, loop = self._place, asyncio.get_running_loop()
         session: Any = None
+        signed_in = False
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
                 _, session = await loop.create_connection(lambda: self._make(place, take), place.host, place.port)
@@ -224,15 +225,17 @@ class DatabentoTransport:
             problem = f"{type(error).__name__}: {error}"
         else:
             refused = session.authenticated.exception() if session.authenticated.done() else None
-            if session.authenticated.done() and refused is None:
+            signed_in = session.authenticated.done() and refused is None
+            if signed_in:
                 return session
             if refused is not None:
                 raise TransportError(
                     f"{place.dataset}: the key is refused: {str(refused)[:200]}", retry_after=_REFUSED_SECONDS
                 )
             problem = _why(session)
-        if session is not None:
-            session.transport.abort()
+        finally:
+            if session is not None and not signed_in:
+                session.transport.abort()
         raise TransportError(f"{place.dataset} at {place.host}:{place.port}: {problem}")
 
     def _put(self, kind: ArrivalKind, data: bytes, url: str = "") -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -202,6 +202,15 @@ def _number(raw: msgspec.Raw) -> ExactDecimal:
     return found.normalised()
 
 
+_QUOTE: Final[dict[str, Any]] = {
+    "each": "d.quotes",
+    "symbol": "contractId",
+    "bid": "entries.Bid.price?",
+    "bid_size": "entries.Bid.size?",
+    "ask": "entries.Offer.price?",
+    "ask_size": "entries.Offer.size?",
+    "time": Iso("timestamp"),
+}
 SPEC: Final = SourceSpec(
     name="TRADOVATE",
     title="Tradovate",
@@ -243,14 +252,10 @@ SPEC: Final = SourceSpec(
             many=messages,
             kind=kind,
             routes={
-                "quotes": Quote(
-                    each="d.quotes",
-                    symbol="contractId",
-                    bid="entries.Bid.price?",
-                    bid_size="entries.Bid.size?",
-                    ask="entries.Offer.price?",
-                    ask_size="entries.Offer.size?",
-                    time=Iso("timestamp"),
+                # A message may tell of other figures alone.
+                "quotes": (
+                    Quote(**_QUOTE, having="entries.Bid?"),
+                    Quote(**_QUOTE, lacking="entries.Bid?", having="entries.Offer?"),
                 ),
                 "doms": BookSnapshot(
                     each="d.doms",

@@ -116,6 +116,8 @@ def entry_of(wanted: Wanted, told: Details) -> VenueSymbol:
     kind = "FUT" if wanted.is_future else "STK"
     if told["type"] != kind:
         raise InvalidArgument.field("secType", told["type"], "contract-type", f"{kind} for what was asked for")
+    if not (told["con_id"].isascii() and told["con_id"].isdecimal() and len(told["con_id"]) < 19):
+        raise InvalidArgument.field("conId", told["con_id"], "number-format", "a whole number")
     rules = TradingRules(tick_size=_positive(told["tick"]))
     symbol = told["local"] or told["symbol"]
     extras = {"con_id": told["con_id"], "exchange": wanted.exchange}

@@ -36,17 +36,21 @@ class Depth:
 
     def __init__(self, rows: int = ROWS) -> None:
         self.filling = True
+        self.broken = False
+        """Something was missed: what is told from now on fits nothing, until it begins anew."""
         self._rows = rows
         self._sides: dict[int, list[Row]] = {}
 
     def clear(self) -> None:
         """Empty, and to be filled anew."""
-        self.filling = True
+        self.filling, self.broken = True, False
         self._sides.clear()
 
     def apply(self, side: int, operation: int, position: int, row: Row) -> list[LevelChange] | None:
         """The change of the levels; None as long as the first image is being told. Raises OutOfStepError, and InvalidArgument for an operation
         that is none."""
+        if self.broken:
+            raise OutOfStepError("it has to begin anew")
         held = self._sides.setdefault(side, [])
         before = list(held)
         if operation == Operation.INSERT:

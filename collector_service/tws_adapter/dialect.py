@@ -140,8 +140,6 @@ def _price(text: str) -> Amount | None:
 
 def _request(fields: list[str], out: Emitter) -> None:
     out.memory.begin(_whole(fields[1]), Channel(fields[2]), fields[3])
-    if fields[2] == Channel.BOOKS.value:
-        _restart(out.memory.requests[int(fields[1])], out)
 
 
 def _lost(fields: list[str], out: Emitter) -> None:
@@ -232,7 +230,7 @@ def _row(number: str, position: str, operation: str, side: str, price: str, size
             BID if side == "1" else ASK, _whole(operation), at, (parse_amount(price), parse_amount(size))
         )
     except (OutOfStepError, InvalidArgument) as error:
-        _restart(request, out)
+        depth.broken = True
         # The first time it is told; afterwards it is only asked for again, as long as rows come that fit nothing.
         machine = out.books.get(request.symbol)
         out.resyncs.append((request.symbol, "" if machine is None or not machine.synced else "OUT_OF_STEP"))
@@ -261,26 +259,22 @@ def _settle(request: _Request, out: Emitter) -> None:
 
 def _settled(fields: list[str], out: Emitter) -> None:
     request = out.memory.requests.get(_whole(fields[1]))
-    if request is not None and request.depth.filling:
+    if request is not None and request.depth.filling and not request.depth.broken:
         _settle(request, out)
-
-
-def _restart(request: _Request, out: Emitter) -> None:
-    request.depth.clear()
 
 
 def _depth_reset(fields: list[str], out: Emitter) -> None:
     """TWS tells the book anew, for the same request."""
     request = out.memory.of(fields[2])
     if request is not None:
-        _restart(request, out)
+        request.depth.clear()
         _forget(request, "BOOK_RESET", out)
 
 
 def _depth_halted(fields: list[str], out: Emitter) -> None:
     request = out.memory.of(fields[2])
     if request is not None:
-        _restart(request, out)
+        request.depth.broken = True
         _forget(request, "", out)
         out.resyncs.append((request.symbol, "HALTED"))
 
@@ -298,7 +292,7 @@ def _cut_off(_: list[str], out: Emitter) -> None:
     for request in out.memory.requests.values():
         request.best = {}
         if request.channel is Channel.BOOKS:
-            _restart(request, out)
+            request.depth.broken = True
             _forget(request, "", out)
 
 

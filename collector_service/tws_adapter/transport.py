@@ -111,6 +111,8 @@ class _Line:
 
     def interpret(self, fields: list[str]) -> None:
         """A message: called by the library."""
+        if not fields:
+            return
         if fields[0] == "4" and len(fields) > 4 and fields[2] == "-1" and not fields[3].startswith("21"):
             self.said = f"{fields[4]} ({fields[3]})"
         self._take(fields)

@@ -177,6 +177,8 @@ async def test_quotes_and_books_come_after_the_token_was_taken_and_the_connectio
                 dom = {"contractId": 1011, "timestamp": "2026-11-30T10:00:00.5Z", "bids": [{"price": 6000.25, "size": 3}], "offers": []}  # fmt: skip
                 events = [
                     {"e": "md", "d": {"quotes": [{"timestamp": dom["timestamp"], "contractId": 1011, "entries": quote}]}},
+                    # Of other figures alone, it is no quote.
+                    {"e": "md", "d": {"quotes": [{"timestamp": dom["timestamp"], "contractId": 1011, "entries": {}}]}},
                     {"e": "md", "d": {"doms": [dom]}},
                     {"e": "clock", "d": "{}"},
                     {"s": 200, "i": 9, "d": {"errorText": "no data"}},

@@ -317,6 +317,11 @@ async def test_a_book_is_kept_by_position_and_begun_anew_where_a_row_cannot_be_t
         assert shown(session) == [[(5998, 3)], []]
         key = session.emitter.listings.key("ESZ6")
         assert session.take_gaps() == [("BOOK_RESYNC", key)]
+        # Out of step again so soon, it is not asked for: nothing that comes makes a book.
+        made.say((12, 1, 2, 5, 1, 1, "1", "1"), (12, 1, 2, 0, 0, 1, "2", "2"), (12, 1, 2, 0, 1, 1, "3", "3"))
+        await run.until(lambda: session.resyncs == 2 and session.frames >= 15)
+        assert not session.emitter.books["ESZ6"].synced
+        assert session.take_gaps() == [("BOOK_RESYNC", key)]
         made.say((4, 2, 2, 317, "Market depth data has been RESET.", ""), (12, 1, 2, 0, 0, 0, "7", "1"))
         await run.until(lambda: session.emitter.books["ESZ6"].synced and shown(session)[1])
         assert shown(session) == [[], [(7, 1)]]
