@@ -90,7 +90,7 @@ def _contract(message: instrument_pb2.Instrument, details: FutureDetails | Perpe
     _amount(made.contract_size, details.contract_size)
     if not isinstance(details, OptionDetails):
         made.inverse = details.inverse
-    if isinstance(details, FutureDetails):
+    if not isinstance(details, PerpetualDetails):
         made.series = details.series
     if not isinstance(details, PerpetualDetails) and details.expiry is not None:
         made.expiry.FromDatetime(details.expiry)

@@ -55,6 +55,8 @@ class ContractTerms:
     inverse: bool = False
     strike: ExactDecimal | None = None
     right: OptionRight | None = None
+    style: ExerciseStyle = ExerciseStyle.EUROPEAN
+    """Of an option."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,8 @@ class VenueSymbol:
     """None for what is no share. Of a security the base is empty, and the quote the currency it trades in."""
     product: ProductTerms | None = None
     """What the contract is of where that is no pair. The base is empty then."""
+    on: VenueSymbol | None = None
+    """The future that an option is of: a line of the same list. The option's own product says under which root it is listed, and where."""
     extras: Mapping[str, str] = field(default_factory=dict)
     """What this source's templates and scales need to know of it."""
 
@@ -193,7 +197,10 @@ def instrument_of(entry: VenueSymbol, venue: str, source: str = "") -> Instrumen
 
 
 def underlying_of(entry: VenueSymbol, source: str = "") -> Instrument:
-    """What the contract that a line lists is of, its id minted: a pair, or the price of a product, which is an index that its exchange determines."""
+    """What the contract that a line lists is of, its id minted: a pair, the price of a product, which is an index that its exchange determines, or a
+    future."""
+    if entry.on is not None:
+        return instrument_of(entry.on, "", source)
     if entry.product is None:
         return pair_of(entry, source)
     terms = entry.product
@@ -245,6 +252,7 @@ def derivative(
 ) -> Instrument:
     """The derivative with these terms of an instrument, its id minted. Raises InvalidArgument where the terms are not complete."""
     details: FutureDetails | PerpetualDetails | OptionDetails
+    series = entry.product.symbol if entry.product is not None else ""
     if terms.kind is AssetClass.PERPETUAL:
         details = PerpetualDetails(underlying_id, settlement_id, terms.size, venue, terms.inverse)
         name = f"{entry.pair} perpetual"
@@ -254,15 +262,15 @@ def derivative(
             terms.expiry,
             terms.strike,
             terms.right,
-            ExerciseStyle.EUROPEAN,
+            terms.style,
             terms.size,
             settlement_id,
-            venue,
+            entry.place(venue),
+            series,
         )
         right = terms.right.name.lower() if terms.right is not None else ""
         name = f"{entry.pair} {_day(terms)} {terms.strike} {right}"
     else:
-        series = entry.product.symbol if entry.product is not None else ""
         details = FutureDetails(
             underlying_id, series, terms.expiry, settlement_id, terms.size, entry.place(venue), terms.inverse
         )

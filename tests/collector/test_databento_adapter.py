@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from alphapulse.client import Backoff
 from alphapulse.domain.asset_class import AssetClass
 from alphapulse.domain.errors import FailedPrecondition
-from alphapulse.domain.instruments import FutureDetails
+from alphapulse.domain.instruments import ExerciseStyle, FutureDetails, OptionDetails
 from alphapulse.domain.provenance import Provenance, RecordFlag
 from alphapulse.records import BOOK_LEVEL, QUOTE, TRADE, TRADING_STATUS
 from collector_service.databento_adapter import catalogue, records
@@ -186,6 +186,10 @@ async def test_definitions_are_listed_as_what_they_are_and_read_anew_with_each_l
             definition(9, "ESZ6-ESH7", "S"),
             definition(11, "AAPL", "K", exchange="XNAS", security_type="CS", min_price_increment=UNIT // 100, min_lot_size_round_lot=100),
             definition(12, "CLX6", expiration=records._NO_TIME),
+            # Before the future that it is of.
+            definition(5, "ESZ6 C6000", "C", underlying="ESZ6", strike_price=6000 * UNIT, cfi="OCAFPS"),
+            definition(6, "ESH9 P6000", "P", underlying="ESH9", strike_price=6000 * UNIT, cfi="OPAFPS"),
+            definition(8, "ESZ6 P1", "P", underlying="ESZ6", strike_price=UNIT, cfi=""),
         ]  # fmt: skip
         async with transport(made, "GLBX.MDP3", "AAPL", "MSFT", "ES.FUT") as way:
             told = await way.instruments(GLBX)
@@ -193,8 +197,14 @@ async def test_definitions_are_listed_as_what_they_are_and_read_anew_with_each_l
             ("raw_symbol", "AAPL,MSFT"),
             ("parent", "ES.FUT"),
         ]
-    share, future = told.entries
-    assert [one.partition(":")[0] for one in told.refused] == ["CLX6"]
+    share, future, option = told.entries
+    assert [one.partition(":")[0] for one in told.refused] == ["CLX6", "ESH9 P6000", "ESZ6 P1"]
+    assert option.on == future
+    of = instrument_of(option, "DATABENTO_GLBX")
+    assert isinstance(of.details, OptionDetails)
+    assert of.details.underlying_id == instrument_of(future, "DATABENTO_GLBX").id
+    assert (of.name, of.details.venue, of.details.series) == ("ES 2026-12-18 6000 call", "XCME", "ES")
+    assert (of.details.style, of.details.contract_size) == (ExerciseStyle.AMERICAN, None)
     assert (share.symbol, share.quote, share.place("X"), str(share.rules.tick_size), str(share.rules.lot_size)) == (
         "AAPL",
         "USD",

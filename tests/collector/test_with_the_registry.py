@@ -20,6 +20,7 @@ from alphapulse.client import RegistrationStream, open_channel
 from alphapulse.domain.asset_class import AssetClass
 from alphapulse.domain.decimal import ExactDecimal
 from alphapulse.domain.identifiers import Level, Scheme
+from alphapulse.domain.instruments import ExerciseStyle, OptionRight
 from alphapulse.runtime import load, serve_in_background
 from collector_service.decode import read_instruments, recording_files
 from collector_service.listings import (
@@ -238,6 +239,15 @@ async def test_futures_are_registered_at_their_exchange_once_whoever_lists_them(
     december = VenueSymbol("ESZ6", "", "USD", frozenset({"USD"}), contract=terms, product=index)
     march = replace(december, symbol="ESH7", contract=replace(terms, expiry=datetime(2027, 3, 19, tzinfo=UTC)))
     crude = replace(december, symbol="CLZ6", product=ProductTerms("CL", "Crude oil", "XNYM"))
+    right = ContractTerms(
+        AssetClass.OPTION,
+        "USD",
+        expiry=terms.expiry,
+        strike=ExactDecimal.parse("6000"),
+        right=OptionRight.CALL,
+        style=ExerciseStyle.AMERICAN,
+    )
+    call = replace(december, symbol="ESZ6 C6000", contract=right, on=december)
     async with open_channel(registry_address) as channel, RegistrationStream(channel) as stream:
         registrar = GrpcRegistrar(stream)
         stub = instrument_service_pb2_grpc.InstrumentServiceStub(channel)
@@ -261,6 +271,18 @@ async def test_futures_are_registered_at_their_exchange_once_whoever_lists_them(
         asked = instrument_service_pb2.GetInstrumentRequest(instrument_id=future.future.underlying_id)
         product = (await stub.GetInstrument(asked)).entry.instrument
         assert (product.asset_class, product.name) == (common_pb2.ASSET_CLASS_INDEX, "E-mini S&P 500")
+        # An option is of the future that is there.
+        made = await registrar.register([call], "DATABENTO_GLBX", "DATABENTO_GLBX")
+        assert not made.refused
+        assert made.listing_ids == {call.symbol: listing_of(call, "DATABENTO_GLBX").id}
+        asked = instrument_service_pb2.GetInstrumentRequest(instrument_id=str(instrument_of(call, "X").id))
+        option = (await stub.GetInstrument(asked)).entry.instrument
+        assert option.option.underlying_id == listing.instrument_id
+        assert (option.option.series, option.option.venue, option.option.style) == (
+            "ES",
+            "XCME",
+            int(ExerciseStyle.AMERICAN),
+        )
 
 
 class ChangingList(SimulatedTransport):
