@@ -70,7 +70,7 @@ DATA_SETS: Final = (
         _STREAMED,
         "ES.FUT,NQ.FUT,RTY.FUT,YM.FUT,CL.FUT,NG.FUT,GC.FUT,SI.FUT,HG.FUT,ZN.FUT,ZB.FUT,ZF.FUT,ZT.FUT,6E.FUT,6J.FUT,6B.FUT",
         (
-            "Futures are listed at their exchange with the day they expire, and options (ES.OPT) on futures of the same list; spreads are passed over.",
+            "Futures are listed at their exchange with the day they expire, and options (ES.OPT) on futures of the same list; no spreads.",
             "What a future is of is registered as an index of its exchange: the price of ES, of CL.",
             "Prices are as the exchange writes them; its display factor is not applied. One below zero is refused.",
         ),
