@@ -122,6 +122,12 @@ class Notices:
         """The message gave nothing after all: what it told is not told."""
         self._told.undo()
 
+    def clear(self) -> None:
+        """Another conversation: what was told is forgotten; what was counted stays."""
+        self._told.clear()
+        self._met.clear()
+        self.begin()
+
     def doubt(self) -> None:
         """Rows were lost on their way, and nobody knows whose: what feeds still hold is told again when it is met, marked POSSIBLE_DUPLICATE."""
         self._doubts += 1

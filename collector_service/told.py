@@ -36,6 +36,11 @@ class Told(Generic[K, V]):
         if len(self._values) > self._limit:
             self._values.popitem(last=False)
 
+    def clear(self) -> None:
+        """Forgets all of it."""
+        self._values.clear()
+        self._changed.clear()
+
     def begin(self) -> None:
         """A message begins."""
         self._changed.clear()

@@ -22,6 +22,7 @@ from collector_service.listings import (
     pair_of,
     pool_of,
     token_of,
+    underlying_of,
 )
 from collector_service.runtime.finding import Finder
 
@@ -81,7 +82,7 @@ class GrpcRegistrar:
             # The registry's id counts: after a collision it differs from the one minted here.
             ids[code] = InstrumentId.parse(result.instrument_id) if result.instrument_id else _minted(coin)
             instruments.add(result.instrument_id)
-        pairs = await self._underlyings(entries, ids, refused, instruments, source)
+        pairs = await self._underlyings(entries, ids, refused, instruments, venue, source)
         lines = [
             convert.entry(
                 _with_ids(entry, ids, pairs, venue, source),
@@ -107,17 +108,39 @@ class GrpcRegistrar:
         ids: Mapping[str, InstrumentId],
         refused: dict[str, str],
         instruments: set[str],
+        venue: str,
         source: str,
     ) -> dict[str, InstrumentId]:
-        """The pairs that contracts are of, registered without a listing: their ids by name."""
-        wanted = {entry.pair: entry for entry in entries if entry.contract is not None}
-        made = {name: _pair(entry, ids, source) for name, entry in wanted.items()}
-        results, _ = await self._submit([convert.entry(pair) for pair in made.values()], source)
+        """The pairs and products that contracts are of, and then the futures that options are of, registered without a listing: their ids by
+        name."""
+        wanted = {
+            _underlying(one): one for entry in entries if entry.contract is not None for one in (entry.on or entry,)
+        }
+        made = {
+            name: _pair(entry, ids, source) if entry.product is None else underlying_of(entry, source)
+            for name, entry in wanted.items()
+        }
+        found = await self._named(made, refused, instruments, source)
+        futures = {_underlying(entry): entry.on for entry in entries if entry.on is not None}
+        made = {
+            name: derivative(
+                future, future.contract, venue, found[_underlying(future)], ids[future.contract.settle], source
+            )
+            for name, future in futures.items()
+            if future.contract is not None
+        }
+        return found | await self._named(made, refused, instruments, source)
+
+    async def _named(
+        self, made: Mapping[str, Instrument], refused: dict[str, str], instruments: set[str], source: str
+    ) -> dict[str, InstrumentId]:
+        """Registers instruments without listings: their ids by name."""
+        results, _ = await self._submit([convert.entry(one) for one in made.values()], source)
         found: dict[str, InstrumentId] = {}
-        for (name, pair), result in zip(made.items(), results, strict=True):
+        for (name, one), result in zip(made.items(), results, strict=True):
             if result.error:
                 refused[name] = result.error
-            found[name] = InstrumentId.parse(result.instrument_id) if result.instrument_id else _minted(pair)
+            found[name] = InstrumentId.parse(result.instrument_id) if result.instrument_id else _minted(one)
             instruments.add(result.instrument_id)
         return found
 
@@ -131,9 +154,11 @@ class GrpcRegistrar:
 def _currencies(entries: Iterable[VenueSymbol], source: str) -> dict[str, Instrument]:
     return {
         code: currency(code, fiat=code in entry.fiat, source=source)
-        for entry in entries
+        for line in entries
+        for entry in ((line, line.on) if line.on is not None else (line,))
         if entry.index is None and entry.pool is None and entry.security is None
         for code in (entry.base, entry.quote, *((entry.contract.settle,) if entry.contract is not None else ()))
+        if code  # a contract on a product has no base
     }
 
 
@@ -145,6 +170,13 @@ def _tokens(entries: Iterable[VenueSymbol], source: str) -> dict[str, Instrument
         if entry.pool is not None
         for token in entry.pool.tokens
     }
+
+
+def _underlying(entry: VenueSymbol) -> str:
+    """The name of what a contract is of: a product's with its exchange, a future's with both."""
+    if entry.on is not None:
+        return f"{_underlying(entry.on)}/{entry.on.symbol}"
+    return entry.pair if entry.product is None else f"{entry.product.mic}:{entry.product.symbol}"
 
 
 def _place(token: TokenTerms) -> str:
@@ -165,7 +197,7 @@ def _with_ids(
         return pool_of(entry, entry.pool, tuple(ids[_place(token)] for token in entry.pool.tokens), source)
     if entry.contract is None:
         return _pair(entry, ids, source)
-    return derivative(entry, entry.contract, venue, pairs[entry.pair], ids[entry.contract.settle], source)
+    return derivative(entry, entry.contract, venue, pairs[_underlying(entry)], ids[entry.contract.settle], source)
 
 
 def _minted(coin: Instrument) -> InstrumentId:
