@@ -10,8 +10,8 @@ from typing import Final
 
 from alphapulse.domain.errors import ConfigurationError, InvalidArgument
 from alphapulse.runtime import ServerConfig, setting
-from collector_service.chain.node import chain_source
 from collector_service.chain.pools import Pool, read_pools
+from collector_service.chain.source import chain_source
 from collector_service.source import Source
 from collector_service.sources import SOURCES
 from collector_service.sources.chains import CHAIN_OF

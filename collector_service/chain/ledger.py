@@ -100,6 +100,11 @@ class Ledger(Generic[Item]):
         self._news: list[News[Item]] = []
         self._asks: list[Ask] = []
 
+    @property
+    def kept(self) -> int:
+        """So many told blocks are remembered, and may be withdrawn."""
+        return self._kept
+
     def head(self, block: Block) -> None:
         """The node's newest head. Its logs come by themselves."""
         self._blocks[block.hash] = self._tip = block
