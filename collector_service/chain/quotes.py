@@ -59,7 +59,7 @@ def quote(state: State | None, terms: PoolTerms) -> PoolQuote:
 
 
 def reserves_step(base: int, other: int, fee_pips: int) -> tuple[Side, Side]:
-    """(selling, buying) a 20,000th of the base in a pool of constant product. Source: Uniswap v2-periphery `UniswapV2Library`."""
+    """(selling, buying) a 20,000th of the base in a pool of constant product; both reserves above 0. Source: Uniswap v2-periphery `UniswapV2Library`."""
     size, kept = base // STEP, _PIPS - fee_pips
     got = size * kept * other // (base * _PIPS + size * kept)
     cost = other * size * _PIPS // ((base - size) * kept) + 1 if size else 0
