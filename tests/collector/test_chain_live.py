@@ -442,6 +442,25 @@ async def test_pools_of_several_tokens_and_what_pools_hold_reach_the_relay(small
                 library_quote(104, quote, base + 1),
             ]
             assert len(small_relay.gaps) == 3
+
+            # What happened while nobody listened is asked for of each contract, and told in its order.
+            await node.cut()
+            node.block(
+                event(MANAGER, Kind.V4_SWAP, (int(V4, 16), 9), (10**18, -2_002 * 10**6, 2**96, 1, 0, 500)),
+                swap(V2, -4_000 * 10**6, 2 * 10**18),
+                event(VAULT, Kind.BALANCER_V2, (pool, bal, weth), (100 * 10**18, 3 * 10**17)),
+            )
+            await until(lambda: bool(node.sockets))
+            for _ in range(4):
+                await node.mine()
+            await until(lambda: len(trades(small_relay)) == 8)
+            at = int(node.chain[-5]["timestamp"], 16) * 10**9
+            assert trades(small_relay)[5:] == [
+                (keys[V4], at, Decimal(2002), Decimal(1), 1),
+                (two, at, Decimal(2000), Decimal(2), 2),
+                (keys[BALANCER], at, Decimal("0.003"), Decimal(100), 2),
+            ]
+            assert len(small_relay.gaps) == 3
             status = runner.status()
             assert not status.rejects
             assert not status.unknown_messages

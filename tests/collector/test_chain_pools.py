@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from alphapulse.domain.provenance import Provenance
+from alphapulse.records import TRADE
 from collector_service.chain import abi
 from collector_service.chain.asking import SELECTORS, Reader, read_chain
-from collector_service.chain.events import PoolKind
+from collector_service.chain.events import TOPICS, LogKind, PoolKind
 from collector_service.chain.pools import (
     BALANCER_V2,
     BALANCER_V3,
@@ -21,8 +24,13 @@ from collector_service.chain.pools import (
     PoolKey,
     v4_pool,
 )
-from collector_service.listings import instrument_of, listing_of
-from collector_service.source import InstrumentList
+from collector_service.chain.source import chain_source
+from collector_service.listings import ListingIndex, instrument_of, listing_of
+from collector_service.rows import as_array
+from collector_service.session import Session
+from collector_service.source import InstrumentList, Source
+from collector_service.sources.chains import CHAINS
+from collector_service.transport.base import Arrival, ArrivalKind, Send
 
 ONE, TWO, THREE, FOUR = (f"0x{digit * 40}" for digit in "1234")
 POOL = "0x" + "a" * 40
@@ -168,3 +176,89 @@ async def test_a_token_that_changes_its_decimals_is_refused_with_its_pools() -> 
     assert not found.entries
     assert "[decimals-changed]" in found.refused[0]
     assert (await listed({**coins(ONE, TWO), **tokens(18, 6)}, [pool], with_)).entries
+
+
+class Talk:
+    """A session with a chain whose node is this test."""
+
+    def __init__(self, source: Source, listing: InstrumentList) -> None:
+        listings = ListingIndex(source.venue)
+        listings.learn(listing.entries)
+        self.session = Session(source, listings, Provenance.LIVE, subscriptions=[listing.entries])
+        self.calls: list[dict[str, Any]] = []
+        self._take(self.session.handle(Arrival(ArrivalKind.OPENED, 1)))
+
+    def say(self, **message: object) -> None:
+        frame = json.dumps({"jsonrpc": "2.0", **message}).encode()
+        self._take(self.session.handle(Arrival(ArrivalKind.FRAME, 1, data=frame)))
+
+    def head(self, number: int) -> None:
+        result = {
+            "hash": f"0x{number:064x}",
+            "parentHash": f"0x{number - 1:064x}",
+            "number": hex(number),
+            "timestamp": hex(12 * number),
+        }
+        self.say(method="eth_subscription", params={"subscription": "0x1", "result": result})
+
+    def answer(self, call: Mapping[str, Any], result: object) -> None:
+        self.calls.remove(dict(call))
+        self.say(id=call["id"], result=result)
+
+    def _take(self, requests: Sequence[object]) -> None:
+        self.calls += [json.loads(one.text) for one in requests if isinstance(one, Send)]
+
+
+async def test_a_block_counts_once_all_contracts_have_told_of_it_and_is_asked_for_again_where_one_did_not() -> None:
+    identity = "0x" + "5" * 40 + "0002" + "0" * 20
+    told = {
+        (VAULT, SELECTORS["getPoolTokens(bytes32)"] + identity[2:]): words(96, 0, 9, 2, ONE, TWO),
+        **coins(ONE, TWO),
+        **tokens(18, 6),
+    }
+    pools = (Pool(POOL, CURVE), Pool(identity, BALANCER_V2))
+    shared = {PoolKind.BALANCER_V2: VAULT}
+    source = chain_source(replace(CHAINS[0], pools=pools, shared=shared, confirmations=0))
+    talk = Talk(source, await listed(told, pools, reader(PoolKind.BALANCER_V2)))
+    for call in list(talk.calls):
+        # Heads are subscribed to once every contract's logs are.
+        assert call["params"][0] == "logs"
+        talk.answer(call, "0x1")
+    assert [call["params"] for call in talk.calls] == [["newHeads"]]
+    talk.answer(talk.calls[0], "0x2")
+    talk.head(1)
+
+    def logs(at: int) -> list[dict[str, Any]]:
+        place = {"blockHash": f"0x{at:064x}", "blockNumber": hex(at)}
+        curve = [TOPICS[LogKind.CURVE_STABLE], f"0x{0:064x}"]
+        swap = [TOPICS[LogKind.BALANCER_V2], identity, *(f"0x{one[2:]:0>64}" for one in (ONE, TWO))]
+        return [
+            {
+                "address": POOL,
+                "topics": curve,
+                "data": f"0x{words(0, 10**18, 1, 10**6).hex()}",
+                "logIndex": "0x3",
+                **place,
+            },
+            {"address": VAULT, "topics": swap, "data": f"0x{words(10**18, 10**6).hex()}", "logIndex": "0x1", **place},
+        ]
+
+    # The head after the next: what was between is asked for, its logs in two parts.
+    talk.head(3)
+    (call,) = talk.calls
+    assert call["method"] == "eth_getBlockByHash"
+    talk.answer(call, {"hash": f"0x{2:064x}", "parentHash": f"0x{1:064x}", "number": "0x2", "timestamp": "0x18"})
+    one, two = talk.calls
+    talk.answer(one, logs(2)[:1])
+    assert not talk.session.sink.trades
+    talk.answer(two, None)
+    assert not talk.session.sink.trades
+    # With the next head it is asked for anew, all of it.
+    talk.head(4)
+    one, two = talk.calls
+    talk.answer(two, logs(2)[1:])
+    assert not talk.session.sink.trades
+    talk.answer(one, logs(2)[:1])
+    keys = [int(row["listing_key"]) for row in as_array(TRADE, talk.session.sink.trades)]
+    assert keys == [talk.session.emitter.listings.key(symbol) for symbol in (identity, POOL)]
+    assert not talk.session.rejects

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from alphapulse.domain.errors import InvalidArgument
 from collector_service.chain.quotes import STEP, PoolQuote, Side, quote, range_step, reserves_step
-from collector_service.chain.states import Change, Liquidity, Range, Reserves, State, States, Unread
+from collector_service.chain.states import Change, Liquidity, Range, Reserves, State, States, Unread, after
 from collector_service.chain.ticks import MAX_TICK, sqrt_price_at, tick_range
 from collector_service.listings import PoolTerms, TokenTerms
 
@@ -188,6 +188,13 @@ def test_logs_that_come_late_count_in_the_order_of_their_blocks(seed: int) -> No
     late = changes[:]
     rng.shuffle(late)
     assert after_all(late) == after_all(changes)
+
+
+@pytest.mark.parametrize(("tick", "held"), [(-61, 10), (-60, 12), (59, 12), (60, 10)])
+def test_liquidity_counts_from_its_lower_tick_to_below_its_upper_one(tick: int, held: int) -> None:
+    assert after(Range(Q96, 10, tick), Liquidity(-60, 60, 2)) == Range(Q96, held, tick)
+    # More than there is cannot be taken: something was missed, and what the pool holds is not known.
+    assert after(Range(Q96, 10, 0), Liquidity(-60, 60, -11)) is None
 
 
 def test_what_is_too_far_back_to_be_withdrawn_is_no_longer_remembered_apart() -> None:
