@@ -51,26 +51,33 @@ def quote(state: State | None, terms: PoolTerms) -> PoolQuote:
         bid, ask = reserves_step(base, other, terms.fee_pips)
         return _quote(bid, ask, Fraction(other, base), terms)
     # Without a spacing nobody knows how far the liquidity reaches.
-    if isinstance(state, Range) and state.liquidity and state.sqrt_price and terms.tick_spacing:
-        bid, ask = range_step(state, terms.base, terms.fee_pips, terms.tick_spacing)
-        margin = Fraction(state.sqrt_price**2, Q96**2)
-        return _quote(bid, ask, margin if terms.base == 0 else 1 / margin, terms)
+    if isinstance(state, Range) and terms.tick_spacing:
+        return range_quote(state, terms, tick_range(state.tick, terms.tick_spacing))
     return PoolQuote()
 
 
+def range_quote(state: Range, terms: PoolTerms, sure: tuple[int, int]) -> PoolQuote:
+    """What a pool of concentrated liquidity comes to whose liquidity surely reaches between two square roots of prices, times 2**96."""
+    if not state.liquidity or not state.sqrt_price:
+        return PoolQuote()
+    bid, ask = range_step(state, terms.base, terms.fee_pips, sure)
+    margin = Fraction(state.sqrt_price**2, Q96**2)
+    return _quote(bid, ask, margin if terms.base == 0 else 1 / margin, terms)
+
+
 def reserves_step(base: int, other: int, fee_pips: int) -> tuple[Side, Side]:
-    """(selling, buying) a 20,000th of the base in a pool of constant product; both reserves above 0. Source: Uniswap v2-periphery `UniswapV2Library`."""
+    """(selling, buying) a 20,000th of the base in a pool of constant product, its reserves above 0. Source: v2-periphery `UniswapV2Library`."""
     size, kept = base // STEP, _PIPS - fee_pips
     got = size * kept * other // (base * _PIPS + size * kept)
     cost = other * size * _PIPS // ((base - size) * kept) + 1 if size else 0
     return Side(size, got), Side(size, cost)
 
 
-def range_step(state: Range, base: int, fee_pips: int, spacing: int) -> tuple[Side, Side]:
+def range_step(state: Range, base: int, fee_pips: int, sure: tuple[int, int]) -> tuple[Side, Side]:
     """(selling, buying) the base until the price has moved by the step, or as far as the liquidity surely reaches. Source: v3-core `SwapMath`,
     `SqrtPriceMath`."""
     at, liquidity = state.sqrt_price, state.liquidity
-    lower, upper = tick_range(state.tick, spacing)
+    lower, upper = sure
     down = min(at, max(at - at // STEP, lower))
     up = max(at, min(at + at // STEP, upper))
     # Token 0 goes in and the price down; token 1 goes in and the price up.

@@ -254,7 +254,7 @@ def trades(relay: Any) -> list[Trade]:
     ]
 
 
-def quotes(relay: Any, key: int) -> list[tuple[int, Decimal, Decimal, Decimal, Decimal]]:
+def quotes(relay: Any, key: int) -> list[tuple[Any, ...]]:
     """(block, bid, its size, ask, its size) of a listing."""
     return [
         (

@@ -119,9 +119,9 @@ def test_a_step_in_a_range_is_what_moves_the_price_as_far_as_is_sure(state: Rang
     zero_down, one_down = liquidity * Q96 / down - liquidity * Q96 / at, liquidity * (at - down) / Q96
     zero_up, one_up = liquidity * Q96 / at - liquidity * Q96 / up, liquidity * (up - at) / Q96
     charged = Fraction(10**6, 10**6 - fee)
-    bid, ask = range_step(state, 0, fee, spacing)
+    bid, ask = range_step(state, 0, fee, (lower, upper))
     again = Side(ask.paid, ask.size), Side(bid.paid, bid.size)
-    assert range_step(state, 1, fee, spacing) == again
+    assert range_step(state, 1, fee, (lower, upper)) == again
     for got, exact in ((bid.paid, one_down), (ask.size, zero_up)):
         assert 0 <= exact - got < 2
     for paid, exact in ((bid.size, zero_down * charged), (ask.paid, one_up * charged)):
@@ -138,7 +138,7 @@ def test_a_quote_of_a_range_holds_its_margin_between_bid_and_ask(
     margin = margin * scale if base == 0 else 1 / (margin * scale)
     kept = Fraction(10**6 - fee, 10**6)
     assert number(made.bid) <= margin * kept <= margin / kept <= number(made.ask)
-    bid, ask = range_step(state, base, fee, spacing)
+    bid, ask = range_step(state, base, fee, tick_range(state.tick, spacing))
     decimals = (d0, d1)[base]
     for size, side in ((made.bid_size, bid), (made.ask_size, ask)):
         if size is not None:
