@@ -12,9 +12,11 @@ from alphapulse.domain.errors import ConfigurationError, InvalidArgument
 from alphapulse.runtime import ServerConfig, setting
 from collector_service.chain.pools import Pool, read_pools
 from collector_service.chain.source import chain_source
+from collector_service.solana.source import solana_source
 from collector_service.source import Source
 from collector_service.sources import SOURCES
 from collector_service.sources.chains import CHAIN_OF
+from collector_service.sources.solana import SOLANA_CHAIN
 from collector_service.spec import Endpoints
 
 _MAX_DEPTH: Final = 256
@@ -104,6 +106,8 @@ class CollectorConfig(ServerConfig):
     def _chain(self, name: str) -> Source | None:
         """The chain of this name with what is said of it here; None for another source, and where nothing is said."""
         depths = self._depths()
+        if name == SOLANA_CHAIN.name and self.pools is not None:
+            return solana_source(replace(SOLANA_CHAIN, pools=self._pools().get(name, SOLANA_CHAIN.pools)))
         if name not in CHAIN_OF or (self.pools is None and name not in depths):
             return None
         chain = CHAIN_OF[name]
@@ -117,9 +121,10 @@ class CollectorConfig(ServerConfig):
             found = read_pools(self.pools.read_bytes())
         except (OSError, InvalidArgument) as error:
             raise ConfigurationError.for_variable("POOLS", str(self.pools), str(error)) from error
-        unknown = sorted(found.keys() - CHAIN_OF.keys())
+        known = (*CHAIN_OF, SOLANA_CHAIN.name)
+        unknown = sorted(found.keys() - set(known))
         if unknown:
-            raise ConfigurationError.for_variable("POOLS", unknown[0], f"a chain is one of {', '.join(CHAIN_OF)}")
+            raise ConfigurationError.for_variable("POOLS", unknown[0], f"a chain is one of {', '.join(known)}")
         return found
 
     def _depths(self) -> dict[str, int]:

@@ -29,6 +29,8 @@ class PoolKind(Enum):
     CURVE = "curve"
     BALANCER_V2 = "balancer-v2"
     BALANCER_V3 = "balancer-v3"
+    WHIRLPOOL = "orca-whirlpool"
+    """Of Solana, which has no logs of this form: see `collector_service.solana`."""
 
 
 class LogKind(Enum):

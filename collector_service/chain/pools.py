@@ -17,7 +17,9 @@ from alphapulse.domain.errors import InvalidArgument
 from alphapulse.domain.identifiers.evm import broken_checksum
 from collector_service.chain import abi
 from collector_service.chain.events import MAX_COINS, PoolKind
+from collector_service.solana.base58 import checked_key
 
+_SOLANA: Final = "SOLANA"
 NO_ADDRESS: Final = "0x" + 40 * "0"
 _DYNAMIC_FEE: Final = 0x800000
 _MAX_FEE: Final = 10**6
@@ -43,6 +45,7 @@ UNISWAP_V4: Final = Protocol("uniswap-v4", PoolKind.V4)
 CURVE: Final = Protocol("curve", PoolKind.CURVE, 0)
 BALANCER_V2: Final = Protocol("balancer-v2", PoolKind.BALANCER_V2, 0)
 BALANCER_V3: Final = Protocol("balancer-v3", PoolKind.BALANCER_V3, 0)
+ORCA_WHIRLPOOL: Final = Protocol("orca-whirlpool", PoolKind.WHIRLPOOL, 0)
 PROTOCOLS: Final = {
     one.name: one
     for one in (
@@ -55,6 +58,7 @@ PROTOCOLS: Final = {
         CURVE,
         BALANCER_V2,
         BALANCER_V3,
+        ORCA_WHIRLPOOL,
     )
 }
 
@@ -145,6 +149,9 @@ def _pool(one: _Named, where: str) -> Pool:
     if protocol is None:
         rule = f"one of {', '.join(sorted(PROTOCOLS))}"
         raise InvalidArgument.field(f"{where}.protocol", one.protocol, "protocol-unknown", rule)
+    is_solana = protocol.kind is PoolKind.WHIRLPOOL
+    if is_solana != (one.chain == _SOLANA):
+        raise InvalidArgument.field(f"{where}.protocol", one.protocol, "protocol-chain", f"one of {one.chain}"[:80])
     if one.base not in (0, 1):
         raise InvalidArgument.field(f"{where}.base", str(one.base), "base-token", "0 or 1")
     is_curve, is_v4 = protocol.kind is PoolKind.CURVE, protocol.kind is PoolKind.V4
@@ -156,6 +163,8 @@ def _pool(one: _Named, where: str) -> Pool:
         raise InvalidArgument.field(f"{where}.key", shown, "pool-key", "told of a pool of Uniswap V4, and of no other")
     if is_v4 or protocol.kind is PoolKind.BALANCER_V2:
         address = abi.block_hash(one.address, f"{where}.address")
+    elif is_solana:
+        address = checked_key(one.address, f"{where}.address")
     else:
         address = _address(one.address, f"{where}.address")
     key = _key(one.key, f"{where}.key") if one.key is not None else None

@@ -60,6 +60,7 @@ from collector_service.sources.okx import OKX
 from collector_service.sources.phemex import PHEMEX
 from collector_service.sources.poloniex import POLONIEX
 from collector_service.sources.probit import PROBIT
+from collector_service.sources.solana import SOLANA
 from collector_service.sources.tiingo import TIINGO
 from collector_service.sources.twelve_data import TWELVE_DATA
 from collector_service.sources.upbit import UPBIT
@@ -133,6 +134,7 @@ NATIVE: Final = _by_name(
         US_TREASURY,
         WORLD_BANK,
         *CHAIN_SOURCES,
+        SOLANA,
     )
 )
 """The sources that are told here, by name."""
