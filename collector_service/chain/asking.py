@@ -6,31 +6,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, Final
-
-import msgspec
+from typing import Final
 
 from alphapulse.domain.errors import InvalidArgument
 from collector_service.chain import abi
+from collector_service.chain.calls import Answer, Call, address, answers, eth_call, number, result
 from collector_service.chain.events import MAX_COINS, SHARED, PoolKind
 from collector_service.chain.pools import NO_ADDRESS, Pool
 from collector_service.listings import PoolTerms, TokenTerms, VenueSymbol
 from collector_service.source import Asking, InstrumentList
 
-SELECTORS: Final = {
-    "token0()": "0x0dfe1681",
-    "token1()": "0xd21220a7",
-    "fee()": "0xddca3f43",
-    "tickSpacing()": "0xd0c93a7c",
-    "coins(uint256)": "0xc6610657",
-    "getPoolTokens(bytes32)": "0xf94d4668",
-    "getPoolTokens(address)": "0xca4f2803",
-    "decimals()": "0x313ce567",
-    "symbol()": "0x95d89b41",
-}
-"""The first four bytes of the Keccak-256 of each function's signature."""
-_BATCH: Final = 20
-"""Calls in one request; public nodes take a few dozen at most."""
 _MAX_DECIMALS: Final = 36
 _MAX_SYMBOL: Final = 20
 _WHOLE: Final = 10**6
@@ -40,8 +25,6 @@ _COIN_DECIMALS: Final = 18
 """Of the own coin of an EVM chain, which is counted in wei."""
 _COIN_OF_CURVE: Final = "0x" + 40 * "e"
 """What pools of Curve call the chain's own coin."""
-
-Answer = str | InvalidArgument
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +41,6 @@ class Reader:
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
-    method: str
-    params: tuple[Any, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class _Shape:
     pool: Pool
     tokens: tuple[str, ...]
@@ -72,19 +49,13 @@ class _Shape:
     tick_spacing: int = 0
 
 
-class _Answer(msgspec.Struct):
-    id: int | None = None
-    result: str | None = None
-    error: dict[str, Any] | None = None
-
-
 async def read_chain(reader: Reader, pools: Sequence[Pool], ask: Asking) -> InstrumentList:
     """What the pools are, by their own contracts. A pool that does not answer as one is refused alone; a node of another chain is refused whole.
 
     Raises what `ask` raises, msgspec.DecodeError for an answer that is none, and InvalidArgument, rule `chain-other`.
     """
-    (told,) = await _answers([_Call("eth_chainId", ())], ask)
-    if _number(told, "chain id") != reader.chain_id:
+    (told,) = await answers([Call("eth_chainId", ())], ask)
+    if number(told, "chain id") != reader.chain_id:
         raise InvalidArgument.field("eth_chainId", str(told)[:80], "chain-other", f"a node of chain {reader.chain_id}")
     refused: list[str] = []
     known = [pool for pool in pools if pool.protocol.kind not in SHARED or pool.protocol.kind in reader.shared]
@@ -92,10 +63,10 @@ async def read_chain(reader: Reader, pools: Sequence[Pool], ask: Asking) -> Inst
         f"{pool.address}: no {pool.protocol.name} is known on this chain" for pool in pools if pool not in known
     ]
     calls = [_calls(pool, reader) for pool in known]
-    answers = iter(await _answers([call for some in calls for call in some], ask))
+    told_of = iter(await answers([call for some in calls for call in some], ask))
     shapes: list[_Shape] = []
     for pool, asked in zip(known, calls, strict=True):
-        mine = [next(answers) for _ in asked]
+        mine = [next(told_of) for _ in asked]
         try:
             shapes.append(_shape(pool, mine))
         except InvalidArgument as error:
@@ -112,7 +83,7 @@ async def read_chain(reader: Reader, pools: Sequence[Pool], ask: Asking) -> Inst
     return InstrumentList(tuple(entries), tuple(refused))
 
 
-def _calls(pool: Pool, reader: Reader) -> list[_Call]:
+def _calls(pool: Pool, reader: Reader) -> list[Call]:
     kind = pool.protocol.kind
     match kind:
         case PoolKind.V4:
@@ -120,15 +91,15 @@ def _calls(pool: Pool, reader: Reader) -> list[_Call]:
         case PoolKind.CURVE:
             # One more than it has: a pool of three that is named as one of two would tell half of its trades.
             asked = range(min(pool.coins + 1, MAX_COINS))
-            return [_eth_call(pool.address, "coins(uint256)", abi.word(place)) for place in asked]
+            return [eth_call(pool.address, "coins(uint256)", abi.word(place)) for place in asked]
         case PoolKind.BALANCER_V2:
-            return [_eth_call(reader.shared[kind], "getPoolTokens(bytes32)", bytes.fromhex(pool.address[2:]))]
+            return [eth_call(reader.shared[kind], "getPoolTokens(bytes32)", bytes.fromhex(pool.address[2:]))]
         case PoolKind.BALANCER_V3:
-            return [_eth_call(reader.shared[kind], "getPoolTokens(address)", abi.word(int(pool.address, 16)))]
+            return [eth_call(reader.shared[kind], "getPoolTokens(address)", abi.word(int(pool.address, 16)))]
     names = ["token0()", "token1()"]
     if pool.protocol.fee_pips is None:
         names += ["fee()", "tickSpacing()"]
-    return [_eth_call(pool.address, name) for name in names]
+    return [eth_call(pool.address, name) for name in names]
 
 
 def _shape(pool: Pool, answers: Sequence[Answer]) -> _Shape:
@@ -140,29 +111,32 @@ def _shape(pool: Pool, answers: Sequence[Answer]) -> _Shape:
             found = pool.key.currency0, pool.key.currency1
             fee_pips, spacing = pool.key.fee_pips, pool.key.tick_spacing
         case PoolKind.CURVE:
-            found = tuple(_address(answer) for answer in answers[: pool.coins])
+            found = tuple(address(answer) for answer in answers[: pool.coins])
             if answers[pool.coins :] and _is_coin(answers[pool.coins]):
                 raise InvalidArgument.field("coins", str(pool.coins), "coins-more", "all coins of the pool")
         case PoolKind.BALANCER_V2 | PoolKind.BALANCER_V3:
             # Some pools hold their own share as a token: to exchange it is to join or to leave.
             own = pool.address[:42]
-            found = tuple(one for one in abi.addresses(abi.data(_result(answers[0]))) if one != own)
+            found = tuple(one for one in abi.addresses(abi.data(result(answers[0]))) if one != own)
         case _:
-            found = _address(answers[0]), _address(answers[1])
+            found = address(answers[0]), address(answers[1])
             if pool.protocol.fee_pips is None:
-                fee_pips, spacing = _number(answers[2], "fee"), _number(answers[3], "tickSpacing")
+                fee_pips, spacing = number(answers[2], "fee"), number(answers[3], "tickSpacing")
                 if not 1 <= spacing <= _MAX_SPACING:
                     raise InvalidArgument.field("tickSpacing", str(spacing), "spacing-range", f"1 to {_MAX_SPACING}")
     if not 0 <= fee_pips < _WHOLE:
         raise InvalidArgument.field("fee", str(fee_pips), "fee-range", f"0 to {_WHOLE - 1}, below all of it")
     if not 2 <= len(found) <= MAX_COINS or len(set(found)) < len(found):
         raise InvalidArgument.field("tokens", str(len(found)), "tokens-range", f"2 to {MAX_COINS} different tokens")
+    if pool.made_of and set(found) != pool.made_of:
+        shown = ", ".join(found)[:80]
+        raise InvalidArgument.field("tokens", shown, "pool-tokens", "those its factory was asked about")
     return _Shape(pool, tuple("" if one in (NO_ADDRESS, _COIN_OF_CURVE) else one for one in found), fee_pips, spacing)
 
 
 def _is_coin(answer: Answer) -> bool:
     try:
-        return int(_address(answer), 16) > 0
+        return int(address(answer), 16) > 0
     except InvalidArgument:
         return False
 
@@ -172,10 +146,10 @@ async def _tokens(reader: Reader, contracts: Sequence[str], ask: Asking) -> dict
     functions = ("decimals()", "symbol()")
     asked = [contract for contract in contracts if contract]
     # By what a call is, so that a token of several pools is asked once.
-    answers = iter(await _answers([_eth_call(token, name) for token in asked for name in functions], ask))
+    told_of = iter(await answers([eth_call(token, name) for token in asked for name in functions], ask))
     found: dict[str, TokenTerms | str] = {"": TokenTerms(_chain(reader), "", _COIN_DECIMALS, reader.coin)}
     for contract in asked:
-        decimals, symbol = next(answers), next(answers)
+        decimals, symbol = next(told_of), next(told_of)
         try:
             found[contract] = _token(reader, contract, decimals, symbol)
         except InvalidArgument as error:
@@ -183,51 +157,12 @@ async def _tokens(reader: Reader, contracts: Sequence[str], ask: Asking) -> dict
     return found
 
 
-async def _answers(calls: Sequence[_Call], ask: Asking) -> list[Answer]:
-    """What each call came to, in their order, whatever order the node answers in."""
-    found: list[Answer] = []
-    for start in range(0, len(calls), _BATCH):
-        batch = calls[start : start + _BATCH]
-        body = [
-            {"jsonrpc": "2.0", "id": place, "method": call.method, "params": call.params}
-            for place, call in enumerate(batch)
-        ]
-        answers = msgspec.json.decode(await ask("", msgspec.json.encode(body)), type=list[_Answer])
-        by_id = {answer.id: answer for answer in answers}
-        for place, call in enumerate(batch):
-            answer = by_id.get(place)
-            if answer is not None and answer.result is not None:
-                found.append(answer.result)
-                continue
-            told = "no answer" if answer is None else str((answer.error or {}).get("message", "an empty answer"))
-            found.append(InvalidArgument.field(call.method, told[:120], "call-refused", "an answer of the node"))
-    return found
-
-
-def _eth_call(contract: str, function: str, arguments: bytes = b"") -> _Call:
-    return _Call("eth_call", ({"to": contract, "data": SELECTORS[function] + arguments.hex()}, "latest"))
-
-
-def _result(answer: Answer) -> str:
-    if isinstance(answer, InvalidArgument):
-        raise answer
-    return answer
-
-
-def _number(answer: Answer, field: str) -> int:
-    return abi.quantity(_result(answer), field)
-
-
-def _address(answer: Answer) -> str:
-    return abi.address_at(abi.data(_result(answer)), 0)
-
-
 def _chain(reader: Reader) -> str:
     return f"eip155:{reader.chain_id}"
 
 
 def _token(reader: Reader, contract: str, decimals: Answer, symbol: Answer) -> TokenTerms:
-    digits = abi.unsigned(abi.data(_result(decimals), "decimals"), 0, 8)
+    digits = abi.unsigned(abi.data(result(decimals), "decimals"), 0, 8)
     if digits > _MAX_DECIMALS:
         raise InvalidArgument.field("decimals", str(digits), "decimals-range", f"0 to {_MAX_DECIMALS}")
     before = reader.decimals.setdefault(contract, digits)
@@ -239,7 +174,7 @@ def _token(reader: Reader, contract: str, decimals: Answer, symbol: Answer) -> T
 def _shown(contract: str, symbol: Answer) -> str:
     """What the contract calls itself; its address where that is nothing to be shown. Anybody can choose it: it identifies nothing."""
     try:
-        told = abi.text(abi.data(_result(symbol), "symbol"))
+        told = abi.text(abi.data(result(symbol), "symbol"))
     except InvalidArgument:
         return contract
     fits = 0 < len(told) <= _MAX_SYMBOL and told.isprintable() and not any(map(str.isspace, told))

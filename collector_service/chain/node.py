@@ -6,7 +6,7 @@ Source: https://geth.ethereum.org/docs/interacting-with-geth/rpc/pubsub and the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -16,10 +16,12 @@ from alphapulse.domain.errors import InvalidArgument
 from collector_service.chain import abi
 from collector_service.chain.events import LOGS_OF, SHARED, TOPICS, PoolKind
 from collector_service.chain.ledger import Block, Ledger, Missed, Told, Wanted, Withdrawn
+from collector_service.chain.pools import PROTOCOLS
 from collector_service.chain.quotes import PoolQuote, quote
 from collector_service.chain.reading import Found, read
 from collector_service.chain.states import States
 from collector_service.emitter import Emitter
+from collector_service.listings import VenueSymbol
 
 _NANOS: Final = 10**9
 HEADS_ID: Final = 1
@@ -75,11 +77,11 @@ _decode_logs: Final = msgspec.json.Decoder(list[Item] | None).decode
 class Node:
     """What is remembered of a conversation with a node: the ledger of its blocks, the states of pools, and what it was asked."""
 
-    def __init__(self, confirmations: int, pools: Mapping[str, PoolKind], shared: Mapping[PoolKind, str]) -> None:
-        """`pools`: what questions are about, by address or id. `shared`: the contracts that log for all pools of a kind."""
+    def __init__(self, confirmations: int, shared: Mapping[PoolKind, str]) -> None:
+        """`shared`: the contracts that log for all pools of a kind."""
         self.ledger: Ledger[Found] = Ledger(confirmations)
-        self.pools = tuple(pools)
-        self._filters = filters(pools, shared)
+        self._filters: list[dict[str, Any]] = []
+        """What was subscribed to, and is asked for of a block that was not told of."""
         self._shared = shared
         self._states = States(self.ledger.kept)
         self._questions: dict[int, _Question] = {}
@@ -95,6 +97,7 @@ class Node:
     def subscribed(self, frame: Frame, emitter: Emitter) -> None:
         """Heads are subscribed to after all logs: a head that is announced is of a block whose logs are announced as well."""
         self._acknowledged.add(frame.id or 0)
+        self._filters = filters(emitter.subscribed, self._shared)
         if len(self._acknowledged) == (frame.id or 0) // _MOST_FILTERS:
             emitter.reply(call(HEADS_ID, "eth_subscribe", ["newHeads"]))
 
@@ -219,8 +222,9 @@ def _block(item: Item) -> Block:
     )
 
 
-def filters(pools: Mapping[str, PoolKind], shared: Mapping[PoolKind, str]) -> list[dict[str, Any]]:
+def filters(entries: Iterable[VenueSymbol], shared: Mapping[PoolKind, str]) -> list[dict[str, Any]]:
     """What logs are asked for: one filter for pools that log themselves, and one for each contract that logs for many, narrowed to the pools."""
+    pools = {one.pool.address: PROTOCOLS[one.pool.protocol].kind for one in entries if one.pool is not None}
     found: list[dict[str, Any]] = []
     own = {pool: kind for pool, kind in pools.items() if kind not in SHARED}
     if own:

@@ -24,6 +24,9 @@ NO_ADDRESS: Final = "0x" + 40 * "0"
 _DYNAMIC_FEE: Final = 0x800000
 _MAX_FEE: Final = 10**6
 _MAX_SPACING: Final = 32_767
+_FEES: Final = (100, 500, 3_000, 10_000)
+_MAX_TOKENS: Final = 20
+_MAX_FEES: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,20 @@ class Pool:
     """Of a pool of Curve: how many coins it has."""
     key: PoolKey | None = None
     """Of a pool of Uniswap V4."""
+    made_of: frozenset[str] = frozenset()
+    """Of a pool that a factory named: the tokens it was asked about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Factory:
+    """A contract whose pools of some tokens are listened to."""
+
+    address: str
+    protocol: Protocol
+    tokens: tuple[str, ...]
+    """Addresses; of two of them the later one is bought and sold, and the earlier one is what prices are in."""
+    fees: tuple[int, ...] = _FEES
+    """Of Uniswap V3: those that its pools have, in hundredths of a basis point."""
 
 
 def v4_pool(key: PoolKey, base: int = 0) -> Pool:
@@ -117,15 +134,27 @@ class _Key(msgspec.Struct, forbid_unknown_fields=True):
 
 class _Named(msgspec.Struct, forbid_unknown_fields=True):
     chain: str
-    address: str
     protocol: str
+    address: str = ""
     base: int = 0
     coins: int = 2
     key: _Key | None = None
+    factory: str = ""
+    tokens: list[str] | None = None
+    fees: list[int] | None = None
 
 
-def read_pools(body: bytes) -> Mapping[str, tuple[Pool, ...]]:
-    """An allow-list, by chain: a JSON list of `{"chain": "ETHEREUM", "address": "0x...", "protocol": "uniswap-v3", "base": 1}`.
+@dataclass(frozen=True, slots=True)
+class AllowList:
+    """What of a chain is listened to."""
+
+    pools: tuple[Pool, ...] = ()
+    factories: tuple[Factory, ...] = ()
+
+
+def read_pools(body: bytes) -> Mapping[str, AllowList]:
+    """An allow-list, by chain: a JSON list of `{"chain": "ETHEREUM", "address": "0x...", "protocol": "uniswap-v3", "base": 1}`, and of factories:
+    `{"chain": "ETHEREUM", "factory": "0x...", "protocol": "uniswap-v3", "tokens": ["0x...", "0x..."]}`.
 
     Raises InvalidArgument, which names the entry and the field.
     """
@@ -133,15 +162,38 @@ def read_pools(body: bytes) -> Mapping[str, tuple[Pool, ...]]:
         named = msgspec.json.decode(body, type=list[_Named])
     except msgspec.DecodeError as error:
         raise InvalidArgument.field("pools", str(error)[:200], "pools-format", "a JSON list of pools") from error
-    found: dict[str, dict[str, Pool]] = {}
+    pools: dict[str, dict[str, Pool]] = {}
+    factories: dict[str, list[Factory]] = {}
     for place, one in enumerate(named):
         where = f"pools[{place}]"
+        held = pools.setdefault(one.chain, {})
+        if one.factory:
+            factories.setdefault(one.chain, []).append(_factory(one, where))
+            continue
         pool = _pool(one, where)
-        pools = found.setdefault(one.chain, {})
-        if pool.address in pools:
+        if pool.address in held:
             raise InvalidArgument.field(f"{where}.address", one.address, "pool-twice", "each pool once")
-        pools[pool.address] = pool
-    return {chain: tuple(pools.values()) for chain, pools in found.items()}
+        held[pool.address] = pool
+    return {chain: AllowList(tuple(held.values()), tuple(factories.get(chain, ()))) for chain, held in pools.items()}
+
+
+def _factory(one: _Named, where: str) -> Factory:
+    protocol = PROTOCOLS.get(one.protocol)
+    if protocol is None or protocol.kind not in (PoolKind.V2, PoolKind.V3) or one.chain == _SOLANA:
+        rule = "one of an EVM chain whose pools log as those of Uniswap V2 or V3 do"
+        raise InvalidArgument.field(f"{where}.protocol", one.protocol, "factory-protocol", rule)
+    if one.address or one.base or one.coins != 2 or one.key is not None:
+        raise InvalidArgument.field(f"{where}.factory", one.factory, "factory-pool", "a factory, or a pool, not both")
+    named = one.tokens or []
+    tokens = tuple(_address(token, f"{where}.tokens[{place}]") for place, token in enumerate(named))
+    if not 2 <= len(set(tokens)) == len(tokens) <= _MAX_TOKENS:
+        raise InvalidArgument.field(
+            f"{where}.tokens", str(len(tokens)), "tokens-range", f"2 to {_MAX_TOKENS} different tokens"
+        )
+    fees = tuple(one.fees) if one.fees is not None else _FEES
+    if not fees or len(fees) > _MAX_FEES or not all(0 <= fee < _MAX_FEE for fee in fees):
+        raise InvalidArgument.field(f"{where}.fees", str(fees)[:80], "fee-range", f"up to {_MAX_FEES}, each below 1e6")
+    return Factory(_address(one.factory, f"{where}.factory"), protocol, tokens, fees)
 
 
 def _pool(one: _Named, where: str) -> Pool:

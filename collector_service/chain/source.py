@@ -12,8 +12,9 @@ from alphapulse.domain.errors import InvalidArgument
 from collector_service.book import SnapshotUpdatesMachine
 from collector_service.chain.asking import Reader, read_chain
 from collector_service.chain.events import PoolKind
+from collector_service.chain.factories import pools_of
 from collector_service.chain.node import FIRST_QUESTION, HEADS_ID, Frame, Node, filters, subscriptions
-from collector_service.chain.pools import PROTOCOLS, Pool
+from collector_service.chain.pools import Factory, Pool
 from collector_service.emitter import Emitter
 from collector_service.listings import VenueSymbol
 from collector_service.source import Asking, Dialect, Discovery, InstrumentList, Route, Source
@@ -54,6 +55,8 @@ class Chain:
     notes: tuple[str, ...] = ()
     shared: Mapping[PoolKind, str] = field(default_factory=dict)
     """The contracts that hold all pools of a kind, and log for them."""
+    factories: tuple[Factory, ...] = ()
+    """Those whose pools of some tokens are listened to as well."""
 
 
 def _split(data: bytes, _: Emitter) -> tuple[str, Any]:
@@ -78,7 +81,6 @@ def chain_source(chain: Chain) -> Source:
     """The chain as a source. Its node is the user's: `NAME_WS_URL` and `NAME_RPC_URL` in the environment say where it is."""
     if chain.confirmations < 0:
         raise InvalidArgument.field("confirmations", str(chain.confirmations), "range", "0 or more")
-    pools = {pool.address: pool.protocol.kind for pool in chain.pools}
     endpoints = Endpoints(
         f"{{secret:{chain.name}_WS_URL|{chain.websocket}}}", f"{{secret:{chain.name}_RPC_URL|{chain.rest}}}"
     )
@@ -87,19 +89,20 @@ def chain_source(chain: Chain) -> Source:
     reader = Reader(chain.chain_id, chain.coin, chain.shared, {})
 
     def memory() -> Node:
-        return Node(chain.confirmations, pools, chain.shared)
+        return Node(chain.confirmations, chain.shared)
 
     async def discover(ask: Asking) -> InstrumentList:
-        return await read_chain(reader, chain.pools, ask)
+        made, refused = await pools_of(chain.factories, ask)
+        named = {pool.address for pool in chain.pools}
+        pools = (*chain.pools, *(pool for pool in made if pool.address not in named))
+        found = await read_chain(reader, pools, ask)
+        return InstrumentList(found.entries, (*refused, *found.refused))
 
     def subscribe(entries: Sequence[VenueSymbol], channels: Sequence[Channel]) -> list[str]:
         # A swap tells what a pool holds as well, and what it holds is not told without the other logs: all or none.
         if not {Channel.TRADES, Channel.QUOTES} & set(channels):
             return []
-        wanted = {
-            entry.pool.address: PROTOCOLS[entry.pool.protocol].kind for entry in entries if entry.pool is not None
-        }
-        return [msgspec.json.encode(one).decode() for one in subscriptions(filters(wanted, chain.shared))]
+        return [msgspec.json.encode(one).decode() for one in subscriptions(filters(entries, chain.shared))]
 
     routes = {
         "log": Route(_same, lambda item, emitter: emitter.memory.notice_log(item, emitter)),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -16,11 +18,12 @@ from alphapulse.domain.errors import ConfigurationError, InvalidArgument
 from alphapulse.runtime import load
 from collector_service.chain import abi, pools
 from collector_service.chain.amounts import Rounding, exchange, quotient
-from collector_service.chain.asking import SELECTORS
+from collector_service.chain.calls import SELECTORS
 from collector_service.chain.events import SIGNATURES, TOPICS, Conversion, Reading, Swap, read_log
 from collector_service.chain.events import LogKind as Kind
 from collector_service.chain.states import Liquidity, Range, Reserves
 from collector_service.config import CollectorConfig
+from collector_service.source import Source
 from collector_service.sources.chains import CHAINS
 
 HUGE = 2**256 - 1
@@ -218,7 +221,7 @@ def test_sizes_are_exact_and_a_price_does_not_depend_on_the_order_of_tokens(base
 
 def test_an_allow_list_is_read_and_a_mistake_in_it_is_told_by_its_place() -> None:
     entry = '{"chain": "ETHEREUM", "address": "0x88e6A0c2dDD26FEEb64F039a2c41296FcB3f5640", "protocol": "uniswap-v3", "base": 1}'
-    (pool,) = pools.read_pools(f"[{entry}]".encode())["ETHEREUM"]
+    (pool,) = pools.read_pools(f"[{entry}]".encode())["ETHEREUM"].pools
     assert pool in CHAINS[0].pools
     for told, field, rule in (
         (entry.replace("0x88e6A", "0x88E6A"), "pools[0].address", "address-checksum"),
@@ -235,6 +238,31 @@ def test_an_allow_list_is_read_and_a_mistake_in_it_is_told_by_its_place() -> Non
         assert (error.value.violations[0].field, rule_of(error)) == (field, rule)
 
 
+def test_a_factory_is_named_with_its_tokens_and_a_mistake_in_it_is_told() -> None:
+    entry = {
+        "chain": "BASE",
+        "factory": "0x" + "a" * 40,
+        "protocol": "uniswap-v3",
+        "tokens": ["0x" + "b" * 40, "0x" + "c" * 40],
+    }
+    (factory,) = pools.read_pools(json.dumps([entry]).encode())["BASE"].factories
+    assert factory == pools.Factory("0x" + "a" * 40, pools.UNISWAP_V3, ("0x" + "b" * 40, "0x" + "c" * 40))
+    for change, field, rule in (
+        ({"protocol": "curve"}, "protocol", "factory-protocol"),
+        ({"chain": "SOLANA"}, "protocol", "factory-protocol"),
+        ({"address": "0x" + "d" * 40}, "factory", "factory-pool"),
+        ({"tokens": ["0x" + "b" * 40] * 2}, "tokens", "tokens-range"),
+        ({"tokens": [f"0x{place:040x}" for place in range(21)]}, "tokens", "tokens-range"),
+        ({"tokens": ["0x" + "b" * 40, "0x12"]}, "tokens[1]", "address-format"),
+        ({"fees": []}, "fees", "fee-range"),
+        ({"fees": [10**6]}, "fees", "fee-range"),
+        ({"factory": "0x12"}, "factory", "address-format"),
+    ):
+        with pytest.raises(InvalidArgument) as error:
+            pools.read_pools(json.dumps([{**entry, **change}]).encode())
+        assert (error.value.violations[0].field, rule_of(error)) == (f"pools[0].{field}", rule)
+
+
 def test_a_pool_of_uniswap_v4_is_the_digest_of_what_is_said_of_it() -> None:
     # https://app.uniswap.org: ETH/USDC 0.05% on Ethereum.
     known = "0x21c67e77068de97969ba93d4aab21826d33ca12bb9f565d8496e8fda8a82ca27"
@@ -245,7 +273,7 @@ def test_a_pool_of_uniswap_v4_is_the_digest_of_what_is_said_of_it() -> None:
         "tick_spacing": 10,
     }
     entry = {"chain": "ETHEREUM", "address": known, "protocol": "uniswap-v4", "key": key}
-    (pool,) = pools.read_pools(json.dumps([entry]).encode())["ETHEREUM"]
+    (pool,) = pools.read_pools(json.dumps([entry]).encode())["ETHEREUM"].pools
     assert pool in CHAINS[0].pools
     for change, field, rule in (
         ({"fee": 501}, "address", "pool-id"),
@@ -260,15 +288,29 @@ def test_a_pool_of_uniswap_v4_is_the_digest_of_what_is_said_of_it() -> None:
         assert (error.value.violations[0].field, rule_of(error)) == (f"pools[0].{field}", rule)
 
 
+def refusals(source: Source) -> Sequence[str]:
+    """What is said of a source's pools by a node where none of them is; one whose key tells all of it is refused for its tokens."""
+
+    async def ask(_: str, body: bytes | None = None) -> bytes:
+        calls = json.loads(body or b"[]")
+        chain = next(hex(one.chain_id) for one in CHAINS if one.name == source.name)
+        error = {"error": {"code": 3, "message": "execution reverted"}}
+        answers = ({"result": chain} if call["method"] == "eth_chainId" else error for call in calls)
+        return json.dumps([{"id": call["id"], **one} for call, one in zip(calls, answers, strict=True)]).encode()
+
+    async def read() -> Sequence[str]:
+        assert source.discovery.ask is not None
+        return (await source.discovery.ask(ask)).refused
+
+    return asyncio.run(read())
+
+
 def test_pools_and_confirmations_are_settings(tmp_path: Path) -> None:
     file = tmp_path / "pools.json"
     file.write_text(json.dumps([{"chain": "BASE", "address": "0x" + "a" * 40, "protocol": "uniswap-v2"}]))
     config = load(CollectorConfig, {"POOLS": str(file), "CONFIRMATIONS": "ETHEREUM=12,BASE=0", "METRICS_PORT": "off"})
-    ethereum, base = (config.spec(name).new_memory for name in ("ETHEREUM", "BASE"))
-    assert ethereum is not None
-    assert base is not None
-    assert ethereum().pools == tuple(pool.address for pool in CHAINS[0].pools)  # type: ignore[attr-defined]
-    assert base().pools == ("0x" + "a" * 40,)  # type: ignore[attr-defined]
+    for name, named in (("ETHEREUM", [pool.address for pool in CHAINS[0].pools]), ("BASE", ["0x" + "a" * 40])):
+        assert {line[:42] for line in refusals(config.spec(name))} == {pool[:42] for pool in named}
     assert any("once 12 blocks" in note for note in config.spec("ETHEREUM").quirks)
     assert config.spec("KRAKEN").new_memory is None
     for variables in ({"POOLS": str(tmp_path)}, {"CONFIRMATIONS": "KRAKEN=1"}, {"CONFIRMATIONS": "BASE=-1"}):

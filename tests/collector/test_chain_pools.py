@@ -12,14 +12,17 @@ import pytest
 from alphapulse.domain.provenance import Provenance
 from alphapulse.records import TRADE
 from collector_service.chain import abi
-from collector_service.chain.asking import SELECTORS, Reader, read_chain
+from collector_service.chain.asking import Reader, read_chain
+from collector_service.chain.calls import SELECTORS
 from collector_service.chain.events import TOPICS, LogKind, PoolKind
 from collector_service.chain.pools import (
     BALANCER_V2,
     BALANCER_V3,
     CURVE,
     NO_ADDRESS,
+    UNISWAP_V2,
     UNISWAP_V3,
+    Factory,
     Pool,
     PoolKey,
     v4_pool,
@@ -28,7 +31,7 @@ from collector_service.chain.source import chain_source
 from collector_service.listings import ListingIndex, instrument_of, listing_of
 from collector_service.rows import as_array
 from collector_service.session import Session
-from collector_service.source import InstrumentList, Source
+from collector_service.source import Asking, InstrumentList, Source
 from collector_service.sources.chains import CHAINS
 from collector_service.transport.base import Arrival, ArrivalKind, Send
 
@@ -61,7 +64,7 @@ def reader(*kinds: PoolKind) -> Reader:
     return Reader(1, "ETH", {kind: shared[kind] for kind in kinds}, {})
 
 
-async def listed(told: Mapping[tuple[str, str], bytes], pools: Sequence[Pool], with_: Reader) -> InstrumentList:
+def node_of(told: Mapping[tuple[str, str], bytes]) -> Asking:
     async def ask(_: str, body: bytes | None = None) -> bytes:
         answers = []
         for call in json.loads(body or b"[]"):
@@ -75,7 +78,11 @@ async def listed(told: Mapping[tuple[str, str], bytes], pools: Sequence[Pool], w
             answers.append(answer)
         return json.dumps(answers).encode()
 
-    return await read_chain(with_, pools, ask)
+    return ask
+
+
+async def listed(told: Mapping[tuple[str, str], bytes], pools: Sequence[Pool], with_: Reader) -> InstrumentList:
+    return await read_chain(with_, pools, node_of(told))
 
 
 async def test_each_pair_of_a_pool_of_three_is_a_listing_of_its_tokens() -> None:
@@ -176,6 +183,48 @@ async def test_a_token_that_changes_its_decimals_is_refused_with_its_pools() -> 
     assert not found.entries
     assert "[decimals-changed]" in found.refused[0]
     assert (await listed({**coins(ONE, TWO), **tokens(18, 6)}, [pool], with_)).entries
+
+
+async def test_factories_are_asked_for_the_pools_of_named_tokens_and_believed_no_further() -> None:
+    maker, pairs = "0x" + "d" * 40, "0x" + "e" * 39 + "1"
+    new, old, other = (f"0x{digit * 40}" for digit in "678")
+
+    def made(factory: str, name: str, *arguments: int | str) -> tuple[str, str]:
+        return factory, SELECTORS[name] + words(*arguments).hex()
+
+    def pool(address: str, one: str, two: str) -> Told:
+        return {
+            (address, SELECTORS["token0()"]): words(one),
+            (address, SELECTORS["token1()"]): words(two),
+            (address, SELECTORS["fee()"]): words(500),
+            (address, SELECTORS["tickSpacing()"]): words(10),
+        }
+
+    by_fee = "getPool(address,address,uint24)"
+    told: Told = {
+        made(maker, by_fee, TWO, ONE, 500): words(new),
+        made(maker, by_fee, TWO, ONE, 3_000): words(NO_ADDRESS),
+        # Of tokens that nobody named, whatever the factory says; and nobody's contract.
+        made(maker, by_fee, THREE, ONE, 500): words(other),
+        made(maker, by_fee, THREE, ONE, 3_000): words("0x" + "9" * 40),
+        made(maker, by_fee, THREE, TWO, 500): words(NO_ADDRESS),
+        made(pairs, "getPair(address,address)", ONE, TWO): words(old),
+        **pool(new, ONE, TWO),
+        **pool(old, ONE, TWO),
+        **pool(other, ONE, FOUR),
+        **tokens(18, 6, 0, 18),
+    }
+    factories = (
+        Factory(maker, UNISWAP_V3, (ONE, TWO, THREE), (500, 3_000)),
+        Factory(pairs, UNISWAP_V2, (TWO, ONE)),
+    )
+    chain = replace(CHAINS[0], factories=factories, pools=(Pool(old, UNISWAP_V2, 1),), shared={})
+    discover = chain_source(chain).discovery.ask
+    assert discover is not None
+    found = await discover(node_of(told))
+    # The token that is named later is the base; a pool that is named itself stays as it was named.
+    assert [(one.symbol, one.pair) for one in found.entries] == [(old, "T2/T1"), (new, "T2/T1")]
+    assert [line.rpartition("[")[2] for line in found.refused] == ["call-refused]", "pool-tokens]", "call-refused]"]
 
 
 class Talk:
