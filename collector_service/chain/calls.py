@@ -22,6 +22,9 @@ SELECTORS: Final = {
     "getPoolTokens(address)": "0xca4f2803",
     "getPair(address,address)": "0xe6a43905",
     "getPool(address,address,uint24)": "0x1698ee82",
+    "getReserves()": "0x0902f1ac",
+    "slot0()": "0x3850c7bd",
+    "liquidity()": "0x1a686502",
     "decimals()": "0x313ce567",
     "symbol()": "0x95d89b41",
 }

@@ -6,7 +6,7 @@ Source: https://geth.ethereum.org/docs/interacting-with-geth/rpc/pubsub and the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -19,7 +19,8 @@ from collector_service.chain.ledger import Block, Ledger, Missed, Told, Wanted, 
 from collector_service.chain.pools import PROTOCOLS
 from collector_service.chain.quotes import PoolQuote, quote
 from collector_service.chain.reading import Found, read
-from collector_service.chain.states import States
+from collector_service.chain.seeds import AFTER_ALL, Seeds
+from collector_service.chain.states import States, Unread
 from collector_service.emitter import Emitter
 from collector_service.listings import VenueSymbol
 
@@ -87,17 +88,24 @@ class Node:
         self._questions: dict[int, _Question] = {}
         self._next = FIRST_QUESTION
         self._acknowledged: set[int] = set()
+        self._seeds: Seeds | None = None
+        """None before anything was subscribed to."""
 
     def lost(self) -> None:
         """The connection is gone; the ledger catches up with the next one, or tells what it could not."""
         self.ledger.lost()
         self._questions.clear()
         self._acknowledged.clear()
+        if self._seeds is not None:
+            self._seeds.lost()
 
     def subscribed(self, frame: Frame, emitter: Emitter) -> None:
         """Heads are subscribed to after all logs: a head that is announced is of a block whose logs are announced as well."""
         self._acknowledged.add(frame.id or 0)
         self._filters = filters(emitter.subscribed, self._shared)
+        if self._seeds is None:
+            self._seeds = Seeds()
+            self._want({entry.symbol for entry in emitter.subscribed}, emitter)
         if len(self._acknowledged) == (frame.id or 0) // _MOST_FILTERS:
             emitter.reply(call(HEADS_ID, "eth_subscribe", ["newHeads"]))
 
@@ -120,6 +128,9 @@ class Node:
 
     def answer(self, frame: Frame, emitter: Emitter) -> None:
         """What the node answers. One to a question of an earlier connection is passed over."""
+        if self._seeds is not None and self._seeds.asked(frame.id or 0):
+            self._seeded(self._seeds, frame, emitter)
+            return
         question = self._questions.pop(frame.id or 0, None)
         if question is None or question.failed:
             return
@@ -132,6 +143,17 @@ class Node:
             self._answered(question, b"null", emitter)
             raise
         finally:
+            self._flush(emitter)
+
+    def _seeded(self, seeds: Seeds, frame: Frame, emitter: Emitter) -> None:
+        if frame.error is not None:
+            emitter.unknown_value("eth_call", frame.error.get("message", ""))
+        is_told = frame.error is None and bytes(frame.result) != b"null"
+        seed = seeds.answer(frame.id or 0, frame.result if is_told else None)
+        if seed is not None:
+            # To the ledger it is a log like any other, so that it goes with its block where that is withdrawn.
+            place = AFTER_ALL + (frame.id or 0)
+            self.ledger.item(seed.block.hash, seed.block.number, place, Found(place, seed.pool, None, seed.change))
             self._flush(emitter)
 
     def _answered(self, question: _Question, result: bytes, emitter: Emitter) -> None:
@@ -172,14 +194,22 @@ class Node:
                     swapped = dict.fromkeys(item.symbol for item in items if item.exchange is not None)
                     emitter.gaps += [("REORG", symbol) for symbol in swapped]
                     self._states.withdrawn(block.hash, block.time_ns, {item.symbol for item in items})
+                    # What was asked as of this block alone says nothing any more.
+                    self._want({item.symbol for item in items if item.index >= AFTER_ALL}, emitter)
                 case Missed(reason):
                     emitter.gaps.append((reason, ""))
                     self._states.missed()
+                    self._want({entry.symbol for entry in emitter.subscribed}, emitter)
             # Of several blocks that are withdrawn together, the one below them is what stands.
             if not (isinstance(one, Withdrawn) and isinstance(next(iter(news[place + 1 :]), None), Withdrawn)):
                 self._quote(emitter)
         for what, at in asks:
             self._ask(what, at, emitter)
+        newest = self.ledger.newest
+        if self._seeds is not None and newest is not None:
+            for number, params in self._seeds.ask(newest, self._next):
+                emitter.reply(call(number, "eth_call", params))
+                self._next = number + 1
 
     def _tell(self, block: Block, items: Sequence[Found], emitter: Emitter) -> None:
         for item in items:
@@ -188,6 +218,12 @@ class Node:
                 emitter.trade(item.symbol, made.price, made.size, aggressor=made.aggressor, time_ns=block.time_ns)
         changes = [(item.symbol, item.index, item.change) for item in items if item.change is not None]
         self._states.told(block.number, block.hash, block.time_ns, changes)
+        self._want({item.symbol for item in items if isinstance(item.change, Unread)}, emitter)
+
+    def _want(self, symbols: Set[str], emitter: Emitter) -> None:
+        """What these pools hold is to be asked."""
+        if self._seeds is not None and symbols:
+            self._seeds.want(entry for entry in emitter.subscribed if entry.symbol in symbols)
 
     def _quote(self, emitter: Emitter) -> None:
         """What pools hold now: as of the end of a block, for in between nobody else could trade."""

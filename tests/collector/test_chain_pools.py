@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from alphapulse.domain.provenance import Provenance
-from alphapulse.records import TRADE
+from alphapulse.records import QUOTE, TRADE
 from collector_service.chain import abi
 from collector_service.chain.asking import Reader, read_chain
 from collector_service.chain.calls import SELECTORS
@@ -241,10 +241,10 @@ class Talk:
         frame = json.dumps({"jsonrpc": "2.0", **message}).encode()
         self._take(self.session.handle(Arrival(ArrivalKind.FRAME, 1, data=frame)))
 
-    def head(self, number: int) -> None:
+    def head(self, number: int, name: int = 0, parent: int = 0) -> None:
         result = {
-            "hash": f"0x{number:064x}",
-            "parentHash": f"0x{number - 1:064x}",
+            "hash": f"0x{name or number:064x}",
+            "parentHash": f"0x{parent or number - 1:064x}",
             "number": hex(number),
             "timestamp": hex(12 * number),
         }
@@ -256,6 +256,92 @@ class Talk:
 
     def _take(self, requests: Sequence[object]) -> None:
         self.calls += [json.loads(one.text) for one in requests if isinstance(one, Send)]
+
+
+async def test_what_pools_hold_is_asked_as_of_a_block_that_counts_and_goes_with_it() -> None:
+    two, three = f"0x{'6' * 40}", f"0x{'7' * 40}"
+    told = {
+        **{(pool, SELECTORS["token0()"]): words(ONE) for pool in (two, three)},
+        **{(pool, SELECTORS["token1()"]): words(TWO) for pool in (two, three)},
+        (three, SELECTORS["fee()"]): words(500),
+        (three, SELECTORS["tickSpacing()"]): words(10),
+        **tokens(18, 6),
+    }
+    pools = (Pool(two, UNISWAP_V2), Pool(three, UNISWAP_V3))
+    source = chain_source(replace(CHAINS[0], pools=pools, shared={}, confirmations=1))
+    talk = Talk(source, await listed(told, pools, reader()))
+
+    def quoted() -> list[tuple[str, int, bool]]:
+        """(pool, block, whether it has prices) of what was told since."""
+        rows = as_array(QUOTE, talk.session.sink.take().get(QUOTE.event_type, []))
+        names = {talk.session.emitter.listings.key(pool): pool for pool in (two, three)}
+        return [
+            (names[int(row["listing_key"])], int(row["venue_time_ns"]) // (12 * 10**9), int(row["bid_price"]) > 0)
+            for row in rows
+        ]
+
+    def subscribed() -> None:
+        for call in [call for call in talk.calls if call["method"] == "eth_subscribe"]:
+            talk.answer(call, "0x1")
+        for call in [call for call in talk.calls if call["params"] == ["newHeads"]]:
+            talk.answer(call, "0x2")
+
+    subscribed()
+    talk.head(10)
+    assert not talk.calls
+    talk.head(11)  # 10 counts now
+    reserves, slot, liquidity = talk.calls
+    assert [call["params"] for call in talk.calls] == [
+        [{"to": two, "data": SELECTORS["getReserves()"]}, {"blockHash": f"0x{10:064x}"}],
+        [{"to": three, "data": SELECTORS["slot0()"]}, {"blockHash": f"0x{10:064x}"}],
+        [{"to": three, "data": SELECTORS["liquidity()"]}, {"blockHash": f"0x{10:064x}"}],
+    ]
+    # An answer that comes late, when another block counts, is of its own block all the same.
+    talk.head(12)
+    talk.answer(liquidity, f"0x{words(10**18).hex()}")
+    assert not quoted()
+    talk.answer(slot, f"0x{words(2**96, 0, 0, 0, 0, 0, 1).hex()}")
+    talk.answer(reserves, f"0x{words(10**21, 10**12, 7).hex()}")
+    assert quoted() == [(three, 10, True), (two, 10, True)]
+    talk.head(13)
+    assert not talk.calls
+
+    # The block it was asked as of gives way to another: it is not known any more, and asked again.
+    for number in (13, 12, 11, 10):
+        talk.head(number, 100 + number, 109 + number - 10 if number > 10 else 9)
+    for call in list(talk.calls):
+        if call["method"] == "eth_getBlockByHash":
+            number = int(call["params"][0], 16)
+            parent = 9 if number == 110 else number - 1
+            head = {"hash": call["params"][0], "parentHash": f"0x{parent:064x}"}
+            talk.answer(call, {**head, "number": hex(number - 100), "timestamp": hex(12 * (number - 100))})
+    talk.head(14, 114, 113)
+    assert {(pool, known) for pool, _, known in quoted()} == {(two, False), (three, False)}
+    reserves, slot, liquidity = (call for call in talk.calls if call["method"] == "eth_call")
+    # One that the node cannot tell is told with its first change; the other's connection breaks, and it is asked once more.
+    talk.answer(slot, None)
+    talk.answer(liquidity, f"0x{words(1).hex()}")
+    assert not quoted()
+    talk.session.handle(Arrival(ArrivalKind.CLOSED, 1))
+    talk.calls.clear()
+    talk._take(talk.session.handle(Arrival(ArrivalKind.OPENED, 1)))
+    subscribed()
+    talk.head(15, 115, 114)
+    (reserves,) = (call for call in talk.calls if call["method"] == "eth_call")
+    talk.answer(reserves, f"0x{words(10**21, 10**12, 7).hex()}")
+    assert [(pool, known) for pool, _, known in quoted()] == [(two, True)]
+    # After a log that cannot be read it is asked once more, as of a block behind it.
+    torn = {"address": two, "topics": [TOPICS[LogKind.V2_SYNC]], "data": "0x12", "logIndex": "0x0"}
+    place = {"blockHash": f"0x{116:064x}", "blockNumber": "0x10"}
+    talk.say(method="eth_subscription", params={"subscription": "0x1", "result": {**torn, **place}})
+    talk.head(16, 116, 115)
+    talk.head(17, 117, 116)
+    assert [(pool, known) for pool, _, known in quoted()] == [(two, False)]
+    (reserves,) = (call for call in talk.calls if call["method"] == "eth_call")
+    assert reserves["params"][1] == {"blockHash": f"0x{116:064x}"}
+    talk.answer(reserves, f"0x{words(10**21, 10**12, 7).hex()}")
+    assert quoted() == [(two, 16, True)]
+    assert not talk.session.rejects
 
 
 async def test_a_block_counts_once_all_contracts_have_told_of_it_and_is_asked_for_again_where_one_did_not() -> None:

@@ -215,6 +215,9 @@ def test_only_the_program_itself_tells_what_it_exchanged() -> None:
     assert not list(read_trades(forged, WHIRLPOOLS))
     real = [f"{mine} invoke [1]", f"{other} invoke [2]", told, f"{other} success", told, f"{mine} success"]
     assert list(read_trades(real, WHIRLPOOLS)) == [Traded(POOL, True, 5, 7)]
+    # One that the program itself calls speaks for itself alone.
+    called = [f"{other} invoke [1]", f"{mine} invoke [2]", told, f"{mine} success"]
+    assert not list(read_trades(called, WHIRLPOOLS))
     # A program that was called without an end of its own: the next one on its level has taken its place.
     torn = [f"{other} invoke [1]", f"{mine} invoke [1]", told]
     assert not list(read_trades(torn, WHIRLPOOLS))
