@@ -61,6 +61,7 @@ from collector_service.sources.okx import OKX
 from collector_service.sources.phemex import PHEMEX
 from collector_service.sources.poloniex import POLONIEX
 from collector_service.sources.probit import PROBIT
+from collector_service.sources.solana import SOLANA
 from collector_service.sources.tiingo import TIINGO
 from collector_service.sources.tradovate import TRADOVATE
 from collector_service.sources.twelve_data import TWELVE_DATA
@@ -137,6 +138,7 @@ NATIVE: Final = _by_name(
         US_TREASURY,
         WORLD_BANK,
         *CHAIN_SOURCES,
+        SOLANA,
     )
 )
 """The sources that are told here, by name."""
