@@ -14,7 +14,7 @@ from collector_service.amounts import Amount, fitted
 from collector_service.book import BookMachine, BookUpdate, Delivery, LevelChange, MachineFactory, Result, Step
 from collector_service.conditions import condition, two_sides
 from collector_service.handover import Handover
-from collector_service.listings import ListingIndex, unknown_key
+from collector_service.listings import ListingIndex, VenueSymbol, unknown_key
 from collector_service.notices import OVERRUN, Notice, Notices
 from collector_service.rows import RowSink
 from collector_service.told import Told
@@ -63,6 +63,8 @@ class Emitter:
         """Items of a message that could not be read and cost no other; taken by the session."""
         self.memory: Any = None
         """What the source's `new_memory` made."""
+        self.subscribed: Sequence[VenueSymbol] = ()
+        """The listings of the connection that was opened last."""
         self.requested = ""
         """The symbol of the snapshot that is being decoded."""
         self.new_book = new_book

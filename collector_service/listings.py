@@ -85,23 +85,38 @@ class TokenTerms:
     chain: str
     """By CAIP-2."""
     address: str
+    """Empty: the chain's own coin, which has no contract."""
     decimals: int
     symbol: str
 
 
 @dataclass(frozen=True, slots=True)
 class PoolTerms:
-    """What makes a listing a liquidity pool of two tokens."""
+    """What makes a listing a liquidity pool of two tokens, or a pair of the tokens of one that has more."""
 
     chain: str
     address: str
     protocol: str
     fee_pips: int
-    """Hundredths of a basis point."""
-    tokens: tuple[TokenTerms, TokenTerms]
+    """Hundredths of a basis point; 0 where it can change, and what a swap cost is in its price."""
+    tokens: tuple[TokenTerms, ...]
     """In the pool's order."""
     base: int
-    """Which of them is the base, 0 or 1."""
+    """Which of them is the base, by its place."""
+    quote: int | None = None
+    """Which of them prices are in; None: the other one of two."""
+    tick_spacing: int = 0
+    """Of a pool of concentrated liquidity: ticks at which liquidity may begin or end are multiples of it. 0: not known."""
+
+    @property
+    def pair(self) -> tuple[int, int]:
+        """The places of base and quote."""
+        return self.base, 1 - self.base if self.quote is None else self.quote
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the pool has several listings, one a pair of its tokens: none of them is the pool, whose price would be several."""
+        return len(self.tokens) > 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +202,8 @@ def instrument_of(entry: VenueSymbol, venue: str, source: str = "") -> Instrumen
     if entry.index is not None:
         return index_of(entry, entry.index, venue, source)
     if entry.pool is not None:
-        ids = [token_of(token).id for token in entry.pool.tokens]
-        return pool_of(entry, entry.pool, tuple(one for one in ids if one is not None), source)
+        ids = tuple(one for one in (token_of(token).id for token in entry.pool.tokens) if one is not None)
+        return pool_pair_of(entry, entry.pool, ids, source)
     if entry.security is not None:
         return security_of(entry, entry.security, venue, source)
     terms = entry.contract
@@ -220,7 +235,9 @@ def index_of(entry: VenueSymbol, terms: IndexTerms, venue: str, source: str = ""
 
 
 def token_of(terms: TokenTerms, source: str = "") -> Instrument:
-    """A token, its id minted: by chain and address, whatever it calls itself."""
+    """A token, its id minted: by chain and address, whatever it calls itself. The chain's own coin is the currency it is everywhere."""
+    if not terms.address:
+        return currency(terms.symbol, fiat=False, source=source)
     details = TokenDetails(terms.chain, terms.address, terms.decimals, terms.symbol)
     made = Instrument(AssetClass.TOKEN, terms.symbol, details, source=source)
     return replace(made, id=mint_instrument_id(made))
@@ -229,7 +246,19 @@ def token_of(terms: TokenTerms, source: str = "") -> Instrument:
 def pool_of(entry: VenueSymbol, terms: PoolTerms, asset_ids: tuple[InstrumentId, ...], source: str = "") -> Instrument:
     """The pool of these tokens, its id minted."""
     details = PoolDetails(terms.chain, terms.address, asset_ids, terms.fee_pips, terms.protocol)
-    made = Instrument(AssetClass.POOL, f"{entry.pair} {terms.protocol}", details, source=source)
+    name = "/".join(token.symbol for token in terms.tokens) if terms.is_shared else entry.pair
+    made = Instrument(AssetClass.POOL, f"{name} {terms.protocol}", details, source=source)
+    return replace(made, id=mint_instrument_id(made))
+
+
+def pool_pair_of(
+    entry: VenueSymbol, terms: PoolTerms, asset_ids: tuple[InstrumentId, ...], source: str = ""
+) -> Instrument:
+    """What a line of a pool lists, its id minted: the pool; of one with more than two tokens the pair of two of them."""
+    if not terms.is_shared:
+        return pool_of(entry, terms, asset_ids, source)
+    base, quote = terms.pair
+    made = Instrument(AssetClass.SPOT_PAIR, entry.pair, PairDetails(asset_ids[base], asset_ids[quote]), source=source)
     return replace(made, id=mint_instrument_id(made))
 
 

@@ -13,6 +13,7 @@ from alphapulse.domain.ids import InstrumentId, ListingId
 from alphapulse.domain.instruments import Instrument, PairDetails
 from collector_service import convert
 from collector_service.listings import (
+    PoolTerms,
     TokenTerms,
     VenueSymbol,
     currency,
@@ -21,6 +22,7 @@ from collector_service.listings import (
     listing_of,
     pair_of,
     pool_of,
+    pool_pair_of,
     token_of,
     underlying_of,
 )
@@ -83,6 +85,7 @@ class GrpcRegistrar:
             ids[code] = InstrumentId.parse(result.instrument_id) if result.instrument_id else _minted(coin)
             instruments.add(result.instrument_id)
         pairs = await self._underlyings(entries, ids, refused, instruments, venue, source)
+        await self._pools(entries, ids, refused, instruments, source)
         lines = [
             convert.entry(
                 _with_ids(entry, ids, pairs, venue, source),
@@ -144,6 +147,26 @@ class GrpcRegistrar:
             instruments.add(result.instrument_id)
         return found
 
+    async def _pools(
+        self,
+        entries: Sequence[VenueSymbol],
+        ids: Mapping[str, InstrumentId],
+        refused: dict[str, str],
+        instruments: set[str],
+        source: str,
+    ) -> None:
+        """The pools whose listings are pairs of their tokens, registered without a listing."""
+        made = {
+            entry.pool.address: pool_of(entry, entry.pool, _assets(entry.pool, ids), source)
+            for entry in entries
+            if entry.pool is not None and entry.pool.is_shared
+        }
+        results, _ = await self._submit([convert.entry(pool) for pool in made.values()], source)
+        for address, result in zip(made, results, strict=True):
+            if result.error:
+                refused[address] = result.error
+            instruments.add(result.instrument_id)
+
     async def _submit(self, entries: Sequence[convert.Entry], source: str) -> tuple[list[convert.Registered], str]:
         batches = [entries[at : at + _BATCH] for at in range(0, len(entries), _BATCH)]
         answers = await asyncio.gather(*(self._stream.submit(batch, actor=f"collector {source}") for batch in batches))
@@ -179,6 +202,10 @@ def _underlying(entry: VenueSymbol) -> str:
     return entry.pair if entry.product is None else f"{entry.product.mic}:{entry.product.symbol}"
 
 
+def _assets(terms: PoolTerms, ids: Mapping[str, InstrumentId]) -> tuple[InstrumentId, ...]:
+    return tuple(ids[_place(token)] for token in terms.tokens)
+
+
 def _place(token: TokenTerms) -> str:
     return f"{token.chain}/{token.address}"
 
@@ -194,7 +221,7 @@ def _with_ids(
     if entry.index is not None or entry.security is not None:
         return instrument_of(entry, venue, source)
     if entry.pool is not None:
-        return pool_of(entry, entry.pool, tuple(ids[_place(token)] for token in entry.pool.tokens), source)
+        return pool_pair_of(entry, entry.pool, _assets(entry.pool, ids), source)
     if entry.contract is None:
         return _pair(entry, ids, source)
     return derivative(entry, entry.contract, venue, pairs[_underlying(entry)], ids[entry.contract.settle], source)

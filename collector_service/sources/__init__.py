@@ -69,6 +69,7 @@ from collector_service.sources.phemex import PHEMEX
 from collector_service.sources.poloniex import POLONIEX
 from collector_service.sources.probit import PROBIT
 from collector_service.sources.reddit import REDDIT
+from collector_service.sources.solana import SOLANA
 from collector_service.sources.tiingo import TIINGO
 from collector_service.sources.tradovate import TRADOVATE
 from collector_service.sources.twelve_data import TWELVE_DATA
@@ -154,6 +155,7 @@ NATIVE: Final = _by_name(
         REDDIT,
         SEC_EDGAR,
         *CHAIN_SOURCES,
+        SOLANA,
     )
 )
 """The sources that are told here, by name."""

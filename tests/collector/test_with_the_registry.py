@@ -163,6 +163,44 @@ async def test_pools_are_registered_with_their_tokens_and_found_by_address(regis
         assert (token.address.lower(), token.decimals, token.symbol) == (weth.address, 18, "WETH")
 
 
+async def test_a_pool_of_three_is_registered_with_a_pair_of_its_tokens_for_each_listing(registry_address: str) -> None:
+    coin = TokenTerms("eip155:1", "", 18, "ETH")
+    usdc = TokenTerms("eip155:1", "0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48", 6, "USDC")
+    wbtc = TokenTerms("eip155:1", "0x2260fac5e5542a773aa44fbcfedf7c193bc2c599", 8, "WBTC")
+    address, held = "0x7f86bf177dd4f3494b841a37e810a34dd56c829b", (usdc, wbtc, coin)
+    entries = [
+        VenueSymbol(
+            f"{address}/{quote}/{base}",
+            held[base].symbol,
+            held[quote].symbol,
+            frozenset(),
+            pool=PoolTerms("eip155:1", address, "curve", 0, held, base, quote),
+        )
+        for quote, base in ((0, 1), (0, 2), (1, 2))
+    ]
+    async with open_channel(registry_address) as channel, RegistrationStream(channel) as stream:
+        done = await GrpcRegistrar(stream).register(entries, "ETHEREUM", "ETHEREUM")
+        assert not done.refused
+        assert done.listing_ids == {entry.symbol: listing_of(entry, "ETHEREUM").id for entry in entries}
+        # Three assets, three pairs of them, and the pool, which no listing is of.
+        assert len(done.instruments) == 7
+        stub = instrument_service_pb2_grpc.InstrumentServiceStub(channel)
+        made = [
+            (await stub.GetInstrument(instrument_service_pb2.GetInstrumentRequest(instrument_id=one))).entry.instrument
+            for one in done.instruments
+        ]
+        (pool,) = (one for one in made if one.asset_class == int(AssetClass.POOL))
+        by_id = {one.instrument_id: one for one in made}
+        assert [by_id[one].name for one in pool.pool.asset_ids] == ["USDC", "WBTC", "ETH"]
+        assert by_id[pool.pool.asset_ids[2]].currency.code == "ETH"
+        pairs = {one.name: one.spot_pair for one in made if one.asset_class == int(AssetClass.SPOT_PAIR)}
+        assert {name: (by_id[one.base_id].name, by_id[one.quote_id].name) for name, one in pairs.items()} == {
+            "WBTC/USDC": ("WBTC", "USDC"),
+            "ETH/USDC": ("ETH", "USDC"),
+            "ETH/WBTC": ("ETH", "WBTC"),
+        }
+
+
 def shares(source: str) -> tuple[VenueSymbol, ...]:
     """The lines of a documented list."""
     told = json.loads((Path(__file__).parent / "fixtures" / f"{source}.json").read_text())["lists"]
