@@ -99,8 +99,6 @@ def _value(field: str, event: Any, name: str, exponents: set[str]) -> str:
     for exponent in (f"{name}_exponent", f"{name.rpartition('_')[2]}_exponent"):
         if exponent in exponents:
             return str(ExactDecimal(value, getattr(event, exponent)))
-    if isinstance(value, bytes):
-        return repr(value.rstrip(b"\0").decode("utf-8", "replace"))
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
