@@ -118,6 +118,7 @@ SPEC: Final = SourceSpec(
     limits=Limits(100, 20.0, 15.0),
     heartbeat=Heartbeat(stale_after_s=40.0, ping='{"channel":"spot.ping"}', interval_s=10.0),
     aliases=("GATE",),
+    venue="GATE",
     fiat=frozenset({"EUR", "TRY", "USD"}),
     books=RangeSequence(),
     dialects=(

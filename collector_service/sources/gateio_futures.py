@@ -92,6 +92,7 @@ SPEC: Final = SourceSpec(
     limits=Limits(100, 20.0, 15.0),
     heartbeat=Heartbeat(stale_after_s=40.0, ping='{"channel":"futures.ping"}', interval_s=10.0),
     aliases=("GATE_FUTURES",),
+    venue="GATE_FUTURES",
     fiat=frozenset({"USD"}),
     books=RangeSequence(depth=100),
     dialects=(
