@@ -126,25 +126,15 @@ def amount_code(scope: Scope, field: Any, what: str, read: str, symbol: str) -> 
     raise fault(f"{scope.writer.where}.{what}", field, "is no field of an amount")
 
 
-_TIMES: Final = {
-    fields.Millis: "millis",
-    fields.Micros: "micros",
-    fields.Nanos: "nanos",
-    fields.Seconds: "seconds",
-    fields.Iso: "iso",
-    fields.Period: "period",
-}
-
-
 def time_code(scope: Scope, field: Any, what: str = "time") -> str:
     """Code for nanoseconds since the Unix epoch; 0 where the venue gives none."""
     if field is None:
         return "0"
-    read = _TIMES.get(type(field))
+    read = values.TIMES.get(type(field))
     if read is None:
         raise fault(f"{scope.writer.where}.{what}", field, "is no field of a time")
     zone = f", {field.zone!r}" if isinstance(field, fields.Iso) else ""
-    return f"{read}({scope.value(field.path, what)}{zone})"
+    return f"{read.__name__}({scope.value(field.path, what)}{zone})"
 
 
 def side_code(scope: Scope, field: Any, what: str, *, strict: bool) -> str:

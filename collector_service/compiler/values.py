@@ -12,6 +12,7 @@ from alphapulse.domain.decimal import parse_unbounded
 from alphapulse.domain.errors import InvalidArgument
 from collector_service import amounts
 from collector_service.amounts import Amount
+from collector_service.spec import fields
 
 _NANOS: Final = 10**9
 _LATEST: Final = 9_000_000_000 * _NANOS
@@ -202,6 +203,17 @@ def period(value: Any) -> int:
         raise InvalidArgument.field("time", str(value)[:64], "time-format", "not a year, quarter or month")
     month = found[3] or found[4] or (int(found[2]) * 3 - 2 if found[2] else 1)
     return _second(f"{found[1]}-{int(month):02}-01", "00:00:00", "Z") * _NANOS
+
+
+TIMES: Final[Mapping[type, Callable[..., int]]] = {
+    fields.Millis: millis,
+    fields.Micros: micros,
+    fields.Nanos: nanos,
+    fields.Seconds: seconds,
+    fields.Iso: iso,
+    fields.Period: period,
+}
+"""What reads a time of each form."""
 
 
 def text(value: Any) -> str:
