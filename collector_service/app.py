@@ -88,4 +88,4 @@ class CollectorApplication:
         if not config.registry_enabled or not config.instrument_registry_address:
             return None
         channel = await stack.enter_async_context(open_channel(config.instrument_registry_address))
-        return GrpcRegistrar(await stack.enter_async_context(RegistrationStream(channel)))
+        return GrpcRegistrar(await stack.enter_async_context(RegistrationStream(channel)), channel)

@@ -17,6 +17,8 @@ from collector_service.compiler.listing import compile_instruments
 from collector_service.compiler.records import compile_route
 from collector_service.compiler.subscribing import (
     compile_greeting,
+    compile_join,
+    compile_leave,
     compile_path,
     compile_resync,
     compile_subscribe,
@@ -109,6 +111,9 @@ def _dialect(spec: SourceSpec, dialect: DialectSpec, where: str) -> Dialect:
         errors=dialect.errors,
         parts=compile_parts(dialect),
         subscribe=compile_subscribe(dialect.subscribe, f"{where}.subscribe") if dialect.subscribe else _say_nothing,
+        join=compile_join(dialect.subscribe) if dialect.subscribe else None,
+        leave=compile_leave(dialect.subscribe, f"{where}.subscribe") if dialect.subscribe else None,
+        replaces=dialect.subscribe is not None and dialect.subscribe.replaces,
         greet=compile_greeting(dialect.subscribe) if welcome else None,
         welcome=welcome,
         resync=compile_resync(dialect.subscribe) if dialect.subscribe else _say_nothing,

@@ -4,9 +4,11 @@ made of its tokens in the same way; an index or a security is made of no other i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
+
+import grpc
 
 from alphapulse.client import RegistrationStream
 from alphapulse.domain.ids import InstrumentId, ListingId
@@ -23,6 +25,8 @@ from collector_service.listings import (
     pool_of,
     token_of,
 )
+from collector_service.runtime.news import Ended
+from collector_service.runtime.unlisted import end_unlisted
 
 _BATCH: Final = 500
 
@@ -48,12 +52,21 @@ class Registrar(Protocol):
         """Registers lines of a venue's list; returns when they are durable. Raises Unavailable."""
         ...
 
+    async def end_unlisted(self, listed: Collection[str], venue: str, source: str) -> Ended:
+        """Delists what the source registered at its venue before and the list does not have; these are its symbols. Raises Unavailable."""
+        ...
+
 
 class GrpcRegistrar:
     """The instrument registry, over one registration stream that several sources share."""
 
-    def __init__(self, stream: RegistrationStream) -> None:
+    def __init__(self, stream: RegistrationStream, channel: grpc.aio.Channel | None = None) -> None:
+        """Without a channel listings that are in no list any more stay as they are."""
         self._stream = stream
+        self._channel = channel
+
+    async def end_unlisted(self, listed: Collection[str], venue: str, source: str) -> Ended:
+        return await end_unlisted(self._channel, listed, venue, source) if self._channel is not None else Ended()
 
     async def register(self, entries: Sequence[VenueSymbol], venue: str, source: str) -> Registration:
         coins = _currencies(entries, source) | _tokens(entries, source)

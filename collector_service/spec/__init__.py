@@ -31,6 +31,7 @@ from collector_service.spec.dialect import (
     RestSnapshot,
     Subscribe,
     Ticket,
+    Told,
 )
 from collector_service.spec.fields import (
     Amount,
@@ -162,6 +163,7 @@ __all__ = [
     "Text",
     "Ticket",
     "Time",
+    "Told",
     "Trade",
     "Verification",
     "Written",
