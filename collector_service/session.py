@@ -385,9 +385,9 @@ class Session:
         return requests
 
     def _snapshot_requests(self, symbol: str, connection: int) -> list[Request]:
-        if self._dialect.snapshot is not None:
-            return [Fetch(self._dialect.snapshot.path(symbol))]
         entry = self.emitter.listings.entry(symbol)
+        if self._dialect.snapshot is not None:
+            return [Fetch(self._dialect.snapshot.path(symbol, entry.extras if entry is not None else {}))]
         if entry is None:
             return []
         return [Send(connection, text) for text in self._dialect.resync(entry, self._number_on(connection))]

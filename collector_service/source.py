@@ -162,8 +162,8 @@ def path_of(url: str) -> str:
 class SnapshotRequest:
     """How a book's snapshot is fetched beside the stream."""
 
-    path: Callable[[str], str]
-    """Behind the REST address, for a symbol."""
+    path: Callable[[str, Mapping[str, str]], str]
+    """Behind the REST address, for a symbol and the extras of its listing."""
     symbol: Callable[[str], str | None]
     """The symbol in a request's address, None for another kind of request."""
     route: Route

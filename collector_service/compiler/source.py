@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Final
@@ -159,6 +159,11 @@ def _changes_books(found: Any) -> bool:
     )
 
 
+def _formed(text: str) -> str:
+    """What an address looks like that has extras of a listing in it."""
+    return "".join("[^?&#]+" if part[:1] == "{" else re.escape(part) for part in _PLACE.split(text))
+
+
 def _snapshot(spec: RestSnapshot, where: str) -> SnapshotRequest:
     place = re.search(r"\{(symbol|lower)\}", spec.path)
     if place is None:
@@ -167,14 +172,16 @@ def _snapshot(spec: RestSnapshot, where: str) -> SnapshotRequest:
     head, question, query = spec.path.partition("?")
     if question and "{" in query:
         parameter = next(part.partition("=")[0] for part in query.split("&") if "{" in part)
-        form = re.compile(rf"{re.escape(head)}\?(?:[^#]*&)?{re.escape(parameter)}=([^&#]+)")
+        form = re.compile(rf"{_formed(head)}\?(?:[^#]*&)?{re.escape(parameter)}=([^&#]+)")
     else:
         before, _, behind = head.partition(place[0])
-        form = re.compile(f"{re.escape(before)}([^/?&#]+){re.escape(behind)}")
+        form = re.compile(f"{_formed(before)}([^/?&#]+){_formed(behind)}")
     route: Route = compile_route(replace(spec.record, symbol=fields.Requested()), f"{where}.record", answers=True)
 
-    def path(symbol: str) -> str:
-        return spec.path.replace("{symbol}", symbol).replace("{lower}", symbol.lower())
+    def path(symbol: str, extras: Mapping[str, str]) -> str:
+        told = {**extras, "symbol": symbol, "lower": symbol.lower()}
+        # What nobody told stays as it is, and the venue says that it knows no such address.
+        return _PLACE.sub(lambda found: told.get(found[0][1:-1], found[0]), spec.path)
 
     def symbol(url: str) -> str | None:
         found = form.search(url)

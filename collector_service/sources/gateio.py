@@ -81,6 +81,7 @@ def _dialect(name: str, quotes: str, quote: Quote, **fields: Any) -> Dialect:
                 Channel.QUOTES: {"channel": quotes, "payload": ["{symbol}"]},
                 Channel.BOOKS: {"channel": "spot.order_book_update", "payload": ["{symbol}", "100ms"]},
             },
+            leave=({"time": NOW, "event": "unsubscribe", ...: TOPIC},),
         ),
         instruments=(
             Instruments(

@@ -98,7 +98,7 @@ class RestSnapshot:
     """A book that is fetched beside the stream."""
 
     path: str
-    """Behind the REST address, with `{symbol}`."""
+    """Behind the REST address, with `{symbol}`, and names of the listing's extras."""
     record: BookSnapshot
     """Its symbol is that of the request, whatever it says."""
 
