@@ -29,8 +29,6 @@ from collector_service.spec import Channel
 from collector_service.transport.base import Arrival, ArrivalKind, Transport, TransportError
 
 _DRAIN_SECONDS: Final = 10.0
-_UNLISTED_SECONDS: Final = 60.0
-"""A list is read no sooner after the one before, whatever comes that is in none."""
 _SOUND_SECONDS: Final = 60.0
 """A source that ran for so long before a fault is started again as soon as after its first."""
 _log = structlog.stdlib.get_logger(__name__)
@@ -57,6 +55,8 @@ class RunnerOptions:
     channels: Sequence[Channel] = ALL_CHANNELS
     discovery_seconds: float = 300.0
     """How often the venue's list is read again."""
+    unlisted_seconds: float = 60.0
+    """No sooner than this after the one before it is read because of a symbol that comes and that it does not have."""
     overlap: Overlap = field(default_factory=Overlap)
     """How long a connection and the one that takes its place stand beside each other."""
 
@@ -266,7 +266,7 @@ class SourceRunner:
     async def _repeat_discovery(self, transport: Transport, session: Session) -> None:
         """What is listed later, changed or delisted is told, and what trades now or no more is subscribed to or no longer. A symbol that comes
         and is in no list asks for the next one at once."""
-        pause = min(_UNLISTED_SECONDS, self._options.discovery_seconds)
+        pause = min(self._options.unlisted_seconds, self._options.discovery_seconds)
         while True:
             await asyncio.sleep(pause)
             with suppress(TimeoutError):
