@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
 import msgspec
 import pytest
-from prometheus_client import CollectorRegistry
 
 from alphapulse.api.common.v1 import common_pb2
 from alphapulse.api.instrument.v1 import instrument_pb2, instrument_service_pb2, instrument_service_pb2_grpc
 from alphapulse.client import RegistrationStream, open_channel
 from alphapulse.domain.asset_class import AssetClass
 from alphapulse.domain.identifiers import Level, Scheme
-from alphapulse.runtime import load, serve_in_background
 from collector_service.decode import read_instruments, recording_files
 from collector_service.listings import PoolTerms, SecurityTerms, TokenTerms, VenueSymbol, instrument_of, listing_of
 from collector_service.runtime import GrpcRegistrar, Registration, RunnerOptions, SourceRunner
@@ -26,16 +24,6 @@ from collector_service.simulation import PROTOCOLS, Market, simulated_venue
 from collector_service.source import InstrumentList, Source
 from collector_service.sources import SOURCES
 from collector_service.transport.simulated import SimulatedTransport
-from registry_service.app import RegistryApplication
-from registry_service.config import InstrumentConfig
-
-
-@pytest.fixture
-async def registry_address(database_url: str) -> AsyncIterator[str]:
-    config = load(InstrumentConfig, {"DATABASE_URL": database_url, "METRICS_PORT": "off", "DRAIN_SECONDS": "1"})
-    app = RegistryApplication("instrument", config, CollectorRegistry())
-    async with serve_in_background(app, config) as handle:
-        yield handle.address
 
 
 @pytest.mark.recordings
