@@ -15,6 +15,7 @@ from alphapulse.domain.provenance import Provenance
 from alphapulse.publishing import RelayLink
 from collector_service.listings import ListingIndex, VenueSymbol
 from collector_service.runtime.news import news_of
+from collector_service.runtime.portions import made_of
 from collector_service.runtime.registrar import Registrar, Registration
 from collector_service.source import InstrumentList, Source
 from collector_service.transport.base import Transport, TransportError
@@ -79,11 +80,11 @@ class Discovery:
     async def _take(self, fresh: Sequence[VenueSymbol]) -> None:
         """Registers lines, where there is a registry, and learns them. Raises Unavailable."""
         if self._registrar is None:
-            self._learn(fresh)
+            await self._learn(fresh)
             return
         name = self._source.name
         done = await self._registrar.register(fresh, self._source.venue, name)
-        self._learn(fresh, done)
+        await self._learn(fresh, done)
         _log.info("listings registered", source=name, listings=len(done.listing_ids), refused=len(done.refused))
         if done.refused:
             first, reason = next(iter(done.refused.items()))
@@ -93,9 +94,10 @@ class Discovery:
         if not await self._link.barrier(done.revision_token, _BARRIER_SECONDS):
             _log.warning("the relay has not confirmed the listings", source=name)
 
-    def _learn(self, fresh: Sequence[VenueSymbol], done: Registration | None = None) -> None:
+    async def _learn(self, fresh: Sequence[VenueSymbol], done: Registration | None = None) -> None:
         """What is refused stays news, so that it is registered again with the next list."""
-        self.listings.learn(fresh, done.listing_ids if done is not None else None)
+        ids = done.listing_ids if done is not None else None
+        await made_of(fresh, lambda entry: self.listings.learn((entry,), ids))
         refused = done.refused if done is not None else {}
         self._known.update({entry.symbol: entry for entry in fresh if entry.symbol not in refused})
         self.instruments |= done.instruments if done is not None else frozenset()

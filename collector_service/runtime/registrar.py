@@ -4,13 +4,14 @@ made of its tokens in the same way; an index or a security is made of no other i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 import grpc
 
 from alphapulse.client import RegistrationStream
+from alphapulse.domain.identity import mint_instrument_id
 from alphapulse.domain.ids import InstrumentId, ListingId
 from alphapulse.domain.instruments import Instrument, PairDetails
 from collector_service import convert
@@ -20,12 +21,13 @@ from collector_service.listings import (
     currency,
     derivative,
     instrument_of,
-    listing_of,
-    pair_of,
+    pair_class,
     pool_of,
     token_of,
+    unnamed_listing,
 )
 from collector_service.runtime.news import Ended
+from collector_service.runtime.portions import made_of
 from collector_service.runtime.unlisted import end_unlisted
 
 _BATCH: Final = 500
@@ -69,8 +71,8 @@ class GrpcRegistrar:
         return await end_unlisted(self._channel, listed, venue, source) if self._channel is not None else Ended()
 
     async def register(self, entries: Sequence[VenueSymbol], venue: str, source: str) -> Registration:
-        coins = _currencies(entries, source) | _tokens(entries, source)
-        coin_results, _ = await self._submit([convert.entry(coin) for coin in coins.values()], source)
+        coins = await _currencies(entries, source) | await _tokens(entries, source)
+        coin_results, _ = await self._submit(await made_of(list(coins.values()), convert.entry), source)
         refused: dict[str, str] = {}
         ids: dict[str, InstrumentId] = {}
         instruments: set[str] = set()
@@ -81,23 +83,24 @@ class GrpcRegistrar:
             ids[code] = InstrumentId.parse(result.instrument_id) if result.instrument_id else _minted(coin)
             instruments.add(result.instrument_id)
         pairs = await self._underlyings(entries, ids, refused, instruments, source)
-        lines = [
-            convert.entry(
-                _with_ids(entry, ids, pairs, venue, source),
-                [replace(listing_of(entry, venue, source), instrument_id=None)],
-            )
-            for entry in entries
-        ]
-        results, token = await self._submit(lines, source)
+
+        def line(entry: VenueSymbol) -> convert.Entry:
+            return convert.entry(_with_ids(entry, ids, pairs, venue, source), [unnamed_listing(entry, venue, source)])
+
+        results, token = await self._submit(await made_of(entries, line), source)
         listing_ids: dict[str, ListingId] = {}
-        for entry, result in zip(entries, results, strict=True):
+
+        def note(told: tuple[VenueSymbol, convert.Registered]) -> None:
+            entry, result = told
             instruments.add(result.instrument_id)
             # An empty id: the registry keeps the listing in a collision case, until somebody decides.
             listing_id = result.listing_ids[0] if result.listing_ids else ""
             if result.error or not listing_id:
                 refused[entry.symbol] = result.error or "the registry gave no listing id: a collision case holds it"
-                continue
-            listing_ids[entry.symbol] = ListingId.parse(listing_id)
+            else:
+                listing_ids[entry.symbol] = ListingId.parse(listing_id)
+
+        await made_of(list(zip(entries, results, strict=True)), note)
         return Registration(listing_ids, frozenset(instruments - {""}), refused, token)
 
     async def _underlyings(
@@ -110,13 +113,13 @@ class GrpcRegistrar:
     ) -> dict[str, InstrumentId]:
         """The pairs that contracts are of, registered without a listing: their ids by name."""
         wanted = {entry.pair: entry for entry in entries if entry.contract is not None}
-        made = {name: _pair(entry, ids, source) for name, entry in wanted.items()}
-        results, _ = await self._submit([convert.entry(pair) for pair in made.values()], source)
+        made = await made_of(list(wanted.values()), lambda entry: _pair(entry, ids, source))
+        results, _ = await self._submit(await made_of(made, convert.entry), source)
         found: dict[str, InstrumentId] = {}
-        for (name, pair), result in zip(made.items(), results, strict=True):
+        for name, pair, result in zip(wanted, made, results, strict=True):
             if result.error:
                 refused[name] = result.error
-            found[name] = InstrumentId.parse(result.instrument_id) if result.instrument_id else _minted(pair)
+            found[name] = InstrumentId.parse(result.instrument_id) if result.instrument_id else mint_instrument_id(pair)
             instruments.add(result.instrument_id)
         return found
 
@@ -127,23 +130,22 @@ class GrpcRegistrar:
         return found, answers[-1].revision_token if answers else ""
 
 
-def _currencies(entries: Iterable[VenueSymbol], source: str) -> dict[str, Instrument]:
-    return {
-        code: currency(code, fiat=code in entry.fiat, source=source)
+async def _currencies(entries: Sequence[VenueSymbol], source: str) -> dict[str, Instrument]:
+    fiat = {
+        code: code in entry.fiat
         for entry in entries
         if entry.index is None and entry.pool is None and entry.security is None
         for code in (entry.base, entry.quote, *((entry.contract.settle,) if entry.contract is not None else ()))
     }
+    made = await made_of(list(fiat), lambda code: currency(code, fiat=fiat[code], source=source))
+    return dict(zip(fiat, made, strict=True))
 
 
-def _tokens(entries: Iterable[VenueSymbol], source: str) -> dict[str, Instrument]:
+async def _tokens(entries: Sequence[VenueSymbol], source: str) -> dict[str, Instrument]:
     """By chain and address, which no code of a currency looks like."""
-    return {
-        _place(token): token_of(token, source)
-        for entry in entries
-        if entry.pool is not None
-        for token in entry.pool.tokens
-    }
+    terms = {_place(token): token for entry in entries if entry.pool is not None for token in entry.pool.tokens}
+    made = await made_of(list(terms.values()), lambda token: token_of(token, source))
+    return dict(zip(terms, made, strict=True))
 
 
 def _place(token: TokenTerms) -> str:
@@ -151,7 +153,7 @@ def _place(token: TokenTerms) -> str:
 
 
 def _pair(entry: VenueSymbol, ids: Mapping[str, InstrumentId], source: str) -> Instrument:
-    return replace(pair_of(entry, source), details=PairDetails(ids[entry.base], ids[entry.quote]))
+    return Instrument(pair_class(entry), entry.pair, PairDetails(ids[entry.base], ids[entry.quote]), source=source)
 
 
 def _with_ids(
@@ -168,5 +170,5 @@ def _with_ids(
 
 
 def _minted(coin: Instrument) -> InstrumentId:
-    assert coin.id is not None  # currency() and pair_of() mint it
+    assert coin.id is not None  # currency() and token_of() mint it
     return coin.id

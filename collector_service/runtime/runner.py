@@ -275,11 +275,11 @@ class SourceRunner:
             self._unlisted.clear()
             await self._discovery.again(transport)
             try:
-                self._resubscribe(transport, session)
+                await self._resubscribe(transport, session)
             except AlphaPulseError as error:
                 _log.warning("subscriptions were not changed", source=self.spec.name, error=str(error))
 
-    def _resubscribe(self, transport: Transport, session: Session) -> None:
+    async def _resubscribe(self, transport: Transport, session: Session) -> None:
         """Subscribes to what trades and did not before, where there is room, and unsubscribes from what is delisted; whatever else is
         subscribed to notices nothing of it. A listing that is halted stays."""
         places, listings = self._places, self.listings
@@ -295,6 +295,7 @@ class SourceRunner:
                 transport.submit(request)
             if is_new:
                 transport.extend(places.paths[place] if self.spec.live.path_of is not None else None)
+            await asyncio.sleep(0)
         if gone or fresh:
             _log.info("subscriptions changed", source=self.spec.name, more=len(fresh), fewer=len(gone))
 
