@@ -104,8 +104,11 @@ class Discovery:
 
     async def _compare(self, transport: Transport, listed: InstrumentList) -> None:
         """Once, with a list that is whole: what left it while no collector read it is delisted in the registry. Neither a recording nor a
-        simulated venue says what trades."""
+        simulated venue says what trades, nor does a list that is chosen here."""
         if self._registrar is None or self._compared or transport.provenance is not Provenance.LIVE or listed.refused:
+            return
+        discovery = self._source.discovery
+        if discovery.ask is not None or any(request.given is not None for request in discovery.requests):
             return
         symbols = {entry.symbol for entry in listed.entries}
         try:

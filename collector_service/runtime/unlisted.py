@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
 
 import grpc
 
@@ -18,7 +18,9 @@ _PAGE: Final = 1_000
 _AT_ONCE: Final = 16
 _SECONDS: Final = 30.0
 _LATEST: Final = common_pb2.ReadOptions(latest=True)
+_ENDING: Final = frozenset({"future", "option"})
 _REASON: Final = "not in the venue's list any more"
+_T = TypeVar("_T")
 
 
 async def end_unlisted(channel: grpc.aio.Channel, listed: Collection[str], venue: str, source: str) -> Ended:
@@ -28,8 +30,7 @@ async def end_unlisted(channel: grpc.aio.Channel, listed: Collection[str], venue
     try:
         alive = await _alive(stub, venue, source)
         gone = {one.symbol: one for one in alive if one.symbol not in listed}
-        expired = await _expired(stub, venue) if gone else set()
-        over = {symbol for symbol, one in gone.items() if one.instrument_id in expired}
+        over = await _expired(stub, gone.values())
         found = ended_of(gone.keys() - over, over, len(alive))
         await _delist(stub, [gone[symbol] for symbol in found.ended], source)
     except grpc.aio.AioRpcError as error:
@@ -49,40 +50,49 @@ async def _alive(stub: Any, venue: str, source: str) -> list[instrument_pb2.List
         page_size=_PAGE,
         read=_LATEST,
     )
-    return [one async for page in _pages(stub.ListListings, request) for one in page.listings]
-
-
-async def _expired(stub: Any, venue: str) -> set[str]:
-    """Ids of instruments that are listed there and have expired."""
-    request = instrument_service_pb2.ListInstrumentsRequest(page_size=_PAGE, read=_LATEST)
-    request.filter.venues.append(venue)
-    request.filter.expiry_to.FromNanoseconds(time.time_ns())
-    return {
-        one.instrument.instrument_id
-        async for page in _pages(stub.ListInstruments, request)
-        for one in page.entries
-    }  # fmt: skip
-
-
-async def _pages(call: Callable[..., Awaitable[Any]], request: Any) -> AsyncIterator[Any]:
+    found: list[instrument_pb2.Listing] = []
     while True:
-        page = await call(request, timeout=_SECONDS)
-        yield page
+        page = await stub.ListListings(request, timeout=_SECONDS)
+        found += page.listings
         if not page.next_page_token:
-            return
+            return found
         request.page_token = page.next_page_token
 
 
-async def _delist(stub: Any, listings: Iterable[instrument_pb2.Listing], source: str) -> None:
-    turn = asyncio.Semaphore(_AT_ONCE)
+async def _expired(stub: Any, listings: Iterable[instrument_pb2.Listing]) -> set[str]:
+    """The symbols of those whose instrument has expired."""
+    now = datetime.now(UTC)
 
-    async def one(listing: instrument_pb2.Listing) -> None:
+    async def ask(listing: instrument_pb2.Listing) -> str:
+        request = instrument_service_pb2.GetInstrumentRequest(instrument_id=listing.instrument_id)
+        instrument = (await stub.GetInstrument(request, timeout=_SECONDS)).entry.instrument
+        which = instrument.WhichOneof("details")
+        terms = getattr(instrument, which) if which in _ENDING else None
+        ended = terms is not None and terms.HasField("expiry") and terms.expiry.ToDatetime(UTC) <= now
+        return listing.symbol if ended else ""
+
+    return set(await _each(listings, ask)) - {""}
+
+
+async def _delist(stub: Any, listings: Iterable[instrument_pb2.Listing], source: str) -> None:
+    async def end(listing: instrument_pb2.Listing) -> None:
         request = instrument_service_pb2.UpdateListingRequest(reason=_REASON)
         request.listing.listing_id = listing.listing_id
         request.listing.status = instrument_pb2.LISTING_STATUS_DELISTED
         request.update_mask.paths.append("status")
         request.write.actor = f"collector {source}"
-        async with turn:
-            await stub.UpdateListing(request, timeout=_SECONDS)
+        await stub.UpdateListing(request, timeout=_SECONDS)
 
-    await asyncio.gather(*(one(listing) for listing in listings))
+    await _each(listings, end)
+
+
+async def _each(
+    listings: Iterable[instrument_pb2.Listing], ask: Callable[[instrument_pb2.Listing], Awaitable[_T]]
+) -> list[_T]:
+    turn = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(listing: instrument_pb2.Listing) -> _T:
+        async with turn:
+            return await ask(listing)
+
+    return await asyncio.gather(*(one(listing) for listing in listings))
