@@ -48,7 +48,7 @@ NATIVE: Final[Mapping[str, tuple[str, ...]]] = {
     "bitstamp": ("BITSTAMP",),
     "bitvavo": ("BITVAVO",),
     "blockchaincom": ("BLOCKCHAIN",),
-    "bybit": ("BYBIT",),
+    "bybit": ("BYBIT", "BYBIT_SPOT"),
     # One venue that has two interfaces.
     "coinbase": ("COINBASE",),
     "coinbaseexchange": ("COINBASE",),
