@@ -51,17 +51,19 @@ class Discovery:
                 await asyncio.sleep(backoff.next())
         await self._compare(transport, listed)
 
-    async def again(self, transport: Transport) -> None:
-        """The same later. Raises nothing but cancellation: a venue or registry that is away costs nothing but the news."""
+    async def again(self, transport: Transport) -> bool:
+        """The same later; whether there was news. Raises nothing but cancellation: a venue or registry that is away costs nothing but that."""
         try:
             listed, fresh = await self._read(transport)
             if fresh:
                 await self._take(fresh)
             await self._compare(transport, listed)
+            return bool(fresh)
         except AlphaPulseError as error:
             _log.warning("discovery failed", source=self._source.name, error=str(error))
         except Exception:  # the next list may be readable again; ending here would end discovery in silence
             _log.exception("discovery failed", source=self._source.name)
+        return False
 
     async def _read(self, transport: Transport) -> tuple[InstrumentList, Sequence[VenueSymbol]]:
         """The list, and the lines of it that are new, have changed or are gone since the last time. Raises TransportError."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -22,11 +22,12 @@ from collector_service.handover import Overlap
 from collector_service.listings import ListingIndex, VenueSymbol
 from collector_service.runtime.choosing import Places, chosen
 from collector_service.runtime.discovery import Discovery
+from collector_service.runtime.portions import PORTION
 from collector_service.runtime.registrar import Registrar
 from collector_service.session import ALL_CHANNELS, Session
 from collector_service.source import Source
 from collector_service.spec import Channel
-from collector_service.transport.base import Arrival, ArrivalKind, Transport, TransportError
+from collector_service.transport.base import Arrival, ArrivalKind, Request, Transport, TransportError
 
 _DRAIN_SECONDS: Final = 10.0
 _SOUND_SECONDS: Final = 60.0
@@ -267,17 +268,20 @@ class SourceRunner:
         """What is listed later, changed or delisted is told, and what trades now or no more is subscribed to or no longer. A symbol that comes
         and is in no list asks for the next one at once."""
         pause = min(self._options.unlisted_seconds, self._options.discovery_seconds)
+        is_news = False
         while True:
             await asyncio.sleep(pause)
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._options.discovery_seconds - pause):
                     await self._unlisted.wait()
             self._unlisted.clear()
-            await self._discovery.again(transport)
+            is_news |= await self._discovery.again(transport)
             try:
-                await self._resubscribe(transport, session)
-            except AlphaPulseError as error:
-                _log.warning("subscriptions were not changed", source=self.spec.name, error=str(error))
+                if is_news:
+                    await self._resubscribe(transport, session)
+                is_news = False
+            except Exception:  # ending here would end discovery in silence
+                _log.exception("subscriptions were not changed", source=self.spec.name)
 
     async def _resubscribe(self, transport: Transport, session: Session) -> None:
         """Subscribes to what trades and did not before, where there is room, and unsubscribes from what is delisted; whatever else is
@@ -285,19 +289,27 @@ class SourceRunner:
         places, listings = self._places, self.listings
         session.subscriptions.renew(listings.entry)
         gone = [symbol for symbol in places.symbols if _is_delisted(listings.entry(symbol))]
-        for request in session.leave(gone) if gone else ():
-            transport.submit(request)
+        for at in range(0, len(gone), PORTION):
+            self._ask(transport, session.leave(gone[at : at + PORTION]))
+            await asyncio.sleep(0)
         places.take(gone)
         fresh = [entry for entry in chosen(listings, self._options.pairs, self.spec.name) if entry.symbol not in places]
         for place, entries in places.put(fresh).items():
             is_new = place == len(session.subscriptions)
-            for request in session.join(place, entries):
-                transport.submit(request)
+            self._ask(transport, session.join(place, entries))
             if is_new:
                 transport.extend(places.paths[place] if self.spec.live.path_of is not None else None)
             await asyncio.sleep(0)
         if gone or fresh:
             _log.info("subscriptions changed", source=self.spec.name, more=len(fresh), fewer=len(gone))
+
+    def _ask(self, transport: Transport, requests: Iterable[Request]) -> None:
+        """What cannot be said now, since a secret is missing, is said by the connection that comes next."""
+        for request in requests:
+            try:
+                transport.submit(request)
+            except AlphaPulseError as error:
+                _log.warning("a subscription was not changed", source=self.spec.name, error=str(error))
 
     def _keep_counters(self) -> None:
         self._past = self.status()
