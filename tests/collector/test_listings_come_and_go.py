@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -106,6 +107,68 @@ def test_where_one_request_replaces_another_all_of_it_is_said() -> None:
     [(_, frame)] = said(talk.session.leave({"KRW-A"}))
     assert [part["codes"] for part in frame if "codes" in part] == [["KRW-B"]] * 2  # type: ignore[union-attr]
     assert talk.session.leave({"KRW-B"}) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "extras", "told"),
+    [
+        ("BINANCE", {}, [{"method": "UNSUBSCRIBE", "params": ["btcusdt@trade", "btcusdt@depth@100ms"], "id": 1}]),
+        ("KUCOIN", {}, [
+            {"id": 1, "type": "unsubscribe", "topic": "/market/match:BTCUSDT", "response": True},
+            {"id": 2, "type": "unsubscribe", "topic": "/spotMarket/level2Depth50:BTCUSDT", "response": True},
+        ]),
+        ("BITSTAMP", {}, [
+            {"event": "bts:unsubscribe", "data": {"channel": "live_trades_BTCUSDT"}},
+            {"event": "bts:unsubscribe", "data": {"channel": "diff_order_book_BTCUSDT"}},
+        ]),
+        ("HYPERLIQUID", {}, [
+            {"method": "unsubscribe", "subscription": {"type": "trades", "coin": "BTCUSDT"}},
+            {"method": "unsubscribe", "subscription": {"type": "l2Book", "coin": "BTCUSDT"}},
+        ]),
+        ("BYBIT", {"category": "inverse"}, [
+            {"op": "unsubscribe", "args": ["publicTrade.BTCUSDT", "orderbook.50.BTCUSDT"]},
+        ]),
+    ],
+)  # fmt: skip
+def test_a_venue_is_told_in_its_own_words(source: str, extras: dict[str, str], told: list[object]) -> None:
+    """The words are those of the venues' documentation."""
+    listings = ListingIndex(SOURCES[source].venue)
+    entry = line("BTCUSDT", extras=extras)
+    listings.learn([entry])
+    channels = [Channel.TRADES, Channel.BOOKS]
+    session = Session(SOURCES[source], listings, Provenance.LIVE, subscriptions=[[entry]], channels=channels)
+    session.handle(Arrival(ArrivalKind.OPENED, 1))
+    assert [frame for _, frame in said(session.leave({"BTCUSDT"}))] == told
+
+
+def test_every_listing_has_its_one_address() -> None:
+    """Of Gate's contracts the stream and the snapshot; of Bybit's the stream."""
+    source = SOURCES["GATEIO_FUTURES"]
+    found = {}
+    for request in source.discovery.requests:
+        body = msgspec.json.encode(
+            [
+                {
+                    "name": "BTC_USDT_20271231",
+                    "status": "trading",
+                    "order_price_round": "0.1",
+                    "quanto_multiplier": "0.01",
+                    "expire_time": 1830211200,
+                }
+            ]
+        )
+        [entry] = request.parse(body).entries
+        assert entry.streamed
+        assert source.live.path_of is not None
+        assert source.live.snapshot is not None
+        snapshot = source.live.snapshot.path(entry.symbol, entry.extras)
+        assert source.live.snapshot.symbol(f"https://api.gateio.ws{snapshot}") == entry.symbol
+        found[request.path] = (source.live.path_of(entry), snapshot.partition("?")[0])
+    assert found == {
+        "/api/v4/futures/usdt/contracts": ("/v4/ws/usdt", "/api/v4/futures/usdt/order_book"),
+        "/api/v4/futures/btc/contracts": ("/v4/ws/btc", "/api/v4/futures/btc/order_book"),
+        "/api/v4/delivery/usdt/contracts": ("/v4/ws/delivery/usdt", "/api/v4/delivery/usdt/order_book"),
+    }
 
 
 def test_what_is_said_first_is_said_once() -> None:
