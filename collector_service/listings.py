@@ -55,6 +55,19 @@ class ContractTerms:
     inverse: bool = False
     strike: ExactDecimal | None = None
     right: OptionRight | None = None
+    style: ExerciseStyle = ExerciseStyle.EUROPEAN
+    """Of an option."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProductTerms:
+    """What an exchange's contracts are of where that is no pair: ES, the price of an index, or CL, that of a barrel."""
+
+    symbol: str
+    """The root of its contracts, as the exchange writes it."""
+    name: str
+    mic: str
+    """The exchange, ISO 10383: its contracts are listed there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,17 +143,24 @@ class VenueSymbol:
     """Base and quote are then what the tokens call themselves, which identifies nothing."""
     security: SecurityTerms | None = None
     """None for what is no share. Of a security the base is empty, and the quote the currency it trades in."""
+    product: ProductTerms | None = None
+    """What the contract is of where that is no pair. The base is empty then."""
+    on: VenueSymbol | None = None
+    """The future that an option is of: a line of the same list. The option's own product says under which root it is listed, and where."""
     extras: Mapping[str, str] = field(default_factory=dict)
     """What this source's templates and scales need to know of it."""
 
     @property
     def pair(self) -> str:
-        """`BTC/USDT`; of an index or a security its symbol."""
+        """`BTC/USDT`; of an index or a security its symbol, of a contract on a product the product's."""
+        if self.product is not None:
+            return self.product.symbol
         return f"{self.base}/{self.quote}" if self.index is None and self.security is None else self.symbol
 
     def place(self, venue: str) -> str:
-        """Where it is listed: at the venue whose list it is on, a security at its exchange."""
-        return (self.security.mic if self.security is not None else "") or venue
+        """Where it is listed: at the venue whose list it is on, a security and a contract on a product at their exchange."""
+        exchange = self.security or self.product
+        return (exchange.mic if exchange is not None else "") or venue
 
 
 def currency(code: str, *, fiat: bool, source: str = "") -> Instrument:
@@ -176,7 +196,20 @@ def instrument_of(entry: VenueSymbol, venue: str, source: str = "") -> Instrumen
     if terms is None:
         return pair_of(entry, source)
     settlement = currency(terms.settle, fiat=terms.settle in entry.fiat).id
-    return derivative(entry, terms, venue, pair_of(entry).id, settlement, source)
+    return derivative(entry, terms, venue, underlying_of(entry).id, settlement, source)
+
+
+def underlying_of(entry: VenueSymbol, source: str = "") -> Instrument:
+    """What the contract that a line lists is of, its id minted: a pair, the price of a product, which is an index that its exchange determines, or a
+    future."""
+    if entry.on is not None:
+        return instrument_of(entry.on, "", source)
+    if entry.product is None:
+        return pair_of(entry, source)
+    terms = entry.product
+    named = IdentifierAssertion(Scheme.TICKER, terms.symbol, Level.LISTING, venue=terms.mic, source=source)
+    made = Instrument(AssetClass.INDEX, terms.name, IndexDetails(entry.quote, terms.mic), (named,), source=source)
+    return replace(made, id=mint_instrument_id(made))
 
 
 def index_of(entry: VenueSymbol, terms: IndexTerms, venue: str, source: str = "") -> Instrument:
@@ -222,6 +255,7 @@ def derivative(
 ) -> Instrument:
     """The derivative with these terms of an instrument, its id minted. Raises InvalidArgument where the terms are not complete."""
     details: FutureDetails | PerpetualDetails | OptionDetails
+    series = entry.product.symbol if entry.product is not None else ""
     if terms.kind is AssetClass.PERPETUAL:
         details = PerpetualDetails(underlying_id, settlement_id, terms.size, venue, terms.inverse)
         name = f"{entry.pair} perpetual"
@@ -231,15 +265,18 @@ def derivative(
             terms.expiry,
             terms.strike,
             terms.right,
-            ExerciseStyle.EUROPEAN,
+            terms.style,
             terms.size,
             settlement_id,
-            venue,
+            entry.place(venue),
+            series,
         )
         right = terms.right.name.lower() if terms.right is not None else ""
         name = f"{entry.pair} {_day(terms)} {terms.strike} {right}"
     else:
-        details = FutureDetails(underlying_id, "", terms.expiry, settlement_id, terms.size, venue, terms.inverse)
+        details = FutureDetails(
+            underlying_id, series, terms.expiry, settlement_id, terms.size, entry.place(venue), terms.inverse
+        )
         name = f"{entry.pair} {_day(terms)}"
     made = Instrument(terms.kind, name, details, source=source)
     return replace(made, id=mint_instrument_id(made))

@@ -17,8 +17,8 @@ _log: Final = structlog.stdlib.get_logger(__name__)
 
 
 def chosen(listings: Iterable[VenueSymbol], pairs: frozenset[str] | None, source: str) -> list[VenueSymbol]:
-    """One listing for each pair that is wanted and trades, and one for each contract on it; where pairs are named, those without an end. An
-    index is no pair, and a pool is chosen by its address: naming pairs leaves none out."""
+    """One listing for each pair that is wanted and trades, and one for each contract on it; where pairs are named, those without an end, and
+    others by their own symbol. An index is no pair, and a pool is chosen by its address: naming pairs leaves none out."""
     found: dict[tuple[str, object], VenueSymbol] = {}
     for entry in listings:
         wanted = (
@@ -26,10 +26,12 @@ def chosen(listings: Iterable[VenueSymbol], pairs: frozenset[str] | None, source
             or entry.index is not None
             or entry.pool is not None
             or (entry.pair in pairs and not _expires(entry))
+            or (entry.contract is not None and entry.symbol in pairs)
         )
         if wanted and entry.streamed and entry.status is ListingStatus.TRADING:
             found.setdefault((entry.pair, entry.contract or entry.pool), entry)
-    missing = sorted((pairs or frozenset()) - {pair for pair, _ in found})
+    names = {name for entry in found.values() for name in (entry.pair, entry.symbol)}
+    missing = sorted((pairs or frozenset()) - names)
     if missing:
         log = _log.info if found else _log.warning
         log("pairs that do not trade at the venue", source=source, count=len(missing), first=missing[0])

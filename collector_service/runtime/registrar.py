@@ -24,6 +24,7 @@ from collector_service.listings import (
     pair_class,
     pool_of,
     token_of,
+    underlying_of,
     unnamed_listing,
 )
 from collector_service.runtime.news import Ended
@@ -82,7 +83,7 @@ class GrpcRegistrar:
             # The registry's id counts: after a collision it differs from the one minted here.
             ids[code] = InstrumentId.parse(result.instrument_id) if result.instrument_id else _minted(coin)
             instruments.add(result.instrument_id)
-        pairs = await self._underlyings(entries, ids, refused, instruments, source)
+        pairs = await self._underlyings(entries, ids, refused, instruments, venue, source)
 
         def line(entry: VenueSymbol) -> convert.Entry:
             return convert.entry(_with_ids(entry, ids, pairs, venue, source), [unnamed_listing(entry, venue, source)])
@@ -109,17 +110,39 @@ class GrpcRegistrar:
         ids: Mapping[str, InstrumentId],
         refused: dict[str, str],
         instruments: set[str],
+        venue: str,
         source: str,
     ) -> dict[str, InstrumentId]:
-        """The pairs that contracts are of, registered without a listing: their ids by name."""
-        wanted = {entry.pair: entry for entry in entries if entry.contract is not None}
-        made = await made_of(list(wanted.values()), lambda entry: _pair(entry, ids, source))
-        results, _ = await self._submit(await made_of(made, convert.entry), source)
+        """The pairs and products that contracts are of, and then the futures that options are of, registered without a listing: their ids by
+        name."""
+        wanted = {
+            _underlying(one): one for entry in entries if entry.contract is not None for one in (entry.on or entry,)
+        }
+        made = await made_of(
+            list(wanted.values()),
+            lambda entry: _pair(entry, ids, source) if entry.product is None else underlying_of(entry, source),
+        )
+        found = await self._named(dict(zip(wanted, made, strict=True)), refused, instruments, source)
+        futures = {_underlying(entry): entry.on for entry in entries if entry.on is not None}
+        on = {
+            name: derivative(
+                future, future.contract, venue, found[_underlying(future)], ids[future.contract.settle], source
+            )
+            for name, future in futures.items()
+            if future.contract is not None
+        }
+        return found | await self._named(on, refused, instruments, source)
+
+    async def _named(
+        self, made: Mapping[str, Instrument], refused: dict[str, str], instruments: set[str], source: str
+    ) -> dict[str, InstrumentId]:
+        """Registers instruments without listings: their ids by name."""
+        results, _ = await self._submit(await made_of(list(made.values()), convert.entry), source)
         found: dict[str, InstrumentId] = {}
-        for name, pair, result in zip(wanted, made, results, strict=True):
+        for (name, one), result in zip(made.items(), results, strict=True):
             if result.error:
                 refused[name] = result.error
-            found[name] = InstrumentId.parse(result.instrument_id) if result.instrument_id else mint_instrument_id(pair)
+            found[name] = InstrumentId.parse(result.instrument_id) if result.instrument_id else _minted(one)
             instruments.add(result.instrument_id)
         return found
 
@@ -133,9 +156,11 @@ class GrpcRegistrar:
 async def _currencies(entries: Sequence[VenueSymbol], source: str) -> dict[str, Instrument]:
     fiat = {
         code: code in entry.fiat
-        for entry in entries
+        for line in entries
+        for entry in ((line, line.on) if line.on is not None else (line,))
         if entry.index is None and entry.pool is None and entry.security is None
         for code in (entry.base, entry.quote, *((entry.contract.settle,) if entry.contract is not None else ()))
+        if code  # a contract on a product has no base
     }
     made = await made_of(list(fiat), lambda code: currency(code, fiat=fiat[code], source=source))
     return dict(zip(fiat, made, strict=True))
@@ -146,6 +171,13 @@ async def _tokens(entries: Sequence[VenueSymbol], source: str) -> dict[str, Inst
     terms = {_place(token): token for entry in entries if entry.pool is not None for token in entry.pool.tokens}
     made = await made_of(list(terms.values()), lambda token: token_of(token, source))
     return dict(zip(terms, made, strict=True))
+
+
+def _underlying(entry: VenueSymbol) -> str:
+    """The name of what a contract is of: a product's with its exchange, a future's with both."""
+    if entry.on is not None:
+        return f"{_underlying(entry.on)}/{entry.on.symbol}"
+    return entry.pair if entry.product is None else f"{entry.product.mic}:{entry.product.symbol}"
 
 
 def _place(token: TokenTerms) -> str:
@@ -166,9 +198,8 @@ def _with_ids(
         return pool_of(entry, entry.pool, tuple(ids[_place(token)] for token in entry.pool.tokens), source)
     if entry.contract is None:
         return _pair(entry, ids, source)
-    return derivative(entry, entry.contract, venue, pairs[entry.pair], ids[entry.contract.settle], source)
+    return derivative(entry, entry.contract, venue, pairs[_underlying(entry)], ids[entry.contract.settle], source)
 
 
-def _minted(coin: Instrument) -> InstrumentId:
-    assert coin.id is not None  # currency() and token_of() mint it
-    return coin.id
+def _minted(made: Instrument) -> InstrumentId:
+    return made.id if made.id is not None else mint_instrument_id(made)

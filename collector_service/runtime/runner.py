@@ -20,6 +20,7 @@ from alphapulse.domain.provenance import Provenance
 from alphapulse.publishing import Port, RelayLink
 from collector_service.handover import Overlap
 from collector_service.listings import ListingIndex, VenueSymbol
+from collector_service.recorder import RecorderFigures, SourceRecorder
 from collector_service.runtime.choosing import Places, chosen
 from collector_service.runtime.discovery import Discovery
 from collector_service.runtime.portions import PORTION
@@ -28,6 +29,7 @@ from collector_service.session import ALL_CHANNELS, Session
 from collector_service.source import Source
 from collector_service.spec import Channel
 from collector_service.transport.base import Arrival, ArrivalKind, Request, Transport, TransportError
+from collector_service.transport.recorded import RecordedTransport
 
 _DRAIN_SECONDS: Final = 10.0
 _SOUND_SECONDS: Final = 60.0
@@ -80,6 +82,8 @@ class SourceStatus:
     frames: int = 0
     stale: Sequence[str] = ()
     """Symbols that are silent while the rest of the source is not."""
+    recording: RecorderFigures | None = None
+    """What became of what arrived in the recorder; None where there is none."""
 
 
 class SourceRunner:
@@ -95,12 +99,15 @@ class SourceRunner:
         options: RunnerOptions | None = None,
         backoff: Backoff | None = None,
         faults: Backoff | None = None,
+        recorder: SourceRecorder | None = None,
     ) -> None:
+        """`recorder` takes what arrives as it came; a recording is not recorded again."""
         self.spec = spec
         self._discovery = Discovery(spec, registrar, link)
         self._past = SourceStatus()
         self._make_transport = make_transport
         self._link = link
+        self._recorder = recorder
         self._options = options or RunnerOptions()
         self._backoff = backoff or Backoff(first=0.5, cap=30.0)
         # Apart from that of the venue, which the first frame resets: a fault that comes back with it must not ask the venue all the time.
@@ -147,6 +154,8 @@ class SourceRunner:
             now.book_resyncs += session.resyncs
             now.stale = session.stale
             now.last_frame_ns = session.last_frame_ns or past.last_frame_ns
+        if self._recorder is not None:
+            now.recording = self._recorder.figures
         return now
 
     async def run(self) -> None:
@@ -190,8 +199,10 @@ class SourceRunner:
 
     async def _live(self) -> None:
         async with AsyncExitStack() as stack:
-            transport = await stack.enter_async_context(self._make_transport())
+            transport: Transport = await stack.enter_async_context(self._make_transport())
             self.provenance = transport.provenance
+            if self._recorder is not None and self.provenance is not Provenance.REPLAY:
+                transport = RecordedTransport(transport, self._recorder)
             self._enter(SourceState.DISCOVERING)
             await self._discovery.begin(transport, lambda why: self._enter(SourceState.DISCOVERING, why))
             self._enter(SourceState.CONNECTING)
@@ -228,7 +239,17 @@ class SourceRunner:
             clock=time.time_ns if replay else None,
             overlap=self._options.overlap,
         )
+        if self._recorder is not None and not replay:
+            self._recorder.begin(*self._carried(self._session), transport.provenance)
         return self._session
+
+    def _carried(self, session: Session) -> tuple[dict[Channel, list[str]], list[list[str]]]:
+        """The symbols of each channel, and of each place for connections."""
+        streamed = self.spec.spec.dialects[-1].subscribe if self.spec.spec is not None else None
+        told = [one for one in self._options.channels if streamed is not None and one in streamed.channels]
+        places = [[entry.symbol for entry in entries] for entries in session.subscriptions]
+        everything = [symbol for symbols in places for symbol in symbols]
+        return dict.fromkeys(told, everything), places
 
     async def _pump(self, transport: Transport, session: Session, port: Port | None) -> None:
         paths = self._places.paths if self.spec.live.path_of is not None else ()
@@ -301,6 +322,8 @@ class SourceRunner:
                 transport.extend(places.paths[place] if self.spec.live.path_of is not None else None)
             await asyncio.sleep(0)
         if gone or fresh:
+            if self._recorder is not None:
+                self._recorder.carries(*self._carried(session))
             _log.info("subscriptions changed", source=self.spec.name, more=len(fresh), fewer=len(gone))
 
     def _ask(self, transport: Transport, requests: Iterable[Request]) -> None:

@@ -45,6 +45,7 @@ UNTRIED = {
     "NYFED": _GIVEN,
     "PHEMEX": "spot and contracts scale their numbers by different fields, and the mock takes its samples from one of them",
     "PROBIT": _TEXTS,
+    "TRADOVATE": "its frames have a letter before them, its requests are lines, and its list is a join: functions read them",
     "US_TREASURY": _GIVEN,
     "WORLD_BANK": _GIVEN,
 }

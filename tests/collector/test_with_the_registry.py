@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,9 +17,20 @@ from alphapulse.api.common.v1 import common_pb2
 from alphapulse.api.instrument.v1 import instrument_pb2, instrument_service_pb2, instrument_service_pb2_grpc
 from alphapulse.client import RegistrationStream, open_channel
 from alphapulse.domain.asset_class import AssetClass
+from alphapulse.domain.decimal import ExactDecimal
 from alphapulse.domain.identifiers import Level, Scheme
+from alphapulse.domain.instruments import ExerciseStyle, OptionRight
 from collector_service.decode import read_instruments, recording_files
-from collector_service.listings import PoolTerms, SecurityTerms, TokenTerms, VenueSymbol, instrument_of, listing_of
+from collector_service.listings import (
+    ContractTerms,
+    PoolTerms,
+    ProductTerms,
+    SecurityTerms,
+    TokenTerms,
+    VenueSymbol,
+    instrument_of,
+    listing_of,
+)
 from collector_service.runtime import GrpcRegistrar, Registration, RunnerOptions, SourceRunner
 from collector_service.simulation import PROTOCOLS, Market, simulated_venue
 from collector_service.source import InstrumentList, Source
@@ -205,6 +217,60 @@ async def test_shares_are_registered_at_their_exchanges_and_found_by_identifiers
         )
         assert set((await registrar.register([tesla], "FINNHUB", "FINNHUB")).refused) == {"TSLA"}
         assert set((await registrar.register([berkshire], "ALPACA", "ALPACA")).refused) == {"BRK.B"}
+
+
+async def test_futures_are_registered_at_their_exchange_once_whoever_lists_them(registry_address: str) -> None:
+    terms = ContractTerms(
+        AssetClass.FUTURE, "USD", expiry=datetime(2026, 12, 18, tzinfo=UTC), size=ExactDecimal.parse("50")
+    )
+    index = ProductTerms("ES", "E-mini S&P 500", "XCME")
+    december = VenueSymbol("ESZ6", "", "USD", frozenset({"USD"}), contract=terms, product=index)
+    march = replace(december, symbol="ESH7", contract=replace(terms, expiry=datetime(2027, 3, 19, tzinfo=UTC)))
+    crude = replace(december, symbol="CLZ6", product=ProductTerms("CL", "Crude oil", "XNYM"))
+    right = ContractTerms(
+        AssetClass.OPTION,
+        "USD",
+        expiry=terms.expiry,
+        strike=ExactDecimal.parse("6000"),
+        right=OptionRight.CALL,
+        style=ExerciseStyle.AMERICAN,
+    )
+    call = replace(december, symbol="ESZ6 C6000", contract=right, on=december)
+    async with open_channel(registry_address) as channel, RegistrationStream(channel) as stream:
+        registrar = GrpcRegistrar(stream)
+        stub = instrument_service_pb2_grpc.InstrumentServiceStub(channel)
+        entries = [december, march, crude]
+        done = await registrar.register(entries, "DATABENTO_GLBX", "DATABENTO_GLBX")
+        assert not done.refused
+        assert done.listing_ids == {entry.symbol: listing_of(entry, "DATABENTO_GLBX").id for entry in entries}
+        # The dollar, two products, three series; no pair is made up.
+        assert len(done.instruments) == 6
+        # Another source calls its products otherwise: the series are the same.
+        other = [replace(one, product=replace(one.product, name="other")) for one in entries if one.product is not None]
+        again = await registrar.register(other, "INTERACTIVE_BROKERS", "INTERACTIVE_BROKERS")
+        assert not again.refused
+        assert (again.listing_ids, again.instruments) == (done.listing_ids, done.instruments)
+        request = instrument_service_pb2.GetListingRequest(listing_id=str(done.listing_ids["ESZ6"]))
+        listing = (await stub.GetListing(request)).listing
+        assert (listing.venue, listing.symbol, listing.currency) == ("XCME", "ESZ6", "USD")
+        held = instrument_service_pb2.GetInstrumentRequest(instrument_id=listing.instrument_id)
+        future = (await stub.GetInstrument(held)).entry.instrument
+        assert (future.name, future.future.series, future.future.venue) == ("ES 2026-12-18", "ES", "XCME")
+        asked = instrument_service_pb2.GetInstrumentRequest(instrument_id=future.future.underlying_id)
+        product = (await stub.GetInstrument(asked)).entry.instrument
+        assert (product.asset_class, product.name) == (common_pb2.ASSET_CLASS_INDEX, "E-mini S&P 500")
+        # An option is of the future that is there.
+        made = await registrar.register([call], "DATABENTO_GLBX", "DATABENTO_GLBX")
+        assert not made.refused
+        assert made.listing_ids == {call.symbol: listing_of(call, "DATABENTO_GLBX").id}
+        asked = instrument_service_pb2.GetInstrumentRequest(instrument_id=str(instrument_of(call, "X").id))
+        option = (await stub.GetInstrument(asked)).entry.instrument
+        assert option.option.underlying_id == listing.instrument_id
+        assert (option.option.series, option.option.venue, option.option.style) == (
+            "ES",
+            "XCME",
+            int(ExerciseStyle.AMERICAN),
+        )
 
 
 class ChangingList(SimulatedTransport):
