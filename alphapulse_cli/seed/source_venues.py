@@ -22,6 +22,7 @@ _TYPES: Final[dict[SourceKind, wire.VenueType.ValueType]] = {
     SourceKind.TRADITIONAL: wire.VENUE_TYPE_DATA_SOURCE,
     SourceKind.ALTERNATIVE: wire.VENUE_TYPE_DATA_SOURCE,
 }
+_SCHEMES: Final = ("https://", "http://", "wss://", "ws://")
 _ALWAYS_OPEN: Final = frozenset({SourceKind.EXCHANGE, SourceKind.CHAIN})
 
 
@@ -55,8 +56,8 @@ def _venue(source: Source, spec: SourceSpec) -> wire.Venue:
         (wire.ENDPOINT_PROTOCOL_REST, endpoints.sandbox_rest, True),
         (wire.ENDPOINT_PROTOCOL_WEBSOCKET, endpoints.sandbox_websocket, True),
     ):
-        # An address that needs a key, or is asked for before each connection, is none to show.
-        if url and "{" not in url:
+        # What a library connects to, and an address that needs a key, are none to show.
+        if url.startswith(_SCHEMES) and "{" not in url:
             venue.endpoints.add(protocol=protocol, url=url, sandbox=sandbox, purpose="public data")
     venue.citations.add(
         field="endpoints" if venue.endpoints else "name", url=spec.documentation, checked_date=spec.read_on

@@ -110,7 +110,8 @@ class Discovery:
         if self._registrar is None or self._compared or transport.provenance is not Provenance.LIVE or listed.refused:
             return
         discovery = self._source.discovery
-        if discovery.ask is not None or any(request.given is not None for request in discovery.requests):
+        chosen_here = not discovery.requests or any(request.given is not None for request in discovery.requests)
+        if discovery.ask is not None or chosen_here:
             return
         symbols = {entry.symbol for entry in listed.entries}
         try:
