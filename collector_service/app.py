@@ -108,4 +108,4 @@ class CollectorApplication:
             return None
         channel = await stack.enter_async_context(open_channel(config.instrument_registry_address))
         stream = await stack.enter_async_context(RegistrationStream(channel))
-        return GrpcRegistrar(stream, GrpcFinder(channel))
+        return GrpcRegistrar(stream, GrpcFinder(channel), channel)

@@ -143,9 +143,9 @@ class CollectorConfig(ServerConfig):
         """A source with this configuration's addresses, a chain with its pools and confirmations. Raises ConfigurationError for what is none."""
         self.check_names("SOURCES", (name,))
         source, addresses = self._chain(name) or self.known().sources[name], self._addresses()
-        websocket = addresses.get((name, "ws"), source.endpoints.websocket)
-        rest = addresses.get((name, "rest"), source.endpoints.rest)
-        return replace(source, endpoints=replace(source.endpoints, websocket=websocket, rest=rest))
+        told = source.endpoints
+        websocket, rest = addresses.get((name, "ws"), told.websocket), addresses.get((name, "rest"), told.rest)
+        return replace(source, endpoints=replace(told, websocket=websocket, rest=rest))
 
     def check_names(self, variable: str, names: Iterable[str]) -> None:
         """Raises ConfigurationError for a name that no source has, with what is broken in SOURCES_PATH."""

@@ -86,6 +86,11 @@ class Emitter:
         """Symbols met outside the list."""
         return tuple(self._unknown)
 
+    @property
+    def unlisted(self) -> int:
+        """How many these are."""
+        return len(self._unknown)
+
     def trade(
         self,
         symbol: str,
@@ -284,6 +289,15 @@ class Emitter:
     def channel_of(self, number: object) -> str:
         """The channel a number stands for; empty where nobody told it."""
         return self._learned.get((self.connection, number), ("", ""))[0]
+
+    def number_of(self, connection: int, channel: str, spellings: Container[str]) -> object:
+        """The number that a connection told last for a channel of one of these symbols; None where it told none."""
+        found = (
+            number
+            for (at, number), (told, symbol) in reversed(self._learned.items())
+            if at == connection and told == channel and symbol in spellings
+        )
+        return next(found, None)
 
     def forget_learned(self, connection: int) -> None:
         """A connection is gone, and its numbers with it."""

@@ -14,6 +14,7 @@ from alphapulse.domain.decimal import parse_unbounded
 from alphapulse.domain.errors import InvalidArgument
 from collector_service import amounts
 from collector_service.amounts import Amount
+from collector_service.spec import fields
 
 _NANOS: Final = 10**9
 _LATEST: Final = 9_000_000_000 * _NANOS
@@ -275,6 +276,18 @@ def words_in(value: str, separator: str) -> tuple[str, ...]:
     """The words of a text with a separator between them; without one the text itself. An empty text has none."""
     parts = value.split(separator) if separator else (value,)
     return tuple(word for part in parts if (word := part.strip()))
+
+
+TIMES: Final[Mapping[type, Callable[..., int]]] = {
+    fields.Millis: millis,
+    fields.Micros: micros,
+    fields.Nanos: nanos,
+    fields.Seconds: seconds,
+    fields.Iso: iso,
+    fields.Period: period,
+    fields.MailDate: mail_date,
+}
+"""What reads a time of each form."""
 
 
 def text(value: Any) -> str:

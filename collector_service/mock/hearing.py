@@ -57,7 +57,7 @@ class Hearing:
                     for text in frames
                 ]
             if Channel.BOOKS in subscribe.channels and subscribe.resync:
-                frames = source.live.resync(instrument.entry)
+                frames = source.live.resync(instrument.entry, lambda *_: None)
                 a_message = max(1, len(frames) // len(subscribe.resync))
                 for place, text in enumerate(frames):
                     turn = min(place // a_message, len(subscribe.resync) - 1)

@@ -277,7 +277,7 @@ class MockVenue:
         if listed is not None or request is None or self.dialect.snapshot is None:
             return listed
         instrument = self._named(request.symbol(path) or "")
-        if instrument is None or request.path(request.symbol(path) or "") != path:
+        if instrument is None or request.path(request.symbol(path) or "", instrument.entry.extras) != path:
             return None
         draft, record = Draft(), self.dialect.snapshot.record
         # The number is that of the last change told, not of now: a book that did not move since is the same book.

@@ -75,7 +75,14 @@ class Retire:
     connection: int
 
 
-Request = Send | Fetch | Retire
+@dataclass(frozen=True, slots=True)
+class Cease:
+    """A request that was made again and again is made no more."""
+
+    path: str
+
+
+Request = Send | Fetch | Retire | Cease
 
 
 class TransportError(Unavailable):
@@ -107,7 +114,11 @@ class Transport(Protocol):
 
     def arrivals(self, connections: int, paths: Sequence[str] = ()) -> AsyncIterator[Arrival]:
         """What arrives over so many connections, which are opened anew when they break; ends when a recording does. `paths` has that of
-        each, where they differ. A connection that takes the place of number n is n plus `connections`, and the next one n again."""
+        each, where they differ. Those of place n, which take turns, have the numbers 2n and 2n + 1 (`subscriptions`)."""
+        ...
+
+    def extend(self, path: str | None) -> None:
+        """Opens a connection at one more place, with a path of its own, where they differ."""
         ...
 
     def submit(self, request: Request) -> None:

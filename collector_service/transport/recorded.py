@@ -53,6 +53,9 @@ class RecordedTransport:
         async for arrival in self._within.arrivals(connections, paths):
             yield arrived(arrival)
 
+    def extend(self, path: str | None) -> None:
+        self._within.extend(path)
+
     def submit(self, request: Request) -> None:
         if isinstance(request, Send):
             self._recorder.sent(request.connection, request.text)

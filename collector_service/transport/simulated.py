@@ -13,6 +13,7 @@ import msgspec
 from alphapulse.domain.provenance import Provenance
 from collector_service.simulation.venue import SimulatedVenue
 from collector_service.source import InstrumentList, Source
+from collector_service.subscriptions import first_of, place_of
 from collector_service.transport.base import Arrival, ArrivalKind, Fetch, Request, Send, TransportError
 from collector_service.transport.listing import fetch_instruments
 
@@ -56,12 +57,8 @@ class SimulatedTransport:
         return answer
 
     async def arrivals(self, connections: int, paths: Sequence[str] = ()) -> AsyncIterator[Arrival]:
-        for number in range(connections):
-            connection, welcome = self._venue.connect()
-            self._connections.append(connection)
-            self._put(ArrivalKind.OPENED, number, b"", self._venue.protocol.websocket_path)
-            for text in welcome:
-                self._put(ArrivalKind.FRAME, number, text.encode())
+        for _ in range(connections):
+            self.extend(None)
         pace = self._at_once() if self._steps is not None else self._in_time()
         async for _ in pace:
             self._turn = 0
@@ -73,6 +70,14 @@ class SimulatedTransport:
                 if self._turn % _TURN_FRAMES == 0:
                     await asyncio.sleep(0)
 
+    def extend(self, path: str | None) -> None:
+        number = first_of(len(self._connections))
+        connection, welcome = self._venue.connect()
+        self._connections.append(connection)
+        self._put(ArrivalKind.OPENED, number, b"", self._venue.protocol.websocket_path)
+        for text in welcome:
+            self._put(ArrivalKind.FRAME, number, text.encode())
+
     def submit(self, request: Request) -> None:
         if isinstance(request, Fetch):
             body = self._venue.request(request.path)
@@ -80,7 +85,7 @@ class SimulatedTransport:
             self._put(kind, 0, body if body is not None else b"404", request.path)
         if not isinstance(request, Send):
             return
-        for text in self._venue.receive(self._connections[request.connection], request.text):
+        for text in self._venue.receive(self._connections[place_of(request.connection)], request.text):
             self._put(ArrivalKind.FRAME, request.connection, text.encode())
 
     async def _at_once(self) -> AsyncIterator[None]:
@@ -101,7 +106,7 @@ class SimulatedTransport:
             await asyncio.sleep(_PACE_SECONDS)
 
     def _step(self) -> None:
-        numbers = {connection: number for number, connection in enumerate(self._connections)}
+        numbers = {connection: first_of(place) for place, connection in enumerate(self._connections)}
         for connection, text in self._venue.step():
             number = numbers.get(connection)
             if number is not None:

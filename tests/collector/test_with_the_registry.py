@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +12,6 @@ from typing import ClassVar
 
 import msgspec
 import pytest
-from prometheus_client import CollectorRegistry
 
 from alphapulse.api.common.v1 import common_pb2
 from alphapulse.api.instrument.v1 import instrument_pb2, instrument_service_pb2, instrument_service_pb2_grpc
@@ -21,7 +20,6 @@ from alphapulse.domain.asset_class import AssetClass
 from alphapulse.domain.decimal import ExactDecimal
 from alphapulse.domain.identifiers import Level, Scheme
 from alphapulse.domain.instruments import ExerciseStyle, OptionRight
-from alphapulse.runtime import load, serve_in_background
 from collector_service.decode import read_instruments, recording_files
 from collector_service.listings import (
     ContractTerms,
@@ -38,16 +36,6 @@ from collector_service.simulation import PROTOCOLS, Market, simulated_venue
 from collector_service.source import InstrumentList, Source
 from collector_service.sources import SOURCES
 from collector_service.transport.simulated import SimulatedTransport
-from registry_service.app import RegistryApplication
-from registry_service.config import InstrumentConfig
-
-
-@pytest.fixture
-async def registry_address(database_url: str) -> AsyncIterator[str]:
-    config = load(InstrumentConfig, {"DATABASE_URL": database_url, "METRICS_PORT": "off", "DRAIN_SECONDS": "1"})
-    app = RegistryApplication("instrument", config, CollectorRegistry())
-    async with serve_in_background(app, config) as handle:
-        yield handle.address
 
 
 @pytest.mark.recordings
