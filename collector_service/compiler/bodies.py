@@ -45,7 +45,9 @@ def _xml(data: bytes) -> dict[str, Any]:
     if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
         raise InvalidArgument.field("body", repr(data[:32]), "body-format", "XML that declares entities is not read")
     try:
-        root = ElementTree.fromstring(data)  # noqa: S314 - what could expand was refused above
+        # Whatever encoding it names: in another one a declaration of entities would have looked different above.
+        parser = ElementTree.XMLParser(encoding="utf-8")  # noqa: S314 - what could expand was refused above
+        root = ElementTree.fromstring(data, parser)  # noqa: S314
     except ElementTree.ParseError as error:
         raise InvalidArgument.field("body", repr(data[:32]), "body-format", f"XML: {error}") from error
     return _element(root, 0)
