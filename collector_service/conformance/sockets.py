@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -15,11 +16,13 @@ from collector_service.runtime import RunnerOptions, SourceRunner, SourceState
 from collector_service.source import Source
 from collector_service.spec import Channel, records
 from collector_service.transport.base import TransportError
+from collector_service.transport.hosts import Clock, Hosts
 from collector_service.transport.live import LiveTransport
 
 _PATIENCE_SECONDS: Final = 10.0
 _PACE_SECONDS: Final = 0.002
 _FAST: Final = 10_000.0
+_SECRET: Final = re.compile(r"\{secret:([A-Z0-9_]+)")
 _STORM: Final = 4
 _STALE_SECONDS: Final = 0.25
 """Longer than a mock takes to answer a subscription on a machine that is busy."""
@@ -32,6 +35,8 @@ class _Live:
         self.server = server
         self.waits: list[float] = []
         """Seconds that the transport was told to wait before it came again."""
+        self._skipped = 0.0
+        self._hosts = Hosts(clock=Clock(self._now, self._skip))
         self.source = replace(
             source,
             endpoints=server.endpoints,
@@ -47,12 +52,20 @@ class _Live:
             backoff=_backoff(),
         )
 
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time() + self._skipped
+
+    async def _skip(self, seconds: float) -> None:
+        """Time that nobody waits for."""
+        self._skipped += seconds
+        await asyncio.sleep(0)
+
     def transport(self) -> LiveTransport:
-        """A new one."""
+        """A new one; all ask their host through one pace."""
 
         async def wait(seconds: float) -> None:
             self.waits.append(seconds)
-            await asyncio.sleep(0)
+            await self._skip(seconds)
 
         source = self.source
         return LiveTransport(
@@ -63,6 +76,8 @@ class _Live:
             address=source.live.address,
             backoff=_backoff(),
             wait=wait,
+            hosts=self._hosts,
+            secrets=dict.fromkeys(_SECRET.findall(repr(source.spec)), "key"),
         )
 
     async def until(self, condition: Callable[[], bool], what: str) -> None:

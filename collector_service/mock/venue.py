@@ -20,7 +20,7 @@ from collector_service.mock.frames import FrameWriter
 from collector_service.mock.hearing import Hearing, Subscription
 from collector_service.mock.listing import STYLES, Listed, ListWriter
 from collector_service.mock.market import MockMarket
-from collector_service.mock.numbers import Form, digits_of
+from collector_service.mock.numbers import Form, digits_of, month_of
 from collector_service.mock.plans import (
     Plan,
     Plans,
@@ -32,9 +32,9 @@ from collector_service.mock.plans import (
     takes_levels_out,
     tells_one_level,
 )
-from collector_service.mock.records import Pen, fill_needed, filled, steps_at, write
+from collector_service.mock.records import Pen, fill_needed, filled, parts_of, steps_at, write
 from collector_service.source import Source
-from collector_service.spec import Channel, Poll, records
+from collector_service.spec import Channel, Period, Poll, records
 from collector_service.spec.books import Books, SnapshotOnly
 from collector_service.spec.source import SourceSpec
 
@@ -148,7 +148,10 @@ class MockVenue:
     def _set(self, style: str, spelling: int) -> bool:
         if style != self.lists.style or not self.listed:
             self.listed = self.lists.write(style)
-        made = [self._instrument(one, spelling) for one in self.listed if one.entry.streamed]
+        # Of those whose numbers have no scale, where messages are of such numbers, the mock tells nothing.
+        scales = self.lists.scales
+        scaled = [one for one in self.listed if one.entry.streamed and scales <= one.entry.extras.keys()]
+        made = [self._instrument(one, spelling) for one in scaled]
         if not made or any(one is None for one in made):
             return False
         assert self.source.spec is not None
@@ -183,6 +186,8 @@ class MockVenue:
     def say(self, plan: Plan, *group: happened.Event) -> Said:
         """A frame that tells these events, with whatever else its kind tells. Raises UnwritableError."""
         route = self.writer.route(plan.kind)
+        if len(group) > 1 and parts_of(plan.record)[-1:] and parts_of(plan.record)[-1].endswith(".*"):
+            raise UnwritableError("an object has one value of a name")
         told: dict[int, list[happened.Event]] = {plan.place: list(group)}
         instrument = getattr(group[0], "instrument", None)
         for place in plan.companions:
@@ -308,13 +313,24 @@ class MockVenue:
         if spelling and of_one is None:
             return None
         draft, told, moment = Draft(), [], self.market.now()
+        pen = Pen(self.form, lambda: 0)
+        # Each event is an item of its own, also where several records read one list.
+        items: Counter[str] = Counter()
         for record in route:
-            for place, instrument in enumerate(chosen if getattr(record, "each", "") else chosen[:1]):
+            each = str(getattr(record, "each", ""))
+            of_one_month = isinstance(getattr(record, "effective", None), Period)
+            for instrument in chosen:
                 event = self.market.sample(record, self.writer, instrument)
-                if event is not None:
-                    event = happened.at_time(event, moment)
-                    write(draft, record, event, place, Pen(self.form, lambda: 0))
-                    told.append((record, event))
+                if event is None or (not each and items[each]):
+                    continue
+                event = happened.at_time(event, month_of(moment) if of_one_month else moment)
+                try:
+                    write(Draft(), record, event, 0, pen)
+                except UnwritableError:
+                    continue  # a record of another instrument
+                write(draft, record, event, items[each], pen)
+                items[each] += 1
+                told.append((record, event))
         for record in route:
             fill_needed(draft, record)
         self.polled.append(tuple(told))
@@ -325,6 +341,13 @@ class MockVenue:
         self._opened += 1
         self._connections[self._opened] = _Connection()
         return self._opened
+
+    def welcome(self) -> list[Said]:
+        """What a new connection hears, where it is waited for."""
+        subscribe = self.dialect.subscribe
+        if subscribe is None or not subscribe.after or subscribe.first:
+            return []
+        return [Said(self.writer.plain(subscribe.after), subscribe.after)]
 
     def disconnect(self, connection: int) -> None:
         """A connection is gone."""
@@ -350,6 +373,7 @@ class MockVenue:
         if text.encode() in self._expected:
             self.replies.append(text)
             return []
+        subscribe = self.dialect.subscribe
         heard = self.hearing.hear(text)
         if not heard.understood:
             self.misunderstood.append(text)
@@ -357,6 +381,8 @@ class MockVenue:
         if heard.is_ping:
             self.pings += 1
             return self._plain("pong")
+        if heard.is_first and subscribe is not None and subscribe.after:
+            return [Said(self.writer.plain(subscribe.after), subscribe.after)]
         self.writer.connection = connection
         held = self._connections[connection].subscriptions
         held.difference_update(heard.removed)
