@@ -14,11 +14,10 @@ from alphapulse.publishing import RelayLink
 from alphapulse.runtime import GrpcService
 from collector_service import servicer
 from collector_service.config import CollectorConfig
-from collector_service.fleet import Fleet
+from collector_service.fleet import Fleet, is_simulated
 from collector_service.lease import Leases
 from collector_service.metrics import CollectorFigures
 from collector_service.runtime import GrpcRegistrar, Registrar
-from collector_service.simulation import PROTOCOLS
 
 _DRAIN_SECONDS: Final = 2.0
 
@@ -31,8 +30,8 @@ class CollectorApplication:
             config.recordings_folder()
         for name in config.sources:
             config.spec(name)  # an address that is none is told before anything runs
-            if config.transport == "simulated" and name not in PROTOCOLS:
-                rule = f"with TRANSPORT=simulated some of {', '.join(sorted(PROTOCOLS))}"
+            if config.transport == "simulated" and not is_simulated(name):
+                rule = "with TRANSPORT=simulated sources of whose specification a venue can be made: no chain, and none that ccxt reads"
                 raise ConfigurationError.for_variable("SOURCES", name, rule)
         self._config = config
         self._metrics = metrics

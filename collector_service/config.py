@@ -15,7 +15,6 @@ from collector_service.chain.pools import Pool, read_pools
 from collector_service.source import Source
 from collector_service.sources import SOURCES
 from collector_service.sources.chains import CHAIN_OF
-from collector_service.spec import Endpoints
 
 _MAX_DEPTH: Final = 256
 _ADDRESS: Final = re.compile(
@@ -98,7 +97,8 @@ class CollectorConfig(ServerConfig):
         """A source with this configuration's addresses, a chain with its pools and confirmations. Raises ConfigurationError for what is none."""
         source, addresses = self._chain(name) or SOURCES[name], self._addresses()
         websocket = addresses.get((name, "ws"), source.endpoints.websocket)
-        return replace(source, endpoints=Endpoints(websocket, addresses.get((name, "rest"), source.endpoints.rest)))
+        rest = addresses.get((name, "rest"), source.endpoints.rest)
+        return replace(source, endpoints=replace(source.endpoints, websocket=websocket, rest=rest))
 
     def _chain(self, name: str) -> Source | None:
         """The chain of this name with what is said of it here; None for another source, and where nothing is said."""

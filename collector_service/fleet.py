@@ -13,7 +13,7 @@ from alphapulse.publishing import RelayLink
 from collector_service.config import CollectorConfig
 from collector_service.lease import Held, Leases
 from collector_service.runtime import Registrar, RunnerOptions, SourceRunner, SourceStatus
-from collector_service.simulation import COMMON, PAIRS, PROTOCOLS, Market, simulated_venue
+from collector_service.simulation import COMMON, PAIRS, PROTOCOLS, Market, MockedVenue, can_be_mocked, simulated_venue
 from collector_service.sources import SOURCES
 from collector_service.transport.base import Transport
 from collector_service.transport.hosts import Hosts
@@ -76,9 +76,10 @@ class Fleet:
         kind = transport or self._config.transport
         if kind == "replay":
             self._config.recordings_folder()
-        elif kind == "simulated" and name not in PROTOCOLS:
+        elif kind == "simulated" and not is_simulated(name):
             raise FailedPrecondition(
-                f"{name} is not simulated; {', '.join(sorted(PROTOCOLS))} are", hint="start it with another transport"
+                f"{name} cannot be simulated: no venue can be made of its specification",
+                hint="start it with another transport",
             )
         symbols = frozenset(self._config.symbols)
         pairs = symbols or (DEFAULT_PAIRS if kind == "live" else None)
@@ -140,4 +141,12 @@ class Fleet:
                 secrets=os.environ,
                 hosts=self._hosts,
             )
-        return SimulatedTransport(simulated_venue(name, self._market, self._config.simulation_rate))
+        rate = self._config.simulation_rate
+        if name in PROTOCOLS:
+            return SimulatedTransport(simulated_venue(name, self._market, rate))
+        return SimulatedTransport(MockedVenue(spec, self._market, rate))
+
+
+def is_simulated(name: str) -> bool:
+    """Whether a source can be run without its venue."""
+    return name in PROTOCOLS or can_be_mocked(SOURCES[name])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Final
@@ -24,8 +24,9 @@ _PACE_SECONDS: Final = 0.002
 _FAST: Final = 10_000.0
 _SECRET: Final = re.compile(r"\{secret:([A-Z0-9_]+)")
 _STORM: Final = 4
-_STALE_SECONDS: Final = 0.25
-"""Longer than a mock takes to answer a subscription on a machine that is busy."""
+_LIFETIMES: Final = (0.1, 1.0)
+_STALE_SECONDS: Final = (0.25, 2.5)
+"""Tried in turn: on a machine that is busy a mock may take longer than the first to answer a subscription. Who fails by the second has failed."""
 
 
 class _Live:
@@ -171,7 +172,11 @@ async def storm(source: Source) -> list[str]:
 
 async def lifetime(source: Source) -> list[str]:
     """C16: a connection as old as the venue allows is left for a new one, and its books are built again."""
-    async with _live(source, lifetime_s=0.1) as live:
+    return await _in_turn(_lifetime, source, _LIFETIMES)
+
+
+async def _lifetime(source: Source, seconds: float) -> None:
+    async with _live(source, lifetime_s=seconds) as live:
         await live.until(lambda: live.reconnected() >= 1, "the end of a connection's life")
         expect(
             "as old as the venue allows" in live.runner.status().error or live.server.connections > 1,
@@ -180,6 +185,18 @@ async def lifetime(source: Source) -> list[str]:
         # A connection may be too old again before all books are built: each has to have been in step once.
         seen: set[str] = set()
         await live.until(lambda: live.all_seen(seen), "the books after the change of connections")
+
+
+async def _in_turn(
+    check: Callable[[Source, float], Awaitable[None]], source: Source, seconds: Sequence[float]
+) -> list[str]:
+    for place, one in enumerate(seconds, 1):
+        try:
+            await check(source, one)
+            break
+        except FailedError:
+            if place == len(seconds):
+                raise
     return []
 
 
@@ -212,9 +229,13 @@ async def retry_after(source: Source) -> list[str]:
 
 async def silence(source: Source) -> list[str]:
     """C18: a connection on which nothing comes is taken as dead, declared lost and opened again."""
+    return await _in_turn(_silence, source, _STALE_SECONDS)
+
+
+async def _silence(source: Source, seconds: float) -> None:
     async with MockServer(_streaming(source)) as server:
         server.is_silent = True
-        live = _Live(server, source, stale_s=_STALE_SECONDS)
+        live = _Live(server, source, stale_s=seconds)
         task = asyncio.create_task(live.runner.run())
         try:
             await live.quiet(lambda: live.reconnected() >= 1, "the end of a silent connection")
@@ -223,4 +244,3 @@ async def silence(source: Source) -> list[str]:
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-    return []

@@ -21,6 +21,8 @@ LEVELS: Final = 8
 _BEYOND: Final = 4
 """Levels that a venue of limited depth has and does not show."""
 _SHOWN_AT_MOST: Final = 30
+_NEAR: Final = 10_000
+"""A book is where it should be within one part in so many."""
 _MAX_LOTS: Final = 90_000
 
 Top = list[tuple[Decimal, Decimal]]
@@ -90,6 +92,16 @@ class MockBook:
         self._named.update(level.number for level in levels)
         last = self.number
         return BookEvent(self.instrument, True, levels, last, last, last, self.checksum(), self.depth or 1_000, time_ns)
+
+    def aim(self, mid: int) -> None:
+        """Takes the whole book to a price, in ticks, once it is far from it: `step` tells what has changed by that."""
+        shift = mid - self._mid
+        if abs(shift) * _NEAR < mid:
+            return
+        self._mid = mid
+        self._levels = {
+            side: {price + shift: lots for price, lots in levels.items()} for side, levels in self._levels.items()
+        }
 
     def step(self) -> list[LevelEvent]:
         """Moves the book; what has to be told of it. It is told once `told` has numbered it."""

@@ -52,8 +52,11 @@ EXPIRY: Final = datetime(2027, 3, 26, 8, tzinfo=UTC)
 _STRIKE: Final = "60000"
 _SCALE: Final = "8"
 _PRICE_DECIMALS: Final = 2
+_FINER: Final = {"BTC": 5}
 _SIZE_DECIMALS: Final = 4
 _PER_LINE: Final = 3
+_MANY: Final = 4
+"""Ways to read a line, from which on one instrument of each is enough."""
 _QUOTES: Final = ("USD", "XXX", "EUR")
 _TICKERS: Final = ("MOCK", "TEST", "DEMO", "FAKE")
 """Of what is no pair."""
@@ -87,7 +90,10 @@ class _Wanted:
 class ListWriter:
     """Writes the lists of one dialect. `scales` are the extras that scale whole numbers."""
 
-    def __init__(self, spec: SourceSpec, instruments: Iterable[Instruments], scales: frozenset[str]) -> None:
+    def __init__(
+        self, spec: SourceSpec, instruments: Iterable[Instruments], scales: frozenset[str], *, wide: bool = False
+    ) -> None:
+        """`wide`: several instruments of each line, however many lines there are."""
         self._spec = spec
         self._scales = self.scales = scales
         self.unwritten: list[str] = []
@@ -96,6 +102,8 @@ class ListWriter:
         self._requests = [(one, compile_instruments(one, spec.fiat, spec.codes, spec.name)) for one in instruments]
         self._lists: list[list[Listed]] = []
         self._turn = 0
+        kinds = sum(len(kinds_of(line)) for one, _ in self._requests for line in one.lines)
+        self._per_line = _PER_LINE if wide or kinds < _MANY else 1
 
     def write(self, style: str) -> list[Listed]:
         """All lines, symbols in a style where the list leaves it open."""
@@ -183,7 +191,7 @@ class ListWriter:
                         taken.add(listed.entry.symbol)
                         tries = 0
                         break
-            if len(found) >= _PER_LINE:
+            if len(found) >= self._per_line:
                 break
         return found
 
@@ -242,7 +250,7 @@ class ListWriter:
             self._text(draft, line.symbol, wanted.symbol, hints)
         put_status(draft, line.status, ListingStatus.TRADING)
         self._alone(draft, line)
-        put_step(draft, line.tick, _PRICE_DECIMALS)
+        put_step(draft, line.tick, price_decimals(wanted.base, wanted.quote))
         put_step(draft, line.lot, _SIZE_DECIMALS)
         for rule in (line.min_size, line.max_size, line.min_notional):
             put_step(draft, rule, 0)
@@ -324,6 +332,11 @@ class ListWriter:
         put_step(draft, terms.size, 0)
         if terms.strike is not None:
             put_amount(draft, terms.strike, _STRIKE, 0)
+
+
+def price_decimals(base: str, quote: str) -> int:
+    """Decimals of a pair's prices: more where they are small."""
+    return _FINER.get(quote, 4 if base == "EUR" else _PRICE_DECIMALS)
 
 
 def _is_at(told: str, path: str) -> bool:

@@ -18,8 +18,8 @@ from collector_service.mock.books import MockBook
 from collector_service.mock.draft import Draft, UnwritableError, encoded
 from collector_service.mock.frames import FrameWriter
 from collector_service.mock.hearing import Hearing, Subscription
-from collector_service.mock.listing import STYLES, Listed, ListWriter
-from collector_service.mock.market import MockMarket
+from collector_service.mock.listing import STYLES, Listed, ListWriter, price_decimals
+from collector_service.mock.market import MockMarket, World
 from collector_service.mock.numbers import Form, digits_of, month_of
 from collector_service.mock.plans import (
     Plan,
@@ -38,10 +38,9 @@ from collector_service.spec import Channel, Period, Poll, records
 from collector_service.spec.books import Books, SnapshotOnly
 from collector_service.spec.source import SourceSpec
 
-_PRICE_DECIMALS: Final = 2
 _SIZE_DECIMALS: Final = 4
 _SPELLINGS: Final = 4
-_SETTLED: Final[dict[str, tuple[SourceSpec, str, int, ListWriter, list[Listed]]]] = {}
+_SETTLED: Final[dict[tuple[str, bool], tuple[SourceSpec, str, int, ListWriter, list[Listed]]]] = {}
 """What was found out about the spelling of each source's symbols, for which specification, and the lists that were written so."""
 
 
@@ -69,13 +68,14 @@ class _Connection:
 class MockVenue:
     """Seeded: the same seed and calls give the same frames. What it has told is the oracle: `books`, and what each `Said` bears."""
 
-    def __init__(self, source: Source, seed: int = 1) -> None:
+    def __init__(self, source: Source, seed: int = 1, world: World | None = None) -> None:
         """Raises UnwritableError for a source that has no specification, or whose list cannot be written."""
         if source.spec is None:
             raise UnwritableError(f"{source.name} has no specification")
         self.source = source
         self.dialect = source.spec.dialects[-1]
-        self.dice = random.Random(f"mock|{source.name}|{seed}")  # noqa: S311 - a simulation, not a secret
+        self._seed = f"mock|{source.name}|{seed}"
+        self.dice = random.Random(self._seed)  # noqa: S311 - a simulation, not a secret
         self.form = Form()
         """How numbers are written."""
         self.misunderstood: list[str] = []
@@ -90,9 +90,10 @@ class MockVenue:
         self._connections: dict[int, _Connection] = {}
         self._opened = 0
         self._expected: set[bytes] = set()
-        self.lists = ListWriter(source.spec, self.dialect.instruments, scales_of(self.dialect))
+        self.lists = ListWriter(source.spec, self.dialect.instruments, scales_of(self.dialect), wide=world is not None)
         self.listed: list[Listed] = []
-        self.market = MockMarket(source.spec, (), self.dice)
+        self._world = world
+        self.market = MockMarket(source.spec, (), self.dice, world)
         self.writer = FrameWriter(source, self.dialect)
         self._settle()
         self.hearing = Hearing(source, self.dialect.subscribe, self.instruments.values())
@@ -109,6 +110,11 @@ class MockVenue:
         return tuple(self.dialect.subscribe.channels) if self.dialect.subscribe is not None else ()
 
     @property
+    def connections(self) -> list[int]:
+        """The connections that are open."""
+        return list(self._connections)
+
+    @property
     def instruments(self) -> dict[str, happened.MockInstrument]:
         """What streams, by the listing's symbol."""
         return self.market.instruments
@@ -121,7 +127,8 @@ class MockVenue:
     def _settle(self) -> None:
         """Spells symbols as lists and streams can both say; the first spelling in which all can be told, or most."""
         assert self.source.spec is not None
-        known = _SETTLED.get(self.source.name)
+        key = self.source.name, self._world is not None
+        known = _SETTLED.get(key)
         if known is not None and known[0] is self.source.spec:
             self.lists, self.listed = known[3], known[4]
             self._set(known[1], known[2])
@@ -142,8 +149,9 @@ class MockVenue:
             raise UnwritableError(
                 f"{self.source.name}: no line of its list can be written: {'; '.join(self.lists.unwritten)}"
             )
+        self.dice.seed(self._seed)  # what was tried before is no part of what follows from the seed
         self._set(*best[1:])
-        _SETTLED[self.source.name] = (self.source.spec, *best[1:], self.lists, self.listed)
+        _SETTLED[key] = (self.source.spec, *best[1:], self.lists, self.listed)
 
     def _set(self, style: str, spelling: int) -> bool:
         if style != self.lists.style or not self.listed:
@@ -156,7 +164,7 @@ class MockVenue:
             return False
         assert self.source.spec is not None
         writer = self.writer = FrameWriter(self.source, self.dialect)
-        market = self.market = MockMarket(self.source.spec, [one for one in made if one is not None], self.dice)
+        market = self.market = MockMarket(self.source.spec, [one for one in made if one is not None], self.dice, self._world)
         self.plans = Plans(writer, lambda record: market.sample(record, writer))
         market.reopen()
         return True
@@ -170,7 +178,7 @@ class MockVenue:
         ways = list(dict.fromkeys((*((own,) if own in spellings else ()), *spellings)))
         if spelling >= len(ways):
             return None
-        price, size = _PRICE_DECIMALS, _SIZE_DECIMALS
+        price, size = price_decimals(entry.base, entry.quote), _SIZE_DECIMALS
         for record in records_of(self.dialect):
             for is_price, amount in amounts_of(record):
                 try:
@@ -188,6 +196,8 @@ class MockVenue:
         route = self.writer.route(plan.kind)
         if len(group) > 1 and parts_of(plan.record)[-1:] and parts_of(plan.record)[-1].endswith(".*"):
             raise UnwritableError("an object has one value of a name")
+        if len(group) > 1 and getattr(plan.record, "repeats", False) and not getattr(plan.record, "trade_id", None):
+            raise UnwritableError("trades that the venue repeats are known by their time, which a message tells once here")
         told: dict[int, list[happened.Event]] = {plan.place: list(group)}
         instrument = getattr(group[0], "instrument", None)
         for place in plan.companions:
@@ -256,6 +266,7 @@ class MockVenue:
         for number, connection in self._connections.items():
             if any(one == symbol for _, one in connection.subscriptions):
                 self.writer.connection = number
+        self.market.follow(symbol)
         said = self.move_book(symbol)
         if plans := self.plans.of(records.Quote):
             said.append(self.say(self.dice.choice(plans), self.market.quote(instrument)))
