@@ -28,6 +28,7 @@ from collector_service.mock.lines import (
     rights_of,
     steps_of,
 )
+from collector_service.mock.names import PAIRS, QUOTES, STYLES, TICKERS, price_decimals
 from collector_service.mock.numbers import time_value
 from collector_service.mock.texts import Grouped, Lens, Whole, lens_of, shares
 from collector_service.source import InstrumentList, ListRequest
@@ -35,31 +36,13 @@ from collector_service.spec import fields
 from collector_service.spec.listing import Contract, Instruments, Line
 from collector_service.spec.source import SourceSpec
 
-PAIRS: Final = (
-    ("BTC", "USDT"), ("ETH", "USDT"), ("BTC", "USD"), ("ETH", "USD"), ("BTC", "USDC"), ("ETH", "USDC"), ("ETH", "BTC"), ("BTC", "EUR"),
-    ("ETH", "EUR"),
-    ("BTC", "KRW"), ("ETH", "KRW"), ("BTC", "JPY"), ("ETH", "JPY"), ("BTC", "AUD"), ("ETH", "AUD"), ("BTC", "GBP"), ("BTC", "TRY"), ("BTC", "BRL"),
-    ("BTC", "IDR"), ("BTC", "MXN"), ("BTC", "INR"), ("BTC", "ZAR"), ("BTC", "THB"), ("BTC", "SGD"), ("BTC", "USDE"), ("EUR", "USD"),
-    ("EUR", "GBP"), ("EUR", "JPY"), ("SOL", "USDC"),
-)  # fmt: skip
-"""What is tried, in this turn: a pattern of a list may take no other quote currency."""
-STYLES: Final = (
-    "{base}{quote}", "{base}-{quote}", "{base}_{quote}", "{base}/{quote}", "{base}:{quote}", "{lbase}{lquote}", "{lbase}_{lquote}",
-    "{lbase}-{lquote}",
-)  # fmt: skip
-"""How a symbol may be spelled."""
 EXPIRY: Final = datetime(2027, 3, 26, 8, tzinfo=UTC)
 _STRIKE: Final = "60000"
 _SCALE: Final = "8"
-_PRICE_DECIMALS: Final = 2
-_FINER: Final = {"BTC": 5}
 _SIZE_DECIMALS: Final = 4
 _PER_LINE: Final = 3
 _MANY: Final = 4
 """Ways to read a line, from which on one instrument of each is enough."""
-_QUOTES: Final = ("USD", "XXX", "EUR")
-_TICKERS: Final = ("MOCK", "TEST", "DEMO", "FAKE")
-"""Of what is no pair."""
 _TRIES: Final = 40
 """Ways to spell a symbol, one after the other without success, before a line is given up."""
 
@@ -176,11 +159,11 @@ class ListWriter:
         taken = {one.entry.symbol for made in self._lists for one in made} | {one.entry.symbol for one in before}
         rights = rights_of(line) if kind is AssetClass.OPTION else ("",)
         alone = line.index is not None or line.security is not None
-        for base, quote in (*(("", quote) for quote in _QUOTES for _ in range(_PER_LINE)),) if alone else PAIRS:
+        for base, quote in (*(("", quote) for quote in QUOTES for _ in range(_PER_LINE)),) if alone else PAIRS:
             if not self._may_be(line, _Wanted(base, quote, "", kind, rights[0])):
                 continue
             for right in rights:
-                for symbol in _TICKERS if alone else self._symbols(base, quote, kind, right):
+                for symbol in TICKERS if alone else self._symbols(base, quote, kind, right):
                     tries += 1
                     if tries > _TRIES:
                         return found
@@ -332,11 +315,6 @@ class ListWriter:
         put_step(draft, terms.size, 0)
         if terms.strike is not None:
             put_amount(draft, terms.strike, _STRIKE, 0)
-
-
-def price_decimals(base: str, quote: str) -> int:
-    """Decimals of a pair's prices: more where they are small."""
-    return _FINER.get(quote, 4 if base == "EUR" else _PRICE_DECIMALS)
 
 
 def _is_at(told: str, path: str) -> bool:

@@ -68,7 +68,9 @@ class MockMarket:
 
     def now(self) -> int:
         """The next moment."""
-        self.time_ns = self.time_ns + _STEP_NS if self._world is None else max(self.time_ns + _LEAST_NS, self._world.now_ns)
+        self.time_ns = (
+            self.time_ns + _STEP_NS if self._world is None else max(self.time_ns + _LEAST_NS, self._world.now_ns)
+        )
         return self.time_ns
 
     def follow(self, symbol: str) -> None:

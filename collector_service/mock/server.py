@@ -11,7 +11,8 @@ from urllib.parse import unquote
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from collector_service.mock.venue import MockVenue, Said
+from collector_service.mock.events import Said
+from collector_service.mock.venue import MockVenue
 from collector_service.spec.dialect import Compression
 from collector_service.spec.source import Endpoints
 

@@ -5,36 +5,35 @@ venue's words. No input or output of its own: see `server` for sockets.
 from __future__ import annotations
 
 import random
-import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from collector_service.compiler.subscribing import names_of
 from collector_service.mock import events as happened
+from collector_service.mock.asked import polled, ticket
 from collector_service.mock.bodies import merged, written
 from collector_service.mock.books import MockBook
 from collector_service.mock.draft import Draft, UnwritableError, encoded
+from collector_service.mock.events import Said
 from collector_service.mock.frames import FrameWriter
 from collector_service.mock.hearing import Hearing, Subscription
-from collector_service.mock.listing import STYLES, Listed, ListWriter, price_decimals
+from collector_service.mock.listing import Listed, ListWriter
 from collector_service.mock.market import MockMarket, World
-from collector_service.mock.numbers import Form, digits_of, month_of
+from collector_service.mock.names import STYLES, price_decimals
+from collector_service.mock.numbers import Form, digits_of
 from collector_service.mock.plans import (
     Plan,
     Plans,
     amounts_of,
     channel_of,
-    is_told,
+    parted,
     records_of,
     scales_of,
-    takes_levels_out,
-    tells_one_level,
 )
-from collector_service.mock.records import Pen, fill_needed, filled, parts_of, steps_at, write
+from collector_service.mock.records import Pen, fill_needed, filled, parts_of, write
 from collector_service.source import Source
-from collector_service.spec import Channel, Period, Poll, records
+from collector_service.spec import Channel, Poll, records
 from collector_service.spec.books import Books, SnapshotOnly
 from collector_service.spec.source import SourceSpec
 
@@ -42,22 +41,6 @@ _SIZE_DECIMALS: Final = 4
 _SPELLINGS: Final = 4
 _SETTLED: Final[dict[tuple[str, bool], tuple[SourceSpec, str, int, ListWriter, list[Listed]]]] = {}
 """What was found out about the spelling of each source's symbols, for which specification, and the lists that were written so."""
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """One frame, and what it tells: pairs of record and event."""
-
-    data: bytes
-    kind: str = ""
-    channel: Channel | None = None
-    symbol: str = ""
-    told: tuple[tuple[Any, happened.Event], ...] = ()
-
-    @property
-    def book(self) -> happened.BookEvent | None:
-        """What it tells of a book."""
-        return next((event for _, event in self.told if isinstance(event, happened.BookEvent)), None)
 
 
 @dataclass(slots=True)
@@ -164,7 +147,9 @@ class MockVenue:
             return False
         assert self.source.spec is not None
         writer = self.writer = FrameWriter(self.source, self.dialect)
-        market = self.market = MockMarket(self.source.spec, [one for one in made if one is not None], self.dice, self._world)
+        market = self.market = MockMarket(
+            self.source.spec, [one for one in made if one is not None], self.dice, self._world
+        )
         self.plans = Plans(writer, lambda record: market.sample(record, writer))
         market.reopen()
         return True
@@ -197,7 +182,9 @@ class MockVenue:
         if len(group) > 1 and parts_of(plan.record)[-1:] and parts_of(plan.record)[-1].endswith(".*"):
             raise UnwritableError("an object has one value of a name")
         if len(group) > 1 and getattr(plan.record, "repeats", False) and not getattr(plan.record, "trade_id", None):
-            raise UnwritableError("trades that the venue repeats are known by their time, which a message tells once here")
+            raise UnwritableError(
+                "trades that the venue repeats are known by their time, which a message tells once here"
+            )
         told: dict[int, list[happened.Event]] = {plan.place: list(group)}
         instrument = getattr(group[0], "instrument", None)
         for place in plan.companions:
@@ -238,26 +225,9 @@ class MockVenue:
             plans = self.plans.of(records.BookSnapshot, records.BookUpdate)
             book.told([], self.market.now())
             return [self.say(self.dice.choice(plans), book.whole(self.market.time_ns))] if plans else []
-        return [self.say(plan, book.told(part, self.market.now())) for plan, part in self._parted(changes)]
-
-    def _parted(self, changes: Sequence[happened.LevelEvent]) -> Iterator[tuple[Plan, Sequence[happened.LevelEvent]]]:
-        """The changes in the messages that can tell of them."""
-        plans = self.plans.of(records.BookUpdate)
-        own_way = [plan for plan in plans if takes_levels_out(plan.record)]
-        gone = [change for change in changes if not change.size[0]]
-        fitting = [
-            plan for plan in plans if is_told(plan.record, changes) and (not gone or not own_way or plan in own_way)
+        return [
+            self.say(plan, book.told(part, self.market.now())) for plan, part in parted(self.plans, changes, self.dice)
         ]
-        if fitting:
-            plan = self.dice.choice(fitting)
-            yield from ((plan, [change]) for change in changes) if tells_one_level(plan.record) else ((plan, changes),)
-            return
-        for part, choice in ((gone, own_way or plans), ([change for change in changes if change.size[0]], plans)):
-            for change in part:
-                chosen = [plan for plan in choice if is_told(plan.record, [change])]
-                if not chosen:
-                    raise UnwritableError(f"no update can tell of {change}")
-                yield chosen[0], [change]
 
     def step(self, symbol: str = "") -> list[Said]:
         """A moment of the market: a book moves, its quote is told, and perhaps a trade."""
@@ -303,14 +273,7 @@ class MockVenue:
 
     def ticket(self, path: str, address: str) -> bytes | None:
         """The answer that bears an address to connect to; None where none is asked for there."""
-        ticket = self.dialect.ticket
-        if ticket is None or ticket.path != path:
-            return None
-        draft = Draft()
-        for place, name in enumerate(re.findall(r"\{([^}]+)\}", ticket.url)):
-            if name != "uuid":
-                draft.put(steps_at((), name), f"token{place}" if place else address)
-        return encoded(draft.build())
+        return ticket(self.dialect, path, address)
 
     def _named(self, spelling: str) -> happened.MockInstrument | None:
         ways = ((one, (one.symbol, one.spelling, *one.entry.aliases)) for one in self.instruments.values())
@@ -318,33 +281,12 @@ class MockVenue:
 
     def _polled(self, poll: Poll, spelling: str, path: str) -> bytes | None:
         """The answer to a request that is made again and again: about one instrument, or about all."""
-        route = poll.record if isinstance(poll.record, tuple) else (poll.record,)
         of_one = self._named(spelling)
-        chosen = [of_one] if of_one is not None else list(self.instruments.values())
         if spelling and of_one is None:
             return None
-        draft, told, moment = Draft(), [], self.market.now()
-        pen = Pen(self.form, lambda: 0)
-        # Each event is an item of its own, also where several records read one list.
-        items: Counter[str] = Counter()
-        for record in route:
-            each = str(getattr(record, "each", ""))
-            of_one_month = isinstance(getattr(record, "effective", None), Period)
-            for instrument in chosen:
-                event = self.market.sample(record, self.writer, instrument)
-                if event is None or (not each and items[each]):
-                    continue
-                event = happened.at_time(event, month_of(moment) if of_one_month else moment)
-                try:
-                    write(Draft(), record, event, 0, pen)
-                except UnwritableError:
-                    continue  # a record of another instrument
-                write(draft, record, event, items[each], pen)
-                items[each] += 1
-                told.append((record, event))
-        for record in route:
-            fill_needed(draft, record)
-        self.polled.append(tuple(told))
+        chosen = [of_one] if of_one is not None else self.instruments.values()
+        draft, told = polled(self.market, self.writer, poll, chosen, self.form)
+        self.polled.append(told)
         return written(poll.body, merged(self.lists.value(path), draft.build()))
 
     def connect(self) -> int:

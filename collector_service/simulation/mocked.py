@@ -16,7 +16,7 @@ _NANOS: Final = 10**9
 
 
 class MockedVenue:
-    """Advances in steps, as `SimulatedVenue` does; each step moves one instrument. What is no pair of the market, such as a share, keeps its price."""
+    """Advances in steps, as `SimulatedVenue` does; each step moves one instrument. What is no pair of the market, a share, keeps its price."""
 
     def __init__(self, source: Source, market: Market, rate: float) -> None:
         """`rate` in frames a second. Raises UnwritableError for a source of which no venue can be made."""

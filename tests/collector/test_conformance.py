@@ -37,7 +37,10 @@ _BY_HAND = "it is written by hand, without a specification to make a venue of: t
 UNTRIED = dict.fromkeys(CHAIN_OF, _BY_HAND)
 """Sources that the mock cannot speak for, and why."""
 PARTLY = {
-    ("BITFINEX", "C12"): "a book that may have missed a message waits for the next connection: it cannot be asked for anew",
+    (
+        "BITFINEX",
+        "C12",
+    ): "a book that may have missed a message waits for the next connection: it cannot be asked for anew",
 }
 """Checks that one source fails, and why."""
 

@@ -1,7 +1,7 @@
 """Whatever arrives, at every native source: nothing raises, everything is counted, and no row has a number that was in no frame.
 
-The frames are those of the documentation's examples (`fixtures`), of chains those of a block with a swap; each is damaged in ways of `damage`, between
-whole ones, since a book that is in step has more to lose.
+The frames are those of the documentation's examples (`fixtures`), of chains those of a block with a swap; each is damaged in ways of `damage`,
+between whole ones, since a book that is in step has more to lose.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from alphapulse.domain.asset_class import AssetClass
 from alphapulse.domain.provenance import Provenance, RecordFlag
 from alphapulse.records import BOOK_LEVEL, LAYOUTS, QUOTE, STATISTIC, TRADE
+from collector.damage import FRAMES, Written, damaged, encoded, numbers, plain, read
 from collector_service.chain.events import TOPICS, PoolKind
 from collector_service.conformance.wire import Wire
 from collector_service.listings import ListingIndex, PoolTerms, SecurityTerms, TokenTerms, VenueSymbol
@@ -28,7 +29,6 @@ from collector_service.session import Session
 from collector_service.sources import NATIVE, SOURCES
 from collector_service.sources.chains import CHAIN_OF
 from collector_service.transport.base import Arrival, ArrivalKind, Request
-from tests.collector.damage import FRAMES, Written, damaged, encoded, numbers, plain, read
 
 FOLDER: Final = Path(__file__).with_name("fixtures")
 NOW_NS: Final = 1_764_460_800_000_000_000
@@ -133,8 +133,9 @@ def _bytes(frame: Any) -> bytes:
 
 def _chain(name: str) -> Talk:
     chain = CHAIN_OF[name]
-    pool, tokens = chain.pools[0], tuple(TokenTerms(f"eip155:{chain.chain_id}", f"0x{place:040x}", 18 - 12 * place, "AB"[place]) for place in (0, 1))  # fmt: skip
-    terms = PoolTerms(f"eip155:{chain.chain_id}", pool.address, pool.protocol.name, 500, tokens, pool.base)  # type: ignore[arg-type]
+    pool, on = chain.pools[0], f"eip155:{chain.chain_id}"
+    tokens = TokenTerms(on, f"0x{0:040x}", 18, "A"), TokenTerms(on, f"0x{1:040x}", 6, "B")
+    terms = PoolTerms(on, pool.address, pool.protocol.name, 500, tokens, pool.base)
     entry = VenueSymbol(pool.address, "AAA", "BBB", frozenset(), pool=terms)
     swap = [10**18, -64_000_000] if pool.protocol.kind is PoolKind.V3 else [10**18, 0, 0, 64_000_000]
     words = [*swap, *((2**96, 10**18, -201_000) if pool.protocol.kind is PoolKind.V3 else ())]
@@ -183,10 +184,14 @@ class Ear:
         self.told.update((mantissa, power - scale) for mantissa, power in numbers(said.data) for scale in self.scales)
         before = self.counted()
         self.session.handle(Arrival(kind, self.now, said.data, 0, said.url))
-        assert self.counted() > before or said.url or self.is_known(said.data), f"{said.data[:200]!r} is counted nowhere"
+        assert self.counted() > before or said.url or self.is_known(said.data), (
+            f"{said.data[:200]!r} is counted nowhere"
+        )
         self.look_at_rows(said)
         for symbol, machine in self.session.emitter.books.items():
-            assert not (machine.synced and machine.book.crossed) or symbol in self.crossed, f"{symbol} crossed in silence"
+            assert not (machine.synced and machine.book.crossed) or symbol in self.crossed, (
+                f"{symbol} crossed in silence"
+            )
 
     def counted(self) -> int:
         """All that was ever counted as not in order."""
