@@ -69,6 +69,8 @@ class Emitter:
         self._last_trades: dict[str, int] = {}
         self._numbered: dict[str, dict[int, LevelChange]] = {}
         self._learned: dict[tuple[int, object], tuple[str, str]] = {}
+        self.figures_told = 0
+        """Figures that were remembered, since the venue repeats them."""
         self._figures: OrderedDict[tuple[str, int, int, int], Amount] = OrderedDict()
         self._scales: dict[tuple[str, str], int] = {}
 
@@ -210,6 +212,8 @@ class Emitter:
             if len(self._figures) >= _MAX_FIGURES:
                 self._figures.popitem(last=False)
             self._figures[told] = value
+            self._figures.move_to_end(told)
+            self.figures_told += 1
         if self.handovers and not self._takes(f"statistics {kind}", symbol):
             return
         key, flags = self._identify(symbol)
@@ -218,6 +222,12 @@ class Emitter:
             flags |= RecordFlag.OVERSIZE
         mantissa, exponent = figure or (0, 0)
         self.sink.statistic(key, time_ns, flags, mantissa, effective_ns, exponent, kind)
+
+    def forget_figures(self, since: int) -> None:
+        """Those that were remembered since there were so many: their message was refused, so nobody was given them."""
+        for _ in range(min(self.figures_told - since, len(self._figures))):
+            self._figures.popitem()
+        self.figures_told = since
 
     def status(self, symbol: str, state: int, *, time_ns: int = 0) -> None:
         """A trading status: `state` as in the API's TradingState; 0, which is a word nobody knows, is counted and not sent."""

@@ -290,11 +290,12 @@ class Session:
         return self.emitter.unknown_values
 
     def _run(self, route: Route, body: Any) -> bool:
-        mark = self.sink.mark()
+        mark, figures = self.sink.mark(), self.emitter.figures_told
         try:
             route.emit(route.decode(body), self.emitter)
         except _REFUSALS as error:
             self.sink.undo(mark)
+            self.emitter.forget_figures(figures)
             self._refuse(error)
             return False
         except TypeError as error:
@@ -302,6 +303,7 @@ class Session:
                 raise
             # An object or a list where a number is expected: answers for numbers are remembered by the number.
             self.sink.undo(mark)
+            self.emitter.forget_figures(figures)
             self.rejects["MALFORMED"] += 1
             return False
         return True

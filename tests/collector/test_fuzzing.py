@@ -7,6 +7,7 @@ between whole ones, since a book that is in step has more to lose.
 from __future__ import annotations
 
 import resource
+from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
@@ -174,6 +175,7 @@ class Ear:
         self.session = Session(self.source, listings, Provenance.LIVE)
         self.scales = (0, *talk.scales)
         self.told: set[tuple[int, int]] = {(0, 0)}
+        self.given: Counter[int] = Counter()
         self.now = NOW_NS
         self.session.handle(Arrival(ArrivalKind.OPENED, self.now))
 
@@ -211,6 +213,7 @@ class Ear:
         for kind, rows in self.session.sink.take().items():
             if not rows:
                 continue
+            self.given[kind] += len(rows)
             assert LAYOUTS[kind].is_rows(b"".join(rows))
             for row in as_array(LAYOUTS[kind], rows):
                 flags = int(row["flags"])
@@ -250,6 +253,24 @@ def test_what_is_no_message_at_all_is_counted(name: str) -> None:
             assert not url or ear.counted() > before or _is_json(data), f"{data[:60]!r} at {url} is counted nowhere"
     for said in talk.said:
         ear.hear(said)
+
+
+def test_figures_of_an_answer_that_was_refused_are_given_with_the_next_one() -> None:
+    """They are remembered, since the venue gives them at every request: what was refused was given to nobody."""
+    case = read((FOLDER / "FRED.json").read_text())["cases"][0]
+    talk = _shown("FRED", case)
+    body = read(talk.said[0].data)
+    body["observations"].append({**body["observations"][0], "date": "2014-04-01"})
+    whole = Said(encoded(body).encode(), talk.said[0].url)
+    body["observations"][-1]["value"] = "no figure"
+    ear, other = Ear("FRED", talk), Ear("FRED", talk)
+    ear.hear(Said(encoded(body).encode(), whole.url))
+    assert ear.counted() == 1
+    assert not ear.given
+    for one in (ear, ear, other):
+        one.hear(whole)
+    assert ear.given == other.given
+    assert ear.given[STATISTIC.event_type] == 2
 
 
 def _is_json(data: bytes) -> bool:
