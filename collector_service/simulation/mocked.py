@@ -80,8 +80,8 @@ class MockedVenue:
 
 
 def can_be_mocked(source: Source) -> bool:
-    """Whether a venue can be made of a source's specification."""
+    """Whether a venue can be made of a source's specification. What another library reads has one that says nothing of messages."""
     try:
-        return source.spec is not None and bool(MockVenue(source).listed)
+        return source.spec is not None and source.reach is None and bool(MockVenue(source).listed)
     except UnwritableError:
         return False

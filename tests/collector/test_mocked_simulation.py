@@ -82,7 +82,7 @@ async def test_a_seed_gives_the_same_rows() -> None:
 
 async def test_what_cannot_be_simulated_is_said() -> None:
     assert all(map(is_simulated, PROTOCOLS))
-    assert not is_simulated("ETHEREUM")
+    assert {name for name in SOURCES if is_simulated(name)} == {*MOCKED}
     fleet = Fleet(load(CollectorConfig, {}), None, None)
     with pytest.raises(FailedPrecondition, match="ETHEREUM cannot be simulated"):
         fleet.start("ETHEREUM", "simulated")
