@@ -297,6 +297,14 @@ class Emitter:
             if image is not None:
                 self._deliver(symbol, machine, image)
 
+    def begin_anew(self) -> None:
+        """Another conversation: all that was learned and given is forgotten; what was counted stays."""
+        for known in (self.books, self.handovers, self._last_trades, self._numbered, self._learned, self._figures):
+            known.clear()
+        for waiting in (self.resyncs, self.gaps, self.replies):
+            waiting.clear()
+        self.heard.clear()
+
     def begin_handover(self, handover: Handover) -> None:
         """The messages of both connections are taken from now on."""
         for highest in handover.highest:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from collector_service.book import MachineFactory
 from collector_service.emitter import Emitter
@@ -143,9 +143,13 @@ class Discovery:
         return next((one for one in self.requests if one.cross is not None and one.path == path), None)
 
 
+POSTED: Final = "#post="
+"""Behind the recorded address of a request stands so what it posted: two that differ in that alone have different answers."""
+
+
 def path_of(url: str) -> str:
-    """An address without its host."""
-    return re.sub(r"^[a-z]+://[^/]+", "", url)
+    """An address without its host, and without what was posted to it."""
+    return re.sub(r"^[a-z]+://[^/]+", "", url).partition(POSTED)[0]
 
 
 @dataclass(frozen=True, slots=True)

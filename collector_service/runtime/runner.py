@@ -22,12 +22,14 @@ from alphapulse.domain.provenance import Provenance
 from alphapulse.publishing import Port, RelayLink
 from collector_service.handover import Overlap
 from collector_service.listings import ListingIndex, VenueSymbol
+from collector_service.recorder import RecorderFigures, SourceRecorder
 from collector_service.runtime.news import news_of
 from collector_service.runtime.registrar import Registrar, Registration
 from collector_service.session import ALL_CHANNELS, Session
 from collector_service.source import Source
 from collector_service.spec import Channel
 from collector_service.transport.base import Arrival, ArrivalKind, Transport, TransportError
+from collector_service.transport.recorded import RecordedTransport
 
 _BARRIER_SECONDS: Final = 6.0
 _DRAIN_SECONDS: Final = 10.0
@@ -79,6 +81,8 @@ class SourceStatus:
     frames: int = 0
     stale: Sequence[str] = ()
     """Symbols that are silent while the rest of the source is not."""
+    recording: RecorderFigures | None = None
+    """What became of what arrived in the recorder; None where there is none."""
 
 
 class SourceRunner:
@@ -94,13 +98,16 @@ class SourceRunner:
         options: RunnerOptions | None = None,
         backoff: Backoff | None = None,
         faults: Backoff | None = None,
+        recorder: SourceRecorder | None = None,
     ) -> None:
+        """`recorder` takes what arrives as it came; a recording is not recorded again."""
         self.spec = spec
         self.listings = ListingIndex(spec.venue)
         self._past = SourceStatus()
         self._make_transport = make_transport
         self._link = link
         self._registrar = registrar
+        self._recorder = recorder
         self._options = options or RunnerOptions()
         self._backoff = backoff or Backoff(first=0.5, cap=30.0)
         # Apart from that of the venue, which the first frame resets: a fault that comes back with it must not ask the venue all the time.
@@ -143,6 +150,8 @@ class SourceRunner:
             now.book_resyncs += session.resyncs
             now.stale = session.stale
             now.last_frame_ns = session.last_frame_ns or past.last_frame_ns
+        if self._recorder is not None:
+            now.recording = self._recorder.figures
         return now
 
     async def run(self) -> None:
@@ -186,8 +195,10 @@ class SourceRunner:
 
     async def _live(self) -> None:
         async with AsyncExitStack() as stack:
-            transport = await stack.enter_async_context(self._make_transport())
+            transport: Transport = await stack.enter_async_context(self._make_transport())
             self.provenance = transport.provenance
+            if self._recorder is not None and self.provenance is not Provenance.REPLAY:
+                transport = RecordedTransport(transport, self._recorder)
             self._enter(SourceState.DISCOVERING)
             await self._discover(transport)
             self._enter(SourceState.CONNECTING)
@@ -220,6 +231,12 @@ class SourceRunner:
             clock=time.time_ns if replay else None,
             overlap=self._options.overlap,
         )
+        if self._recorder is not None and not replay:
+            streamed = self.spec.spec.dialects[-1].subscribe if self.spec.spec is not None else None
+            told = [one for one in self._options.channels if streamed is not None and one in streamed.channels]
+            symbols = [entry.symbol for entry in chosen]
+            connections = [[entry.symbol for entry in entries] for _, entries in parts]
+            self._recorder.begin(dict.fromkeys(told, symbols), connections, transport.provenance)
         return self._session
 
     def _parted(self, chosen: Sequence[VenueSymbol]) -> list[tuple[str, Sequence[VenueSymbol]]]:

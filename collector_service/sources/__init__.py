@@ -138,16 +138,21 @@ NATIVE: Final = _by_name(
 """The sources that are told here, by name."""
 SOURCES: Final = _by_name((*NATIVE.values(), *adapted(NATIVE)))
 """Every source there is, by name: these, and the exchanges that ccxt reads."""
-_NAMES: Final = {
-    _plain(known): name
-    for name, source in SOURCES.items()
-    for known in (*(source.spec.aliases if source.spec is not None else ()), name)
-}
 
 
 def source_named(name: str) -> Source:
     """The source of a name, in capitals or not, with points, hyphens or underscores. Raises NotFound, which lists the names there are."""
-    found = _NAMES.get(_plain(name))
-    if found is None:
-        raise NotFound(f"no source is called {name!r}; there are {', '.join(sorted(SOURCES))}")
-    return SOURCES[found]
+    return named_in(SOURCES, name)
+
+
+def named_in(sources: Mapping[str, Source], name: str) -> Source:
+    """The same among other sources than these."""
+    wanted, alias = _plain(name), None
+    for source in sources.values():
+        if _plain(source.name) == wanted:
+            return source
+        if source.spec is not None and wanted in map(_plain, source.spec.aliases):
+            alias = source
+    if alias is None:
+        raise NotFound(f"no source is called {name!r}; there are {', '.join(sorted(sources))}")
+    return alias

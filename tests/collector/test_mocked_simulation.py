@@ -81,8 +81,8 @@ async def test_a_seed_gives_the_same_rows() -> None:
 
 
 async def test_what_cannot_be_simulated_is_said() -> None:
-    assert all(map(is_simulated, PROTOCOLS))
-    assert {name for name in SOURCES if is_simulated(name)} == {*MOCKED}
+    assert all(is_simulated(SOURCES[name]) for name in PROTOCOLS)
+    assert {name for name, source in SOURCES.items() if is_simulated(source)} == {*MOCKED}
     fleet = Fleet(load(CollectorConfig, {}), None, None)
     with pytest.raises(FailedPrecondition, match="ETHEREUM cannot be simulated"):
         fleet.start("ETHEREUM", "simulated")
