@@ -12,6 +12,7 @@ from collector_service.config import CollectorConfig
 from collector_service.decode import report_of
 from collector_service.fleet import Fleet, is_simulated
 from collector_service.listings import ListingIndex
+from collector_service.mock import MockVenue
 from collector_service.session import Session
 from collector_service.simulation import PROTOCOLS, Market, MockedVenue
 from collector_service.sources import NATIVE, SOURCES
@@ -86,6 +87,26 @@ async def test_what_cannot_be_simulated_is_said() -> None:
     fleet = Fleet(load(CollectorConfig, {}), None, None)
     with pytest.raises(FailedPrecondition, match="ETHEREUM cannot be simulated"):
         fleet.start("ETHEREUM", "simulated")
+
+
+def test_a_venue_that_is_asked_for_more_than_it_can_say_skips_what_nobody_could_hear() -> None:
+    venue = MockedVenue(SOURCES["OKX"], Market(1, OPENED_NS), 100_000.0)
+    wanted = venue.due(60.0)
+    assert wanted == int(60 * venue.steps_per_second)
+    assert 0 < wanted - venue.steps <= 100
+
+
+def test_a_long_life_leaves_nothing_behind() -> None:
+    """Prices wander: the numbers of levels that are gone are forgotten, and none is given twice."""
+    venue = MockVenue(SOURCES["BITMEX"])
+    book = venue.books[next(iter(venue.books))]
+    given: dict[int, tuple[int, object]] = {}
+    for turn in range(2_000):
+        book.aim(6_400_000 + 1_000 * turn)
+        for level in book.step():
+            assert given.setdefault(level.number, (level.side, level.price)) == (level.side, level.price)
+    assert len(given) > 10_000
+    assert len(book._numbers) <= 4_096
 
 
 def test_another_address_of_a_source_keeps_what_its_requests_bear() -> None:
