@@ -40,7 +40,7 @@ class CollectorApplication:
         for name in config.sources:
             config.spec(name)  # an address that is none is told before anything runs
             if config.transport == "simulated" and not is_simulated(config.spec(name)):
-                rule = "with TRANSPORT=simulated sources of whose specification a venue can be made: no chain, and none that ccxt reads"
+                rule = "with TRANSPORT=simulated sources of whose specification a venue can be made: no chain, and none that another library reads"
                 raise ConfigurationError.for_variable("SOURCES", name, rule)
         self._config = config
         self._metrics = metrics

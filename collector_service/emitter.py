@@ -14,7 +14,7 @@ from collector_service.amounts import Amount, fitted
 from collector_service.book import BookMachine, BookUpdate, Delivery, LevelChange, MachineFactory, Result, Step
 from collector_service.conditions import condition, two_sides
 from collector_service.handover import Handover
-from collector_service.listings import ListingIndex, unknown_key
+from collector_service.listings import ListingIndex, VenueSymbol, unknown_key
 from collector_service.rows import RowSink
 
 MAX_UNKNOWN: Final = 4_096
@@ -59,6 +59,8 @@ class Emitter:
         """What a source with a memory of its own knows to be lost: (reason, symbol; empty: all of the source). Taken by the session."""
         self.memory: Any = None
         """What the source's `new_memory` made."""
+        self.subscribed: Sequence[VenueSymbol] = ()
+        """The listings of the connection that was opened last."""
         self.requested = ""
         """The symbol of the snapshot that is being decoded."""
         self.new_book = new_book

@@ -231,7 +231,7 @@ class Session:
         self.emitter.resyncs += [(symbol, "HANDED_OVER") for symbol in symbols]
 
     def _subscribe(self, connection: int) -> list[Request]:
-        entries = self._entries(connection)
+        entries = self.emitter.subscribed = self._entries(connection)
         if not entries:
             return []
         handover = self.emitter.handovers.get(connection)

@@ -250,8 +250,8 @@ class SourceRunner:
         ]
 
     def _chosen(self) -> list[VenueSymbol]:
-        """One listing for each pair that is wanted and trades, and one for each contract on it; where pairs are named, those without an end. An index
-        is no pair, and a pool is chosen by its address: naming pairs leaves none out."""
+        """One listing for each pair that is wanted and trades, and one for each contract on it; where pairs are named, those without an end, and
+        others by their own symbol. An index is no pair, and a pool is chosen by its address: naming pairs leaves none out."""
         chosen: dict[tuple[str, object], VenueSymbol] = {}
         for entry in self.listings:
             wanted = (
@@ -259,10 +259,12 @@ class SourceRunner:
                 or entry.index is not None
                 or entry.pool is not None
                 or (entry.pair in self._options.pairs and not _expires(entry))
+                or (entry.contract is not None and entry.symbol in self._options.pairs)
             )
             if wanted and entry.streamed and entry.status is ListingStatus.TRADING:
                 chosen.setdefault((entry.pair, entry.contract or entry.pool), entry)
-        missing = sorted((self._options.pairs or frozenset()) - {pair for pair, _ in chosen})
+        found = {name for entry in chosen.values() for name in (entry.pair, entry.symbol)}
+        missing = sorted((self._options.pairs or frozenset()) - found)
         if missing:
             log = _log.info if chosen else _log.warning
             log("pairs that do not trade at the venue", source=self.spec.name, count=len(missing), first=missing[0])

@@ -33,8 +33,11 @@ BY_ID = {check.id.partition("-")[0]: check for check in CHECKS}
 WORDS = st.text("ABCxyz019", min_size=1, max_size=6)
 
 
-_BY_HAND = "it is written by hand, without a specification to make a venue of: tests/collector/test_chain_live.py has a node of its own"
-UNTRIED = dict.fromkeys(CHAIN_OF, _BY_HAND)
+_CHAIN = "what it lists are answers of contracts, and what counts follows from blocks: a node of its own speaks for it in its tests"
+UNTRIED = {
+    **dict.fromkeys((*CHAIN_OF, "SOLANA"), _CHAIN),
+    "TRADOVATE": "its frames have a letter before them, its requests are lines, and its list is a join: functions read them",
+}
 """Sources that the mock cannot speak for, and why."""
 PARTLY = {
     (

@@ -20,7 +20,7 @@ from collector_service.sources.chains import CHAIN_OF
 from collector_service.transport.simulated import SimulatedTransport
 
 OPENED_NS = 1_700_000_000_000_000_000
-MOCKED = sorted(NATIVE.keys() - CHAIN_OF.keys())
+MOCKED = sorted(NATIVE.keys() - CHAIN_OF.keys() - {"SOLANA", "TRADOVATE"})
 
 
 async def heard(name: str, market: Market, steps: int, rate: float = 500.0) -> Session:
