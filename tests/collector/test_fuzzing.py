@@ -22,7 +22,7 @@ from alphapulse.domain.asset_class import AssetClass
 from alphapulse.domain.provenance import Provenance, RecordFlag
 from alphapulse.records import BOOK_LEVEL, LAYOUTS, QUOTE, STATISTIC, TRADE
 from collector.damage import FRAMES, Written, damaged, encoded, numbers, plain, read
-from collector_service.chain.events import TOPICS, PoolKind
+from collector_service.chain.events import TOPICS, LogKind, PoolKind
 from collector_service.conformance.wire import Wire
 from collector_service.listings import ListingIndex, PoolTerms, SecurityTerms, TokenTerms, VenueSymbol
 from collector_service.rows import as_array
@@ -36,7 +36,7 @@ NOW_NS: Final = 1_764_460_800_000_000_000
 WHOLE: Final = ("BINANCE", "COINBASE")
 """Sources that no fixture shows: recordings do. Here their mock venues speak for them."""
 HEARD: Final = sorted(NATIVE.keys() - {"SOLANA"})
-"""All but Solana, of whose node no frames are written down here: what its messages are made of is damaged in its own tests."""
+"""All but Solana, of whose node no frames are written down here."""
 SECOND_NS: Final = 1_000_000_000
 AMOUNTS: Final = {
     TRADE.event_type: (("price", "price_exponent", 0), ("size", "size_exponent", RecordFlag.SIZE_ABSENT)),
@@ -136,7 +136,8 @@ def _bytes(frame: Any) -> bytes:
 
 def _chain(name: str) -> Talk:
     chain = CHAIN_OF[name]
-    pool, on = chain.pools[0], f"eip155:{chain.chain_id}"
+    kinds = {PoolKind.V2: LogKind.V2_SWAP, PoolKind.V3: LogKind.V3_SWAP}
+    pool, on = next(one for one in chain.pools if one.protocol.kind in kinds), f"eip155:{chain.chain_id}"
     tokens = TokenTerms(on, f"0x{0:040x}", 18, "A"), TokenTerms(on, f"0x{1:040x}", 6, "B")
     terms = PoolTerms(on, pool.address, pool.protocol.name, 500, tokens, pool.base)
     entry = VenueSymbol(pool.address, "AAA", "BBB", frozenset(), pool=terms)
@@ -144,7 +145,7 @@ def _chain(name: str) -> Talk:
     words = [*swap, *((2**96, 10**18, -201_000) if pool.protocol.kind is PoolKind.V3 else ())]
     log = {
         "address": pool.address,
-        "topics": [TOPICS[pool.protocol.kind], f"0x{'0' * 64}", f"0x{'0' * 64}"],
+        "topics": [TOPICS[kinds[pool.protocol.kind]], f"0x{'0' * 64}", f"0x{'0' * 64}"],
         "data": "0x" + "".join(f"{word % 2**256:064x}" for word in words),
         "blockNumber": "0x64",
         "blockHash": f"0x{100:064x}",
