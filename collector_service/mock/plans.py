@@ -47,6 +47,7 @@ _CHANNELS: Final = {
     records.Quote: Channel.QUOTES,
     records.BookSnapshot: Channel.BOOKS,
     records.BookUpdate: Channel.BOOKS,
+    records.Notice: Channel.NOTICES,
 }
 
 

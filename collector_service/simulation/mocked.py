@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from collector_service.mock import MockVenue, UnwritableError
+from collector_service.mock.plans import records_of
 from collector_service.simulation.market import Market
 from collector_service.simulation.pairs import REFERENCE, SimulatedPair
 from collector_service.source import Source
@@ -87,8 +88,12 @@ class MockedVenue:
 
 
 def can_be_mocked(source: Source) -> bool:
-    """Whether a venue can be made of a source's specification. What another library reads has one that says nothing of messages."""
+    """Whether a venue can be made of a source's specification that has something to say: what another
+    library reads has one without messages, and texts, such as news, are nothing that happens at a mock venue."""
     try:
-        return source.spec is not None and source.reach is None and bool(MockVenue(source).listed)
+        if source.spec is None or source.reach is not None:
+            return False
+        venue = MockVenue(source)
+        return any(venue.market.sample(record, venue.writer) is not None for record in records_of(venue.dialect))
     except UnwritableError:
         return False

@@ -278,7 +278,7 @@ def test_figures_of_an_answer_that_was_refused_are_given_with_the_next_one() -> 
 
 def _is_json(data: bytes) -> bool:
     try:
-        return read(data) is not ... and b"NaN" not in data
+        return read(data.decode("utf-8", "replace")) is not ... and b"NaN" not in data
     except (ValueError, RecursionError):
         return False
 

@@ -20,7 +20,10 @@ from collector_service.sources.chains import CHAIN_OF
 from collector_service.transport.simulated import SimulatedTransport
 
 OPENED_NS = 1_700_000_000_000_000_000
-MOCKED = sorted(NATIVE.keys() - CHAIN_OF.keys() - {"SOLANA", "TRADOVATE"})
+TEXTS = {
+    "ALPACA_NEWS", "ALPHA_VANTAGE", "ECB_PRESS", "FEDERAL_RESERVE", "FINNHUB_CALENDAR", "FRED_RELEASES", "GDELT", "REDDIT", "SEC_EDGAR",
+}  # fmt: skip
+MOCKED = sorted(NATIVE.keys() - CHAIN_OF.keys() - {"SOLANA", "TRADOVATE"} - TEXTS)
 
 
 async def heard(name: str, market: Market, steps: int, rate: float = 500.0) -> Session:
