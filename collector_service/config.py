@@ -44,7 +44,7 @@ class CollectorConfig(ServerConfig):
     Empty: none."""
 
     transport: str = setting("TRANSPORT", default="simulated", choices=("live", "replay", "simulated"))
-    """Where frames come from: the venues, a recording, or simulated venues."""
+    """Where frames come from: the venues, a recording, or simulated venues, which every source has that is told by a specification."""
 
     symbols: tuple[str, ...] = setting("SYMBOLS", default=())
     """Pairs to subscribe to, such as BTC/USDT, and tickers of shares, AAPL. Empty: the simulated venues' pairs when live, else all of them."""

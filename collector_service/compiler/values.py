@@ -338,5 +338,9 @@ def side_by(words: Mapping[Any, int], *, strict: bool) -> Callable[[Any], int]:
 
 
 def side_of_sign(value: Any) -> int:
-    """1 for a number above zero, 2 for one below."""
-    return 2 if (value.startswith("-") if type(value) is str else value < 0) else 1
+    """1 for a number above zero, 2 for one below. Raises InvalidArgument for what is no number."""
+    if type(value) is str:
+        return 2 if value.startswith("-") else 1
+    if type(value) is not int:
+        raise InvalidArgument.field("side", str(value)[:64], "side", "a number whose sign says it")
+    return 2 if value < 0 else 1

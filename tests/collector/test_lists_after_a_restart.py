@@ -61,7 +61,7 @@ async def until_compared(runner: SourceRunner) -> None:
 
 async def test_what_left_the_list_meanwhile_is_delisted_after_a_restart(registry_address: str) -> None:
     async with open_channel(registry_address) as channel, RegistrationStream(channel) as stream:
-        registrar = GrpcRegistrar(stream, channel)
+        registrar = GrpcRegistrar(stream, channel=channel)
         stub = instrument_service_pb2_grpc.InstrumentServiceStub(channel)
 
         async def start(transport: type[Live]) -> None:

@@ -32,6 +32,7 @@ from collector_service.listings import (
     listing_of,
 )
 from collector_service.runtime import GrpcFinder, GrpcRegistrar, Registration, RunnerOptions, SourceRunner
+from collector_service.runtime.discovery import Discovery
 from collector_service.simulation import PROTOCOLS, Market, simulated_venue
 from collector_service.source import InstrumentList, Source
 from collector_service.sources import SOURCES
@@ -277,13 +278,11 @@ async def test_shares_that_a_list_knows_by_ticker_alone_are_those_that_others_re
         gone = await registrar.register([replace(filers[1], symbol="AAPL2")], "SEC_EDGAR", "SEC_EDGAR")
         assert gone.missing == {"AAPL2"}
         source = SOURCES["SEC_EDGAR"]
-        runner = SourceRunner(
-            source, lambda: SimulatedTransport(simulated_venue("BINANCE", Market(1, 1_700_000_000_000_000_000), 1.0))
-        )
-        runner._learn(filers, done)
-        assert [entry.symbol for entry in runner.listings] == ["AAPL"]
-        assert runner.listings.bearing("cik", "320193") == [held.key]
-        assert not runner.listings.bearing("cik", "1045810")
+        discovery = Discovery(source, registrar, None)
+        await discovery._learn(filers, done)
+        assert [entry.symbol for entry in discovery.listings] == ["AAPL"]
+        assert discovery.listings.bearing("cik", "320193") == [held.key]
+        assert not discovery.listings.bearing("cik", "1045810")
 
 
 async def test_futures_are_registered_at_their_exchange_once_whoever_lists_them(registry_address: str) -> None:
