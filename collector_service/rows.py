@@ -29,10 +29,10 @@ class RowSink:
     `received_ns` is the collector's time of the frame that is being decoded. The relay's fields stay zero.
     """
 
-    __slots__ = ("_source_id", "_taken", "levels", "quotes", "received_ns", "statistics", "statuses", "trades")
+    __slots__ = ("_taken", "levels", "quotes", "received_ns", "source_id", "statistics", "statuses", "trades")
 
     def __init__(self, source_id: int) -> None:
-        self._source_id = source_id
+        self.source_id = source_id
         self._taken: dict[int, int] = {}
         self.received_ns = 0
         self.trades: list[bytes] = []
@@ -68,7 +68,7 @@ class RowSink:
     ) -> None:  # fmt: skip
         """A Trade row; numbers as in the layout."""
         self.trades.append(_TRADE(
-            key, time_ns, self.received_ns, self._source_id, flags,
+            key, time_ns, self.received_ns, self.source_id, flags,
             price, size, trade_id, price_exponent, size_exponent, aggressor,
         ))  # fmt: skip
 
@@ -78,7 +78,7 @@ class RowSink:
     ) -> None:  # fmt: skip
         """A Quote row; numbers as in the layout."""
         self.quotes.append(_QUOTE(
-            key, time_ns, self.received_ns, self._source_id, flags,
+            key, time_ns, self.received_ns, self.source_id, flags,
             bid, bid_size, ask, ask_size, price_exponent, size_exponent,
         ))  # fmt: skip
 
@@ -87,7 +87,7 @@ class RowSink:
     ) -> None:
         """A BookLevel row a change; numbers as in the layout. `flags` are those of the first row, of the others, and what the last has more."""
         flag, others, more = flags
-        received, source, append = self.received_ns, self._source_id, self.levels.append
+        received, source, append = self.received_ns, self.source_id, self.levels.append
         left = len(changes)
         for side, (price, price_exponent), (size, size_exponent) in changes:
             left -= 1
@@ -110,14 +110,20 @@ class RowSink:
     ) -> None:
         """A Statistic row; numbers as in the layout."""
         self.statistics.append(_STATISTIC(
-            key, time_ns, self.received_ns, self._source_id, flags, value, effective_ns, value_exponent, kind,
+            key, time_ns, self.received_ns, self.source_id, flags, value, effective_ns, value_exponent, kind,
         ))  # fmt: skip
 
     def trading_status(self, key: int, time_ns: int, flags: int, effective_ns: int, state: int) -> None:
         """A TradingStatus row; numbers as in the layout. The state before is not told, nor a reason as a number."""
         self.statuses.append(_TRADING_STATUS(
-            key, time_ns, self.received_ns, self._source_id, flags, effective_ns, state, 0, 0,
+            key, time_ns, self.received_ns, self.source_id, flags, effective_ns, state, 0, 0,
         ))  # fmt: skip
+
+    def extend(self, layout: RecordLayout, rows: Rows) -> None:
+        """Trade, Quote or BookLevel rows, complete."""
+        whole = np.dtype((np.void, layout.row_size))
+        made: list[bytes] = rows.view(whole).tolist()
+        (self.trades if layout is TRADE else self.quotes if layout is QUOTE else self.levels).extend(made)
 
     def take(self) -> dict[int, list[bytes]]:
         """The rows that wait, by type; they wait no longer."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -22,6 +22,9 @@ from collector_service.source import Dialect, Route, Source
 from collector_service.spec import Channel
 from collector_service.staleness import Staleness, StalenessRules
 from collector_service.transport.base import Arrival, ArrivalKind, Fetch, Request, Retire, Send
+
+if TYPE_CHECKING:
+    from collector_service.lane.lane import Lane
 
 SNAPSHOT_PATIENCE_NS: Final = 10_000_000_000
 """After so long without the snapshot that was asked for, it is asked for again."""
@@ -45,8 +48,9 @@ class Session:
         clock: Callable[[], int] | None = None,
         overlap: Overlap | None = None,
         staleness: StalenessRules | None = None,
+        compiled: bool = False,
     ) -> None:
-        """`clock` gives the collector's time of what arrives, nanoseconds since the Unix epoch; without it, it is the arrival's own."""
+        """With `compiled` code `handle_many` decodes what it can by it. `clock` gives the collector's time of what arrives, nanoseconds since the Unix epoch; without it, it is the arrival's own."""
         self.spec = spec
         self.sink = RowSink(source_id(spec.name))
         self.emitter = Emitter(spec.venue, listings, self.sink, provenance, spec.new_book)
@@ -72,6 +76,7 @@ class Session:
         self._overlap = overlap or Overlap()
         self.staleness = Staleness(staleness)
         """Which instruments are silent; nothing is said of those of a recording, whose time is not ours."""
+        self._lane = _lane(spec, self.emitter, self.sink, provenance) if compiled else None
         self._retiring: set[int] = set()
         """Connections that are about to be closed, since another one gives what they gave."""
 
@@ -84,6 +89,50 @@ class Session:
         if self.emitter.handovers:
             return [*self._take(arrival), *self._hand_over(arrival)]
         return self._take(arrival)
+
+    def handle_many(self, arrivals: Sequence[Arrival]) -> list[Request]:
+        """Decodes arrivals in their order: with the same result as one by one, faster where there are several."""
+        requests: list[Request] = []
+        at, lane = 0, self._lane
+        while at < len(arrivals):
+            arrival = arrivals[at]
+            if lane is not None and self._is_plain(arrival):
+                done, refused = lane.take(
+                    arrivals,
+                    at,
+                    self._dialect,
+                    until_ns=_NEVER if self._replays else self.staleness.next_ns,
+                    retiring=self._retiring,
+                    clock=self._clock,
+                )
+                self._count(arrivals, at, done)
+                at += done
+                if not refused:
+                    continue
+            requests += self.handle(arrivals[at])
+            at += 1
+        return requests
+
+    def _is_plain(self, arrival: Arrival) -> bool:
+        """Whether compiled code may look at it: nothing is under way that only the ordinary path knows of."""
+        emitter = self.emitter
+        if arrival.kind is not ArrivalKind.FRAME and arrival.kind is not ArrivalKind.RESPONSE:
+            return False
+        if emitter.handovers or emitter.resyncs or emitter.gaps or emitter.replies:
+            return False
+        if not self._replays and self.staleness.is_due(arrival.time_ns):
+            self.sink.received_ns = arrival.time_ns if self._clock is None else self._clock()
+            self._notice_silence(arrival.time_ns)
+        return True
+
+    def _count(self, arrivals: Sequence[Arrival], first: int, done: int) -> None:
+        for place in range(first, first + done):
+            arrival = arrivals[place]
+            if arrival.kind is ArrivalKind.FRAME:
+                self.frames += 1
+                self.last_frame_ns = arrival.time_ns
+            elif self._asked and self._dialect.snapshot is not None:
+                self._asked.pop(self._dialect.snapshot.symbol(arrival.url) or "", None)
 
     @property
     def stale(self) -> list[str]:
@@ -361,5 +410,13 @@ class Session:
         return [Send(connection, text) for text in self._dialect.resync(entry)] if entry is not None else []
 
 
+def _lane(source: Source, emitter: Emitter, sink: RowSink, provenance: Provenance) -> Lane:
+    """Imported when it is wanted: a process that decodes little is not to load a compiler."""
+    from collector_service.lane.lane import Lane
+
+    return Lane(source, emitter, sink, provenance)
+
+
+_NEVER: Final = 2**63 - 1
 _REFUSALS: Final = (msgspec.DecodeError, InvalidArgument, ValueError, ArithmeticError, RecursionError, struct.error)
 """What a message can make a route raise. A number that fits no row ends its message, not the source."""
