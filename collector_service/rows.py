@@ -21,6 +21,7 @@ _BOOK_LEVEL: Final = compile_writer(BOOK_LEVEL, _RELAYS)
 _STATISTIC: Final = compile_writer(STATISTIC, _RELAYS)
 _TRADING_STATUS: Final = compile_writer(TRADING_STATUS, _RELAYS)
 _NONE: Final = (0, 0)
+_FEW: Final = 8
 
 
 class RowSink:
@@ -119,11 +120,16 @@ class RowSink:
             key, time_ns, self.received_ns, self.source_id, flags, effective_ns, state, 0, 0,
         ))  # fmt: skip
 
-    def extend(self, layout: RecordLayout, rows: Rows) -> None:
-        """Trade, Quote or BookLevel rows, complete."""
-        whole = np.dtype((np.void, layout.row_size))
-        made: list[bytes] = rows.view(whole).tolist()
-        (self.trades if layout is TRADE else self.quotes if layout is QUOTE else self.levels).extend(made)
+    def extend(self, layout: RecordLayout, rows: Rows, count: int) -> None:
+        """The first `count` Trade, Quote or BookLevel rows, complete."""
+        waiting = self.trades if layout is TRADE else self.quotes if layout is QUOTE else self.levels
+        size = layout.row_size
+        if count <= _FEW:
+            raw = rows.data.cast("B")
+            waiting += [bytes(raw[at : at + size]) for at in range(0, count * size, size)]
+        else:
+            made: list[bytes] = rows[:count].view(np.dtype((np.void, size))).tolist()
+            waiting += made
 
     def take(self) -> dict[int, list[bytes]]:
         """The rows that wait, by type; they wait no longer."""

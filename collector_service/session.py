@@ -105,8 +105,9 @@ class Session:
                     retiring=self._retiring,
                     clock=self._clock,
                 )
-                self._count(arrivals, at, done)
-                at += done
+                if done:
+                    self._count(arrivals, at, done)
+                    at += done
                 if not refused:
                     continue
             requests += self.handle(arrivals[at])
@@ -126,13 +127,13 @@ class Session:
         return True
 
     def _count(self, arrivals: Sequence[Arrival], first: int, done: int) -> None:
-        for place in range(first, first + done):
-            arrival = arrivals[place]
-            if arrival.kind is ArrivalKind.FRAME:
-                self.frames += 1
-                self.last_frame_ns = arrival.time_ns
-            elif self._asked and self._dialect.snapshot is not None:
-                self._asked.pop(self._dialect.snapshot.symbol(arrival.url) or "", None)
+        """Arrivals that compiled code has taken: frames, or the answer of one request."""
+        last = arrivals[first + done - 1]
+        if last.kind is ArrivalKind.FRAME:
+            self.frames += done
+            self.last_frame_ns = last.time_ns
+        elif self._dialect.snapshot is not None:
+            self._asked.pop(self._dialect.snapshot.symbol(last.url) or "", None)
 
     @property
     def stale(self) -> list[str]:

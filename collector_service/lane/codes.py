@@ -228,15 +228,10 @@ V_KEY: Final = 5
 """The price on the book's grid, negated of asks: filled in when the grid is known."""
 LEVEL_WIDTH: Final = 6
 
-# Frames: a row each.
-F_BEGIN: Final = 0
-F_END: Final = 1
-F_TIME: Final = 2
-F_SLOT: Final = 3
-"""Of the answer of a request: whose; below 0 of what a connection sent."""
-F_ROUTE: Final = 4
-"""The route of such an answer."""
-FRAME_WIDTH: Final = 5
+# Frames, which follow each other: what each of these is of all of them is a row.
+F_SIZE: Final = 0
+F_TIME: Final = 1
+FRAME_WIDTH: Final = 2
 
 # The state of a run.
 X_STATUS: Final = 0
@@ -254,7 +249,15 @@ X_OPS: Final = 11
 X_CHANGES: Final = 12
 X_TIME: Final = 13
 X_SLOT: Final = 14
-STATE_WIDTH: Final = 16
+X_ASKED: Final = 15
+"""The frame is the answer of a request: whose book; below 0: it came over a connection."""
+X_ROUTE: Final = 16
+"""The route of such an answer."""
+X_HELD: Final = 17
+"""Updates that wait for it: their rows stand behind those of the frame."""
+X_HELD_CHANGES: Final = 18
+"""Their levels stand at the end of all."""
+STATE_WIDTH: Final = 20
 
 DONE: Final = 0
 NOT_PLAIN: Final = 1

@@ -14,6 +14,7 @@ from alphapulse.records import BOOK_LEVEL, QUOTE, TRADE, RecordLayout
 from collector_service.compiler.kinds import unpacker
 from collector_service.emitter import Emitter
 from collector_service.lane import codes
+from collector_service.lane.checksums import TEXT_SIZE
 from collector_service.lane.fields import NotPlain
 from collector_service.lane.kernel import kernel
 from collector_service.lane.program import Program, compile_program
@@ -27,8 +28,7 @@ from collector_service.transport.base import Arrival, ArrivalKind
 BATCH: Final = 256
 """Frames that are decoded in one call at most."""
 _BATCH_BYTES: Final = 4 << 20
-MAX_PLAIN: Final = 4 << 20
-"""Bytes of a frame; a longer one is for the ordinary path."""
+"""Of a frame that is longer the tape would be: it is for the ordinary path."""
 _ROWS: Final = 1 << 12
 _OPS: Final = 64
 _TOUCHED: Final = 1 << 10
@@ -55,11 +55,11 @@ class Lane:
         self._sink = sink
         self._run = kernel()
         self._prepared: dict[int, _Prepared | None] = {}
-        self._frames: Any = np.zeros((BATCH, codes.FRAME_WIDTH), np.int64)
-        self._packed = memoryview(self._frames).cast("B")
+        self._frames: Any = np.zeros((codes.FRAME_WIDTH, BATCH), np.int64)
+        self._sizes, self._times = (memoryview(row) for row in self._frames)
         self._tape: Any = np.zeros((1 << 10, codes.TAPE_WIDTH), np.int32)
         self._stack: Any = np.zeros(512, np.int64)
-        self._spelled: Any = np.zeros(2 * codes.MAX_PARTS, np.int8)
+        self._spelled: Any = np.zeros(TEXT_SIZE, np.int8)
         self._changes: Any = np.zeros((1 << 8, codes.LEVEL_WIDTH), np.int64)
         self._ops: Any = np.zeros((_OPS, codes.OP_WIDTH), np.int64)
         self._touched: Any = np.zeros((_TOUCHED, 2), np.int64)
@@ -68,6 +68,10 @@ class Lane:
         self._state: Any = np.zeros(codes.STATE_WIDTH, np.int64)
         self._state[codes.X_SOURCE] = sink.source_id
         self._state[codes.X_PROVENANCE] = int(provenance)
+        self._state[codes.X_ASKED] = -1
+        self._numbers = memoryview(self._state)
+        self._changed = memoryview(self._dirty)
+        self._longest = 512
         self.taken = 0
         """Frames and answers that went this way."""
 
@@ -88,13 +92,30 @@ class Lane:
         if prepared is None:
             return 0, True
         self.shelf.refresh()
-        parts, numbers, size, longest = self._gather(arrivals, first, prepared, until_ns, retiring, clock)
-        if not parts:
-            return 0, True
+        if arrivals[first].kind is ArrivalKind.RESPONSE:
+            parts = self._answer(arrivals[first], prepared)
+        else:
+            parts = self._gather(arrivals, first, prepared, until_ns, retiring)
         count = len(parts)
-        struct.pack_into(f"{len(numbers)}q", self._packed, 0, *numbers)
-        data = np.frombuffer(parts[0] if count == 1 else b"".join(parts), np.int8)
-        self._make_scratch(longest)
+        if not count:
+            return 0, True
+        longest = len(parts[0])
+        if count == 1:
+            self._sizes[0] = longest
+            self._times[0] = arrivals[first].time_ns if clock is None else clock()
+            data = np.frombuffer(parts[0], np.int8)
+        else:
+            sizes = list(map(len, parts))
+            longest = max(sizes)
+            form = f"{count}q"
+            struct.pack_into(form, self._sizes, 0, *sizes)
+            if clock is None:
+                struct.pack_into(form, self._times, 0, *[one.time_ns for one in arrivals[first : first + count]])
+            else:
+                struct.pack_into(form, self._times, 0, *[clock() for _ in parts])
+            data = np.frombuffer(b"".join(parts), np.int8)
+        if longest > self._longest:
+            self._make_scratch(longest)
         done = self._decode(prepared, data, count)
         self._collect()
         self.taken += done
@@ -109,59 +130,48 @@ class Lane:
         return _Prepared(program, dialect, unpack)
 
     def _gather(
-        self,
-        arrivals: Sequence[Arrival],
-        first: int,
-        prepared: _Prepared,
-        until_ns: int,
-        retiring: set[int],
-        clock: Callable[[], int] | None,
-    ) -> tuple[list[bytes], list[int], int, int]:
+        self, arrivals: Sequence[Arrival], first: int, prepared: _Prepared, until_ns: int, retiring: set[int]
+    ) -> list[bytes]:
+        """The frames that go together."""
         parts: list[bytes] = []
-        numbers: list[int] = []
-        at, longest = 0, 0
-        unpack = prepared.unpack
-        for place in range(first, min(len(arrivals), first + BATCH)):
-            arrival = arrivals[place]
-            data, slot = arrival.data, -1
-            if arrival.time_ns >= until_ns or arrival.connection in retiring:
+        left, unpack = _BATCH_BYTES, prepared.unpack
+        for arrival in arrivals if len(arrivals) <= BATCH and not first else arrivals[first : first + BATCH]:
+            if (
+                arrival.kind is not ArrivalKind.FRAME
+                or arrival.time_ns >= until_ns
+                or (retiring and arrival.connection in retiring)
+            ):
                 break
-            if arrival.kind is ArrivalKind.RESPONSE:
-                slot = self._asked(prepared, arrival.url)
-                if slot < 0:
-                    break
-            elif arrival.kind is not ArrivalKind.FRAME:
-                break
-            elif unpack is not None:
+            data = arrival.data
+            if unpack is not None:
                 try:
                     data = unpack(data)
                 except InvalidArgument:
                     break
-            size = len(data)
-            if size > MAX_PLAIN or at + size > _BATCH_BYTES or not size:
+            left -= len(data)
+            if left < 0 or not data:
                 break
-            received = arrival.time_ns if clock is None else clock()
-            numbers += (at, at + size, received, slot, prepared.program.snapshot)
             parts.append(data)
-            at += size
-            longest = max(longest, size)
-        return parts, numbers, at, longest
+        return parts
 
-    def _asked(self, prepared: _Prepared, url: str) -> int:
-        request = prepared.dialect.snapshot
-        if prepared.program.snapshot < 0 or request is None:
-            return -1
-        symbol = request.symbol(url)
+    def _answer(self, arrival: Arrival, prepared: _Prepared) -> list[bytes]:
+        """The answer of a request for a book: it goes alone."""
+        request, route = prepared.dialect.snapshot, prepared.program.snapshot
+        symbol = request.symbol(arrival.url) if request is not None and route >= 0 else None
         slot = self.shelf.slot(symbol) if symbol is not None else None
-        return -1 if slot is None else slot
+        if slot is None or not 0 < len(arrival.data) <= _BATCH_BYTES:
+            return []
+        self._numbers[codes.X_ASKED], self._numbers[codes.X_ROUTE] = slot, route
+        return [arrival.data]
 
     def _make_scratch(self, longest: int) -> None:
         """Room for the tokens and levels of the longest frame: a token takes two bytes at least, but for those that open, a level six."""
+        self._longest = longest = 2 * longest
         tokens = longest // 2 + codes.MAX_DEPTH + 2
         if tokens > len(self._tape):
-            self._tape = np.zeros((2 * tokens, codes.TAPE_WIDTH), np.int32)
+            self._tape = np.zeros((tokens, codes.TAPE_WIDTH), np.int32)
         if longest // 3 > len(self._changes):
-            self._changes = np.zeros((2 * longest // 3, codes.LEVEL_WIDTH), np.int64)
+            self._changes = np.zeros((longest // 3, codes.LEVEL_WIDTH), np.int64)
 
     def _decode(self, prepared: _Prepared, data: Any, count: int) -> int:
         """How many frames are done."""
@@ -170,20 +180,21 @@ class Lane:
         while True:
             if len(self._dirty) < len(shelf.books):
                 self._dirty = np.concatenate((self._dirty, np.zeros(len(shelf.books), np.int64)))
+                self._changed = memoryview(self._dirty)
             start = self._run(
                 data, self._frames, start, count, program.numbers, words.texts, words.rows, self._tape, prepared.found,
                 self._stack, self._spelled, self._changes, self._ops, shelf.books, shelf.keys, shelf.sizes, shelf.exponents,
                 self._rows[TRADE.event_type], self._rows[QUOTE.event_type], self._rows[BOOK_LEVEL.event_type],
                 self._touched, self._dirty, state,
             )  # fmt: skip
-            status = int(state[codes.X_STATUS])
+            status = self._numbers[codes.X_STATUS]
             if status == codes.DONE or not self._help(status, prepared, data):
                 return start
 
     def _help(self, status: int, prepared: _Prepared, data: Any) -> bool:
         """Does what the kernel asks for. False where the frame is for the ordinary path."""
-        field, begin, end = self._state[codes.X_FIELD : codes.X_TO + 1].tolist()
-        slot = int(self._state[codes.X_SLOT])
+        field, begin, end = self._numbers[codes.X_FIELD : codes.X_TO + 1]
+        slot = self._numbers[codes.X_SLOT]
         match status:
             case codes.UNKNOWN_WORD:
                 return self._learn(prepared, field, data, begin, end)
@@ -201,7 +212,7 @@ class Lane:
 
     def _is_stuck(self, field: int) -> bool:
         """Whether one frame has more events than are taken at once."""
-        return field != BOOK_LEVEL.event_type and bool(self._state[codes.X_TOUCHED])
+        return field != BOOK_LEVEL.event_type and bool(self._numbers[codes.X_TOUCHED])
 
     def _learn(self, prepared: _Prepared, field: int, data: Any, begin: int, end: int) -> bool:
         program = prepared.program
@@ -213,20 +224,22 @@ class Lane:
 
     def _drain(self) -> None:
         """The rows that are written go to the sink."""
-        state = self._state
-        for place, layout in ((codes.X_TRADES, TRADE), (codes.X_QUOTES, QUOTE), (codes.X_LEVELS, BOOK_LEVEL)):
-            count = int(state[place])
+        state = self._numbers
+        for place, layout in _PLACES:
+            count = state[place]
             if count:
-                self._sink.extend(layout, self._rows[layout.event_type][:count])
+                self._sink.extend(layout, self._rows[layout.event_type], count)
                 state[place] = 0
 
     def _collect(self) -> None:
         self._drain()
-        count = int(self._state[codes.X_DIRTY])
-        self._state[codes.X_DIRTY] = 0
-        self.shelf.settle(self._dirty[:count].tolist())
+        state = self._numbers
+        count = state[codes.X_DIRTY]
+        state[codes.X_DIRTY], state[codes.X_ASKED] = 0, -1
+        self.shelf.settle(self._changed[:count])
 
 
+_PLACES: Final = ((codes.X_TRADES, TRADE), (codes.X_QUOTES, QUOTE), (codes.X_LEVELS, BOOK_LEVEL))
 _UNSEEN: Final[Any] = object()
 
 

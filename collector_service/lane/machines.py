@@ -330,6 +330,7 @@ def carry_out(
     number: int,
     rows: Any,
     dirty: Any,
+    text: Any,
     state: Any,
 ) -> int:
     """One of the frame's changes; `check` has found that it can be done. NOT_PLAIN where a checksum does not hold: the machine does the same to the
@@ -378,9 +379,9 @@ def carry_out(
     book[B_SEQUENCE] = op[O_LAST]
     if machine >= M_CHECKSUM and op[O_CHECKSUM] >= 0:
         taken = (
-            digits_of_top(book, keys, sizes, exponents)
+            digits_of_top(book, keys, sizes, exponents, text)
             if machine == M_DIGITS_OF_TOP
-            else levels_in_turn(book, keys, sizes, exponents)
+            else levels_in_turn(book, keys, sizes, exponents, text)
         )
         if taken != op[O_CHECKSUM]:
             state[X_LEVELS] = began

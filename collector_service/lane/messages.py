@@ -9,10 +9,7 @@ from collector_service.lane.codes import (
     B_HEARD,
     B_TRADE,
     DONE,
-    F_BEGIN,
-    F_END,
-    F_ROUTE,
-    F_SLOT,
+    F_SIZE,
     F_TIME,
     K_BY_PLACE,
     K_COUNT,
@@ -55,10 +52,12 @@ from collector_service.lane.codes import (
     T_KIND,
     T_NEXT,
     T_START,
+    X_ASKED,
     X_CHANGES,
     X_LEVELS,
     X_OPS,
     X_QUOTES,
+    X_ROUTE,
     X_STATUS,
     X_TIME,
     X_TOUCHED,
@@ -193,16 +192,16 @@ def _message(
 
 @compiled
 def _read(
-    data: Any, frame: Any, program: Any, texts: Any, words: Any, tape: Any, found: Any, stack: Any, spelled: Any,
+    data: Any, begin: int, end: int, program: Any, texts: Any, words: Any, tape: Any, found: Any, stack: Any, spelled: Any,
     changes: Any, ops: Any, books: Any, trades: Any, quotes: Any, touched: Any, state: Any,
 ) -> int:  # fmt: skip
     """Everything of a frame but what it does to books."""
-    count = tokenize(data, frame[F_BEGIN], frame[F_END], tape, stack)
+    count = tokenize(data, begin, end, tape, stack)
     if count <= 0:
         return NOT_PLAIN
-    if frame[F_SLOT] >= 0:
+    if state[X_ASKED] >= 0:
         return int(_message(
-            data, tape, 0, frame[F_ROUTE], frame[F_SLOT], program, texts, words, found, stack, changes, ops, books, trades,
+            data, tape, 0, state[X_ROUTE], state[X_ASKED], program, texts, words, found, stack, changes, ops, books, trades,
             quotes, touched, state,
         ))  # fmt: skip
     token, stop = 0, 1
@@ -236,21 +235,24 @@ def run(
     levels: Any, touched: Any, dirty: Any, state: Any,
 ) -> int:  # fmt: skip
     """Decodes frames `first` to `end`; answers where it stopped, X_STATUS says why. Of the frame it stopped at nothing is left."""
+    at = 0
+    for number in range(first):
+        at += frames[F_SIZE, number]
     for number in range(first, end):
-        frame = frames[number]
+        begin, at = at, at + frames[F_SIZE, number]
         had_trades, had_quotes, had_levels = state[X_TRADES], state[X_QUOTES], state[X_LEVELS]
-        state[X_TIME] = frame[F_TIME]
+        state[X_TIME] = frames[F_TIME, number]
         state[X_CHANGES] = 0
         state[X_OPS] = 0
         state[X_TOUCHED] = 0
         status = _read(
-            data, frame, program, texts, words, tape, found, stack, spelled, changes, ops, books, trades, quotes, touched, state,
+            data, begin, at, program, texts, words, tape, found, stack, spelled, changes, ops, books, trades, quotes, touched, state,
         )  # fmt: skip
         if status == DONE and state[X_OPS]:
             status = check(books, keys, changes, ops, levels, state)
             if status == DONE:
                 for k in range(state[X_OPS]):
-                    status = carry_out(books, keys, sizes, exponents, changes, ops, k, levels, dirty, state)
+                    status = carry_out(books, keys, sizes, exponents, changes, ops, k, levels, dirty, spelled, state)
                     if status != DONE:
                         break
         if status != DONE:

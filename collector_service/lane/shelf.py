@@ -132,38 +132,49 @@ class Shelf:
 
     def settle(self, slots: Iterable[int]) -> None:
         """Tells machines and emitter what has become of the books and listings of these rows."""
-        emitter, books = self._emitter, self.books
-        last_trades = emitter.last_trades
+        emitter, numbers = self._emitter, self.books.data.cast("B").cast("q")
+        delivered_in_all = ignored_in_all = 0
         for slot in slots:
-            row = books[slot].tolist()
+            row = slot * codes.BOOK_WIDTH
             symbol = self.symbols[slot]
-            if row[codes.B_HEARD]:
-                emitter.heard.add(row[codes.B_KEY] & _UNSIGNED)
-            trade = row[codes.B_TRADE]
+            delivered, ignored = numbers[row + codes.B_DELIVERED], numbers[row + codes.B_IGNORED]
+            trade = numbers[row + codes.B_TRADE]
+            numbers[row + codes.B_DIRTY] = 0
+            if numbers[row + codes.B_HEARD]:
+                emitter.heard.add(numbers[row + codes.B_KEY] & _UNSIGNED)
+                numbers[row + codes.B_HEARD] = 0
             if trade:
-                last_trades[symbol] = max(trade - 1, last_trades.get(symbol, 0))
-            delivered = row[codes.B_DELIVERED]
+                emitter.last_trades[symbol] = max(trade - 1, emitter.last_trades.get(symbol, 0))
+                numbers[row + codes.B_TRADE] = 0
             if delivered:
                 machine = self._machines[slot]
                 assert machine is not None  # it lent the book
-                machine.synced, machine.sequence = True, row[codes.B_SEQUENCE]
-                machine.fresh = bool(row[codes.B_FRESH])
-                machine.adopt_depth(row[codes.B_DEPTH])
+                machine.synced, machine.sequence = True, numbers[row + codes.B_SEQUENCE]
+                machine.fresh = numbers[row + codes.B_FRESH] != 0
+                machine.adopt_depth(numbers[row + codes.B_DEPTH])
                 if symbol not in emitter.books:
                     emitter.books[symbol] = machine
                 emitter.book_updates[symbol] += delivered
-                emitter.book_steps[Step.DELIVERED] += delivered
-            if row[codes.B_IGNORED]:
-                emitter.book_steps[Step.IGNORED] += row[codes.B_IGNORED]
-            books[slot, codes.B_DIRTY :] = 0
+                delivered_in_all += delivered
+                numbers[row + codes.B_DELIVERED] = 0
+            if ignored:
+                ignored_in_all += ignored
+                numbers[row + codes.B_IGNORED] = 0
+        if delivered_in_all:
+            emitter.book_steps[Step.DELIVERED] += delivered_in_all
+        if ignored_in_all:
+            emitter.book_steps[Step.IGNORED] += ignored_in_all
         if self._lent_empty:
-            for slot in self._lent_empty:
-                # What no snapshot came for may be met by its machine next, which would not ask for it.
-                machine = self._machines[slot]
-                if machine is not None and books[slot, codes.B_OWNER] == codes.EMPTY:
-                    machine.keeper, self._machines[slot] = None, None
-                    books[slot, codes.B_OWNER] = codes.AWAY
-            self._lent_empty.clear()
+            self._forget_empty()
+
+    def _forget_empty(self) -> None:
+        """What no snapshot came for may be met by its machine next, which would not ask for it."""
+        for slot in self._lent_empty:
+            machine = self._machines[slot]
+            if machine is not None and self.books[slot, codes.B_OWNER] == codes.EMPTY:
+                machine.keeper, self._machines[slot] = None, None
+                self.books[slot, codes.B_OWNER] = codes.AWAY
+        self._lent_empty.clear()
 
     def make_room(self, slot: int, levels: int) -> None:
         """Room for so many levels a side."""
