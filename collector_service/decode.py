@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import Final
 
 from alphapulse.domain.errors import FailedPrecondition
 from alphapulse.domain.provenance import Provenance
@@ -23,6 +25,11 @@ from collector_service.transport.recording import (
     recorded_answers,
 )
 from collector_service.transport.recording import recording_files as recording_files
+
+
+_PART: Final = 256
+_WORTH_COMPILED: Final = 100_000
+"""After so many frames compiled code goes on: loading it takes as long as these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +84,13 @@ def decode_files(files: Iterable[Path], source: str) -> DecodeReport:
     listings = ListingIndex(spec.venue)
     listings.learn(listed.entries)
     session = Session(spec, listings, Provenance.REPLAY)
-    for arrival in read_recording(filter(is_stream, paths)):
-        session.handle(arrival)
+    arrivals = read_recording(filter(is_stream, paths))
+    while part := tuple(islice(arrivals, _PART)):
+        if session.frames >= _WORTH_COMPILED and session.lane is None:
+            session.use_compiled()
+        done = 0
+        while done < len(part):
+            done += session.handle_many(part, done)[0]
     return report_of(session, listed.refused)
 
 

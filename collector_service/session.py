@@ -48,9 +48,8 @@ class Session:
         clock: Callable[[], int] | None = None,
         overlap: Overlap | None = None,
         staleness: StalenessRules | None = None,
-        compiled: bool = False,
     ) -> None:
-        """With `compiled` code `handle_many` decodes what it can by it. `clock` gives the collector's time of what arrives, nanoseconds since the Unix epoch; without it, it is the arrival's own."""
+        """`clock` gives the collector's time of what arrives, nanoseconds since the Unix epoch; without it, it is the arrival's own."""
         self.spec = spec
         self.sink = RowSink(source_id(spec.name))
         self.emitter = Emitter(spec.venue, listings, self.sink, provenance, spec.new_book)
@@ -76,7 +75,8 @@ class Session:
         self._overlap = overlap or Overlap()
         self.staleness = Staleness(staleness)
         """Which instruments are silent; nothing is said of those of a recording, whose time is not ours."""
-        self._lane = _lane(spec, self.emitter, self.sink, provenance) if compiled else None
+        self._lane: Lane | None = None
+        self._provenance = provenance
         self._retiring: set[int] = set()
         """Connections that are about to be closed, since another one gives what they gave."""
 
@@ -90,13 +90,25 @@ class Session:
             return [*self._take(arrival), *self._hand_over(arrival)]
         return self._take(arrival)
 
-    def handle_many(self, arrivals: Sequence[Arrival]) -> list[Request]:
-        """Decodes arrivals in their order: with the same result as one by one, faster where there are several."""
-        requests: list[Request] = []
-        at, lane = 0, self._lane
+    def use_compiled(self) -> None:
+        """From now on `handle_many` decodes by compiled code what that can read. It is compiled or loaded here, where `lane.kernel.load` was not
+        called before."""
+        from collector_service.lane.lane import Lane  # a process that decodes little is not to load a compiler
+
+        if self._lane is None:
+            self._lane = Lane(self.spec, self.emitter, self.sink, self._provenance)
+
+    @property
+    def lane(self) -> Lane | None:
+        """The compiled way; None where it is not used."""
+        return self._lane
+
+    def handle_many(self, arrivals: Sequence[Arrival], first: int = 0) -> tuple[int, list[Request]]:
+        """Decodes arrivals from `first` on, in their order and with the same result as one by one: how many, and what has to be said then. It stops
+        behind one that leaves something to say or a gap to tell, so that these keep their place."""
+        at, lane = first, self._lane
         while at < len(arrivals):
-            arrival = arrivals[at]
-            if lane is not None and self._is_plain(arrival):
+            if lane is not None and self._is_plain(arrivals[at]):
                 done, refused = lane.take(
                     arrivals,
                     at,
@@ -110,20 +122,29 @@ class Session:
                     at += done
                 if not refused:
                     continue
-            requests += self.handle(arrivals[at])
+            told = len(self.gaps)
+            requests = self.handle(arrivals[at])
             at += 1
-        return requests
+            if requests or len(self.gaps) > told:
+                return at - first, requests
+        return at - first, []
 
     def _is_plain(self, arrival: Arrival) -> bool:
         """Whether compiled code may look at it: nothing is under way that only the ordinary path knows of."""
         emitter = self.emitter
         if arrival.kind is not ArrivalKind.FRAME and arrival.kind is not ArrivalKind.RESPONSE:
             return False
-        if emitter.handovers or emitter.resyncs or emitter.gaps or emitter.replies:
+        if emitter.handovers:
+            assert self._lane is not None  # it is asked for it
+            self._lane.shelf.give_all_back()  # two connections are no longer told apart by the symbol alone
+            return False
+        if emitter.resyncs or emitter.gaps or emitter.replies:
             return False
         if not self._replays and self.staleness.is_due(arrival.time_ns):
             self.sink.received_ns = arrival.time_ns if self._clock is None else self._clock()
+            told = len(self.gaps)
             self._notice_silence(arrival.time_ns)
+            return len(self.gaps) == told
         return True
 
     def _count(self, arrivals: Sequence[Arrival], first: int, done: int) -> None:
@@ -409,13 +430,6 @@ class Session:
             return [Fetch(self._dialect.snapshot.path(symbol))]
         entry = self.emitter.listings.entry(symbol)
         return [Send(connection, text) for text in self._dialect.resync(entry)] if entry is not None else []
-
-
-def _lane(source: Source, emitter: Emitter, sink: RowSink, provenance: Provenance) -> Lane:
-    """Imported when it is wanted: a process that decodes little is not to load a compiler."""
-    from collector_service.lane.lane import Lane
-
-    return Lane(source, emitter, sink, provenance)
 
 
 _NEVER: Final = 2**63 - 1

@@ -113,6 +113,10 @@ class BookMachine(ABC):
             _ = self.book  # who keeps it would not know
             self._depth = depth
 
+    def drop_held(self) -> None:
+        """Who keeps the levels has applied what was held, or found it void."""
+        return
+
     def adopt_depth(self, depth: int) -> None:
         """Who keeps the levels was told another depth, and holds to it."""
         self._depth = depth

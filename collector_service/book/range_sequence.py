@@ -29,6 +29,9 @@ class RangeSequenceMachine(BookMachine):
     def held(self) -> Sequence[BookUpdate]:
         return self._held
 
+    def drop_held(self) -> None:
+        self._held.clear()
+
     def snapshot(self, update: BookUpdate) -> Result:
         if self.synced and update.last <= self.sequence:
             return Result(Step.IGNORED)

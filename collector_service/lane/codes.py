@@ -218,6 +218,9 @@ O_END: Final = 8
 O_DEPTH: Final = 9
 O_GRID: Final = 10
 OP_WIDTH: Final = 11
+OPS_OF_FRAME: Final = 32
+"""Changes of books in one frame, at most."""
+MAX_HELD: Final = 256
 
 V_SIDE: Final = 0
 V_PRICE: Final = 1
@@ -254,9 +257,11 @@ X_ASKED: Final = 15
 X_ROUTE: Final = 16
 """The route of such an answer."""
 X_HELD: Final = 17
-"""Updates that wait for it: their rows stand behind those of the frame."""
+"""Updates that its book holds: their rows are those from OPS_OF_FRAME on."""
 X_HELD_CHANGES: Final = 18
 """Their levels stand at the end of all."""
+X_KEPT: Final = 19
+"""The first of them that is not older than the answer."""
 STATE_WIDTH: Final = 20
 
 DONE: Final = 0

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from alphapulse.records import BOOK_LEVEL, QUOTE, TRADE
+from collector_service.lane import codes
 from collector_service.lane import messages as _messages
 from collector_service.lane.jit import entry_point
 
@@ -47,3 +50,15 @@ def _make(fingerprint: str) -> Callable[..., int]:
 def kernel() -> Callable[..., int]:
     """The entry point of this process."""
     return _make(_fingerprint())
+
+
+def load() -> None:
+    """Compiles the kernel, or loads what an earlier process compiled: some seconds, once in a process."""
+    whole = partial(np.zeros, dtype=np.int64)
+    kernel()(
+        np.zeros(1, np.int8), whole((codes.FRAME_WIDTH, 1)), 0, 0, whole(codes.PROGRAM_HEAD), np.zeros(1, np.int8),
+        whole((1, codes.WORD_WIDTH)), np.zeros((1, codes.TAPE_WIDTH), np.int32), whole(1), whole(1), np.zeros(1, np.int8),
+        whole((1, codes.LEVEL_WIDTH)), whole((1, codes.OP_WIDTH)), whole((1, codes.BOOK_WIDTH)), whole(1), whole(1),
+        np.zeros(1, np.int16), TRADE.new(1), QUOTE.new(1), BOOK_LEVEL.new(1), whole((1, 2)), whole(1),
+        whole(codes.STATE_WIDTH),
+    )  # fmt: skip

@@ -11,13 +11,14 @@ import numpy as np
 from alphapulse.domain.errors import InvalidArgument
 from alphapulse.domain.provenance import Provenance
 from alphapulse.records import BOOK_LEVEL, QUOTE, TRADE, RecordLayout
+from collector_service.amounts import FINEST, Amount
+from collector_service.book import BookUpdate
 from collector_service.compiler.kinds import unpacker
 from collector_service.emitter import Emitter
 from collector_service.lane import codes
 from collector_service.lane.checksums import TEXT_SIZE
-from collector_service.lane.fields import NotPlain
 from collector_service.lane.kernel import kernel
-from collector_service.lane.program import Program, compile_program
+from collector_service.lane.program import Program, compression_of, program_of
 from collector_service.lane.shelf import Shelf
 from collector_service.lane.words import WordTable
 from collector_service.rows import RowSink
@@ -30,7 +31,7 @@ BATCH: Final = 256
 _BATCH_BYTES: Final = 4 << 20
 """Of a frame that is longer the tape would be: it is for the ordinary path."""
 _ROWS: Final = 1 << 12
-_OPS: Final = 64
+_OPS: Final = codes.OPS_OF_FRAME + codes.MAX_HELD
 _TOUCHED: Final = 1 << 10
 
 
@@ -122,10 +123,9 @@ class Lane:
         return done, done < count
 
     def _prepare(self, dialect: Dialect) -> _Prepared | None:
-        found = program_of(self._source, dialect)
-        if found is None:
+        program, compression = program_of(self._source, dialect), compression_of(self._source, dialect)
+        if program is None:
             return None
-        program, compression = found
         unpack = unpacker(compression) if compression is not Compression.NONE else None
         return _Prepared(program, dialect, unpack)
 
@@ -199,7 +199,7 @@ class Lane:
             case codes.UNKNOWN_WORD:
                 return self._learn(prepared, field, data, begin, end)
             case codes.BOOK_WANTED:
-                return self.shelf.lend(slot)
+                return self.shelf.lend(slot, self._hold if slot == self._numbers[codes.X_ASKED] else None)
             case codes.LEVELS_WANTED:
                 self.shelf.make_room(slot, field)
                 return True
@@ -209,6 +209,24 @@ class Lane:
                     self._rows[field] = _layout(field).new(2 * slot)
                 return not self._is_stuck(field)
         return False
+
+    def _hold(self, held: Sequence[BookUpdate]) -> bool:
+        """Lays out the updates that wait for an answer. False where they are for the machine."""
+        levels = [change for update in held for change in update.changes]
+        if len(held) > codes.MAX_HELD or any(not _fits(price) or not _fits(size) for _, price, size in levels):
+            return False
+        if 2 * len(levels) > len(self._changes):
+            self._changes = np.zeros((4 * len(levels), codes.LEVEL_WIDTH), np.int64)
+        at = len(self._changes) - len(levels)
+        for place, (side, price, size) in enumerate(levels, at):
+            self._changes[place] = (side, *price, *size, 0)
+        for place, update in enumerate(held, codes.OPS_OF_FRAME):
+            end = at + len(update.changes)
+            numbers = (0, codes.UPDATE_RECORD, update.first, update.last, update.previous, -2, update.time_ns, at, end, -1, 0)
+            self._ops[place] = numbers
+            at = end
+        self._numbers[codes.X_HELD], self._numbers[codes.X_HELD_CHANGES] = len(held), len(levels)
+        return True
 
     def _is_stuck(self, field: int) -> bool:
         """Whether one frame has more events than are taken at once."""
@@ -236,6 +254,7 @@ class Lane:
         state = self._numbers
         count = state[codes.X_DIRTY]
         state[codes.X_DIRTY], state[codes.X_ASKED] = 0, -1
+        state[codes.X_HELD] = state[codes.X_HELD_CHANGES] = 0
         self.shelf.settle(self._changed[:count])
 
 
@@ -243,16 +262,9 @@ _PLACES: Final = ((codes.X_TRADES, TRADE), (codes.X_QUOTES, QUOTE), (codes.X_LEV
 _UNSEEN: Final[Any] = object()
 
 
+def _fits(amount: Amount) -> bool:
+    return amount[0] < 2**62 and FINEST <= amount[1] <= 0
+
+
 def _layout(event_type: int) -> RecordLayout:
     return {one.event_type: one for one in (TRADE, QUOTE, BOOK_LEVEL)}[event_type]
-
-
-def program_of(source: Source, dialect: Dialect) -> tuple[Program, Compression] | None:
-    """The program of one of a source's dialects, with how its frames are compressed; None where the kernel can read nothing of it."""
-    if source.spec is None or source.new_memory is not None or dialect not in source.dialects:
-        return None
-    spec = source.spec.dialects[source.dialects.index(dialect)]
-    try:
-        return compile_program(dialect, spec), spec.compression
-    except NotPlain:
-        return None

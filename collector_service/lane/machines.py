@@ -45,6 +45,7 @@ from collector_service.lane.codes import (
     O_SLOT,
     O_TIME,
     O_TYPE,
+    OPS_OF_FRAME,
     ROOM_WANTED,
     SNAPSHOT_RECORD,
     V_KEY,
@@ -55,6 +56,9 @@ from collector_service.lane.codes import (
     V_SIZE_EXPONENT,
     X_DIRTY,
     X_FIELD,
+    X_HELD,
+    X_HELD_CHANGES,
+    X_KEPT,
     X_LEVELS,
     X_OPS,
     X_PROVENANCE,
@@ -72,6 +76,7 @@ from collector_service.lane.levels import (
     excess,
     find,
     finest,
+    fits,
     is_crossed,
     mantissa_at,
     pack,
@@ -138,6 +143,51 @@ def verdict(book: Any, op: Any) -> int:
 
 
 @compiled
+def _kept(book: Any, ops: Any, last: int, state: Any) -> int:
+    """The first of the updates held that a snapshot with the number `last` does not contain; -1 where the machine has to look at them."""
+    end, machine = OPS_OF_FRAME + state[X_HELD], book[B_MACHINE]
+    first = OPS_OF_FRAME
+    while first < end and (ops[first, O_LAST] < last or (machine != M_PREVIOUS and ops[first, O_LAST] == last)):
+        first += 1
+    fresh, sequence = True, last
+    for k in range(first, end):
+        if machine == M_PREVIOUS:
+            follows = ops[k, O_PREVIOUS] == sequence or (fresh and ops[k, O_FIRST] <= sequence <= ops[k, O_LAST])
+        elif machine == M_RANGE:
+            following = sequence + 1
+            follows = ops[k, O_FIRST] <= following <= ops[k, O_LAST] if fresh else ops[k, O_FIRST] == following
+        else:
+            follows = machine == M_RANGE_WITH_HOLES
+        if not follows:
+            return -1
+        fresh, sequence = False, ops[k, O_LAST]
+    return first
+
+
+@compiled
+def _with_held(book: Any, keys: Any, changes: Any, ops: Any, op: Any, state: Any) -> bool:
+    """Makes ready the updates that an answer ends the waiting of. False where the machine has to look at them."""
+    kept = _kept(book, ops, op[O_LAST], state)
+    if kept < 0:
+        return False
+    first, end = changes.shape[0] - state[X_HELD_CHANGES], changes.shape[0]
+    grid = finest(book, keys, changes, first, end, True)
+    if grid == NO_ROOM_ON_GRID:
+        return False
+    grid = min(op[O_GRID], grid)
+    for k in range(op[O_BEGIN], op[O_END]):
+        if not fits(changes[k, V_PRICE], changes[k, V_PRICE_EXPONENT] - grid):
+            return False
+    for k in range(first, end):
+        if not fits(changes[k, V_PRICE], changes[k, V_PRICE_EXPONENT] - grid):
+            return False
+    state[X_KEPT] = kept
+    op[O_GRID] = grid
+    place(changes, first, end, grid)
+    return True
+
+
+@compiled
 def check(books: Any, keys: Any, changes: Any, ops: Any, rows: Any, state: Any) -> int:
     """Whether all that the frame changes can be done: DONE, or the status of what is wanted first."""
     count, needed = state[X_OPS], 0
@@ -167,7 +217,11 @@ def check(books: Any, keys: Any, changes: Any, ops: Any, rows: Any, state: Any) 
         if grid == NO_ROOM_ON_GRID:
             return NOT_PLAIN
         op[O_GRID] = grid
-        place(changes, op[O_BEGIN], op[O_END], grid)
+        if state[X_HELD]:
+            if not _with_held(book, keys, changes, ops, op, state):
+                return NOT_PLAIN
+            levels += state[X_HELD_CHANGES]
+        place(changes, op[O_BEGIN], op[O_END], op[O_GRID])
         if book[B_MACHINE] == M_SNAPSHOT_ONLY and not whole and not are_distinct(changes, op[O_BEGIN], op[O_END]):
             return NOT_PLAIN
         for side in range(1, 3):
@@ -178,6 +232,8 @@ def check(books: Any, keys: Any, changes: Any, ops: Any, rows: Any, state: Any) 
                 state[X_FIELD] = max(_LEAST_ROOM, 2 * wanted)
                 return LEVELS_WANTED
             needed += levels
+            if state[X_HELD]:
+                needed += levels
             if book[B_DEPTH] or book[B_MACHINE] == M_SNAPSHOT_ONLY:
                 needed += book[at + COUNT]
     if needed > rows.shape[0] - state[X_LEVELS]:
@@ -320,6 +376,43 @@ def are_distinct(changes: Any, first: int, end: int) -> bool:
 
 
 @compiled
+def _update(book: Any, keys: Any, sizes: Any, exponents: Any, changes: Any, op: Any, rows: Any, state: Any) -> None:
+    """Applies an update and tells it."""
+    for k in range(op[O_BEGIN], op[O_END]):
+        change = changes[k]
+        _write(
+            rows,
+            state,
+            book,
+            op,
+            change[V_SIDE],
+            change[V_PRICE],
+            change[V_PRICE_EXPONENT],
+            change[V_SIZE],
+            change[V_SIZE_EXPONENT],
+        )
+    _apply(book, keys, sizes, exponents, changes, op[O_BEGIN], op[O_END])
+    _cut(book, keys, exponents, op, rows, state, True)
+    book[B_FRESH] = 0
+    book[B_SEQUENCE] = op[O_LAST]
+
+
+@compiled
+def _mark(book: Any, keys: Any, rows: Any, first: int, end: int) -> None:
+    """The last row of an update says how the book is."""
+    if first == end:
+        return
+    crossed, more = is_crossed(book, keys), _LAST
+    if crossed > 0:
+        more |= _CROSSED
+    if crossed == -1 or crossed == -3:
+        more |= _BID_ABSENT
+    if crossed == -2 or crossed == -3:
+        more |= _ASK_ABSENT
+    rows[end - 1].flags |= more
+
+
+@compiled
 def carry_out(
     books: Any,
     keys: Any,
@@ -360,22 +453,7 @@ def carry_out(
         _cut(book, keys, exponents, op, rows, state, False)
     else:
         refine(book, keys, op[O_GRID])
-        for k in range(first, end):
-            change = changes[k]
-            _write(
-                rows,
-                state,
-                book,
-                op,
-                change[V_SIDE],
-                change[V_PRICE],
-                change[V_PRICE_EXPONENT],
-                change[V_SIZE],
-                change[V_SIZE_EXPONENT],
-            )
-        _apply(book, keys, sizes, exponents, changes, first, end)
-        _cut(book, keys, exponents, op, rows, state, True)
-        book[B_FRESH] = 0
+        _update(book, keys, sizes, exponents, changes, op, rows, state)
     book[B_SEQUENCE] = op[O_LAST]
     if machine >= M_CHECKSUM and op[O_CHECKSUM] >= 0:
         taken = (
@@ -388,18 +466,18 @@ def carry_out(
             return NOT_PLAIN
     book[B_OWNER] = IN_STEP
     told = state[X_LEVELS]
-    if told > began:
-        if whole:
-            rows[began].flags |= _BEGIN
-        crossed = is_crossed(book, keys)
-        more = _LAST
-        if crossed > 0:
-            more |= _CROSSED
-        if crossed == -1 or crossed == -3:
-            more |= _BID_ABSENT
-        if crossed == -2 or crossed == -3:
-            more |= _ASK_ABSENT
-        rows[told - 1].flags |= more
+    if state[X_HELD]:
+        for k in range(state[X_KEPT], OPS_OF_FRAME + state[X_HELD]):
+            _update(book, keys, sizes, exponents, changes, ops[k], rows, state)
+            ops[k, O_GRID] = state[X_LEVELS]
+            book[B_DELIVERED] += 1
+        begin = told
+        for k in range(state[X_KEPT], OPS_OF_FRAME + state[X_HELD]):
+            _mark(book, keys, rows, begin, ops[k, O_GRID])
+            begin = ops[k, O_GRID]
+    _mark(book, keys, rows, began, told)
+    if whole and told > began:
+        rows[began].flags |= _BEGIN
     book[B_DELIVERED] += 1
     book[B_HEARD] = 1
     touch(book, slot, dirty, state)

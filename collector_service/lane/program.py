@@ -18,8 +18,9 @@ from collector_service.compiler.shapes import Shape
 from collector_service.lane import codes
 from collector_service.lane.codes import NOWHERE
 from collector_service.lane.fields import NotPlain, Resolve, RouteWriter
-from collector_service.source import Dialect
+from collector_service.source import Dialect, Source
 from collector_service.spec import fields, records
+from collector_service.spec.dialect import Compression
 from collector_service.spec.dialect import Dialect as DialectSpec
 
 _WHOLE: Final = Path((), from_root=False, optional=False)
@@ -51,6 +52,29 @@ class Program:
 def compile_program(dialect: Dialect, spec: DialectSpec) -> Program:
     """The program of a dialect. Raises NotPlain where the kernel can read nothing of it."""
     return _Compiler(dialect, spec).program()
+
+
+def program_of(source: Source, dialect: Dialect) -> Program | None:
+    """The program of one of a source's dialects; None where the kernel can read nothing of it."""
+    spec = _spec_of(source, dialect)
+    if spec is None:
+        return None
+    try:
+        return compile_program(dialect, spec)
+    except NotPlain:
+        return None
+
+
+def compression_of(source: Source, dialect: Dialect) -> Compression:
+    """How the frames of one of a source's dialects are packed."""
+    spec = _spec_of(source, dialect)
+    return spec.compression if spec is not None else Compression.NONE
+
+
+def _spec_of(source: Source, dialect: Dialect) -> DialectSpec | None:
+    if source.spec is None or source.new_memory is not None or dialect not in source.dialects:
+        return None
+    return source.spec.dialects[source.dialects.index(dialect)]
 
 
 class _Compiler:

@@ -44,6 +44,7 @@ from collector_service.lane.codes import (
     O_SLOT,
     O_TIME,
     O_TYPE,
+    OPS_OF_FRAME,
     P_NODE_COUNT,
     P_NODES,
     QUOTE_RECORD,
@@ -88,6 +89,7 @@ from collector_service.lane.codes import (
     WHOLE,
     X_CHANGES,
     X_FIELD,
+    X_HELD_CHANGES,
     X_OPS,
     X_PROVENANCE,
     X_QUOTES,
@@ -339,7 +341,7 @@ def _level(
         size, size_exponent = amount(
             data, tape, found[program[at + L_SIZE]], program[at + L_SIZE + 1], program[at + L_SIZE + 2]
         )
-    if side <= 0 or price <= 0 or size == BAD or state[X_CHANGES] >= changes.shape[0]:
+    if side <= 0 or price <= 0 or size == BAD or state[X_CHANGES] >= changes.shape[0] - state[X_HELD_CHANGES]:
         return NOT_PLAIN
     change = state[X_CHANGES]
     changes[change, V_SIDE] = side
@@ -361,7 +363,7 @@ def _book(
     data: Any, tape: Any, program: Any, found: Any, record: int, slot: int, time_ns: int, changes: Any, ops: Any,
     words: Any, texts: Any, state: Any,
 ) -> int:  # fmt: skip
-    if state[X_OPS] >= ops.shape[0]:
+    if state[X_OPS] >= OPS_OF_FRAME:
         return NOT_PLAIN
     op = ops[state[X_OPS]]
     op[O_BEGIN] = state[X_CHANGES]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from collector_service.book import (
     Book,
     BookMachine,
+    BookUpdate,
     ChecksumMachine,
     Level,
     PerChannelMachine,
@@ -88,15 +89,16 @@ class Shelf:
         for slot, symbol in enumerate(self.symbols):
             self.books[slot, codes.B_KEY] = _signed(listings.key(symbol) or 0)
 
-    def lend(self, slot: int) -> bool:
-        """Takes a book from its machine. False where that cannot be, or is not worth it."""
+    def lend(self, slot: int, hold: Callable[[Sequence[BookUpdate]], bool] | None = None) -> bool:
+        """Takes a book from its machine. False where that cannot be, or is not worth it. Where its snapshot was asked for, `hold` takes the updates that
+        wait for it."""
         if self._waits[slot] > 0:
             self._waits[slot] -= 1
             return False
         symbol = self.symbols[slot]
         machine = self._emitter.books.get(symbol) or self._emitter.new_book()
         kind = _kind(machine)
-        if not kind or machine.held:
+        if not kind or (machine.held and (hold is None or not hold(machine.held))):
             return False
         row = self.books[slot]
         if machine.synced and not self._take(row, slot, machine):
@@ -149,11 +151,14 @@ class Shelf:
             if delivered:
                 machine = self._machines[slot]
                 assert machine is not None  # it lent the book
+                was_waiting = not machine.synced
                 machine.synced, machine.sequence = True, numbers[row + codes.B_SEQUENCE]
                 machine.fresh = numbers[row + codes.B_FRESH] != 0
                 machine.adopt_depth(numbers[row + codes.B_DEPTH])
                 if symbol not in emitter.books:
                     emitter.books[symbol] = machine
+                if was_waiting:
+                    machine.drop_held()
                 emitter.book_updates[symbol] += delivered
                 delivered_in_all += delivered
                 numbers[row + codes.B_DELIVERED] = 0

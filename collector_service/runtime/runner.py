@@ -27,12 +27,16 @@ from collector_service.runtime.registrar import Registrar, Registration
 from collector_service.session import ALL_CHANNELS, Session
 from collector_service.source import Source
 from collector_service.spec import Channel
-from collector_service.transport.base import Arrival, ArrivalKind, Transport, TransportError
+from collector_service.transport.base import Arrival, ArrivalKind, Draining, Transport, TransportError
 
 _BARRIER_SECONDS: Final = 6.0
 _DRAIN_SECONDS: Final = 10.0
 _SOUND_SECONDS: Final = 60.0
 """A source that ran for so long before a fault is started again as soon as after its first."""
+_BATCH: Final = 64
+"""Arrivals that are decoded in one turn at most."""
+_WORTH_COMPILED: Final = 20_000
+"""After so many frames a source is decoded by compiled code: one that brings few is not worth loading it."""
 _log = structlog.stdlib.get_logger(__name__)
 
 
@@ -112,6 +116,7 @@ class SourceRunner:
         self._state = SourceState.STOPPED
         self._error = ""
         self._reconnects = 0
+        self._compiling: asyncio.Task[None] | None = None
         self._instruments: frozenset[str] = frozenset()
         self.provenance: Provenance | None = None
         self.next_epoch: Callable[[], int | None] = lambda: None
@@ -211,6 +216,7 @@ class SourceRunner:
         parts = self._parted(chosen)
         self._paths = ([path for path, _ in parts] or [""]) if self.spec.live.path_of is not None else []
         self._keep_counters()
+        self._compiling = None
         self._session = Session(
             self.spec,
             self.listings,
@@ -252,19 +258,38 @@ class SourceRunner:
         return list(chosen.values())
 
     async def _pump(self, transport: Transport, session: Session, port: Port | None) -> None:
+        drains = transport if isinstance(transport, Draining) else None
         async for arrival in transport.arrivals(max(1, len(session.subscriptions)), self._paths):
-            self._follow(arrival)
-            for request in session.handle(arrival):
-                transport.submit(request)
+            arrivals = [arrival] if drains is None else [arrival, *drains.ready(_BATCH)]
+            for one in arrivals:
+                self._follow(one)
+            done = 0
+            while done < len(arrivals):
+                count, requests = session.handle_many(arrivals, done)
+                done += count
+                for request in requests:
+                    transport.submit(request)
+                if session.gaps and port is not None:
+                    for reason, key in session.take_gaps():
+                        port.gap(reason, key)
+            if session.frames >= _WORTH_COMPILED and session.lane is None and self._compiling is None:
+                self._compiling = asyncio.create_task(self._compile(session))
             if port is None:
                 session.sink.take()
                 continue
-            if session.gaps:
-                for reason, key in session.take_gaps():
-                    port.gap(reason, key)
             port.flush(at_once=transport.pauses)
             if transport.lossless and not port.room.is_set():
                 await port.room.wait()
+
+    async def _compile(self, session: Session) -> None:
+        """Compiled code takes over: at the source's pace the ordinary path is good enough until it is loaded, or compiled at all."""
+        try:
+            from collector_service.lane.kernel import load
+
+            await asyncio.to_thread(load)
+            session.use_compiled()
+        except Exception:  # it goes on as it did
+            _log.exception("decoding is not compiled", source=self.spec.name)
 
     def _follow(self, arrival: Arrival) -> None:
         polled = not self.spec.endpoints.websocket
