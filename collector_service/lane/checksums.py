@@ -44,9 +44,10 @@ TEXT_SIZE: Final = 2 * _TOP_IN_TURN * 2 * 44
 
 
 @compiled
-def _crc(text: Any, end: int) -> int:
-    """Four bytes at a time: S. Kounavis and F. Berry, "A Systematic Approach to Building High Performance, Software-based, CRC Generators"."""
-    crc, at = _ONES, 0
+def _crc(text: Any, at: int) -> int:
+    """Of the text from a place on. Four bytes at a time: M. E. Kounavis and F. L. Berry, "A Systematic Approach to Building High Performance
+    Software-based CRC Generators", 2005."""
+    crc, end = _ONES, text.shape[0]
     while at + 4 <= end:
         crc ^= text[at] | (text[at + 1] << 8) | (text[at + 2] << 16) | (text[at + 3] << 24)
         crc = (
@@ -63,56 +64,69 @@ def _crc(text: Any, end: int) -> int:
 
 
 @compiled
-def _write(text: Any, at: int, mantissa: int, point: int) -> int:
-    """Writes the digits of a number, with a point before the last `point`, where there are any; where it ends."""
-    size, rest = 1, np.uint64(mantissa)
-    while rest >= np.uint64(10_000):
-        rest //= np.uint64(10_000)
-        size += 4
-    while rest >= np.uint64(10):
-        rest //= np.uint64(10)
-        size += 1
-    size = max(size, point + 1)
-    end = at + size + (1 if point else 0)
+def _digits(text: Any, at: int, mantissa: int) -> int:
+    """Writes the digits of a number before a place; where they begin."""
     rest = np.uint64(mantissa)
-    for k in range(1, end - at + 1):
-        if point and k == point + 1:
-            text[end - k] = 46
-            continue
-        above = rest // np.uint64(10)
-        text[end - k] = 48 + np.int64(rest - above * np.uint64(10))
+    while rest >= np.uint64(10):
+        above = rest // np.uint64(100)
+        pair = np.int64(rest - above * np.uint64(100))
+        tens = (pair * 103) >> 10
+        text[at - 1] = 48 + pair - 10 * tens
+        text[at - 2] = 48 + tens
+        at -= 2
         rest = above
-    return end
+    if rest or at == text.shape[0] or mantissa < 10:
+        at -= 1
+        text[at] = 48 + np.int64(rest)
+    return at
+
+
+@compiled
+def _written(text: Any, at: int, mantissa: int, point: int) -> int:
+    """Writes a number with its last `point` digits behind a point, and one before it at least; where it begins."""
+    if not point:
+        return int(_digits(text, at, mantissa))
+    rest, size = np.uint64(mantissa), 0
+    while size <= point or rest:
+        if size == point:
+            at -= 1
+            text[at] = 46
+        above = rest // np.uint64(10)
+        at -= 1
+        text[at] = 48 + np.int64(rest - above * np.uint64(10))
+        rest = above
+        size += 1
+    return at
 
 
 @compiled
 def digits_of_top(book: Any, keys: Any, sizes: Any, exponents: Any, text: Any) -> int:
-    """Kraken's: ten asks, then ten bids, of each the digits of price and size."""
-    end, grid = 0, book[B_GRID]
-    for side in range(2, 0, -1):
+    """Kraken's: ten asks, then ten bids, of each the digits of price and size. Written from its end."""
+    begin, grid = text.shape[0], book[B_GRID]
+    for side in range(1, 3):
         at = side_of(book, side)
         best = book[at + OFFSET] + book[at + FIRST] + book[at + COUNT] - 1
-        for k in range(best, best - min(_TOP, book[at + COUNT]), -1):
-            end = _write(text, end, mantissa_at(keys, exponents, k, grid), 0)
-            end = _write(text, end, sizes[k], 0)
-    return int(_crc(text, end))
+        for k in range(best - min(_TOP, book[at + COUNT]) + 1, best + 1):
+            begin = _digits(text, begin, sizes[k])
+            begin = _digits(text, begin, mantissa_at(keys, exponents, k, grid))
+    return int(_crc(text, begin))
 
 
 @compiled
 def levels_in_turn(book: Any, keys: Any, sizes: Any, exponents: Any, text: Any) -> int:
-    """That of OKX and Bitget: bid and ask in turn, `price:size`, as they were written."""
-    end, grid = 0, book[B_GRID]
-    for rank in range(_TOP_IN_TURN):
-        for side in range(1, 3):
+    """That of OKX and Bitget: bid and ask in turn, `price:size`, as they were written. Written from its end."""
+    begin, grid = text.shape[0], book[B_GRID]
+    for rank in range(_TOP_IN_TURN - 1, -1, -1):
+        for side in range(2, 0, -1):
             at = side_of(book, side)
             if rank >= book[at + COUNT]:
                 continue
             k = book[at + OFFSET] + book[at + FIRST] + book[at + COUNT] - 1 - rank
-            if end:
-                text[end] = 58
-                end += 1
+            if begin < text.shape[0]:
+                begin -= 1
+                text[begin] = 58
             both = np.int64(exponents[k])
-            end = _write(text, end, mantissa_at(keys, exponents, k, grid), -price_exponent_of(both))
-            text[end] = 58
-            end = _write(text, end + 1, sizes[k], -size_exponent_of(both))
-    return int(_crc(text, end))
+            begin = _written(text, begin, sizes[k], -size_exponent_of(both)) - 1
+            text[begin] = 58
+            begin = _written(text, begin, mantissa_at(keys, exponents, k, grid), -price_exponent_of(both))
+    return int(_crc(text, begin))

@@ -85,6 +85,9 @@ ROUTE_LIST_COUNT: Final = 5
 SILENT: Final = 1_000_000
 """In the place of a route: a message of a kind that carries no event."""
 
+ORDINARY: Final = 1_000_001
+"""A message of a kind that is for the ordinary path."""
+
 # A record.
 R_TYPE: Final = 0
 R_EACH: Final = 1
@@ -139,8 +142,8 @@ ITSELF: Final = -2
 """In the place of a list: the record is one level."""
 NOWHERE: Final = -1
 
-# A guard: kind, node, field.
-GUARD_WIDTH: Final = 3
+# A guard: kind, node, where its words begin, how many. A word: kind of token, where its bytes begin, how many.
+GUARD_WIDTH: Final = 4
 G_WHERE: Final = 1
 G_UNLESS: Final = 2
 G_HAVING: Final = 3
@@ -181,7 +184,9 @@ B_IGNORED: Final = 17
 B_TRADE: Final = 18
 """The highest number of a trade, plus 1; 0: none."""
 B_HEARD: Final = 19
-BOOK_WIDTH: Final = 20
+B_STEPS: Final = 20
+"""Messages that were delivered: one that ends the waiting of others delivers more than once."""
+BOOK_WIDTH: Final = 21
 SIDE_WIDTH: Final = 4
 
 AWAY: Final = 0

@@ -31,13 +31,14 @@ class RouteWriter:
     """The records of one route. Tables of theirs go into `numbers`."""
 
     def __init__(
-        self, places: Mapping[int, int], field: Callable[..., int], root: Shape, numbers: list[int]
+        self, places: Mapping[int, int], field: Callable[..., int], root: Shape, numbers: list[int], texts: bytearray
     ) -> None:
-        """`places` are the nodes of shapes, by id; `field` gives a resolver a number."""
+        """`places` are the nodes of shapes, by id; `field` gives a resolver a number. Words go into `texts`."""
         self._places = places
         self._field = field
         self._root = root
         self._numbers = numbers
+        self._texts = texts
 
     def lists(self, shape: Shape) -> list[int]:
         """The lists in a shape that are not in lists themselves."""
@@ -108,12 +109,33 @@ class RouteWriter:
         found: list[int] = []
         for kind, words in ((codes.G_WHERE, "where"), (codes.G_UNLESS, "unless")):
             for path, wanted in getattr(record, words, {}).items():
-                found += [kind, self._node(here, path), self._field(_test(wanted))]
+                found += [kind, self._node(here, path), *self._words(wanted)]
         for kind, name in ((codes.G_HAVING, "having"), (codes.G_LACKING, "lacking")):
             path = getattr(record, name, "")
             if path:
-                found += [kind, self._node(here, path), 0]
+                found += [kind, self._node(here, path), 0, 0]
         return found
+
+    def _words(self, wanted: str | tuple[str, ...]) -> list[int]:
+        """Where the words of a test begin, and how many there are: those that the ordinary path's comparison finds equal."""
+        words: list[int] = []
+
+        def add(kind: int, text: str = "") -> None:
+            words.extend((kind, len(self._texts), len(text)))
+            self._texts.extend(text.encode())
+
+        for word in wanted if isinstance(wanted, tuple) else (wanted,):
+            if not word.isascii():
+                raise NotPlain("a test names a word beyond ASCII")
+            add(codes.STRING, word)
+            add(codes.FRACTION, word)
+            number = int(word) if word.isdecimal() else {"true": 1, "false": 0}.get(word)
+            if number is not None:
+                add(codes.WHOLE, str(number))
+                if number in (0, 1):
+                    add(codes.TRUE if number else codes.FALSE)
+        self._numbers += words
+        return [len(self._numbers) - len(words), len(words) // 3]
 
     def _symbol(self, here: Shape, field: Any, *, answers: bool) -> tuple[int, int]:
         if isinstance(field, fields.Requested) and answers:
@@ -198,7 +220,7 @@ class RouteWriter:
         self._put(row, codes.L_GUARDS, self._guards(here, levels))
         gone: list[int] = []
         for path_of_word, wanted in levels.gone.items():
-            gone += [codes.G_WHERE, self._node(here, path_of_word), self._field(_test(wanted))]
+            gone += [codes.G_WHERE, self._node(here, path_of_word), *self._words(wanted)]
         self._put(row, codes.L_GONE, gone)
         return row
 
@@ -241,20 +263,5 @@ def _side(words: Mapping[Any, int], *, strict: bool) -> Resolve:
         if value == "" and not strict:
             return words.get(value, 0)
         return words.get(value) if isinstance(value, (str, int)) else None
-
-    return resolve
-
-
-def _test(wanted: str | tuple[str, ...]) -> Resolve:
-    words: list[Any] = []
-    for word in wanted if isinstance(wanted, tuple) else (wanted,):
-        words.append(word)
-        if word.isdecimal():
-            words.append(int(word))
-        elif word in ("true", "false"):
-            words.append(word == "true")
-
-    def resolve(raw: bytes) -> int | None:
-        return int(_value(raw) in words) if raw[:1] not in (b"{", b"[") else None
 
     return resolve

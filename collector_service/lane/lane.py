@@ -33,6 +33,8 @@ _BATCH_BYTES: Final = 4 << 20
 _ROWS: Final = 1 << 12
 _OPS: Final = codes.OPS_OF_FRAME + codes.MAX_HELD
 _TOUCHED: Final = 1 << 10
+_PATIENCE: Final = 64
+_REST: Final = 4_096
 
 
 class _Prepared:
@@ -44,6 +46,22 @@ class _Prepared:
         self.unpack = unpack
         self.words = WordTable(program.texts)
         self.found: Any = np.full(2 * program.nodes, -1, np.int64)
+        self.window = BATCH
+        """Frames that are taken together: fewer where many are refused, since those behind are looked at again."""
+        self.balance = 0
+        """How many more were taken than refused of late."""
+        self.rest = 0
+        """Frames until it is tried again."""
+
+    def judge(self, done: int, count: int) -> None:
+        """Fewer frames at once where one was refused; none for a while where most are, since a look costs as much as a frame saves."""
+        if done == count:
+            self.window = min(BATCH, 2 * self.window)
+        else:
+            self.window = max(1, min(self.window // 2, 2 * done))
+        self.balance = min(_PATIENCE, self.balance + done - (done < count))
+        if self.balance < -_PATIENCE:
+            self.balance, self.rest = 0, _REST
 
 
 class Lane:
@@ -92,6 +110,9 @@ class Lane:
             prepared = self._prepared[id(dialect)] = self._prepare(dialect)
         if prepared is None:
             return 0, True
+        if prepared.rest:
+            prepared.rest -= 1
+            return 0, True
         self.shelf.refresh()
         if arrivals[first].kind is ArrivalKind.RESPONSE:
             parts = self._answer(arrivals[first], prepared)
@@ -120,6 +141,7 @@ class Lane:
         done = self._decode(prepared, data, count)
         self._collect()
         self.taken += done
+        prepared.judge(done, count)
         return done, done < count
 
     def _prepare(self, dialect: Dialect) -> _Prepared | None:
@@ -135,7 +157,7 @@ class Lane:
         """The frames that go together."""
         parts: list[bytes] = []
         left, unpack = _BATCH_BYTES, prepared.unpack
-        for arrival in arrivals if len(arrivals) <= BATCH and not first else arrivals[first : first + BATCH]:
+        for arrival in arrivals[first : first + prepared.window]:
             if (
                 arrival.kind is not ArrivalKind.FRAME
                 or arrival.time_ns >= until_ns

@@ -21,6 +21,7 @@ from collector_service.lane.codes import (
     B_MACHINE,
     B_OWNER,
     B_SEQUENCE,
+    B_STEPS,
     BOOK_WANTED,
     DONE,
     IN_STEP,
@@ -96,7 +97,9 @@ _BID_ABSENT = int(RecordFlag.BID_ABSENT)
 _ASK_ABSENT = int(RecordFlag.ASK_ABSENT)
 _BOOK_ROWS = 3
 _LEAST_ROOM = 64
-_SHORT = 256
+_SHORT = 128
+_LONG = 2_048
+"""Levels of a book that comes whole each time."""
 
 
 @compiled
@@ -222,8 +225,10 @@ def check(books: Any, keys: Any, changes: Any, ops: Any, rows: Any, state: Any) 
                 return NOT_PLAIN
             levels += state[X_HELD_CHANGES]
         place(changes, op[O_BEGIN], op[O_END], op[O_GRID])
-        if book[B_MACHINE] == M_SNAPSHOT_ONLY and not whole and not are_distinct(changes, op[O_BEGIN], op[O_END]):
-            return NOT_PLAIN
+        if book[B_MACHINE] == M_SNAPSHOT_ONLY and not whole:
+            held = max(book[side_of(book, 1) + COUNT], book[side_of(book, 2) + COUNT])
+            if held > _LONG or not are_distinct(changes, op[O_BEGIN], op[O_END]):
+                return NOT_PLAIN
         for side in range(1, 3):
             at = side_of(book, side)
             wanted = levels + (0 if whole else book[at + COUNT])
@@ -317,21 +322,22 @@ def _tell_all(book: Any, keys: Any, sizes: Any, exponents: Any, op: Any, rows: A
 
 @compiled
 def _differences(
-    book: Any, keys: Any, sizes: Any, exponents: Any, changes: Any, op: Any, rows: Any, state: Any
+    book: Any, keys: Any, sizes: Any, exponents: Any, changes: Any, op: Any, rows: Any, marks: Any, state: Any
 ) -> None:
     """Of a book that comes whole: what is gone, best first, then what is new or other, in the venue's order; a side after the other."""
-    grid = book[B_GRID]
     for side in range(1, 3):
         at = side_of(book, side)
-        start = book[at + OFFSET] + book[at + FIRST]
-        for k in range(start + book[at + COUNT] - 1, start - 1, -1):
-            kept = False
-            for c in range(op[O_BEGIN], op[O_END]):
-                if changes[c, V_SIDE] == side and changes[c, V_SIZE] and changes[c, V_KEY] == keys[k]:
-                    kept = True
-                    break
-            if not kept:
-                mantissa = mantissa_at(keys, exponents, k, grid)
+        start, count = book[at + OFFSET] + book[at + FIRST], book[at + COUNT]
+        for k in range(count):
+            marks[k] = 0
+        for c in range(op[O_BEGIN], op[O_END]):
+            if changes[c, V_SIDE] == side and changes[c, V_SIZE]:
+                k = find(book, keys, side, changes[c, V_KEY])
+                if k >= 0:
+                    marks[k - start] = 1
+        for k in range(start + count - 1, start - 1, -1):
+            if not marks[k - start]:
+                mantissa = mantissa_at(keys, exponents, k, book[B_GRID])
                 _write(rows, state, book, op, side, mantissa, price_exponent_of(int(exponents[k])), 0, 0)
         for c in range(op[O_BEGIN], op[O_END]):
             if changes[c, V_SIDE] != side or not changes[c, V_SIZE]:
@@ -365,7 +371,22 @@ def _replay(book: Any, keys: Any, sizes: Any, exponents: Any, rows: Any, first: 
 
 @compiled
 def are_distinct(changes: Any, first: int, end: int) -> bool:
-    """Whether a book that comes whole is short, and names each price once; prices are placed."""
+    """Whether a book that comes whole names each price once; prices are placed. One that is long has to be in order, from either end."""
+    if end - first > _LONG:
+        return False
+    falls = rises = True
+    for side in range(1, 3):
+        before, any_before = 0, False
+        for k in range(first, end):
+            if changes[k, V_SIDE] != side:
+                continue
+            key = changes[k, V_KEY]
+            if any_before:
+                falls = falls and key < before
+                rises = rises and key > before
+            before, any_before = key, True
+    if falls or rises:
+        return True
     if end - first > _SHORT:
         return False
     for k in range(first, end):
@@ -448,7 +469,7 @@ def carry_out(
         book[B_FRESH] = 1
     elif machine == M_SNAPSHOT_ONLY:
         refine(book, keys, op[O_GRID])
-        _differences(book, keys, sizes, exponents, changes, op, rows, state)
+        _differences(book, keys, sizes, exponents, changes, op, rows, text, state)
         _replay(book, keys, sizes, exponents, rows, began, state[X_LEVELS])
         _cut(book, keys, exponents, op, rows, state, False)
     else:
@@ -479,6 +500,7 @@ def carry_out(
     if whole and told > began:
         rows[began].flags |= _BEGIN
     book[B_DELIVERED] += 1
+    book[B_STEPS] += 1
     book[B_HEARD] = 1
     touch(book, slot, dirty, state)
     return DONE

@@ -25,6 +25,7 @@ from collector_service.lane.codes import (
     NODE_WIDTH,
     NOT_PLAIN,
     NULL,
+    ORDINARY,
     P_BY_NAME,
     P_BY_NAME_END,
     P_BY_PLACE,
@@ -215,7 +216,7 @@ def _read(
         route = _kind(data, tape, program, texts, found, token, words, spelled, state)
         if route == MISSING:
             return int(state[X_STATUS])
-        if route < 0:
+        if route < 0 or route == ORDINARY:
             return NOT_PLAIN
         if route != SILENT:
             status = _message(

@@ -18,6 +18,7 @@ from collector_service.compiler.shapes import Shape
 from collector_service.lane import codes
 from collector_service.lane.codes import NOWHERE
 from collector_service.lane.fields import NotPlain, Resolve, RouteWriter
+from collector_service.lane.shelf import machine_code
 from collector_service.source import Dialect, Source
 from collector_service.spec import fields, records
 from collector_service.spec.dialect import Compression
@@ -49,20 +50,25 @@ class Program:
     """Kinds of messages that it does not, each with the reason."""
 
 
-def compile_program(dialect: Dialect, spec: DialectSpec) -> Program:
-    """The program of a dialect. Raises NotPlain where the kernel can read nothing of it."""
-    return _Compiler(dialect, spec).program()
+def compile_program(dialect: Dialect, spec: DialectSpec, *, books: bool = True) -> Program:
+    """The program of a dialect, without its `books` where the kernel cannot keep them. Raises NotPlain where it can read nothing of it."""
+    return _Compiler(dialect, spec, books=books).program()
 
 
 def program_of(source: Source, dialect: Dialect) -> Program | None:
     """The program of one of a source's dialects; None where the kernel can read nothing of it."""
-    spec = _spec_of(source, dialect)
-    if spec is None:
-        return None
-    try:
-        return compile_program(dialect, spec)
-    except NotPlain:
-        return None
+    known = _MADE.get(id(dialect))
+    if known is not None:
+        return known[1]
+    spec, found = _spec_of(source, dialect), None
+    if spec is not None:
+        machine = (dialect.new_book or source.new_book)()
+        try:
+            found = compile_program(dialect, spec, books=bool(machine_code(machine)))
+        except NotPlain:
+            found = None
+    _MADE[id(dialect)] = dialect, found
+    return found
 
 
 def compression_of(source: Source, dialect: Dialect) -> Compression:
@@ -77,8 +83,13 @@ def _spec_of(source: Source, dialect: Dialect) -> DialectSpec | None:
     return source.spec.dialects[source.dialects.index(dialect)]
 
 
+_MADE: Final[dict[int, tuple[Dialect, Program | None]]] = {}
+"""By the identity of the dialect, which is kept with it: sources are values of modules, and sessions of one source come and go."""
+
+
 class _Compiler:
-    def __init__(self, dialect: Dialect, spec: DialectSpec) -> None:
+    def __init__(self, dialect: Dialect, spec: DialectSpec, *, books: bool) -> None:
+        self._books = books
         self._dialect = dialect
         self._spec = spec
         self._rows: list[list[int]] = []
@@ -243,7 +254,7 @@ class _Compiler:
             spelled = {number: word for word, number in self._words.items()}
             kind = ":".join(spelled[low + (high << 7)] for low, high in zip(raw[::2], raw[1::2], strict=True))
             if kind in dialect.routes:
-                return places.get(kind)
+                return places.get(kind, codes.ORDINARY)
             return codes.SILENT if kind in dialect.silent and kind != dialect.welcome else None
 
         return resolve
@@ -254,6 +265,8 @@ class _Compiler:
         parts: Sequence[Any] = found if isinstance(found, tuple) else (found,)
         if any(isinstance(part, records.Hook) for part in parts):
             raise NotPlain("it is read by a function")
+        if not self._books and any(isinstance(part, (records.BookSnapshot, records.BookUpdate)) for part in parts):
+            raise NotPlain("its books are kept by a machine that the kernel does not know")
         shape, names = Shape("route"), dict[str, Any]()
         try:
             for part in parts:
@@ -264,7 +277,7 @@ class _Compiler:
         before = len(self._rows), len(self._texts), len(self._numbers)
         try:
             first, end = self._add(shape)
-            writer = RouteWriter(self._places, self._field, shape, self._numbers)
+            writer = RouteWriter(self._places, self._field, shape, self._numbers, self._texts)
             made = [writer.record(part, answers=answers) for part in parts]
             lists = writer.lists(shape)
         except NotPlain:

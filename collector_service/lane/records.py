@@ -11,9 +11,9 @@ from collector_service.lane.codes import (
     D_CONSTANT,
     D_FIELD,
     DONE,
+    FALSE,
     G_HAVING,
     G_LACKING,
-    G_UNLESS,
     G_WHERE,
     GUARD_WIDTH,
     ITSELF,
@@ -35,6 +35,7 @@ from collector_service.lane.codes import (
     NOT_PLAIN,
     NOWHERE,
     NULL,
+    OBJECT,
     O_BEGIN,
     O_CHECKSUM,
     O_DEPTH,
@@ -81,6 +82,7 @@ from collector_service.lane.codes import (
     T_NEXT,
     T_START,
     TRADE_RECORD,
+    TRUE,
     V_PRICE,
     V_PRICE_EXPONENT,
     V_SIDE,
@@ -119,31 +121,45 @@ def _is_there(tape: Any, token: int) -> bool:
 
 
 @compiled
-def holds(
-    data: Any,
-    tape: Any,
-    program: Any,
-    found: Any,
-    at: int,
-    count: int,
-    words: Any,
-    texts: Any,
-    state: Any,
-) -> int:
-    """1 where a record is meant, 0 where not, MISSING where a word has to be looked up first."""
+def _is_one_of(data: Any, tape: Any, token: int, program: Any, at: int, count: int, texts: Any) -> bool:
+    """Whether one of the words stands at a token."""
+    kind, start, size = tape[token, T_KIND], tape[token, T_START], tape[token, T_END] - tape[token, T_START]
+    for k in range(count):
+        word = at + 3 * k
+        if program[word] != kind:
+            continue
+        if kind == TRUE or kind == FALSE:
+            return True
+        if program[word + 2] != size:
+            continue
+        same = True
+        for place in range(size):
+            if data[start + place] != texts[program[word + 1] + place]:
+                same = False
+                break
+        if same:
+            return True
+    return False
+
+
+@compiled
+def holds(data: Any, tape: Any, program: Any, found: Any, at: int, count: int, texts: Any) -> int:
+    """1 where a record is meant, 0 where not, BAD where the ordinary path has to look."""
     for k in range(count):
         guard = at + GUARD_WIDTH * k
         kind, token = program[guard], found[program[guard + 1]]
+        there = _is_there(tape, token)
         if kind == G_HAVING or kind == G_LACKING:
-            if _is_there(tape, token) != (kind == G_HAVING):
+            if there != (kind == G_HAVING):
                 return 0
             continue
-        said = 0
-        if _is_there(tape, token):
-            said = meaning(data, tape, token, program[guard + 2], words, texts, state)
-            if said == MISSING:
-                return MISSING
-        if (kind == G_WHERE and not said) or (kind == G_UNLESS and said):
+        said = False
+        if there:
+            got = tape[token, T_KIND]
+            if got >= OBJECT or (got == WHOLE and data[tape[token, T_START]] == 45):
+                return BAD
+            said = _is_one_of(data, tape, token, program, program[guard + 2], program[guard + 3], texts)
+        if said != (kind == G_WHERE):
             return 0
     return 1
 
@@ -315,11 +331,9 @@ def _level(
     data: Any, tape: Any, program: Any, found: Any, at: int, changes: Any, words: Any, texts: Any, state: Any
 ) -> int:
     """One level into the changes. Its time goes into X_FIELD."""
-    said = holds(
-        data, tape, program, found, program[at + L_GUARDS], program[at + L_GUARD_COUNT], words, texts, state
-    )
-    if said == MISSING:
-        return int(state[X_STATUS])
+    said = holds(data, tape, program, found, program[at + L_GUARDS], program[at + L_GUARD_COUNT], texts)
+    if said == BAD:
+        return NOT_PLAIN
     state[X_FIELD] = 0
     if not said:
         return DONE
@@ -331,11 +345,9 @@ def _level(
     )
     gone = 0
     if program[at + L_GONE_COUNT]:
-        gone = holds(
-            data, tape, program, found, program[at + L_GONE], program[at + L_GONE_COUNT], words, texts, state
-        )
-        if gone == MISSING:
-            return int(state[X_STATUS])
+        gone = holds(data, tape, program, found, program[at + L_GONE], program[at + L_GONE_COUNT], texts)
+        if gone == BAD:
+            return NOT_PLAIN
     size, size_exponent = 0, 0
     if not gone:
         size, size_exponent = amount(
@@ -429,11 +441,9 @@ def write(
     texts: Any, books: Any, trades: Any, quotes: Any, touched: Any, state: Any,
 ) -> int:  # fmt: skip
     """One record of a message whose nodes are found."""
-    said = holds(
-        data, tape, program, found, program[record + R_GUARDS], program[record + R_GUARD_COUNT], words, texts, state
-    )
-    if said == MISSING:
-        return int(state[X_STATUS])
+    said = holds(data, tape, program, found, program[record + R_GUARDS], program[record + R_GUARD_COUNT], texts)
+    if said == BAD:
+        return NOT_PLAIN
     if not said:
         return DONE
     slot = _symbol(data, tape, program, found, record, asked, words, texts, state)

@@ -97,7 +97,7 @@ class Shelf:
             return False
         symbol = self.symbols[slot]
         machine = self._emitter.books.get(symbol) or self._emitter.new_book()
-        kind = _kind(machine)
+        kind = machine_code(machine)
         if not kind or (machine.held and (hold is None or not hold(machine.held))):
             return False
         row = self.books[slot]
@@ -160,8 +160,8 @@ class Shelf:
                 if was_waiting:
                     machine.drop_held()
                 emitter.book_updates[symbol] += delivered
-                delivered_in_all += delivered
-                numbers[row + codes.B_DELIVERED] = 0
+                delivered_in_all += numbers[row + codes.B_STEPS]
+                numbers[row + codes.B_DELIVERED] = numbers[row + codes.B_STEPS] = 0
             if ignored:
                 ignored_in_all += ignored
                 numbers[row + codes.B_IGNORED] = 0
@@ -282,7 +282,7 @@ def _signed(key: int) -> int:
     return key - 2**64 if key >= 2**63 else key
 
 
-def _kind(machine: BookMachine) -> int:
+def machine_code(machine: BookMachine) -> int:
     """How the kernel calls a machine; 0 for one it does not know."""
     if type(machine) is RangeSequenceMachine:
         return codes.M_RANGE if machine.contiguous else codes.M_RANGE_WITH_HOLES
