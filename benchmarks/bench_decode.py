@@ -1,9 +1,10 @@
 """Frames of recorded venues decoded to records, books kept in step: events a second of processor time, against cryptofeed's handlers over the same
 frames in the same run; and 200 instruments with books on one core.
 
-An event is a trade, a quote, or a snapshot or update of a book that was delivered; cryptofeed's are its callbacks. The floor is msgspec's JSON decoder alone
-over the same frames. cryptofeed's pins are not those of this project, so it runs in an environment of its own: CRYPTOFEED_PYTHON names
-its Python (`python -m venv DIR; DIR/bin/pip install cryptofeed==2.3.2`). RECORDINGS names the folder of recordings where it is not `../shared/recordings`.
+An event is a trade, a quote, or a snapshot or update of a book that was delivered; cryptofeed's are its callbacks. The floor is msgspec's JSON
+decoder alone over the same frames. cryptofeed's pins are not those of this project, so it runs in an environment of its own: CRYPTOFEED_PYTHON names
+its Python (`python -m venv DIR; DIR/bin/pip install cryptofeed==2.3.2`). RECORDINGS names the folder of recordings where it is not
+`../shared/recordings`.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ import msgspec
 from harness import Metric, Options, main, say
 
 from alphapulse.domain.provenance import Provenance
+from collector_service.batching import BatchSession
 from collector_service.decode import read_instruments, recording_files
 from collector_service.lane.kernel import load
 from collector_service.listings import ListingIndex, VenueSymbol
-from collector_service.session import Session
 from collector_service.sources import SOURCES
 from collector_service.transport.base import Arrival, ArrivalKind
 from collector_service.transport.recording import is_stream, read_recording
@@ -72,7 +73,7 @@ class Ours:
 
     def decode(self, *, compiled: bool = True) -> Decoded:
         """A session of its own each time, as after a start."""
-        session = Session(self._spec, self._listings, Provenance.REPLAY)
+        session = BatchSession(self._spec, self._listings, Provenance.REPLAY)
         if compiled:
             session.use_compiled()
         seconds = _timed(lambda: _decode(session, self._arrivals))
@@ -86,7 +87,7 @@ class Ours:
         return _timed(lambda: [decode(frame) for frame in frames])
 
 
-def _decode(session: Session, arrivals: Sequence[Arrival]) -> None:
+def _decode(session: BatchSession, arrivals: Sequence[Arrival]) -> None:
     done = 0
     while done < len(arrivals):
         done += session.handle_many(arrivals, done)[0]
@@ -104,7 +105,7 @@ def theirs(venue: str, rounds: int) -> Decoded | None:
     if not THEIR_PYTHON:
         return None
     program = [THEIR_PYTHON, str(HERE / "child_cryptofeed.py"), str(RECORDINGS), venue, str(rounds)]
-    done = subprocess.run(program, capture_output=True, text=True, timeout=300, check=False)  # noqa: S603 - our own
+    done = subprocess.run(program, capture_output=True, text=True, timeout=300, check=False)
     if done.returncode:
         say(f"cryptofeed cannot read {venue}: {(done.stderr.splitlines() or ['?'])[-1]}")
         return None
@@ -191,7 +192,13 @@ def _books(count: int, rng: random.Random) -> tuple[list[VenueSymbol], list[Arri
     for number in range(count):
         place = rng.randrange(len(entries))
         first, last[place] = last[place] + 1, last[place] + 3
-        data = {"e": "depthUpdate", "E": 1_700_000_000_000 + number, "s": entries[place].symbol, "U": first, "u": last[place]}
+        data = {
+            "e": "depthUpdate",
+            "E": 1_700_000_000_000 + number,
+            "s": entries[place].symbol,
+            "U": first,
+            "u": last[place],
+        }
         data["b"] = [level(place, -1, rng.randrange(100))]
         data["a"] = [level(place, 1, rng.randrange(100)) for _ in range(2)]
         frame = msgspec.json.encode({"stream": f"{entries[place].symbol.lower()}@depth@100ms", "data": data})
@@ -201,7 +208,7 @@ def _books(count: int, rng: random.Random) -> tuple[list[VenueSymbol], list[Arri
 
 def many_books(options: Options) -> list[Metric]:
     """200 instruments on one core: in batches, and one frame at a time; memory a book."""
-    entries, opening, updates = _books(options.pick(100_000, 2_000), random.Random(7))  # noqa: S311 - made-up prices
+    entries, opening, updates = _books(options.pick(100_000, 2_000), random.Random(7))
     spec = SOURCES["BINANCE"]
     listings = ListingIndex(spec.venue)
     listings.learn(entries)
@@ -209,16 +216,20 @@ def many_books(options: Options) -> list[Metric]:
     decode = msgspec.json.decode
     floor = len(updates) / _timed(lambda: [decode(frame) for frame in frames])
     metrics: list[Metric] = []
-    for name, size, compiled in (("books_200", 64, True), ("books_200_single", 1, True), ("books_200_ordinary", 1, False)):
+    for name, size, compiled in (
+        ("books_200", 64, True),
+        ("books_200_single", 1, True),
+        ("books_200_ordinary", 1, False),
+    ):
         rates: list[float] = []
         for _ in range(options.pick(3, 1)):
-            session = Session(spec, listings, Provenance.LIVE)
+            session = BatchSession(spec, listings, Provenance.LIVE)
             if compiled:
                 session.use_compiled()
             _decode(session, opening)
             parts = [updates[at : at + size] for at in range(0, len(updates), size)]
 
-            def run(session: Session = session, parts: list[list[Arrival]] = parts) -> None:
+            def run(session: BatchSession = session, parts: list[list[Arrival]] = parts) -> None:
                 for part in parts:
                     _decode(session, part)
                     session.sink.take()
@@ -232,7 +243,9 @@ def many_books(options: Options) -> list[Metric]:
         if name == "books_200":
             assert session.lane is not None
             used = session.lane.shelf.bytes_used / INSTRUMENTS
-            told = f"bytes of the arena a book of {2 * DEPTH} levels takes, room to grow included; floor: 18 bytes a level"
+            told = (
+                f"bytes of the arena a book of {2 * DEPTH} levels takes, room to grow included; floor: 18 bytes a level"
+            )
             metrics.append(Metric("memory_book", used, "bytes", told, 18.0 * 2 * DEPTH, used / (18.0 * 2 * DEPTH)))
     return metrics
 

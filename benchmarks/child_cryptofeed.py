@@ -46,7 +46,7 @@ def lines_of(folder: Path, venue: str) -> tuple[list[str], list[str], list[str]]
     frames: list[str] = []
     answers: list[str] = []
     for path in sorted(folder.glob(f"{venue}.*.gz")):
-        found = gzip.open(path, "rt", encoding="utf-8").read().splitlines()
+        found = gzip.decompress(path.read_bytes()).decode().splitlines()
         if ".ws." in path.name:
             frames += [line for line in found if line and not line.startswith(("wss", "http"))]
         (answers if ".http." in path.name or ".ws." in path.name else lists).extend(
@@ -86,8 +86,10 @@ async def measure(folder: Path, venue: str, rounds: int) -> dict[str, Any]:
             for channel, symbols in subscription.items():
                 name = feed.std_channel_to_exchange(channel)
                 socket.subscription[name] = [feed.std_symbol_to_exchange_symbol(one) for one in symbols]
-            for _, subscribe, handler, _ in feed.connect():
+            connections = list(feed.connect())
+            for _, subscribe, _, _ in connections:
                 await subscribe(socket)
+            handler = connections[-1][2]  # it is the same for all
             begin = time.process_time()
             for moment, message in messages:
                 await handler(message, socket, float(moment))

@@ -12,6 +12,7 @@ from typing import Final
 from alphapulse.domain.errors import FailedPrecondition
 from alphapulse.domain.provenance import Provenance
 from alphapulse.records import LAYOUTS, Rows
+from collector_service.batching import BatchSession
 from collector_service.book import BookMachine, Level
 from collector_service.listings import ListingIndex
 from collector_service.rows import as_array
@@ -25,7 +26,6 @@ from collector_service.transport.recording import (
     recorded_answers,
 )
 from collector_service.transport.recording import recording_files as recording_files
-
 
 _PART: Final = 256
 _WORTH_COMPILED: Final = 100_000
@@ -83,7 +83,7 @@ def decode_files(files: Iterable[Path], source: str) -> DecodeReport:
     listed = read_instruments(paths, source) if not all(map(is_stream, paths)) else InstrumentList(())
     listings = ListingIndex(spec.venue)
     listings.learn(listed.entries)
-    session = Session(spec, listings, Provenance.REPLAY)
+    session = BatchSession(spec, listings, Provenance.REPLAY)
     arrivals = read_recording(filter(is_stream, paths))
     while part := tuple(islice(arrivals, _PART)):
         if session.frames >= _WORTH_COMPILED and session.lane is None:

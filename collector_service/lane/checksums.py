@@ -125,7 +125,7 @@ def levels_in_turn(book: Any, keys: Any, sizes: Any, exponents: Any, text: Any) 
             if begin < text.shape[0]:
                 begin -= 1
                 text[begin] = 58
-            both = np.int64(exponents[k])
+            both = int(exponents[k])
             begin = _written(text, begin, sizes[k], -size_exponent_of(both)) - 1
             text[begin] = 58
             begin = _written(text, begin, mantissa_at(keys, exponents, k, grid), -price_exponent_of(both))

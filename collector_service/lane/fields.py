@@ -23,7 +23,7 @@ _decode: Final = msgspec.json.Decoder(float_hook=str).decode
 _TIMES: Final = {fields.Seconds: 0, fields.Millis: 3, fields.Micros: 6, fields.Nanos: 9, fields.Iso: codes.TIME_ISO}
 
 
-class NotPlain(Exception):
+class NotPlainError(Exception):
     """The kernel cannot read it; says why."""
 
 
@@ -48,7 +48,7 @@ class RouteWriter:
         return found
 
     def record(self, record: Any, *, answers: bool) -> list[int]:
-        """Raises NotPlain."""
+        """Raises NotPlainError."""
         kind = {
             records.Trade: codes.TRADE_RECORD,
             records.Quote: codes.QUOTE_RECORD,
@@ -56,9 +56,9 @@ class RouteWriter:
             records.BookUpdate: codes.UPDATE_RECORD,
         }.get(type(record))
         if kind is None:
-            raise NotPlain(f"a {type(record).__name__} is for the ordinary path")
+            raise NotPlainError(f"a {type(record).__name__} is for the ordinary path")
         if getattr(record, "repeats", False):
-            raise NotPlain("trades that repeat are told from those that do not")
+            raise NotPlainError("trades that repeat are told from those that do not")
         row = [0] * codes.RECORD_WIDTH
         row[codes.R_TYPE] = kind
         here, row[codes.R_EACH] = self._each(record)
@@ -89,7 +89,7 @@ class RouteWriter:
 
     def _node(self, here: Shape, text: str) -> int:
         if text == NAME:
-            raise NotPlain("the name of an item in its object is asked for")
+            raise NotPlainError("the name of an item in its object is asked for")
         path = read_path(text, "path")
         return self._places[id((self._root if path.from_root else here).require(path))]
 
@@ -99,7 +99,7 @@ class RouteWriter:
         if not each:
             return self._root, NOWHERE
         if len(each) > 1 or each[0].endswith("*"):
-            raise NotPlain("items in items")
+            raise NotPlainError("items in items")
         path = read_path(each[0], "each")
         owner = self._root.require(path)
         assert owner.item is not None  # it is looped over
@@ -126,7 +126,7 @@ class RouteWriter:
 
         for word in wanted if isinstance(wanted, tuple) else (wanted,):
             if not word.isascii():
-                raise NotPlain("a test names a word beyond ASCII")
+                raise NotPlainError("a test names a word beyond ASCII")
             add(codes.STRING, word)
             add(codes.FRACTION, word)
             number = int(word) if word.isdecimal() else {"true": 1, "false": 0}.get(word)
@@ -141,7 +141,7 @@ class RouteWriter:
         if isinstance(field, fields.Requested) and answers:
             return NOWHERE, 0
         if not isinstance(field, (str, fields.Text)):
-            raise NotPlain(f"its symbol is a {type(field).__name__}")
+            raise NotPlainError(f"its symbol is a {type(field).__name__}")
         path = field if isinstance(field, str) else field.path
         return self._node(here, path), self._field(_text(field), symbol=True)
 
@@ -150,7 +150,7 @@ class RouteWriter:
             return NOWHERE, codes.TIME_NONE
         kind = _TIMES.get(type(field))
         if kind is None or (isinstance(field, fields.Iso) and field.zone != "Z"):
-            raise NotPlain(f"its time is a {type(field).__name__} of another form")
+            raise NotPlainError(f"its time is a {type(field).__name__} of another form")
         return self._node(here, field.path), kind
 
     def _amount(self, here: Shape, field: Any) -> list[int]:
@@ -163,7 +163,7 @@ class RouteWriter:
                 return [self._node(here, path), codes.A_SCALED, digits]
             case fields.Magnitude(path):
                 return [self._node(here, path), codes.A_MAGNITUDE, 0]
-        raise NotPlain(f"an amount is a {type(field).__name__}")
+        raise NotPlainError(f"an amount is a {type(field).__name__}")
 
     def _side(self, here: Shape, field: Any, *, strict: bool) -> list[int]:
         match field:
@@ -173,7 +173,7 @@ class RouteWriter:
                 return [codes.S_SIGN, self._node(here, path), 0]
             case fields.Side(path, buy, sell):
                 return [codes.S_WORD, self._node(here, path), self._field(_side({buy: 1, sell: 2}, strict=strict))]
-        raise NotPlain(f"a side is a {type(field).__name__}")
+        raise NotPlainError(f"a side is a {type(field).__name__}")
 
     def _trade(self, row: list[int], here: Shape, record: records.Trade) -> None:
         row[codes.R_PRICE : codes.R_PRICE + 3] = self._amount(here, record.price)
@@ -182,7 +182,7 @@ class RouteWriter:
         row[codes.R_ID] = row[codes.R_ID_FIELD] = NOWHERE
         if record.trade_id:
             if not isinstance(record.trade_id, str):
-                raise NotPlain("the number of a trade is a part of a text")
+                raise NotPlainError("the number of a trade is a part of a text")
             row[codes.R_ID] = self._node(here, record.trade_id)
 
     def _book(self, row: list[int], here: Shape, record: Any) -> None:
@@ -203,7 +203,7 @@ class RouteWriter:
 
     def _levels(self, scope: Shape, levels: records.Levels) -> list[int]:
         if levels.id is not None or levels.offset is not None or levels.symbol is not None:
-            raise NotPlain("its levels have numbers or symbols of their own")
+            raise NotPlainError("its levels have numbers or symbols of their own")
         row = [0] * codes.LEVELS_WIDTH
         here = scope
         row[codes.L_LIST] = codes.ITSELF
@@ -211,7 +211,7 @@ class RouteWriter:
             path = read_path(levels.path, "levels")
             owner = (self._root if path.from_root else scope).require(path)
             if owner.item is None or owner.has_names:
-                raise NotPlain("its levels are the values of an object")
+                raise NotPlainError("its levels are the values of an object")
             here, row[codes.L_LIST] = owner.item, self._places[id(owner)]
         row[codes.L_SIDE : codes.L_SIDE + 3] = self._side(here, levels.side, strict=True)
         row[codes.L_PRICE : codes.L_PRICE + 3] = self._amount(here, levels.price)

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -19,12 +19,27 @@ from collector_service.lane import codes
 from collector_service.lane import messages as _messages
 from collector_service.lane.jit import entry_point
 
+_PARTS: Final = (
+    "changes",
+    "checksums",
+    "codes",
+    "jit",
+    "levels",
+    "machines",
+    "messages",
+    "records",
+    "tokens",
+    "values",
+    "verdicts",
+)
+"""The modules that are compiled."""
+
 
 def _fingerprint() -> str:
     """SHA-256 over the kernel's sources and the layouts compiled into it."""
     digest = hashlib.sha256(repr([layout.dtype.descr for layout in (TRADE, QUOTE, BOOK_LEVEL)]).encode())
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
+    for name in _PARTS:
+        digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
     return digest.hexdigest()
 
 

@@ -75,7 +75,7 @@ class Lane:
         self._run = kernel()
         self._prepared: dict[int, _Prepared | None] = {}
         self._frames: Any = np.zeros((codes.FRAME_WIDTH, BATCH), np.int64)
-        self._sizes, self._times = (memoryview(row) for row in self._frames)
+        self._sizes, self._times = (row.data for row in (self._frames[0], self._frames[1]))
         self._tape: Any = np.zeros((1 << 10, codes.TAPE_WIDTH), np.int32)
         self._stack: Any = np.zeros(512, np.int64)
         self._spelled: Any = np.zeros(TEXT_SIZE, np.int8)
@@ -88,8 +88,8 @@ class Lane:
         self._state[codes.X_SOURCE] = sink.source_id
         self._state[codes.X_PROVENANCE] = int(provenance)
         self._state[codes.X_ASKED] = -1
-        self._numbers = memoryview(self._state)
-        self._changed = memoryview(self._dirty)
+        self._numbers = self._state.data
+        self._changed = self._dirty.data
         self._longest = 512
         self.taken = 0
         """Frames and answers that went this way."""
@@ -202,7 +202,7 @@ class Lane:
         while True:
             if len(self._dirty) < len(shelf.books):
                 self._dirty = np.concatenate((self._dirty, np.zeros(len(shelf.books), np.int64)))
-                self._changed = memoryview(self._dirty)
+                self._changed = self._dirty.data
             start = self._run(
                 data, self._frames, start, count, program.numbers, words.texts, words.rows, self._tape, prepared.found,
                 self._stack, self._spelled, self._changes, self._ops, shelf.books, shelf.keys, shelf.sizes, shelf.exponents,
@@ -244,7 +244,19 @@ class Lane:
             self._changes[place] = (side, *price, *size, 0)
         for place, update in enumerate(held, codes.OPS_OF_FRAME):
             end = at + len(update.changes)
-            numbers = (0, codes.UPDATE_RECORD, update.first, update.last, update.previous, -2, update.time_ns, at, end, -1, 0)
+            numbers = (
+                0,
+                codes.UPDATE_RECORD,
+                update.first,
+                update.last,
+                update.previous,
+                -2,
+                update.time_ns,
+                at,
+                end,
+                -1,
+                0,
+            )
             self._ops[place] = numbers
             at = end
         self._numbers[codes.X_HELD], self._numbers[codes.X_HELD_CHANGES] = len(held), len(levels)

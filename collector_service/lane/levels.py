@@ -207,7 +207,7 @@ def find(book: Any, keys: Any, side: int, key: int) -> int:
 def mantissa_at(keys: Any, exponents: Any, at: int, grid: int) -> int:
     """The mantissa of the price of a level, as the venue wrote it."""
     shift = price_exponent_of(int(exponents[at])) - grid
-    return abs(keys[at]) // power(shift) if shift else abs(keys[at])
+    return int(abs(keys[at]) // power(shift) if shift else abs(keys[at]))
 
 
 @compiled

@@ -65,10 +65,11 @@ from collector_service.lane.codes import (
     X_TRADES,
 )
 from collector_service.lane.jit import compiled
-from collector_service.lane.machines import carry_out, check, touch
+from collector_service.lane.machines import carry_out, touch
 from collector_service.lane.records import write
 from collector_service.lane.tokens import match, tokenize
 from collector_service.lane.values import look_up, meaning
+from collector_service.lane.verdicts import check
 
 
 @compiled

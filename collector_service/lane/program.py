@@ -10,14 +10,14 @@ import msgspec
 import numpy as np
 
 from collector_service.compiler import values
-from collector_service.compiler.faults import SpecificationError
 from collector_service.compiler.code import Writer
+from collector_service.compiler.faults import SpecificationError
 from collector_service.compiler.paths import Path, read_path
 from collector_service.compiler.records import write_record
 from collector_service.compiler.shapes import Shape
 from collector_service.lane import codes
 from collector_service.lane.codes import NOWHERE
-from collector_service.lane.fields import NotPlain, Resolve, RouteWriter
+from collector_service.lane.fields import NotPlainError, Resolve, RouteWriter
 from collector_service.lane.shelf import machine_code
 from collector_service.source import Dialect, Source
 from collector_service.spec import fields, records
@@ -51,24 +51,38 @@ class Program:
 
 
 def compile_program(dialect: Dialect, spec: DialectSpec, *, books: bool = True) -> Program:
-    """The program of a dialect, without its `books` where the kernel cannot keep them. Raises NotPlain where it can read nothing of it."""
+    """The program of a dialect, without its `books` where the kernel cannot keep them. Raises NotPlainError where it can read nothing of it."""
     return _Compiler(dialect, spec, books=books).program()
 
 
 def program_of(source: Source, dialect: Dialect) -> Program | None:
     """The program of one of a source's dialects; None where the kernel can read nothing of it."""
+    found = _made(source, dialect)
+    return found if isinstance(found, Program) else None
+
+
+def coverage(source: Source, dialect: Dialect) -> tuple[list[str], list[str]]:
+    """(kinds of messages that compiled code reads, those that take the ordinary path, each with the reason)."""
+    found = _made(source, dialect)
+    if isinstance(found, Program):
+        return sorted(found.compiled), [f"{kind}: {why}" for kind, why in sorted(found.ordinary.items())]
+    return [], [f"all: {found}"]
+
+
+def _made(source: Source, dialect: Dialect) -> Program | str:
     known = _MADE.get(id(dialect))
     if known is not None:
         return known[1]
-    spec, found = _spec_of(source, dialect), None
+    spec = _spec_of(source, dialect)
+    made: Program | str = "it is written by hand"
     if spec is not None:
         machine = (dialect.new_book or source.new_book)()
         try:
-            found = compile_program(dialect, spec, books=bool(machine_code(machine)))
-        except NotPlain:
-            found = None
-    _MADE[id(dialect)] = dialect, found
-    return found
+            made = compile_program(dialect, spec, books=bool(machine_code(machine)))
+        except NotPlainError as error:
+            made = str(error)
+    _MADE[id(dialect)] = dialect, made
+    return made
 
 
 def compression_of(source: Source, dialect: Dialect) -> Compression:
@@ -83,7 +97,7 @@ def _spec_of(source: Source, dialect: Dialect) -> DialectSpec | None:
     return source.spec.dialects[source.dialects.index(dialect)]
 
 
-_MADE: Final[dict[int, tuple[Dialect, Program | None]]] = {}
+_MADE: Final[dict[int, tuple[Dialect, Program | str]]] = {}
 """By the identity of the dialect, which is kept with it: sources are values of modules, and sessions of one source come and go."""
 
 
@@ -104,9 +118,9 @@ class _Compiler:
     def program(self) -> Program:
         spec = self._spec
         if callable(spec.kind) or not spec.kind:
-            raise NotPlain("its kinds are told by a function")
+            raise NotPlainError("its kinds are told by a function")
         if callable(spec.many):
-            raise NotPlain("its frames are taken apart by a function")
+            raise NotPlainError("its frames are taken apart by a function")
         head = self._heads(spec.kind)
         routes: list[list[int]] = []
         order: list[str] = []
@@ -115,7 +129,7 @@ class _Compiler:
             try:
                 routes.append(self._route(found, answers=False))
                 order.append(kind)
-            except NotPlain as error:
+            except NotPlainError as error:
                 ordinary[kind] = str(error)
         snapshot = NOWHERE
         if spec.snapshot is not None:
@@ -123,10 +137,10 @@ class _Compiler:
                 record = replace(spec.snapshot.record, symbol=fields.Requested())
                 routes.append(self._route(record, answers=True))
                 snapshot = len(routes) - 1
-            except NotPlain as error:
+            except NotPlainError as error:
                 ordinary["(snapshot)"] = str(error)
         if not order:
-            raise NotPlain("; ".join(f"{kind}: {why}" for kind, why in ordinary.items()) or "it has no routes")
+            raise NotPlainError("; ".join(f"{kind}: {why}" for kind, why in ordinary.items()) or "it has no routes")
         combined = self._field(self._kind_of(order))
         numbers = self._numbers
         numbers[codes.P_COMBINED] = combined
@@ -171,7 +185,7 @@ class _Compiler:
         for one in order:
             if one.item is not None:
                 if one.has_names:
-                    raise NotPlain("it loops over the values of an object")
+                    raise NotPlainError("it loops over the values of an object")
                 row = self._rows[self._places[id(one)]]
                 row[codes.N_ITEM], row[codes.N_ITEM_END] = self._add(one.item)
         return first, end
@@ -217,7 +231,7 @@ class _Compiler:
 
     def _kind(self, shape: Shape, parts: Sequence[Any], *, placed: bool) -> list[int]:
         if len(parts) > codes.MAX_PARTS:
-            raise NotPlain("its kinds have too many parts")
+            raise NotPlainError("its kinds have too many parts")
         row = [int(placed), len(parts)]
         for part in parts:
             node = self._places[id(shape.require(Path(_steps(part), from_root=False, optional=True)))]
@@ -227,7 +241,7 @@ class _Compiler:
                 case fields.Nested():
                     row += [codes.K_NESTED, node, self._word("many")]
                 case fields.Learned():
-                    raise NotPlain("its kinds are numbers that a connection has learnt")
+                    raise NotPlainError("its kinds are numbers that a connection has learnt")
                 case _:
                     row += [codes.K_WORD, node, self._field(self._word_of(part))]
         return row + [0] * (codes.KIND_WIDTH - len(row))
@@ -264,15 +278,15 @@ class _Compiler:
     def _route(self, found: Any, *, answers: bool) -> list[int]:
         parts: Sequence[Any] = found if isinstance(found, tuple) else (found,)
         if any(isinstance(part, records.Hook) for part in parts):
-            raise NotPlain("it is read by a function")
+            raise NotPlainError("it is read by a function")
         if not self._books and any(isinstance(part, (records.BookSnapshot, records.BookUpdate)) for part in parts):
-            raise NotPlain("its books are kept by a machine that the kernel does not know")
+            raise NotPlainError("its books are kept by a machine that the kernel does not know")
         shape, names = Shape("route"), dict[str, Any]()
         try:
             for part in parts:
                 write_record(Writer(shape, names, "route"), part)
         except SpecificationError as error:
-            raise NotPlain(str(error)) from error
+            raise NotPlainError(str(error)) from error
         shape.require(_WHOLE)
         before = len(self._rows), len(self._texts), len(self._numbers)
         try:
@@ -280,7 +294,7 @@ class _Compiler:
             writer = RouteWriter(self._places, self._field, shape, self._numbers, self._texts)
             made = [writer.record(part, answers=answers) for part in parts]
             lists = writer.lists(shape)
-        except NotPlain:
+        except NotPlainError:
             del self._rows[before[0] :], self._texts[before[1] :], self._numbers[before[2] :]
             raise
         at = len(self._numbers)
@@ -297,5 +311,3 @@ def _has_places(shape: Shape) -> bool:
 
 def _steps(part: Any) -> tuple[str | int, ...]:
     return read_path(part if isinstance(part, str) else part.path, "kind").steps
-
-

@@ -90,8 +90,8 @@ class Shelf:
             self.books[slot, codes.B_KEY] = _signed(listings.key(symbol) or 0)
 
     def lend(self, slot: int, hold: Callable[[Sequence[BookUpdate]], bool] | None = None) -> bool:
-        """Takes a book from its machine. False where that cannot be, or is not worth it. Where its snapshot was asked for, `hold` takes the updates that
-        wait for it."""
+        """Takes a book from its machine. False where that cannot be, or is not worth it. Where its snapshot was asked for, `hold` takes the updates
+        that wait for it."""
         if self._waits[slot] > 0:
             self._waits[slot] -= 1
             return False
@@ -201,7 +201,7 @@ class Shelf:
     @property
     def bytes_used(self) -> int:
         """Of the arena, rooms that stand empty included."""
-        return self._used * (self.keys.itemsize + self.sizes.itemsize + self.exponents.itemsize)
+        return self._used * int(self.keys.itemsize + self.sizes.itemsize + self.exponents.itemsize)
 
     def _allocate(self, room: int) -> int:
         free = self._free.get(room)
@@ -230,7 +230,9 @@ class Shelf:
             keys = [sign * price * 10 ** (exponent - grid) for price, exponent in zip(one[0], one[1], strict=True)]
             if any(abs(key) > _LARGEST for key in keys):
                 return False
-            taken.append((keys[::-1], one[2][::-1], [(p << 8) | (s & 255) for p, s in zip(one[1], one[3], strict=True)][::-1]))
+            taken.append(
+                (keys[::-1], one[2][::-1], [(p << 8) | (s & 255) for p, s in zip(one[1], one[3], strict=True)][::-1])
+            )
         if not row[codes.B_SIDES + 3] or room >= row[codes.B_SIDES + 3]:
             row[codes.B_SIDES + 2] = row[codes.B_SIDES + 6] = 0
             self.make_room(slot, 2 * room)

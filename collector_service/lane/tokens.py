@@ -1,6 +1,6 @@
 """A frame of JSON as a tape of tokens, and a message on it held against what it has to look like.
 
-Only the plain part of JSON is taken: no escapes, nothing beyond ASCII, no exponents, no depth beyond a bound. What is taken here msgspec takes as
+Only the plain part of JSON is taken: no escapes, nothing beyond ASCII, no depth beyond a bound. What is taken here msgspec takes as
 well, and reads the same from it; everything else is left to it.
 """
 
@@ -74,6 +74,15 @@ def _number(data: Any, at: int, end: int) -> tuple[int, int]:
     if at < end and data[at] == 46:
         kind = FRACTION
         at += 1
+        if at >= end or not _is_digit(data[at]):
+            return -1, 0
+        while at < end and _is_digit(data[at]):
+            at += 1
+    if at < end and (data[at] == 101 or data[at] == 69):
+        kind = FRACTION
+        at += 1
+        if at < end and (data[at] == 45 or data[at] == 43):
+            at += 1
         if at >= end or not _is_digit(data[at]):
             return -1, 0
         while at < end and _is_digit(data[at]):
@@ -251,7 +260,7 @@ def match(data: Any, tape: Any, program: Any, texts: Any, found: Any, first: int
                 return False
             hint = 0
             while member < stop:
-                for k in range(count):
+                for _ in range(count):
                     child = children + hint
                     hint = hint + 1 if hint + 1 < count else 0
                     place = nodes + NODE_WIDTH * child

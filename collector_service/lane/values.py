@@ -53,22 +53,45 @@ def power(exponent: int) -> int:
 
 @compiled
 def decimal(data: Any, at: int, end: int, limit: int) -> tuple[int, int]:
-    """(mantissa, exponent) of digits with a point between, perhaps; BAD for anything else, a sign too."""
+    """(mantissa, exponent) of digits with a point between and a power of ten behind, perhaps; BAD for anything else, a sign too, and for exponents
+    beyond those of a price."""
     mantissa, digits, exponent, fraction = 0, 0, 0, 0
-    if at >= end or end - at > limit + 1 or data[at] == 46 or data[end - 1] == 46:
+    if at >= end or end - at > limit + 5 or data[at] == 46:
         return BAD, 0
-    for place in range(at, end):
+    place = at
+    while place < end:
         digit = int(data[place]) - 48
         if 0 <= digit <= 9:
+            if digits >= limit:
+                return BAD, 0
             mantissa = mantissa * 10 + digit
             digits += 1
             exponent -= fraction
-        elif digit == -2 and not fraction:
+        elif digit == -2 and not fraction and place + 1 < end:
             fraction = 1
+        elif (digit == 53 or digit == 21) and digits and data[place - 1] != 46:
+            break
         else:
             return BAD, 0
-    if digits > limit:
-        return BAD, 0
+        place += 1
+    if place < end:
+        sign = 1
+        place += 1
+        if place < end and (data[place] == 45 or data[place] == 43):
+            sign = 44 - int(data[place])
+            place += 1
+        if place >= end or end - place > 2:
+            return BAD, 0
+        further = 0
+        while place < end:
+            digit = int(data[place]) - 48
+            if digit < 0 or digit > 9:
+                return BAD, 0
+            further = further * 10 + digit
+            place += 1
+        exponent += sign * further
+        if exponent < _FINEST or exponent > 0:
+            return BAD, 0
     return mantissa, exponent
 
 
@@ -94,23 +117,27 @@ def amount(data: Any, tape: Any, token: int, form: int, digits: int) -> tuple[in
 
 
 @compiled
+def digits(data: Any, at: int, end: int) -> int:
+    """A whole number of digits alone, in 63 bits; BAD for anything else."""
+    if at >= end or end - at > 19:
+        return BAD
+    found = 0
+    for place in range(at, end):
+        digit = int(data[place]) - 48
+        if digit < 0 or digit > 9 or found > (_MAX - digit) // 10:
+            return BAD
+        found = found * 10 + digit
+    return found
+
+
+@compiled
 def whole(data: Any, tape: Any, token: int) -> int:
     """A number of the venue's, 0 where it gave none."""
     if token < 0 or tape[token, T_KIND] == NULL:
         return 0
     if tape[token, T_KIND] != STRING and tape[token, T_KIND] != WHOLE:
         return BAD
-    start, end = tape[token, T_START], tape[token, T_END]
-    if end - start > 19:
-        return BAD
-    if end - start == 19:
-        mantissa, exponent = decimal(data, start, end - 1, 18)
-        last = int(data[end - 1]) - 48
-        if mantissa == BAD or exponent or last < 0 or last > 9 or mantissa > (_MAX - last) // 10:
-            return BAD
-        return int(mantissa * 10 + last)
-    mantissa, exponent = decimal(data, start, end, 18)
-    return BAD if exponent or (mantissa and data[start] == 46) else mantissa
+    return int(digits(data, tape[token, T_START], tape[token, T_END]))
 
 
 @compiled
@@ -136,9 +163,11 @@ def checksum(data: Any, tape: Any, token: int) -> int:
     if tape[token, T_KIND] != STRING and tape[token, T_KIND] != WHOLE:
         return BAD
     start, end = tape[token, T_START], tape[token, T_END]
+    if end - start > 11:
+        return BAD
     negative = start < end and data[start] == 45
-    mantissa, exponent = decimal(data, start + 1 if negative else start, end, 10)
-    if mantissa == BAD or exponent:
+    mantissa = digits(data, start + 1 if negative else start, end)
+    if mantissa == BAD:
         return BAD
     if negative:
         return BAD if mantissa > 2**31 else (2**32 - mantissa) % 2**32
@@ -162,7 +191,7 @@ def _iso(data: Any, at: int, end: int) -> int:
     year = _pair(data, at) * 100 + _pair(data, at + 2)
     month, day = _pair(data, at + 5), _pair(data, at + 8)
     hour, minute, second = _pair(data, at + 11), _pair(data, at + 14), _pair(data, at + 17)
-    if year < 1971 or year > 2200 or month < 1 or month > 12 or day < 1 or day > 28 and day > _days(year, month):
+    if year < 1971 or year > 2200 or month < 1 or month > 12 or day < 1 or (day > 28 and day > _days(year, month)):
         return BAD
     if hour < 0 or hour > 23 or minute < 0 or minute > 59 or second < 0 or second > 59:
         return BAD
@@ -213,6 +242,8 @@ def moment(data: Any, tape: Any, token: int, kind: int) -> int:
     if mantissa == BAD:
         return BAD
     places = exponent + 9 - kind
+    if places < -18:
+        return BAD
     if places < 0:
         mantissa //= power(-places)
     else:

@@ -20,6 +20,7 @@ from alphapulse.domain.errors import AlphaPulseError, InvalidArgument, Unavailab
 from alphapulse.domain.instruments import ListingStatus
 from alphapulse.domain.provenance import Provenance
 from alphapulse.publishing import Port, RelayLink
+from collector_service.batching import BatchSession
 from collector_service.handover import Overlap
 from collector_service.listings import ListingIndex, VenueSymbol
 from collector_service.runtime.news import news_of
@@ -109,7 +110,7 @@ class SourceRunner:
         self._backoff = backoff or Backoff(first=0.5, cap=30.0)
         # Apart from that of the venue, which the first frame resets: a fault that comes back with it must not ask the venue all the time.
         self._faults = faults or Backoff(first=0.5, cap=60.0)
-        self._session: Session | None = None
+        self._session: BatchSession | None = None
         self._port: Port | None = None
         self._paths: Sequence[str] = ()
         self._known: dict[str, VenueSymbol] = {}
@@ -210,14 +211,14 @@ class SourceRunner:
             if self._link is not None and not await self._link.drain(_DRAIN_SECONDS):
                 _log.warning("the relay has not taken the end of the source", source=self.spec.name)
 
-    def _open_session(self, transport: Transport) -> Session:
+    def _open_session(self, transport: Transport) -> BatchSession:
         replay = transport.provenance is Provenance.REPLAY
         chosen = [] if replay else self._chosen()
         parts = self._parted(chosen)
         self._paths = ([path for path, _ in parts] or [""]) if self.spec.live.path_of is not None else []
         self._keep_counters()
         self._compiling = None
-        self._session = Session(
+        self._session = BatchSession(
             self.spec,
             self.listings,
             transport.provenance,
@@ -257,7 +258,7 @@ class SourceRunner:
             log("pairs that do not trade at the venue", source=self.spec.name, count=len(missing), first=missing[0])
         return list(chosen.values())
 
-    async def _pump(self, transport: Transport, session: Session, port: Port | None) -> None:
+    async def _pump(self, transport: Transport, session: BatchSession, port: Port | None) -> None:
         drains = transport if isinstance(transport, Draining) else None
         async for arrival in transport.arrivals(max(1, len(session.subscriptions)), self._paths):
             arrivals = [arrival] if drains is None else [arrival, *drains.ready(_BATCH)]
@@ -281,7 +282,7 @@ class SourceRunner:
             if transport.lossless and not port.room.is_set():
                 await port.room.wait()
 
-    async def _compile(self, session: Session) -> None:
+    async def _compile(self, session: BatchSession) -> None:
         """Compiled code takes over: at the source's pace the ordinary path is good enough until it is loaded, or compiled at all."""
         try:
             from collector_service.lane.kernel import load

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from alphapulse.domain.provenance import Provenance
+from collector_service.batching import BatchSession
 from collector_service.decode import read_instruments, recording_files
 from collector_service.listings import ListingIndex
-from collector_service.session import Session
 from collector_service.sources import SOURCES
 from collector_service.transport.base import Arrival
 from collector_service.transport.recording import is_stream, read_recording
@@ -25,8 +25,8 @@ class Recorded:
     arrivals: tuple[Arrival, ...]
     listings: ListingIndex
 
-    def session(self, *, compiled: bool, provenance: Provenance = Provenance.REPLAY) -> Session:
-        session = Session(SOURCES[self.source], self.listings, provenance)
+    def session(self, *, compiled: bool, provenance: Provenance = Provenance.REPLAY) -> BatchSession:
+        session = BatchSession(SOURCES[self.source], self.listings, provenance)
         if compiled:
             session.use_compiled()
         return session
@@ -40,12 +40,12 @@ def recorded(folder: Path, source: str) -> Recorded:
     return Recorded(source, tuple(read_recording(filter(is_stream, files))), listings)
 
 
-def one_by_one(session: Session, arrivals: Sequence[Arrival]) -> list[Any]:
+def one_by_one(session: BatchSession, arrivals: Sequence[Arrival]) -> list[Any]:
     """The ordinary path. Answers what has to be said."""
     return [request for arrival in arrivals for request in session.handle(arrival)]
 
 
-def in_batches(session: Session, arrivals: Sequence[Arrival], size: Callable[[], int]) -> list[Any]:
+def in_batches(session: BatchSession, arrivals: Sequence[Arrival], size: Callable[[], int]) -> list[Any]:
     """As they come, so many at once."""
     said: list[Any] = []
     at = 0
@@ -61,7 +61,7 @@ def in_batches(session: Session, arrivals: Sequence[Arrival], size: Callable[[],
     return said
 
 
-def picture(session: Session) -> dict[str, Any]:
+def picture(session: BatchSession) -> dict[str, Any]:
     """All that anybody can see of what a session made: rows to the byte, counters, gaps, books."""
     emitter = session.emitter
     return {

@@ -27,7 +27,18 @@ ORDINARY: Final = {"BITFINEX", "BITGET", "BITMEX", "BYBIT", "PHEMEX"}
 """Recorded venues of whose frames the kernel reads none."""
 BOOKS: Final = {"DYDX"}
 """Whose books it cannot keep."""
-DAMAGED: Final = ("BINANCE", "BINANCE_FUTURES", "BITSTAMP", "COINBASE", "GATEIO", "GEMINI", "HUOBI", "KRAKEN", "OKX", "UPBIT")
+DAMAGED: Final = (
+    "BINANCE",
+    "BINANCE_FUTURES",
+    "BITSTAMP",
+    "COINBASE",
+    "GATEIO",
+    "GEMINI",
+    "HUOBI",
+    "KRAKEN",
+    "OKX",
+    "UPBIT",
+)
 """A machine of each kind, compressed frames, books that are fetched, levels with times of their own."""
 NUMBERS: Final = (
     b"1e400", b"1E5", b"99999999999999999999", b"-5", b"-0", b"0", b"null", b"true", b'""', b'"1"', b"[]", b"{}", b"1.50", b"007",
@@ -43,7 +54,7 @@ def test_rows_and_counters_of_a_recording_are_the_same(venue: str, recordings_di
     plain = found.session(compiled=False)
     said = one_by_one(plain, found.arrivals)
     expected = picture(plain)
-    sizes = random.Random(venue)  # noqa: S311 - which batches, the same each time
+    sizes = random.Random(venue)
     for size in (lambda: 10_000, lambda: sizes.choice((1, 1, 2, 7, 40, 300))):
         session = found.session(compiled=True)
         assert in_batches(session, found.arrivals, size) == said
@@ -157,7 +168,10 @@ def test_a_listing_that_gets_another_key_is_told_under_it(recordings_dir: Path) 
         listings.learn(found.listings)
         in_batches(session, found.arrivals[:200], lambda: 50)
         symbol = next(iter(session.emitter.books))
-        entry, other = listings.entry(symbol), found.listings.id_of(next(one.symbol for one in listings if one.symbol != symbol))
+        entry, other = (
+            listings.entry(symbol),
+            found.listings.id_of(next(one.symbol for one in listings if one.symbol != symbol)),
+        )
         assert entry is not None
         assert other is not None
         listings.learn([entry], {symbol: other})
