@@ -34,6 +34,8 @@ _ROWS: Final = 1 << 12
 _OPS: Final = codes.OPS_OF_FRAME + codes.MAX_HELD
 _TOUCHED: Final = 1 << 10
 _PATIENCE: Final = 64
+_LEVEL_BYTES: Final = 24
+"""Of a level, as venues write it: a guess that saves a call where it is right."""
 _REST: Final = 4_096
 
 
@@ -184,6 +186,8 @@ class Lane:
         if slot is None or not 0 < len(arrival.data) <= _BATCH_BYTES:
             return []
         self._numbers[codes.X_ASKED], self._numbers[codes.X_ROUTE] = slot, route
+        # It is long, and read anew after each thing that is missing.
+        self.shelf.prepare(slot, len(arrival.data) // _LEVEL_BYTES, self._hold)
         return [arrival.data]
 
     def _make_scratch(self, longest: int) -> None:

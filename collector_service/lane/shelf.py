@@ -27,6 +27,7 @@ from collector_service.emitter import Emitter
 from collector_service.lane import codes
 
 _LEAST_ROOM: Final = 64
+_USUAL_ROOM: Final = 1_024
 _FIRST_ARENA: Final = 1 << 14
 _LARGEST: Final = 2**62
 _FINEST: Final = -36
@@ -108,11 +109,20 @@ class Shelf:
             row[codes.B_OWNER], row[codes.B_GRID] = codes.EMPTY, codes.NO_GRID
             row[codes.B_SIDES + 2] = row[codes.B_SIDES + 6] = 0
             self._lent_empty.append(slot)
+            if not row[codes.B_SIDES + 3]:
+                self.make_room(slot, _USUAL_ROOM)
         row[codes.B_MACHINE], row[codes.B_DEPTH] = kind, machine.depth
         row[codes.B_SEQUENCE], row[codes.B_FRESH] = machine.sequence, int(machine.fresh)
         self._machines[slot] = machine
         machine.keeper = _Lent(self, slot)
         return True
+
+    def prepare(self, slot: int, levels: int, hold: Callable[[Sequence[BookUpdate]], bool]) -> None:
+        """A snapshot of about so many levels is to be read into the book."""
+        if self.books[slot, codes.B_OWNER] == codes.AWAY:
+            self.lend(slot, hold)
+        if self.books[slot, codes.B_SIDES + 3] < levels:
+            self.make_room(slot, levels)
 
     def give_back(self, slot: int, machine: BookMachine, book: Book) -> None:
         """Writes a book's levels where its machine keeps them."""
