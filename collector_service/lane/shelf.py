@@ -146,6 +146,12 @@ class Shelf:
         """Tells machines and emitter what has become of the books and listings of these rows."""
         emitter, numbers = self._emitter, self.books.data.cast("B").cast("q")
         delivered_in_all = ignored_in_all = 0
+        for slot in self._lent_empty:
+            # In the order in which they were met: so they are told again.
+            if self.books[slot, codes.B_OWNER] == codes.IN_STEP:
+                found = self._machines[slot]
+                assert found is not None  # it lent the book
+                emitter.books.setdefault(self.symbols[slot], found)
         for slot in slots:
             row = slot * codes.BOOK_WIDTH
             symbol = self.symbols[slot]
@@ -165,8 +171,6 @@ class Shelf:
                 machine.synced, machine.sequence = True, numbers[row + codes.B_SEQUENCE]
                 machine.fresh = numbers[row + codes.B_FRESH] != 0
                 machine.adopt_depth(numbers[row + codes.B_DEPTH])
-                if symbol not in emitter.books:
-                    emitter.books[symbol] = machine
                 if was_waiting:
                     machine.drop_held()
                 emitter.book_updates[symbol] += delivered
