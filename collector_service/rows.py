@@ -21,20 +21,21 @@ _BOOK_LEVEL: Final = compile_writer(BOOK_LEVEL, _RELAYS)
 _STATISTIC: Final = compile_writer(STATISTIC, _RELAYS)
 _TRADING_STATUS: Final = compile_writer(TRADING_STATUS, _RELAYS)
 _NONE: Final = (0, 0)
-_FEW: Final = 8
 
 
 class RowSink:
-    """Rows of one source that wait to be sent, by type, each type in its order.
+    """Rows of one source that wait to be sent, by type, each type in its order: pieces of one row, or of several that were written together.
 
     `received_ns` is the collector's time of the frame that is being decoded. The relay's fields stay zero.
     """
 
-    __slots__ = ("_taken", "levels", "quotes", "received_ns", "source_id", "statistics", "statuses", "trades")
+    __slots__ = ("_more", "_taken", "levels", "quotes", "received_ns", "source_id", "statistics", "statuses", "trades")
 
     def __init__(self, source_id: int) -> None:
         self.source_id = source_id
         self._taken: dict[int, int] = {}
+        self._more: dict[int, int] = {}
+        """By type, how many rows there are beyond one a piece."""
         self.received_ns = 0
         self.trades: list[bytes] = []
         self.quotes: list[bytes] = []
@@ -43,7 +44,8 @@ class RowSink:
         self.statuses: list[bytes] = []
 
     def __len__(self) -> int:
-        return sum(len(rows) for _, rows in self._waiting())
+        count = len(self.trades) + len(self.quotes) + len(self.levels) + len(self.statistics) + len(self.statuses)
+        return count + sum(self._more.values()) if self._more else count
 
     @property
     def rows_written(self) -> dict[int, int]:
@@ -51,7 +53,7 @@ class RowSink:
         counts = dict(self._taken)
         for kind, rows in self._waiting():
             if rows:
-                counts[kind] = counts.get(kind, 0) + len(rows)
+                counts[kind] = counts.get(kind, 0) + len(rows) + self._more.get(kind, 0)
         return counts
 
     def _waiting(self) -> list[tuple[int, list[bytes]]]:
@@ -121,21 +123,19 @@ class RowSink:
         ))  # fmt: skip
 
     def extend(self, layout: RecordLayout, rows: Rows, count: int) -> None:
-        """The first `count` Trade, Quote or BookLevel rows, complete."""
+        """The first `count` Trade, Quote or BookLevel rows, complete, as one piece."""
         waiting = self.trades if layout is TRADE else self.quotes if layout is QUOTE else self.levels
-        size = layout.row_size
-        if count <= _FEW:
-            raw = rows.data.cast("B")
-            waiting += [bytes(raw[at : at + size]) for at in range(0, count * size, size)]
-        else:
-            made: list[bytes] = rows[:count].view(np.dtype((np.void, size))).tolist()
-            waiting += made
+        waiting.append(bytes(rows.data.cast("B")[: count * layout.row_size]))
+        if count > 1:
+            kind = layout.event_type
+            self._more[kind] = self._more.get(kind, 0) + count - 1
 
     def take(self) -> dict[int, list[bytes]]:
-        """The rows that wait, by type; they wait no longer."""
+        """The rows that wait, by type, in pieces of one row or several; they wait no longer."""
         taken = {kind: rows for kind, rows in self._waiting() if rows}
         for kind, rows in taken.items():
-            self._taken[kind] = self._taken.get(kind, 0) + len(rows)
+            self._taken[kind] = self._taken.get(kind, 0) + len(rows) + self._more.get(kind, 0)
+        self._more.clear()
         self.trades, self.quotes, self.levels, self.statistics, self.statuses = [], [], [], [], []
         return taken
 

@@ -65,7 +65,9 @@ def picture(session: BatchSession) -> dict[str, Any]:
     """All that anybody can see of what a session made: rows to the byte, counters, gaps, books."""
     emitter = session.emitter
     return {
-        "rows": session.sink.take(),
+        "written": session.sink.rows_written,
+        "waiting": len(session.sink),
+        "rows": {kind: b"".join(rows) for kind, rows in session.sink.take().items()},
         "frames": (session.frames, session.last_frame_ns),
         "rejects": session.rejects,
         "unknown messages": session.unknown_messages,
