@@ -34,6 +34,16 @@ from collector_service.spec import (
     sides,
 )
 
+_BARS: Final = ("1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M")
+_OTHERS: Final = (
+    *(f"kline_{length}" for length in _BARS),
+    "ticker",
+    "miniTicker",
+    "avgPrice",
+    "markPrice",
+    "forceOrder",
+)
+"""Streams that nothing is made of; the last two are those of futures."""
 _TRADE: Final = Trade(
     symbol="data.s",
     price="data.p",
@@ -90,7 +100,7 @@ SPEC: Final = SourceSpec(
                 path="/api/v3/depth?symbol={symbol}&limit=1000",
                 record=BookSnapshot(levels=sides("bids", "asks"), last="lastUpdateId"),
             ),
-            silent=frozenset({"id", "kline_1m"}),
+            silent=frozenset({"id", *_OTHERS}),
             subscribe=Subscribe(
                 message={"method": "SUBSCRIBE", "params": TOPICS, "id": NUMBER},
                 channels={

@@ -40,6 +40,10 @@ from collector_service.spec import (
 )
 
 _CHANNELS: Final = ("futures.trades", "futures.book_ticker", "futures.order_book_update")
+_OTHERS: Final = tuple(
+    f"futures.{one}" for one in ("candlesticks", "tickers", "order_book", "public_liquidates", "contract_stats")
+)
+"""Channels that nothing is made of."""
 _LEVELS: Final[dict[str, Any]] = {"price": "p", "size": "s"}
 _STATES: Final = {
     "trading": ListingStatus.TRADING,
@@ -131,7 +135,8 @@ SPEC: Final = SourceSpec(
             silent=frozenset(
                 {
                     "futures.pong",
-                    *(f"{channel}:{event}" for channel in _CHANNELS for event in ("subscribe", "unsubscribe")),
+                    *(f"{one}:{event}" for one in (*_CHANNELS, *_OTHERS) for event in ("subscribe", "unsubscribe")),
+                    *(f"{channel}:{event}" for channel in _OTHERS for event in ("update", "all")),
                 }
             ),
             subscribe=Subscribe(

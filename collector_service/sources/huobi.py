@@ -81,7 +81,7 @@ SPEC: Final = SourceSpec(
                 ),
                 "ping": Reply({"pong": "{ping}"}),
             },
-            silent=frozenset({"subbed"}),
+            silent=frozenset({"subbed", "kline", "detail", "mbp", "ticker"}),
             errors=frozenset({"err-code"}),
             subscribe=Subscribe(
                 message={"sub": TOPIC, "id": NUMBER},

@@ -65,6 +65,8 @@ _ROUTES: Final[dict[str, Any]] = {
     ),
     "ping": Reply({"pong": "{ping}"}),
 }
+_OTHERS: Final = ("kline", "detail", "basis", "index", "mark_price", "premium_index", "estimated_rate")
+"""Channels that nothing is made of."""
 _BOOK: Final[dict[str, Any]] = {"symbol": _SYMBOL, "last": "tick.version?", "time": Millis("tick.ts?")}
 
 
@@ -101,7 +103,7 @@ _WHOLE: Final = Dialect(
         # One that is delisted is still sent, without levels.
         "depth": BookSnapshot(levels=sides("tick.bids?", "tick.asks?"), having="tick.bids?", **_BOOK),
     },
-    silent=frozenset({"subbed"}),
+    silent=frozenset({"subbed", *_OTHERS}),
     errors=frozenset({"err-code"}),
     subscribe=Subscribe(
         message={"sub": TOPIC, "id": NUMBER},
@@ -136,7 +138,7 @@ _NUMBERED: Final = replace(
         "depth:snapshot": BookSnapshot(levels=sides("tick.bids", "tick.asks"), **_BOOK),
         "depth:update": BookUpdate(levels=sides("tick.bids", "tick.asks"), **_BOOK),
     },
-    silent=frozenset({"subbed", "unsubbed"}),
+    silent=frozenset({"subbed", "unsubbed", *_OTHERS}),
     subscribe=Subscribe(
         message={...: TOPIC, "id": NUMBER},
         channels={

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from collector_service.compiler import compile_source
@@ -27,6 +28,8 @@ from collector_service.spec import (
     sides,
 )
 
+_NUMBERED_SINCE: Final = datetime(2023, 6, 1, tzinfo=UTC)
+"""Some time after OKX: its documentation of June 2023 numbers books, and in May they were not numbered."""
 _BOOK: Final[dict[str, Any]] = {
     "symbol": "instrument_id",
     "levels": sides("bids", "asks"),
@@ -95,9 +98,11 @@ SPEC: Final = SourceSpec(
             routes={**CHECKED.routes, **_VERSION_3},
             instruments=(_LIST_3, *lists("SPOT")),
             compression=Compression.DEFLATE,
+            valid_to=_NUMBERED_SINCE,
         ),
         replace(
             NUMBERED,
+            valid_from=_NUMBERED_SINCE,
             instruments=lists("SPOT"),
             subscribe=subscription("tickers"),
             routes={

@@ -43,7 +43,42 @@ from collector_service.spec import (
 _NUMBERED_SINCE: Final = datetime(2023, 1, 1, tzinfo=UTC)
 _CHECKSUM: Final = Checksum(levels_in_turn, signed=True)
 _ERRORS: Final = frozenset({"error", "channel-conn-count-error"})
-_SILENT: Final = frozenset({"subscribe", "unsubscribe", "notice", "channel-conn-count"})
+_BARS: Final = (
+    "1s",
+    "1m",
+    "3m",
+    "5m",
+    "15m",
+    "30m",
+    "1H",
+    "2H",
+    "4H",
+    "6H",
+    "12H",
+    "1D",
+    "2D",
+    "3D",
+    "5D",
+    "1W",
+    "1M",
+    "3M",
+)
+_SILENT: Final = frozenset(
+    {
+        *("subscribe", "unsubscribe", "notice", "channel-conn-count"),
+        *(f"candle{length}" for length in _BARS),
+        *(
+            "instruments",
+            "open-interest",
+            "funding-rate",
+            "price-limit",
+            "mark-price",
+            "index-tickers",
+            "estimated-price",
+        ),
+        *("opt-summary", "liquidation-orders", "status"),
+    }
+)
 _KIND: Final = (("event",), ("arg.channel", "action"))
 _TRADE: Final = Trade(
     symbol="instId",

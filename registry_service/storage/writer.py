@@ -42,6 +42,8 @@ from registry_service.storage.schema import Tables
 from registry_service.storage.session import TransactionLost
 
 _log = logging.getLogger(__name__)
+_STRAGGLERS: Final = 4
+"""One of so many who write again and again is not waited for."""
 _UNKNOWN: Final = (
     "Postgres was lost during the write, whose outcome is unknown: a retry with the same request_id is safe"
 )
@@ -56,6 +58,9 @@ class WriterLimits:
     ahead_entries: int = 200
     """Entries that have to wait before they are planned ahead: reads are made for all of a group, and a few small writes are
     planned for less together, once the group before has landed."""
+    linger_seconds: float = 0.003
+    """How long a group waits at most for those who were answered with the last one and are about to write again: a group costs
+    nearly the same whatever it holds. Who writes alone never waits."""
     portion_entries: int = 500
     """Entries after which what was planned ahead of them is rendered, and the next are read for."""
     group_entries: int = 20_000
@@ -100,7 +105,13 @@ class GroupWriter:
         self._limits = limits or WriterLimits()
         self._fail_at = fail_at
         self._waiting: deque[Write] = deque()
+        self._weight = 0
+        """Of those that wait, together."""
         self._wake = asyncio.Event()
+        self._wanted = 1
+        """So many have to wait for the writer to be woken, or enough to be planned ahead."""
+        self._expected = 1
+        """So many are likely to come at once, by those who wrote or waited when the last group landed."""
         self._task: asyncio.Task[None] | None = None
         self._closing = False
         self.groups = 0
@@ -138,8 +149,11 @@ class GroupWriter:
             raise ResourceExhausted(f"{len(self._waiting)} writes wait already", retry_after=1.0)
         done: asyncio.Future[WriteOutcome] = asyncio.get_running_loop().create_future()
         body_hash = hashlib.sha256(request_body).digest() if request_id else b""
-        self._waiting.append(Write(operation, actor, request_id, body_hash, validate_only, needs, done))
-        self._wake.set()
+        write = Write(operation, actor, request_id, body_hash, validate_only, needs, done)
+        self._waiting.append(write)
+        self._weight += write.weight
+        if len(self._waiting) >= self._wanted or self._enough():
+            self._wake.set()
         return await done
 
     async def _run(self) -> None:
@@ -149,18 +163,35 @@ class GroupWriter:
                 if flight is not None:
                     flight = await self._follow(flight)
                 elif self._waiting:
+                    await self._gather()
                     flight = self._start(self._take(self._limits.group_operations), None)
                 else:
-                    self._wake.clear()
-                    await self._wake.wait()
+                    await self._woken(1)
         except asyncio.CancelledError:
             if flight is not None:
                 flight.landed.cancel()
                 await asyncio.wait((flight.landed,))
             raise
 
+    async def _woken(self, wanted: int) -> None:
+        """Waits until so many wait, or enough to be planned ahead, or the writer is closed."""
+        self._wanted = wanted
+        self._wake.clear()
+        if len(self._waiting) < wanted and not self._enough() and not self._closing:
+            await self._wake.wait()
+
+    async def _gather(self) -> None:
+        """Lets those come who were just answered."""
+        wanted = min(self._expected - self._expected // _STRAGGLERS, self._limits.group_operations)
+        self._expected = 1  # told anew by the next group
+        if len(self._waiting) < wanted:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._limits.linger_seconds):
+                    await self._woken(wanted)
+
     def _take(self, count: int) -> list[Write]:
         taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), count))]
+        self._weight -= sum(write.weight for write in taken)
         return [write for write in taken if not write.done.done()]
 
     def _start(self, writes: list[Write], plan: Plan | None) -> _Flight:
@@ -190,21 +221,13 @@ class GroupWriter:
     async def _anything(self, flight: _Flight) -> bool:
         """Waits until enough waits to be planned ahead; False where the group landed before."""
         while not self._enough() and not flight.landed.done():
-            self._wake.clear()
-            woken = asyncio.ensure_future(self._wake.wait())
+            woken = asyncio.ensure_future(self._woken(self._limits.ahead_entries))
             await asyncio.wait((woken, flight.landed), return_when=asyncio.FIRST_COMPLETED)
             woken.cancel()
         return not flight.landed.done()
 
     def _enough(self) -> bool:
-        least, found = self._limits.ahead_entries, 0
-        if len(self._waiting) >= least:
-            return True
-        for write in self._waiting:
-            found += write.weight
-            if found >= least:
-                return True
-        return False
+        return max(self._weight, len(self._waiting)) >= self._limits.ahead_entries
 
     async def _plan_ahead(self, flight: _Flight, plan: Plan, taken: list[Write]) -> None:
         """Plans what waits, and what comes, for as long as the group before is under way and this one has room: a portion at a time, so
@@ -249,6 +272,7 @@ class GroupWriter:
             await plan.add(write)
             if plan.entries >= self._limits.group_entries and number < len(writes):
                 self._waiting.extendleft(reversed(writes[number:]))
+                self._weight += sum(write.weight for write in writes[number:])
                 del writes[number:]
                 return
 
@@ -297,6 +321,7 @@ class GroupWriter:
                 self._on_commit(changes)
             except Exception:
                 _log.exception("a listener of commits failed; the commit stands")
+        self._expected = plan.operations + len(self._waiting)
         plan.tell()
         return True
 
