@@ -267,7 +267,12 @@ X_HELD_CHANGES: Final = 18
 """Their levels stand at the end of all."""
 X_KEPT: Final = 19
 """The first of them that is not older than the answer."""
-STATE_WIDTH: Final = 20
+X_RESUMES: Final = 20
+"""The first frame has been read already; what it wanted to change in books is done from where it was checked."""
+X_HAD_TRADES: Final = 21
+X_HAD_QUOTES: Final = 22
+"""Rows before the frame that the run stopped at."""
+STATE_WIDTH: Final = 24
 
 DONE: Final = 0
 NOT_PLAIN: Final = 1

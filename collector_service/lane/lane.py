@@ -157,9 +157,16 @@ class Lane:
         self, arrivals: Sequence[Arrival], first: int, prepared: _Prepared, until_ns: int, retiring: set[int]
     ) -> list[bytes]:
         """The frames that go together."""
-        parts: list[bytes] = []
-        left, unpack = _BATCH_BYTES, prepared.unpack
-        for arrival in arrivals[first : first + prepared.window]:
+        unpack = prepared.unpack
+        several = arrivals[first : first + prepared.window]
+        if unpack is None and not retiring:
+            # What is usual, without a look at each thing that may be otherwise.
+            parts = [one.data for one in several if one.kind is ArrivalKind.FRAME and one.time_ns < until_ns]
+            if len(parts) == len(several) and all(parts) and sum(map(len, parts)) <= _BATCH_BYTES:
+                return parts
+        parts = []
+        left = _BATCH_BYTES
+        for arrival in several:
             if (
                 arrival.kind is not ArrivalKind.FRAME
                 or arrival.time_ns >= until_ns
@@ -214,8 +221,18 @@ class Lane:
                 self._touched, self._dirty, state,
             )  # fmt: skip
             status = self._numbers[codes.X_STATUS]
-            if status == codes.DONE or not self._help(status, prepared, data):
+            if status == codes.DONE:
                 return start
+            if not self._help(status, prepared, data):
+                self._forget_frame()
+                return start
+
+    def _forget_frame(self) -> None:
+        """The frame that the kernel would go on with is for the ordinary path."""
+        state = self._numbers
+        if state[codes.X_RESUMES]:
+            state[codes.X_RESUMES] = 0
+            state[codes.X_TRADES], state[codes.X_QUOTES] = state[codes.X_HAD_TRADES], state[codes.X_HAD_QUOTES]
 
     def _help(self, status: int, prepared: _Prepared, data: Any) -> bool:
         """Does what the kernel asks for. False where the frame is for the ordinary path."""
@@ -225,7 +242,7 @@ class Lane:
             case codes.UNKNOWN_WORD:
                 return self._learn(prepared, field, data, begin, end)
             case codes.BOOK_WANTED:
-                return self.shelf.lend(slot, self._hold if slot == self._numbers[codes.X_ASKED] else None)
+                return self.shelf.lend(slot)  # what waits for an answer was laid out before it was read
             case codes.LEVELS_WANTED:
                 self.shelf.make_room(slot, field)
                 return True

@@ -8,6 +8,7 @@ from collector_service.lane.codes import (
     ARRAY,
     B_HEARD,
     B_TRADE,
+    BOOK_WANTED,
     DONE,
     F_SIZE,
     F_TIME,
@@ -17,6 +18,7 @@ from collector_service.lane.codes import (
     K_NESTED,
     K_PARTS,
     KIND_WIDTH,
+    LEVELS_WANTED,
     LIST,
     MISSING,
     N_ITEM,
@@ -55,9 +57,12 @@ from collector_service.lane.codes import (
     T_START,
     X_ASKED,
     X_CHANGES,
+    X_HAD_QUOTES,
+    X_HAD_TRADES,
     X_LEVELS,
     X_OPS,
     X_QUOTES,
+    X_RESUMES,
     X_ROUTE,
     X_STATUS,
     X_TIME,
@@ -236,22 +241,33 @@ def run(
     spelled: Any, changes: Any, ops: Any, books: Any, keys: Any, sizes: Any, exponents: Any, trades: Any, quotes: Any,
     levels: Any, touched: Any, dirty: Any, state: Any,
 ) -> int:  # fmt: skip
-    """Decodes frames `first` to `end`; answers where it stopped, X_STATUS says why. Of the frame it stopped at nothing is left."""
+    """Decodes frames `first` to `end`; answers where it stopped, X_STATUS says why. Of the frame it stopped at nothing is left, unless X_RESUMES
+    says that it goes on there."""
     at = 0
     for number in range(first):
         at += frames[F_SIZE, number]
     for number in range(first, end):
         begin, at = at, at + frames[F_SIZE, number]
-        had_trades, had_quotes, had_levels = state[X_TRADES], state[X_QUOTES], state[X_LEVELS]
-        state[X_TIME] = frames[F_TIME, number]
-        state[X_CHANGES] = 0
-        state[X_OPS] = 0
-        state[X_TOUCHED] = 0
-        status = _read(
-            data, begin, at, program, texts, words, tape, found, stack, spelled, changes, ops, books, trades, quotes, touched, state,
-        )  # fmt: skip
+        status = DONE
+        if state[X_RESUMES]:
+            state[X_RESUMES] = 0
+        else:
+            state[X_HAD_TRADES], state[X_HAD_QUOTES] = state[X_TRADES], state[X_QUOTES]
+            state[X_TIME] = frames[F_TIME, number]
+            state[X_CHANGES] = 0
+            state[X_OPS] = 0
+            state[X_TOUCHED] = 0
+            status = _read(
+                data, begin, at, program, texts, words, tape, found, stack, spelled, changes, ops, books, trades, quotes,
+                touched, state,
+            )  # fmt: skip
+        had_levels = state[X_LEVELS]
         if status == DONE and state[X_OPS]:
             status = check(books, keys, changes, ops, levels, state)
+            if status == BOOK_WANTED or status == LEVELS_WANTED:
+                state[X_STATUS] = status
+                state[X_RESUMES] = 1
+                return number
             if status == DONE:
                 for k in range(state[X_OPS]):
                     status = carry_out(books, keys, sizes, exponents, changes, ops, k, levels, dirty, spelled, state)
@@ -259,7 +275,7 @@ def run(
                         break
         if status != DONE:
             state[X_STATUS] = status
-            state[X_TRADES], state[X_QUOTES], state[X_LEVELS] = had_trades, had_quotes, had_levels
+            state[X_TRADES], state[X_QUOTES], state[X_LEVELS] = state[X_HAD_TRADES], state[X_HAD_QUOTES], had_levels
             return number
         for k in range(state[X_TOUCHED]):
             slot = touched[k, 0]
