@@ -13,6 +13,7 @@ from alphapulse.domain.errors import FailedPrecondition
 
 SECRET: Final = re.compile(r"\{secret:([A-Z0-9_]+)(?:\|([^{}]*))?\}")
 """Behind a `|` what stands there where nobody told the secret."""
+_SHORTEST: Final = 4
 MOMENT: Final = re.compile(r"\{utc(?:-(\d{1,5})d)?:([^{}]+)\}")
 
 
@@ -23,6 +24,18 @@ def hidden(text: str, secrets: Mapping[str, str], path: str) -> str:
         if value:
             text = text.replace(value, f"{{secret:{name}}}").replace(quote(value, safe=""), f"{{secret:{name}}}")
     return text
+
+
+def spellings(text: str, secrets: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """For each secret that a text names and that was told: how it may be spelled in what is sent and answered, and the name that stands for it.
+    Less than four letters are no secret."""
+    found: dict[bytes, bytes] = {}
+    for name, _ in SECRET.findall(text):
+        value = secrets.get(name, "")
+        if len(value) >= _SHORTEST:
+            for spelling in (value, quote(value, safe=""), json.dumps(value)[1:-1]):
+                found[spelling.encode()] = f"{{secret:{name}}}".encode()
+    return sorted(found.items(), key=lambda one: -len(one[0]))
 
 
 def filled(path: str, secrets: Mapping[str, str], time_ns: int) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Final
 
+import structlog
 from prometheus_client import CollectorRegistry
 
 from alphapulse.client import RegistrationStream, open_channel
@@ -17,10 +19,12 @@ from collector_service.config import CollectorConfig
 from collector_service.fleet import Fleet
 from collector_service.lease import Leases
 from collector_service.metrics import CollectorFigures
+from collector_service.recorder import RawRecorder
 from collector_service.runtime import GrpcRegistrar, Registrar
 from collector_service.simulation import PROTOCOLS
 
 _DRAIN_SECONDS: Final = 2.0
+_log = structlog.stdlib.get_logger(__name__)
 
 
 class CollectorApplication:
@@ -29,6 +33,11 @@ class CollectorApplication:
     def __init__(self, config: CollectorConfig, metrics: CollectorRegistry) -> None:
         if config.transport == "replay":
             config.recordings_folder()
+        config.make_record_dir()
+        known = config.known()
+        for file, why in known.broken.items():
+            _log.warning("a source of your own is broken", file=file, reason=why)
+        config.check_names("RECORD_SOURCES", config.record_sources)
         for name in config.sources:
             config.spec(name)  # an address that is none is told before anything runs
             if config.transport == "simulated" and name not in PROTOCOLS:
@@ -61,7 +70,17 @@ class CollectorApplication:
             if config.lease_url:
                 leases = Leases(config.lease_url, seconds=config.lease_seconds)
                 stack.push_async_callback(leases.close)
-            fleet = self._fleet = Fleet(config, self._link, await self._registrar(stack), leases)
+            recorder = None
+            if (folder := config.make_record_dir()) is not None:
+                recorder = await stack.enter_async_context(
+                    RawRecorder(
+                        folder,
+                        file_bytes=config.record_file_bytes,
+                        queue_bytes=config.record_queue_bytes,
+                        secrets=os.environ,
+                    )
+                )
+            fleet = self._fleet = Fleet(config, self._link, await self._registrar(stack), leases, recorder)
             stack.push_async_callback(fleet.stop_all)
             figures = CollectorFigures(fleet.statuses, self._link)
             self._metrics.register(figures)

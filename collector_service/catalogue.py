@@ -10,7 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from collector_service import sources
+<<<<<<< HEAD
 from collector_service.lane.program import coverage
+=======
+from collector_service.own import MODULES
+>>>>>>> main
 from collector_service.source import Source
 from collector_service.spec import Channel, Dialect, Hook, SourceSpec
 
@@ -83,7 +87,7 @@ def channels(dialect: Dialect) -> list[str]:
 def sizes(source: Source) -> tuple[int, int]:
     """(lines of the specification, without imports, blank lines, comments and docstrings; lines of functions among them)."""
     spec = _spec(source)
-    module = next((one for one in _modules() if source.spec in vars(one).values()), None)
+    module = next((one for one in _modules() if any(value is spec for value in vars(one).values())), None)
     if module is None:
         return 0, 0
     path = Path(inspect.getfile(module))
@@ -124,8 +128,8 @@ def _hooks(spec: SourceSpec) -> set[str]:
 
 
 def _modules() -> list[Any]:
-    prefix = f"{sources.__name__}."
-    return [module for name, module in sys.modules.items() if name.startswith(prefix)]
+    prefixes = (f"{sources.__name__}.", MODULES)
+    return [module for name, module in sys.modules.items() if name.startswith(prefixes)]
 
 
 def _spec(source: Source) -> SourceSpec:

@@ -17,7 +17,7 @@ from collector_service.book import BookMachine, Level
 from collector_service.listings import ListingIndex
 from collector_service.rows import as_array
 from collector_service.session import Session
-from collector_service.source import InstrumentList
+from collector_service.source import InstrumentList, Source
 from collector_service.sources import source_named
 from collector_service.transport.listing import recorded_instruments
 from collector_service.transport.recording import (
@@ -67,22 +67,23 @@ class DecodeReport:
         return machine.book.bids.best(), machine.book.asks.best()
 
 
-def read_instruments(files: Iterable[Path], source: str) -> InstrumentList:
+def read_instruments(files: Iterable[Path], source: str | Source) -> InstrumentList:
     """The recorded instrument list. Raises FailedPrecondition where no file holds one."""
-    found = recorded_instruments(source_named(source), recorded_answers(files))
+    spec = source_named(source) if isinstance(source, str) else source
+    found = recorded_instruments(spec, recorded_answers(files))
     if found is None:
-        raise FailedPrecondition(f"{source}: no file of the recording holds an instrument list ({source}.0.gz)")
+        raise FailedPrecondition(f"{spec.name}: no file of the recording holds an instrument list ({spec.name}.0.gz)")
     return found
 
 
-def decode_files(files: Iterable[Path], source: str) -> DecodeReport:
-    """Decodes the files of one source. Raises NotFound for a source that is unknown."""
-    spec = source_named(source)
-    source = spec.name
+def decode_files(files: Iterable[Path], source: str | Source) -> DecodeReport:
+    """Decodes the files of one source, or of one that is built in by its name. Raises NotFound for a name that is unknown."""
+    spec = source_named(source) if isinstance(source, str) else source
     paths = list(files)
-    listed = read_instruments(paths, source) if not all(map(is_stream, paths)) else InstrumentList(())
+    listed = read_instruments(paths, spec) if not all(map(is_stream, paths)) else InstrumentList(())
     listings = ListingIndex(spec.venue)
     listings.learn(listed.entries)
+<<<<<<< HEAD
     session = BatchSession(spec, listings, Provenance.REPLAY)
     arrivals = read_recording(filter(is_stream, paths))
     while part := tuple(islice(arrivals, _PART)):
@@ -91,6 +92,11 @@ def decode_files(files: Iterable[Path], source: str) -> DecodeReport:
         done = 0
         while done < len(part):
             done += session.handle_many(part, done)[0]
+=======
+    session = Session(spec, listings, Provenance.REPLAY)
+    for arrival in read_recording(paths):
+        session.handle(arrival)
+>>>>>>> main
     return report_of(session, listed.refused)
 
 

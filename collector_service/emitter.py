@@ -14,7 +14,7 @@ from collector_service.amounts import Amount, fitted
 from collector_service.book import BookMachine, BookUpdate, Delivery, LevelChange, MachineFactory, Result, Step
 from collector_service.conditions import condition, two_sides
 from collector_service.handover import Handover
-from collector_service.listings import ListingIndex, unknown_key
+from collector_service.listings import ListingIndex, VenueSymbol, unknown_key
 from collector_service.rows import RowSink
 
 MAX_UNKNOWN: Final = 4_096
@@ -59,8 +59,13 @@ class Emitter:
         """What a source with a memory of its own knows to be lost: (reason, symbol; empty: all of the source). Taken by the session."""
         self.memory: Any = None
         """What the source's `new_memory` made."""
+<<<<<<< HEAD
         self.last_trades: dict[str, int] = {}
         """The highest number of a trade that was given, by symbol; the time of one without a number is its number."""
+=======
+        self.subscribed: Sequence[VenueSymbol] = ()
+        """The listings of the connection that was opened last."""
+>>>>>>> main
         self.requested = ""
         """The symbol of the snapshot that is being decoded."""
         self.new_book = new_book
@@ -287,6 +292,14 @@ class Emitter:
             image = machine.image(time_ns)
             if image is not None:
                 self._deliver(symbol, machine, image)
+
+    def begin_anew(self) -> None:
+        """Another conversation: all that was learned and given is forgotten; what was counted stays."""
+        for known in (self.books, self.handovers, self._last_trades, self._numbered, self._learned, self._figures):
+            known.clear()
+        for waiting in (self.resyncs, self.gaps, self.replies):
+            waiting.clear()
+        self.heard.clear()
 
     def begin_handover(self, handover: Handover) -> None:
         """The messages of both connections are taken from now on."""

@@ -39,6 +39,19 @@ class CollectorFigures(Collector):
             for name, value in values.items():
                 family.add_metric((name,), value)
             yield family
+        recorded = {name: status.recording for name, status in statuses.items() if status.recording is not None}
+        for label, text, counts in (
+            ("recorded", "Arrivals that are in recordings.", {name: one.written for name, one in recorded.items()}),
+            (
+                "recording_lost",
+                "Arrivals that could not be recorded.",
+                {name: one.lost for name, one in recorded.items()},
+            ),
+        ):
+            family = CounterMetricFamily(f"collector_{label}", text, labels=("source",))
+            for name, value in counts.items():
+                family.add_metric((name,), value)
+            yield family
         state = GaugeMetricFamily("collector_source_state", "State, as in the API's enum.", labels=("source",))
         for name, status in statuses.items():
             state.add_metric((name,), int(status.state))

@@ -22,6 +22,7 @@ from collector_service.source import Dialect, Route, Source
 from collector_service.spec import Channel
 from collector_service.staleness import Staleness, StalenessRules
 from collector_service.transport.base import Arrival, ArrivalKind, Fetch, Request, Retire, Send
+from collector_service.transport.recording import Begun
 
 SNAPSHOT_PATIENCE_NS: Final = 10_000_000_000
 """After so long without the snapshot that was asked for, it is asked for again."""
@@ -67,6 +68,8 @@ class Session:
         self._channels = channels
         self._clock = clock
         self._replays = provenance is Provenance.REPLAY
+        self._is_placed = not self._replays
+        self._begun = ""
         self._dialect = spec.live
         self._asked: dict[str, int] = {}
         self._overlap = overlap or Overlap()
@@ -82,6 +85,8 @@ class Session:
         self.emitter.connection = arrival.connection if arrival.kind is not ArrivalKind.RESPONSE else ANSWER
         if not self._replays and self.staleness.is_due(arrival.time_ns):
             self._notice_silence(arrival.time_ns)
+        if not self._is_placed:
+            self._place(arrival.time_ns)
         if self.emitter.handovers:
             return [*self._take(arrival), *self._hand_over(arrival)]
         return self._take(arrival)
@@ -107,8 +112,7 @@ class Session:
                 return self._response(arrival)
             case ArrivalKind.OPENED:
                 if self._replays:
-                    self._dialect = self.spec.dialect_at(arrival.time_ns)
-                    self.emitter.new_book = self._dialect.new_book or self.spec.new_book
+                    self._place(arrival.time_ns)
                 return self._subscribe(arrival.connection)
             case ArrivalKind.CLOSED:
                 self._lose(arrival.connection)
@@ -120,7 +124,37 @@ class Session:
                 self.rejects["REQUEST_FAILED"] += 1
             case ArrivalKind.BROKEN:
                 self.rejects["TRUNCATED_RECORDING"] += 1
+            case ArrivalKind.LOST:
+                self.rejects["RECORDING_LOST"] += 1
+                self._doubt_books(arrival, "RECORDING_LOST")
+            case ArrivalKind.BEGUN:
+                self._begin(arrival)
         return []
+
+    def _begin(self, arrival: Arrival) -> None:
+        """A conversation of a recording begins: what was learned of the one before is forgotten, what was counted stays. The same one told of
+        again may have other symbols."""
+        told = msgspec.json.decode(arrival.data, type=Begun)
+        listings = self.emitter.listings
+        self.subscriptions = [
+            [entry for symbol in symbols if (entry := listings.entry(symbol)) is not None]
+            for symbols in told.connections
+        ]
+        if told.begun == self._begun:
+            return
+        self._begun = told.begun
+        self._place(arrival.time_ns)
+        self.emitter.begin_anew()
+        self._asked.clear()
+        self._retiring.clear()
+        if self.spec.new_memory is not None:
+            self._memory = self.emitter.memory = self.spec.new_memory()
+
+    def _place(self, time_ns: int) -> None:
+        """Of a recording: the format that the venue spoke then."""
+        self._is_placed = True
+        self._dialect = self.spec.dialect_at(time_ns)
+        self.emitter.new_book = self._dialect.new_book or self.spec.new_book
 
     def republish_books(self, time_ns: int) -> None:
         """Writes every book as a snapshot: the relay has missed events."""
@@ -198,7 +232,7 @@ class Session:
         self.emitter.resyncs += [(symbol, "HANDED_OVER") for symbol in symbols]
 
     def _subscribe(self, connection: int) -> list[Request]:
-        entries = self._entries(connection)
+        entries = self.emitter.subscribed = self._entries(connection)
         if not entries:
             return []
         handover = self.emitter.handovers.get(connection)

@@ -6,12 +6,12 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from collector_service.book import MachineFactory
 from collector_service.emitter import Emitter
 from collector_service.listings import VenueSymbol
-from collector_service.spec.source import Channel, Endpoints, Heartbeat, Limits, SourceSpec
+from collector_service.spec.source import Channel, Endpoints, Heartbeat, Limits, SignIn, SourceSpec
 
 if TYPE_CHECKING:
     from collector_service.transport.base import Transport
@@ -143,9 +143,13 @@ class Discovery:
         return next((one for one in self.requests if one.cross is not None and one.path == path), None)
 
 
+POSTED: Final = "#post="
+"""Behind the recorded address of a request stands so what it posted: two that differ in that alone have different answers."""
+
+
 def path_of(url: str) -> str:
-    """An address without its host."""
-    return re.sub(r"^[a-z]+://[^/]+", "", url)
+    """An address without its host, and without what was posted to it."""
+    return re.sub(r"^[a-z]+://[^/]+", "", url).partition(POSTED)[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +211,8 @@ class Source:
     """What it was made of; None for one written by hand."""
     new_memory: Callable[[], Memory] | None = None
     """Makes what its routes find as `Emitter.memory`; it has one connection then."""
+    sign_in: SignIn | None = None
+    """A token that is asked for before anything else."""
     reach: Callable[[Source, Mapping[str, str]], Transport] | None = None
     """Opens the way to its venue where another library has it, given the environment's secrets; None: its addresses are connected to."""
 

@@ -15,11 +15,11 @@ from alphapulse.runtime import launch
 from alphapulse_cli.commands.sources import type_name
 from alphapulse_cli.context import json_option, print_json, print_table
 from alphapulse_cli.exits import ServiceError
+from alphapulse_cli.own_sources import source_here
 from collector_service.amounts import Amount
 from collector_service.app import CollectorApplication
 from collector_service.config import CollectorConfig
 from collector_service.decode import DecodeReport, decode_files
-from collector_service.sources import source_named
 
 
 @click.group()
@@ -34,10 +34,11 @@ def command() -> None:
 def decode(files: tuple[Path, ...], source: str, as_json: bool) -> None:
     """Decode recorded FILES of one source: counts of each event type, what was refused and why, what nobody knows, the books at the end.
 
-    Files are told apart by their names: SOURCE.0.gz lists the instruments, SOURCE.http.N.gz and SOURCE.ws.N.gz are what was recorded.
+    Files are told apart by their names: SOURCE.0.gz lists the instruments, SOURCE.http.N.gz and SOURCE.ws.N.gz are what was recorded. Of a
+    recording of several days, give the files of all days in a row: those of one alone begin in the middle of a conversation.
     """
     try:
-        found = as_dict(decode_files(files, source))
+        found = as_dict(decode_files(files, source_here(source)))
     except AlphaPulseError as error:
         raise ServiceError(error, "the recording") from error
     if as_json:
@@ -48,13 +49,18 @@ def decode(files: tuple[Path, ...], source: str, as_json: bool) -> None:
 
 @command.command("run")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
-def run_(names: tuple[str, ...]) -> None:
+@click.option(
+    "--record",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write what they send to this folder, as it came: `decode` reads it.",
+)
+def run_(names: tuple[str, ...], folder: Path | None) -> None:
     """Run the sources of these NAMES live in this terminal until Ctrl-C. Where they connect to is in the environment: see docs/configuration.md."""
-    try:
-        chosen = [source_named(name).name for name in names]
-    except AlphaPulseError as error:
-        raise ServiceError(error, "the catalogue of sources") from error
+    chosen = [source_here(name).name for name in names]
     environ = {"TRANSPORT": "live", "GRPC_PORT": "0", "METRICS_PORT": "0", **os.environ, "SOURCES": ",".join(chosen)}
+    if folder is not None:
+        environ["RECORD_DIR"] = str(folder)
     sys.exit(launch(CollectorConfig, CollectorApplication, environ))
 
 

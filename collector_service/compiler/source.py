@@ -46,7 +46,7 @@ def compile_source(spec: SourceSpec) -> Source:
             raise fault(
                 f"{spec.name}.dialects[{place}].valid_to", one.valid_to, "dialects follow each other, oldest first"
             )
-    discovery = dialects[-1].discovery
+    discovery = dialects[-1].discovery if spec.discover is None else Discovery((), spec.discover)
     if discovery is None:
         raise fault(
             f"{spec.name}.dialects[-1].instruments", (), "the newest dialect has to say where instruments are listed"
@@ -64,6 +64,7 @@ def compile_source(spec: SourceSpec) -> Source:
         new_book=_machine(kept),
         quirks=spec.notes,
         spec=spec,
+        sign_in=spec.sign_in,
     )
 
 

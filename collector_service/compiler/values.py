@@ -20,7 +20,7 @@ _DIGITS: Final = 9
 _CHECKSUM_DIGITS: Final = 11
 _POWERS: Final[tuple[int, ...]] = tuple(10 ** (_DIGITS - digits) for digits in range(_DIGITS + 1))
 _ISO: Final = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:?\d\d)?)?")
-
+_WITHOUT_SECONDS: Final = re.compile(r"^(\d{4}-\d\d-\d\d[T ]\d\d:\d\d)(Z|[+-]\d\d:?\d\d)$")
 _PERIOD: Final = re.compile(r"(\d{4})(?:-?Q([1-4])|-(\d\d)|-?M(\d\d))?", re.ASCII)
 
 
@@ -167,6 +167,9 @@ def _second_of(text: str) -> int:
 def _iso(value: Any, zone: str = "Z") -> int:
     if value is None or value == "":
         return 0
+    if type(value) is str:
+        # Some leave out seconds that are none.
+        value = _WITHOUT_SECONDS.sub(r"\1:00\2", value)
     found = _ISO.fullmatch(value) if type(value) is str else None
     if found is None:
         raise InvalidArgument.field("time", str(value)[:64], "time-format", "not a time in the venue's format")

@@ -23,12 +23,18 @@ from alphapulse.publishing import Port, RelayLink
 from collector_service.batching import BatchSession
 from collector_service.handover import Overlap
 from collector_service.listings import ListingIndex, VenueSymbol
+from collector_service.recorder import RecorderFigures, SourceRecorder
 from collector_service.runtime.news import news_of
 from collector_service.runtime.registrar import Registrar, Registration
 from collector_service.session import ALL_CHANNELS, Session
 from collector_service.source import Source
 from collector_service.spec import Channel
+<<<<<<< HEAD
 from collector_service.transport.base import Arrival, ArrivalKind, Draining, Transport, TransportError
+=======
+from collector_service.transport.base import Arrival, ArrivalKind, Transport, TransportError
+from collector_service.transport.recorded import RecordedTransport
+>>>>>>> main
 
 _BARRIER_SECONDS: Final = 6.0
 _DRAIN_SECONDS: Final = 10.0
@@ -84,6 +90,8 @@ class SourceStatus:
     frames: int = 0
     stale: Sequence[str] = ()
     """Symbols that are silent while the rest of the source is not."""
+    recording: RecorderFigures | None = None
+    """What became of what arrived in the recorder; None where there is none."""
 
 
 class SourceRunner:
@@ -99,13 +107,16 @@ class SourceRunner:
         options: RunnerOptions | None = None,
         backoff: Backoff | None = None,
         faults: Backoff | None = None,
+        recorder: SourceRecorder | None = None,
     ) -> None:
+        """`recorder` takes what arrives as it came; a recording is not recorded again."""
         self.spec = spec
         self.listings = ListingIndex(spec.venue)
         self._past = SourceStatus()
         self._make_transport = make_transport
         self._link = link
         self._registrar = registrar
+        self._recorder = recorder
         self._options = options or RunnerOptions()
         self._backoff = backoff or Backoff(first=0.5, cap=30.0)
         # Apart from that of the venue, which the first frame resets: a fault that comes back with it must not ask the venue all the time.
@@ -149,6 +160,8 @@ class SourceRunner:
             now.book_resyncs += session.resyncs
             now.stale = session.stale
             now.last_frame_ns = session.last_frame_ns or past.last_frame_ns
+        if self._recorder is not None:
+            now.recording = self._recorder.figures
         return now
 
     async def run(self) -> None:
@@ -192,8 +205,10 @@ class SourceRunner:
 
     async def _live(self) -> None:
         async with AsyncExitStack() as stack:
-            transport = await stack.enter_async_context(self._make_transport())
+            transport: Transport = await stack.enter_async_context(self._make_transport())
             self.provenance = transport.provenance
+            if self._recorder is not None and self.provenance is not Provenance.REPLAY:
+                transport = RecordedTransport(transport, self._recorder)
             self._enter(SourceState.DISCOVERING)
             await self._discover(transport)
             self._enter(SourceState.CONNECTING)
@@ -227,6 +242,12 @@ class SourceRunner:
             clock=time.time_ns if replay else None,
             overlap=self._options.overlap,
         )
+        if self._recorder is not None and not replay:
+            streamed = self.spec.spec.dialects[-1].subscribe if self.spec.spec is not None else None
+            told = [one for one in self._options.channels if streamed is not None and one in streamed.channels]
+            symbols = [entry.symbol for entry in chosen]
+            connections = [[entry.symbol for entry in entries] for _, entries in parts]
+            self._recorder.begin(dict.fromkeys(told, symbols), connections, transport.provenance)
         return self._session
 
     def _parted(self, chosen: Sequence[VenueSymbol]) -> list[tuple[str, Sequence[VenueSymbol]]]:
@@ -240,8 +261,8 @@ class SourceRunner:
         ]
 
     def _chosen(self) -> list[VenueSymbol]:
-        """One listing for each pair that is wanted and trades, and one for each contract on it; where pairs are named, those without an end. An index
-        is no pair, and a pool is chosen by its address: naming pairs leaves none out."""
+        """One listing for each pair that is wanted and trades, and one for each contract on it; where pairs are named, those without an end, and
+        others by their own symbol. An index is no pair, and a pool is chosen by its address: naming pairs leaves none out."""
         chosen: dict[tuple[str, object], VenueSymbol] = {}
         for entry in self.listings:
             wanted = (
@@ -249,10 +270,12 @@ class SourceRunner:
                 or entry.index is not None
                 or entry.pool is not None
                 or (entry.pair in self._options.pairs and not _expires(entry))
+                or (entry.contract is not None and entry.symbol in self._options.pairs)
             )
             if wanted and entry.streamed and entry.status is ListingStatus.TRADING:
                 chosen.setdefault((entry.pair, entry.contract or entry.pool), entry)
-        missing = sorted((self._options.pairs or frozenset()) - {pair for pair, _ in chosen})
+        found = {name for entry in chosen.values() for name in (entry.pair, entry.symbol)}
+        missing = sorted((self._options.pairs or frozenset()) - found)
         if missing:
             log = _log.info if chosen else _log.warning
             log("pairs that do not trade at the venue", source=self.spec.name, count=len(missing), first=missing[0])

@@ -8,6 +8,7 @@ from typing import Final
 
 from alphapulse.domain.errors import NotFound
 from collector_service.ccxt_adapter.catalogue import adapted
+from collector_service.databento_adapter.catalogue import databento_sources
 from collector_service.source import Source
 from collector_service.sources.alpaca import ALPACA
 from collector_service.sources.ascendex import ASCENDEX
@@ -60,11 +61,14 @@ from collector_service.sources.okx import OKX
 from collector_service.sources.phemex import PHEMEX
 from collector_service.sources.poloniex import POLONIEX
 from collector_service.sources.probit import PROBIT
+from collector_service.sources.solana import SOLANA
 from collector_service.sources.tiingo import TIINGO
+from collector_service.sources.tradovate import TRADOVATE
 from collector_service.sources.twelve_data import TWELVE_DATA
 from collector_service.sources.upbit import UPBIT
 from collector_service.sources.us_treasury import US_TREASURY
 from collector_service.sources.world_bank import WORLD_BANK
+from collector_service.tws_adapter.catalogue import interactive_brokers
 
 
 def _by_name(specs: Iterable[Source]) -> Mapping[str, Source]:
@@ -123,6 +127,7 @@ NATIVE: Final = _by_name(
         PHEMEX,
         POLONIEX,
         TIINGO,
+        TRADOVATE,
         TWELVE_DATA,
         UPBIT,
         HITBTC,
@@ -133,21 +138,29 @@ NATIVE: Final = _by_name(
         US_TREASURY,
         WORLD_BANK,
         *CHAIN_SOURCES,
+        SOLANA,
     )
 )
 """The sources that are told here, by name."""
-SOURCES: Final = _by_name((*NATIVE.values(), *adapted(NATIVE)))
+BROKERS: Final = _by_name((*databento_sources(), interactive_brokers()))
+"""The sources that a vendor's own client library reads."""
+SOURCES: Final = _by_name((*NATIVE.values(), *BROKERS.values(), *adapted({*NATIVE, *BROKERS})))
 """Every source there is, by name: these, and the exchanges that ccxt reads."""
-_NAMES: Final = {
-    _plain(known): name
-    for name, source in SOURCES.items()
-    for known in (*(source.spec.aliases if source.spec is not None else ()), name)
-}
 
 
 def source_named(name: str) -> Source:
     """The source of a name, in capitals or not, with points, hyphens or underscores. Raises NotFound, which lists the names there are."""
-    found = _NAMES.get(_plain(name))
-    if found is None:
-        raise NotFound(f"no source is called {name!r}; there are {', '.join(sorted(SOURCES))}")
-    return SOURCES[found]
+    return named_in(SOURCES, name)
+
+
+def named_in(sources: Mapping[str, Source], name: str) -> Source:
+    """The same among other sources than these."""
+    wanted, alias = _plain(name), None
+    for source in sources.values():
+        if _plain(source.name) == wanted:
+            return source
+        if source.spec is not None and wanted in map(_plain, source.spec.aliases):
+            alias = source
+    if alias is None:
+        raise NotFound(f"no source is called {name!r}; there are {', '.join(sorted(sources))}")
+    return alias

@@ -33,6 +33,10 @@ class ArrivalKind(Enum):
     """A connection was closed that nothing depends on any more, or nothing depended on yet."""
     BROKEN = "broken"
     """Part of a recording that cannot be read: `data` says why."""
+    LOST = "lost"
+    """Part of a recording that was never written: `data` says how many arrivals its recorder could not take."""
+    BEGUN = "begun"
+    """A recorded conversation begins, or this is said of it again: `data` has what its connections carry, as JSON."""
 
 
 class Arrival(msgspec.Struct, frozen=True, gc=False):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Final
+from urllib.parse import unquote_to_bytes
 
 from alphapulse.domain.errors import InvalidArgument
 from collector_service.listings import VenueSymbol
-from collector_service.source import Asking, InstrumentList, ListRequest, Source, path_of
-from collector_service.transport.base import Arrival
+from collector_service.source import POSTED, Asking, InstrumentList, ListRequest, Source, path_of
+from collector_service.transport.base import Arrival, TransportError
 
 _MAX_FOLLOWED: Final = 2_000
 """Requests for single instruments, at most: a venue that lists more has a better list."""
@@ -53,6 +54,8 @@ async def _parts(request: ListRequest, body: bytes, fetch: Asking) -> AsyncItera
 def recorded_instruments(source: Source, answers: Iterable[Arrival]) -> InstrumentList | None:
     """The list in recorded answers, as it was read at their time, and what needs no answer; None where there is no list of this source."""
     told = list(answers)
+    if source.discovery.ask is not None:
+        return _asked_again(source.discovery.ask, told)
     by_path = {path_of(answer.url): answer.data for answer in told}
     found = [request.given for request in source.discovery.requests if request.given is not None]
     for answer in told:
@@ -63,6 +66,30 @@ def recorded_instruments(source: Source, answers: Iterable[Arrival]) -> Instrume
         elif crossing is not None and crossing.cross is not None and crossing.across in by_path:
             found.append(crossing.cross(answer.data, by_path[crossing.across]))
     return joined(found) if found else None
+
+
+def _asked_again(ask: Callable[[Asking], Awaitable[InstrumentList]], told: Iterable[Arrival]) -> InstrumentList | None:
+    """What follows from recorded answers, the last to each question; None where one was not asked then."""
+    known: dict[tuple[str, bytes | None], bytes] = {}
+    for answer in told:
+        _, posted, body = answer.url.partition(POSTED)
+        known[path_of(answer.url), unquote_to_bytes(body) if posted else None] = answer.data
+
+    async def fetch(path: str, body: bytes | None = None) -> bytes:
+        if (path, body) not in known:
+            raise TransportError(f"{path}: the recording holds no answer")
+        return known[path, body]
+
+    # Nothing in it waits: it is at its end after one step.
+    steps = ask(fetch).__await__()
+    try:
+        next(steps)
+    except StopIteration as done:
+        found: InstrumentList = done.value
+        return found
+    except TransportError:
+        return None
+    raise AssertionError("a recorded answer is there at once")
 
 
 def joined(lists: Iterable[InstrumentList]) -> InstrumentList:

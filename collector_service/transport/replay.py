@@ -11,7 +11,7 @@ from alphapulse.domain.provenance import Provenance
 from collector_service.source import InstrumentList, Source
 from collector_service.transport.base import Arrival, Request, TransportError
 from collector_service.transport.listing import recorded_instruments
-from collector_service.transport.recording import is_stream, read_recording, recorded_answers
+from collector_service.transport.recording import read_recording, recorded_answers
 
 _TURN_FRAMES: Final = 64
 _NANOS: Final = 10**9
@@ -51,7 +51,7 @@ class ReplayTransport:
     async def arrivals(self, connections: int, paths: Sequence[str] = ()) -> AsyncIterator[Arrival]:
         loop = asyncio.get_running_loop()
         begin, first_ns = loop.time(), 0
-        recording = read_recording(file for file in self._files if is_stream(file))
+        recording = read_recording(self._files)
         for number, arrival in enumerate(recording):
             first_ns = first_ns or arrival.time_ns
             wait = 0.0

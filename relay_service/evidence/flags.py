@@ -31,6 +31,8 @@ MEANINGS: Final[Mapping[RecordFlag, str]] = {
     RecordFlag.SIZE_ABSENT: "the venue gave no size",
     RecordFlag.BID_ABSENT: "there was no bid",
     RecordFlag.ASK_ABSENT: "there was no ask",
+    RecordFlag.PRICE_ABSENT: "the order has no price",
+    RecordFlag.POSSIBLE_DUPLICATE: "its source had sent it before to another life of the relay, and never heard whether that relayed it",
 }
 
 

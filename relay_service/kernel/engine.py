@@ -232,9 +232,9 @@ class KernelEngine:
         """The place of the first of `count` rows that bears a later definition than the one held of its listing; -1 where none does."""
         return self._compiled.first_undefined(self._block, raw, count, event_type)
 
-    def resume_at(self, sequence: int) -> None:
-        """The next event has this sequence."""
-        self._block[state.NEXT_SEQUENCE] = sequence
+    def resume_at(self, sequence: int, domain: Domain = Domain.MARKET) -> None:
+        """The next event of a domain has this sequence."""
+        self._block[state.SEQUENCES[domain]] = sequence
 
     def measure(self, count: int, latency_ns: int) -> None:
         """Count the hop through the relay of `count` rows that are handed on as they are."""

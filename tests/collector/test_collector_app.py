@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections import Counter
@@ -15,7 +16,7 @@ from support.collectors import collector, sources_when
 
 from alphapulse.api.collector.v1 import collector_service_pb2 as pb
 from alphapulse.client import from_rpc_error
-from alphapulse.domain.errors import ConfigurationError, InvalidArgument, NotFound, PageTokenInvalid
+from alphapulse.domain.errors import ConfigurationError, FailedPrecondition, InvalidArgument, NotFound, PageTokenInvalid
 from alphapulse.domain.provenance import RecordFlag
 from alphapulse.runtime import load
 from collector_service.app import CollectorApplication
@@ -91,6 +92,20 @@ async def test_sources_are_listed_started_and_stopped() -> None:
             answer = await stub.StopSource(pb.StopSourceRequest(name="KRAKEN"))
             assert answer.source.state == pb.SOURCE_STATE_STOPPED
         assert answer.source.frames > 0
+
+
+async def test_a_source_is_not_moved_to_another_transport_while_it_runs() -> None:
+    async with collector(SOURCES="KRAKEN") as (stub, _):
+        await sources_when(stub, lambda all_: all_["KRAKEN"].frames > 0)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.StartSource(pb.StartSourceRequest(name="kraken", transport=pb.TRANSPORT_KIND_LIVE))
+        error = from_rpc_error(caught.value)
+        assert isinstance(error, FailedPrecondition)
+        assert "simulated" in error.message
+        # Asked for at once, each comes to its end, and the source can be started again.
+        await asyncio.gather(*(stub.StopSource(pb.StopSourceRequest(name="KRAKEN")) for _ in range(3)))
+        await stub.StartSource(pb.StartSourceRequest(name="KRAKEN"))
+        await sources_when(stub, lambda all_: all_["KRAKEN"].state == pb.SOURCE_STATE_RUNNING)
 
 
 async def test_pages_of_sources() -> None:

@@ -273,7 +273,7 @@ def test_what_is_said_to_subscribe_is_what_is_documented(name: str) -> None:
             for entry in entries
         ]
         frames = SOURCES[name].live.subscribe(entries, [Channel(channel) for channel in one["channels"]])
-        assert [_timeless(json.loads(text)) for text in frames] == one["frames"]
+        assert [_timeless(json.loads(text)) if text[:1] in "{[" else text for text in frames] == one["frames"]
 
 
 def _timeless(frame: Any) -> Any:

@@ -109,3 +109,11 @@ def test_replay_override_is_taken(compose: Compose, tmp_path: Path) -> None:
     config = load(CollectorConfig, {**environment, "REPLAY_SPEED": "4"})
     assert config.transport == "replay"
     assert override["volumes"][0].split(":")[-2] == str(config.recordings)
+
+
+def test_record_override_is_taken(compose: Compose, tmp_path: Path) -> None:
+    override = yaml.safe_load((ROOT / "deploy/compose.record.yml").read_text())["services"]["collector"]
+    environment = compose()["services"]["collector"]["environment"] | override["environment"]
+    config = load(CollectorConfig, {**environment, "RECORD_SOURCES": "KRAKEN"})
+    assert config.record_sources == ("KRAKEN",)
+    assert override["volumes"][0].split(":")[-1] == str(config.record_dir)

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from alphapulse.api.common.v1 import common_pb2 as alphapulse_dot_api_dot_common_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n3alphapulse/api/collector/v1/collector_service.proto\x12\x1b\x61lphapulse.api.collector.v1\x1a%alphapulse/api/common/v1/common.proto\"\xd7\x04\n\x06Source\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05venue\x18\x02 \x01(\t\x12\x37\n\x05state\x18\x03 \x01(\x0e\x32(.alphapulse.api.collector.v1.SourceState\x12=\n\ttransport\x18\x04 \x01(\x0e\x32*.alphapulse.api.collector.v1.TransportKind\x12?\n\x06\x65vents\x18\x05 \x03(\x0b\x32/.alphapulse.api.collector.v1.Source.EventsEntry\x12\x41\n\x07rejects\x18\x06 \x03(\x0b\x32\x30.alphapulse.api.collector.v1.Source.RejectsEntry\x12\x1e\n\x16instruments_registered\x18\x07 \x01(\x04\x12\x10\n\x08listings\x18\x08 \x01(\x04\x12\x12\n\nreconnects\x18\t \x01(\x04\x12\x14\n\x0c\x62ook_resyncs\x18\n \x01(\x04\x12\x15\n\rlast_frame_ns\x18\x0b \x01(\x10\x12\r\n\x05\x65rror\x18\x0c \x01(\t\x12\x14\n\x0c\x62ook_machine\x18\r \x01(\t\x12\x0e\n\x06\x66rames\x18\x0e \x01(\x04\x12\x16\n\x0estale_listings\x18\x0f \x01(\x04\x12\x15\n\rstale_symbols\x18\x10 \x03(\t\x1a-\n\x0b\x45ventsEntry\x12\x0b\n\x03key\x18\x01 \x01(\r\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a.\n\x0cRejectsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\";\n\x12ListSourcesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"d\n\x13ListSourcesResponse\x12\x34\n\x07sources\x18\x01 \x03(\x0b\x32#.alphapulse.api.collector.v1.Source\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x98\x01\n\x12StartSourceRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12=\n\ttransport\x18\x02 \x01(\x0e\x32*.alphapulse.api.collector.v1.TransportKind\x12\x35\n\x05write\x18\x03 \x01(\x0b\x32&.alphapulse.api.common.v1.WriteOptions\"J\n\x13StartSourceResponse\x12\x33\n\x06source\x18\x01 \x01(\x0b\x32#.alphapulse.api.collector.v1.Source\"X\n\x11StopSourceRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x35\n\x05write\x18\x02 \x01(\x0b\x32&.alphapulse.api.common.v1.WriteOptions\"I\n\x12StopSourceResponse\x12\x33\n\x06source\x18\x01 \x01(\x0b\x32#.alphapulse.api.collector.v1.Source*\xec\x01\n\x0bSourceState\x12\x1c\n\x18SOURCE_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14SOURCE_STATE_STOPPED\x10\x01\x12\x1c\n\x18SOURCE_STATE_DISCOVERING\x10\x02\x12\x1b\n\x17SOURCE_STATE_CONNECTING\x10\x03\x12\x18\n\x14SOURCE_STATE_RUNNING\x10\x04\x12\x1c\n\x18SOURCE_STATE_BACKING_OFF\x10\x05\x12\x19\n\x15SOURCE_STATE_FINISHED\x10\x06\x12\x17\n\x13SOURCE_STATE_FAILED\x10\x07*\x81\x01\n\rTransportKind\x12\x1e\n\x1aTRANSPORT_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13TRANSPORT_KIND_LIVE\x10\x01\x12\x19\n\x15TRANSPORT_KIND_REPLAY\x10\x02\x12\x1c\n\x18TRANSPORT_KIND_SIMULATED\x10\x03\x32\xe5\x02\n\x10\x43ollectorService\x12p\n\x0bListSources\x12/.alphapulse.api.collector.v1.ListSourcesRequest\x1a\x30.alphapulse.api.collector.v1.ListSourcesResponse\x12p\n\x0bStartSource\x12/.alphapulse.api.collector.v1.StartSourceRequest\x1a\x30.alphapulse.api.collector.v1.StartSourceResponse\x12m\n\nStopSource\x12..alphapulse.api.collector.v1.StopSourceRequest\x1a/.alphapulse.api.collector.v1.StopSourceResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n3alphapulse/api/collector/v1/collector_service.proto\x12\x1b\x61lphapulse.api.collector.v1\x1a%alphapulse/api/common/v1/common.proto\"\x9a\x05\n\x06Source\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05venue\x18\x02 \x01(\t\x12\x37\n\x05state\x18\x03 \x01(\x0e\x32(.alphapulse.api.collector.v1.SourceState\x12=\n\ttransport\x18\x04 \x01(\x0e\x32*.alphapulse.api.collector.v1.TransportKind\x12?\n\x06\x65vents\x18\x05 \x03(\x0b\x32/.alphapulse.api.collector.v1.Source.EventsEntry\x12\x41\n\x07rejects\x18\x06 \x03(\x0b\x32\x30.alphapulse.api.collector.v1.Source.RejectsEntry\x12\x1e\n\x16instruments_registered\x18\x07 \x01(\x04\x12\x10\n\x08listings\x18\x08 \x01(\x04\x12\x12\n\nreconnects\x18\t \x01(\x04\x12\x14\n\x0c\x62ook_resyncs\x18\n \x01(\x04\x12\x15\n\rlast_frame_ns\x18\x0b \x01(\x10\x12\r\n\x05\x65rror\x18\x0c \x01(\t\x12\x14\n\x0c\x62ook_machine\x18\r \x01(\t\x12\x0e\n\x06\x66rames\x18\x0e \x01(\x04\x12\x16\n\x0estale_listings\x18\x0f \x01(\x04\x12\x15\n\rstale_symbols\x18\x10 \x03(\t\x12\x10\n\x08recorded\x18\x11 \x01(\x04\x12\x16\n\x0erecording_lost\x18\x12 \x01(\x04\x12\x17\n\x0frecording_error\x18\x13 \x01(\t\x1a-\n\x0b\x45ventsEntry\x12\x0b\n\x03key\x18\x01 \x01(\r\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a.\n\x0cRejectsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\";\n\x12ListSourcesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"d\n\x13ListSourcesResponse\x12\x34\n\x07sources\x18\x01 \x03(\x0b\x32#.alphapulse.api.collector.v1.Source\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x98\x01\n\x12StartSourceRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12=\n\ttransport\x18\x02 \x01(\x0e\x32*.alphapulse.api.collector.v1.TransportKind\x12\x35\n\x05write\x18\x03 \x01(\x0b\x32&.alphapulse.api.common.v1.WriteOptions\"J\n\x13StartSourceResponse\x12\x33\n\x06source\x18\x01 \x01(\x0b\x32#.alphapulse.api.collector.v1.Source\"X\n\x11StopSourceRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x35\n\x05write\x18\x02 \x01(\x0b\x32&.alphapulse.api.common.v1.WriteOptions\"I\n\x12StopSourceResponse\x12\x33\n\x06source\x18\x01 \x01(\x0b\x32#.alphapulse.api.collector.v1.Source*\xec\x01\n\x0bSourceState\x12\x1c\n\x18SOURCE_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14SOURCE_STATE_STOPPED\x10\x01\x12\x1c\n\x18SOURCE_STATE_DISCOVERING\x10\x02\x12\x1b\n\x17SOURCE_STATE_CONNECTING\x10\x03\x12\x18\n\x14SOURCE_STATE_RUNNING\x10\x04\x12\x1c\n\x18SOURCE_STATE_BACKING_OFF\x10\x05\x12\x19\n\x15SOURCE_STATE_FINISHED\x10\x06\x12\x17\n\x13SOURCE_STATE_FAILED\x10\x07*\x81\x01\n\rTransportKind\x12\x1e\n\x1aTRANSPORT_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13TRANSPORT_KIND_LIVE\x10\x01\x12\x19\n\x15TRANSPORT_KIND_REPLAY\x10\x02\x12\x1c\n\x18TRANSPORT_KIND_SIMULATED\x10\x03\x32\xe5\x02\n\x10\x43ollectorService\x12p\n\x0bListSources\x12/.alphapulse.api.collector.v1.ListSourcesRequest\x1a\x30.alphapulse.api.collector.v1.ListSourcesResponse\x12p\n\x0bStartSource\x12/.alphapulse.api.collector.v1.StartSourceRequest\x1a\x30.alphapulse.api.collector.v1.StartSourceResponse\x12m\n\nStopSource\x12..alphapulse.api.collector.v1.StopSourceRequest\x1a/.alphapulse.api.collector.v1.StopSourceResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,28 +36,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SOURCE_EVENTSENTRY']._serialized_options = b'8\001'
   _globals['_SOURCE_REJECTSENTRY']._loaded_options = None
   _globals['_SOURCE_REJECTSENTRY']._serialized_options = b'8\001'
-  _globals['_SOURCESTATE']._serialized_start=1285
-  _globals['_SOURCESTATE']._serialized_end=1521
-  _globals['_TRANSPORTKIND']._serialized_start=1524
-  _globals['_TRANSPORTKIND']._serialized_end=1653
+  _globals['_SOURCESTATE']._serialized_start=1352
+  _globals['_SOURCESTATE']._serialized_end=1588
+  _globals['_TRANSPORTKIND']._serialized_start=1591
+  _globals['_TRANSPORTKIND']._serialized_end=1720
   _globals['_SOURCE']._serialized_start=124
-  _globals['_SOURCE']._serialized_end=723
-  _globals['_SOURCE_EVENTSENTRY']._serialized_start=630
-  _globals['_SOURCE_EVENTSENTRY']._serialized_end=675
-  _globals['_SOURCE_REJECTSENTRY']._serialized_start=677
-  _globals['_SOURCE_REJECTSENTRY']._serialized_end=723
-  _globals['_LISTSOURCESREQUEST']._serialized_start=725
-  _globals['_LISTSOURCESREQUEST']._serialized_end=784
-  _globals['_LISTSOURCESRESPONSE']._serialized_start=786
-  _globals['_LISTSOURCESRESPONSE']._serialized_end=886
-  _globals['_STARTSOURCEREQUEST']._serialized_start=889
-  _globals['_STARTSOURCEREQUEST']._serialized_end=1041
-  _globals['_STARTSOURCERESPONSE']._serialized_start=1043
-  _globals['_STARTSOURCERESPONSE']._serialized_end=1117
-  _globals['_STOPSOURCEREQUEST']._serialized_start=1119
-  _globals['_STOPSOURCEREQUEST']._serialized_end=1207
-  _globals['_STOPSOURCERESPONSE']._serialized_start=1209
-  _globals['_STOPSOURCERESPONSE']._serialized_end=1282
-  _globals['_COLLECTORSERVICE']._serialized_start=1656
-  _globals['_COLLECTORSERVICE']._serialized_end=2013
+  _globals['_SOURCE']._serialized_end=790
+  _globals['_SOURCE_EVENTSENTRY']._serialized_start=697
+  _globals['_SOURCE_EVENTSENTRY']._serialized_end=742
+  _globals['_SOURCE_REJECTSENTRY']._serialized_start=744
+  _globals['_SOURCE_REJECTSENTRY']._serialized_end=790
+  _globals['_LISTSOURCESREQUEST']._serialized_start=792
+  _globals['_LISTSOURCESREQUEST']._serialized_end=851
+  _globals['_LISTSOURCESRESPONSE']._serialized_start=853
+  _globals['_LISTSOURCESRESPONSE']._serialized_end=953
+  _globals['_STARTSOURCEREQUEST']._serialized_start=956
+  _globals['_STARTSOURCEREQUEST']._serialized_end=1108
+  _globals['_STARTSOURCERESPONSE']._serialized_start=1110
+  _globals['_STARTSOURCERESPONSE']._serialized_end=1184
+  _globals['_STOPSOURCEREQUEST']._serialized_start=1186
+  _globals['_STOPSOURCEREQUEST']._serialized_end=1274
+  _globals['_STOPSOURCERESPONSE']._serialized_start=1276
+  _globals['_STOPSOURCERESPONSE']._serialized_end=1349
+  _globals['_COLLECTORSERVICE']._serialized_start=1723
+  _globals['_COLLECTORSERVICE']._serialized_end=2080
 # @@protoc_insertion_point(module_scope)

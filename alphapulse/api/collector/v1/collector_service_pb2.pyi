@@ -154,6 +154,9 @@ class Source(_message.Message):
     FRAMES_FIELD_NUMBER: _builtins.int
     STALE_LISTINGS_FIELD_NUMBER: _builtins.int
     STALE_SYMBOLS_FIELD_NUMBER: _builtins.int
+    RECORDED_FIELD_NUMBER: _builtins.int
+    RECORDING_LOST_FIELD_NUMBER: _builtins.int
+    RECORDING_ERROR_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name, such as "BINANCE"."""
     venue: _builtins.str
@@ -180,6 +183,12 @@ class Source(_message.Message):
     """Frames received."""
     stale_listings: _builtins.int
     """Listings that have been silent for far longer than they usually are, while the rest of the source has not."""
+    recorded: _builtins.int
+    """Arrivals (frames, answers, openings and closings) that its raw recording holds; 0 where nothing is recorded."""
+    recording_lost: _builtins.int
+    """Arrivals that could not be recorded, since the disk was full, slow or gone; the recording says where they are missing."""
+    recording_error: _builtins.str
+    """Why nothing can be recorded now. Empty: all is well, or nothing is to be recorded."""
     @_builtins.property
     def events(self) -> _containers.ScalarMap[_builtins.int, _builtins.int]:
         """Events sent, by type."""
@@ -211,10 +220,13 @@ class Source(_message.Message):
         frames: _builtins.int = ...,
         stale_listings: _builtins.int = ...,
         stale_symbols: _abc.Iterable[_builtins.str] | None = ...,
+        recorded: _builtins.int = ...,
+        recording_lost: _builtins.int = ...,
+        recording_error: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["book_machine", b"book_machine", "book_resyncs", b"book_resyncs", "error", b"error", "events", b"events", "frames", b"frames", "instruments_registered", b"instruments_registered", "last_frame_ns", b"last_frame_ns", "listings", b"listings", "name", b"name", "reconnects", b"reconnects", "rejects", b"rejects", "stale_listings", b"stale_listings", "stale_symbols", b"stale_symbols", "state", b"state", "transport", b"transport", "venue", b"venue"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["book_machine", b"book_machine", "book_resyncs", b"book_resyncs", "error", b"error", "events", b"events", "frames", b"frames", "instruments_registered", b"instruments_registered", "last_frame_ns", b"last_frame_ns", "listings", b"listings", "name", b"name", "reconnects", b"reconnects", "recorded", b"recorded", "recording_error", b"recording_error", "recording_lost", b"recording_lost", "rejects", b"rejects", "stale_listings", b"stale_listings", "stale_symbols", b"stale_symbols", "state", b"state", "transport", b"transport", "venue", b"venue"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -284,7 +296,7 @@ class StartSourceRequest(_message.Message):
     TRANSPORT_FIELD_NUMBER: _builtins.int
     WRITE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Which."""
+    """Which, in any spelling: capitals or not, with points, hyphens or underscores."""
     transport: Global___TransportKind.ValueType
     """From where; unspecified: the collector's own default."""
     @_builtins.property
@@ -339,7 +351,7 @@ class StopSourceRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     WRITE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Which."""
+    """Which, in any spelling."""
     @_builtins.property
     def write(self) -> _common_pb2.WriteOptions:
         """Idempotency, dry run, actor."""

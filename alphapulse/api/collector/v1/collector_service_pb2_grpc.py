@@ -64,7 +64,7 @@ class CollectorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def StartSource(self, request, context):
-        """Starts a source; one that runs is no error.
+        """Starts a source; one that runs is no error, unless another transport is asked for than the one it runs with.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -36,7 +36,7 @@ class CollectorServiceStub:
     ListSources: _grpc.UnaryUnaryMultiCallable[_collector_service_pb2.ListSourcesRequest, _collector_service_pb2.ListSourcesResponse]
     """The sources this collector knows, and how they are."""
     StartSource: _grpc.UnaryUnaryMultiCallable[_collector_service_pb2.StartSourceRequest, _collector_service_pb2.StartSourceResponse]
-    """Starts a source; one that runs is no error."""
+    """Starts a source; one that runs is no error, unless another transport is asked for than the one it runs with."""
     StopSource: _grpc.UnaryUnaryMultiCallable[_collector_service_pb2.StopSourceRequest, _collector_service_pb2.StopSourceResponse]
     """Stops a source; one that does not run is no error."""
 
@@ -48,7 +48,7 @@ class CollectorServiceAsyncStub(CollectorServiceStub):
     ListSources: _aio.UnaryUnaryMultiCallable[_collector_service_pb2.ListSourcesRequest, _collector_service_pb2.ListSourcesResponse]  # type: ignore[assignment]
     """The sources this collector knows, and how they are."""
     StartSource: _aio.UnaryUnaryMultiCallable[_collector_service_pb2.StartSourceRequest, _collector_service_pb2.StartSourceResponse]  # type: ignore[assignment]
-    """Starts a source; one that runs is no error."""
+    """Starts a source; one that runs is no error, unless another transport is asked for than the one it runs with."""
     StopSource: _aio.UnaryUnaryMultiCallable[_collector_service_pb2.StopSourceRequest, _collector_service_pb2.StopSourceResponse]  # type: ignore[assignment]
     """Stops a source; one that does not run is no error."""
 
@@ -69,7 +69,7 @@ class CollectorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _collector_service_pb2.StartSourceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_collector_service_pb2.StartSourceResponse, _abc.Awaitable[_collector_service_pb2.StartSourceResponse]]:
-        """Starts a source; one that runs is no error."""
+        """Starts a source; one that runs is no error, unless another transport is asked for than the one it runs with."""
 
     @_abc_1.abstractmethod
     def StopSource(
