@@ -10,11 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from collector_service import sources
-<<<<<<< HEAD
 from collector_service.lane.program import coverage
-=======
 from collector_service.own import MODULES
->>>>>>> main
 from collector_service.source import Source
 from collector_service.spec import Channel, Dialect, Hook, SourceSpec
 

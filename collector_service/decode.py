@@ -83,20 +83,14 @@ def decode_files(files: Iterable[Path], source: str | Source) -> DecodeReport:
     listed = read_instruments(paths, spec) if not all(map(is_stream, paths)) else InstrumentList(())
     listings = ListingIndex(spec.venue)
     listings.learn(listed.entries)
-<<<<<<< HEAD
     session = BatchSession(spec, listings, Provenance.REPLAY)
-    arrivals = read_recording(filter(is_stream, paths))
+    arrivals = read_recording(paths)
     while part := tuple(islice(arrivals, _PART)):
         if session.frames >= _WORTH_COMPILED and session.lane is None:
             session.use_compiled()
         done = 0
         while done < len(part):
             done += session.handle_many(part, done)[0]
-=======
-    session = Session(spec, listings, Provenance.REPLAY)
-    for arrival in read_recording(paths):
-        session.handle(arrival)
->>>>>>> main
     return report_of(session, listed.refused)
 
 

@@ -59,13 +59,10 @@ class Emitter:
         """What a source with a memory of its own knows to be lost: (reason, symbol; empty: all of the source). Taken by the session."""
         self.memory: Any = None
         """What the source's `new_memory` made."""
-<<<<<<< HEAD
         self.last_trades: dict[str, int] = {}
         """The highest number of a trade that was given, by symbol; the time of one without a number is its number."""
-=======
         self.subscribed: Sequence[VenueSymbol] = ()
         """The listings of the connection that was opened last."""
->>>>>>> main
         self.requested = ""
         """The symbol of the snapshot that is being decoded."""
         self.new_book = new_book

@@ -29,12 +29,8 @@ from collector_service.runtime.registrar import Registrar, Registration
 from collector_service.session import ALL_CHANNELS, Session
 from collector_service.source import Source
 from collector_service.spec import Channel
-<<<<<<< HEAD
 from collector_service.transport.base import Arrival, ArrivalKind, Draining, Transport, TransportError
-=======
-from collector_service.transport.base import Arrival, ArrivalKind, Transport, TransportError
 from collector_service.transport.recorded import RecordedTransport
->>>>>>> main
 
 _BARRIER_SECONDS: Final = 6.0
 _DRAIN_SECONDS: Final = 10.0
