@@ -292,7 +292,7 @@ class Emitter:
 
     def begin_anew(self) -> None:
         """Another conversation: all that was learned and given is forgotten; what was counted stays."""
-        for known in (self.books, self.handovers, self._last_trades, self._numbered, self._learned, self._figures):
+        for known in (self.books, self.handovers, self.last_trades, self._numbered, self._learned, self._figures):
             known.clear()
         for waiting in (self.resyncs, self.gaps, self.replies):
             waiting.clear()
