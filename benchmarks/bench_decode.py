@@ -171,7 +171,7 @@ def recorded(options: Options) -> list[Metric]:
 
 def _books(count: int, rng: random.Random) -> tuple[list[VenueSymbol], list[Arrival], list[Arrival]]:
     """(the list, snapshots, updates of three levels each), as Binance writes them."""
-    entries = [VenueSymbol(f"C{n:03}USDT", f"C{n:03}", "USDT") for n in range(INSTRUMENTS)]
+    entries = [VenueSymbol(f"C{n:03}USDT", f"C{n:03}", "USDT", frozenset()) for n in range(INSTRUMENTS)]
     opening: list[Arrival] = [Arrival(ArrivalKind.OPENED, 1, url="wss://local")]
     mids = [rng.randrange(50_000, 5_000_000) for _ in entries]
 
