@@ -18,6 +18,8 @@ _STATES: Final[dict[tuple[str, str], Any]] = {
     ("trades", "aggressor"): market.AggressorSide,
     ("book_levels", "side"): market.BookSide,
     ("statistics", "kind"): market.StatisticKind,
+    ("notices", "kind"): market.NoticeKind,
+    ("notices", "importance"): market.NoticeImportance,
     ("trading_statuses", "state"): market.TradingState,
     ("trading_statuses", "previous_state"): market.TradingState,
     ("cross_venue_opportunities", "state"): market.OpportunityState,

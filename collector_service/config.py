@@ -18,7 +18,6 @@ from collector_service.solana.source import solana_source
 from collector_service.source import Source
 from collector_service.sources.chains import CHAIN_OF
 from collector_service.sources.solana import SOLANA_CHAIN
-from collector_service.spec import Endpoints
 
 _MAX_DEPTH: Final = 256
 _ADDRESS: Final = re.compile(
@@ -145,7 +144,8 @@ class CollectorConfig(ServerConfig):
         self.check_names("SOURCES", (name,))
         source, addresses = self._chain(name) or self.known().sources[name], self._addresses()
         websocket = addresses.get((name, "ws"), source.endpoints.websocket)
-        return replace(source, endpoints=Endpoints(websocket, addresses.get((name, "rest"), source.endpoints.rest)))
+        rest = addresses.get((name, "rest"), source.endpoints.rest)
+        return replace(source, endpoints=replace(source.endpoints, websocket=websocket, rest=rest))
 
     def check_names(self, variable: str, names: Iterable[str]) -> None:
         """Raises ConfigurationError for a name that no source has, with what is broken in SOURCES_PATH."""

@@ -164,6 +164,8 @@ class VenueSymbol:
     """The future that an option is of: a line of the same list. The option's own product says under which root it is listed, and where."""
     extras: Mapping[str, str] = field(default_factory=dict)
     """What this source's templates and scales need to know of it."""
+    elsewhere: bool = False
+    """Somebody else registers it: this source knows it by its ticker alone."""
 
     @property
     def pair(self) -> str:
@@ -350,6 +352,7 @@ class ListingIndex:
         self._ids: dict[str, ListingId] = {}
         self._keys: dict[str, int] = {}
         self._spellings: dict[str, str] = {}
+        self._bearers: dict[str, dict[str, list[int]]] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -363,6 +366,7 @@ class ListingIndex:
         for entry in entries:
             listing_id = (registered or {}).get(entry.symbol) or listing_of(entry, self._venue).id
             assert listing_id is not None  # listing_of mints it
+            self._bearers.clear()
             self._entries[entry.symbol] = entry
             self._ids[entry.symbol] = listing_id
             # An alias never hides a listing's own symbol.
@@ -376,6 +380,15 @@ class ListingIndex:
     def key(self, spelling: str) -> int | None:
         """The key behind a spelling, None for one that no list names."""
         return self._keys.get(spelling)
+
+    def bearing(self, name: str, value: str) -> list[int]:
+        """The keys of the listings that have this value in their `extras` under a name: one company may have several."""
+        if name not in self._bearers:
+            made = self._bearers[name] = {}
+            for symbol, entry in self._entries.items():
+                if name in entry.extras:
+                    made.setdefault(entry.extras[name], []).append(self._ids[symbol].key)
+        return self._bearers[name].get(value, [])
 
     def id_of(self, symbol: str) -> ListingId | None:
         """The listing's id by its symbol."""

@@ -9,7 +9,17 @@ import numpy as np
 
 from alphapulse.domain.decimal import INT64_MAX
 from alphapulse.domain.provenance import RecordFlag
-from alphapulse.records import BOOK_LEVEL, QUOTE, STATISTIC, TRADE, TRADING_STATUS, RecordLayout, Rows, compile_writer
+from alphapulse.records import (
+    BOOK_LEVEL,
+    NOTICE,
+    QUOTE,
+    STATISTIC,
+    TRADE,
+    TRADING_STATUS,
+    RecordLayout,
+    Rows,
+    compile_writer,
+)
 from collector_service.amounts import fitted
 from collector_service.book import LevelChange
 
@@ -20,6 +30,7 @@ _QUOTE: Final = compile_writer(QUOTE, _RELAYS)
 _BOOK_LEVEL: Final = compile_writer(BOOK_LEVEL, _RELAYS)
 _STATISTIC: Final = compile_writer(STATISTIC, _RELAYS)
 _TRADING_STATUS: Final = compile_writer(TRADING_STATUS, _RELAYS)
+_NOTICE: Final = compile_writer(NOTICE, _RELAYS)
 _NONE: Final = (0, 0)
 
 
@@ -29,7 +40,18 @@ class RowSink:
     `received_ns` is the collector's time of the frame that is being decoded. The relay's fields stay zero.
     """
 
-    __slots__ = ("_more", "_taken", "levels", "quotes", "received_ns", "source_id", "statistics", "statuses", "trades")
+    __slots__ = (
+        "_more",
+        "_taken",
+        "levels",
+        "notices",
+        "quotes",
+        "received_ns",
+        "source_id",
+        "statistics",
+        "statuses",
+        "trades",
+    )
 
     def __init__(self, source_id: int) -> None:
         self.source_id = source_id
@@ -42,9 +64,17 @@ class RowSink:
         self.levels: list[bytes] = []
         self.statistics: list[bytes] = []
         self.statuses: list[bytes] = []
+        self.notices: list[bytes] = []
 
     def __len__(self) -> int:
-        count = len(self.trades) + len(self.quotes) + len(self.levels) + len(self.statistics) + len(self.statuses)
+        count = (
+            len(self.trades)
+            + len(self.quotes)
+            + len(self.levels)
+            + len(self.statistics)
+            + len(self.statuses)
+            + len(self.notices)
+        )
         return count + sum(self._more.values()) if self._more else count
 
     @property
@@ -63,6 +93,7 @@ class RowSink:
             (BOOK_LEVEL.event_type, self.levels),
             (STATISTIC.event_type, self.statistics),
             (TRADING_STATUS.event_type, self.statuses),
+            (NOTICE.event_type, self.notices),
         ]
 
     def trade(
@@ -130,6 +161,10 @@ class RowSink:
             kind = layout.event_type
             self._more[kind] = self._more.get(kind, 0) + count - 1
 
+    def notice(self, key: int, time_ns: int, flags: int, *values: bytes | float) -> None:
+        """A Notice row; texts and numbers in the order of the layout."""
+        self.notices.append(_NOTICE(key, time_ns, self.received_ns, self.source_id, flags, *values))
+
     def take(self) -> dict[int, list[bytes]]:
         """The rows that wait, by type, in pieces of one row or several; they wait no longer."""
         taken = {kind: rows for kind, rows in self._waiting() if rows}
@@ -137,19 +172,21 @@ class RowSink:
             self._taken[kind] = self._taken.get(kind, 0) + len(rows) + self._more.get(kind, 0)
         self._more.clear()
         self.trades, self.quotes, self.levels, self.statistics, self.statuses = [], [], [], [], []
+        self.notices = []
         return taken
 
-    def mark(self) -> tuple[int, int, int, int]:
+    def mark(self) -> tuple[int, int, int, int, int]:
         """A place to go back to with `undo`."""
-        return len(self.trades), len(self.quotes), len(self.statistics), len(self.statuses)
+        return len(self.trades), len(self.quotes), len(self.statistics), len(self.statuses), len(self.notices)
 
-    def undo(self, mark: tuple[int, int, int, int]) -> None:
+    def undo(self, mark: tuple[int, ...]) -> None:
         """Forgets what was written after the mark: a message that fails half-way leaves nothing. Book rows stay, since the book itself has
         moved with them."""
         del self.trades[mark[0] :]
         del self.quotes[mark[1] :]
         del self.statistics[mark[2] :]
         del self.statuses[mark[3] :]
+        del self.notices[mark[4] :]
 
 
 def as_array(layout: RecordLayout, rows: list[bytes]) -> Rows:

@@ -142,7 +142,9 @@ def _poll(spec: Poll, where: str) -> PollRequest:
         elif SECRET.fullmatch(part) or MOMENT.fullmatch(part):
             form += "[^/?&#]*"
         else:
-            raise fault(f"{where}.path", part, "{symbol}, {secret:NAME}, {utc:FORM} or {utc-DAYSd:FORM}")
+            raise fault(
+                f"{where}.path", part, "{symbol}, {secret:NAME}, {utc:FORM}, {utc-DAYSd:FORM} or {utc+DAYSd:FORM}"
+            )
     route = compile_route(spec.record, f"{where}.record", answers=symbol, body=spec.body)
     return PollRequest(spec.path, spec.every_s, route, re.compile(form))
 

@@ -26,6 +26,7 @@ from collector_service.listings import (
     token_of,
     underlying_of,
 )
+from collector_service.runtime.finding import Finder
 
 _BATCH: Final = 500
 
@@ -42,6 +43,8 @@ class Registration:
     """Why not, by symbol or currency code."""
     revision_token: str
     """Names a revision that holds all of it; empty where nothing was registered."""
+    missing: frozenset[str] = frozenset()
+    """Symbols of listings that somebody else registers and nobody has yet."""
 
 
 class Registrar(Protocol):
@@ -55,10 +58,21 @@ class Registrar(Protocol):
 class GrpcRegistrar:
     """The instrument registry, over one registration stream that several sources share."""
 
-    def __init__(self, stream: RegistrationStream) -> None:
+    def __init__(self, stream: RegistrationStream, finder: Finder | None = None) -> None:
+        """Without a `finder` what somebody else registers is missing."""
         self._stream = stream
+        self._finder = finder
 
     async def register(self, entries: Sequence[VenueSymbol], venue: str, source: str) -> Registration:
+        others = [entry for entry in entries if entry.elsewhere]
+        done = await self._register([entry for entry in entries if not entry.elsewhere], venue, source)
+        if not others:
+            return done
+        found = await self._finder.find(others, venue) if self._finder is not None else {}
+        missing = frozenset(entry.symbol for entry in others if entry.symbol not in found)
+        return replace(done, listing_ids={**found, **done.listing_ids}, missing=missing)
+
+    async def _register(self, entries: Sequence[VenueSymbol], venue: str, source: str) -> Registration:
         coins = _currencies(entries, source) | _tokens(entries, source)
         coin_results, _ = await self._submit([convert.entry(coin) for coin in coins.values()], source)
         refused: dict[str, str] = {}

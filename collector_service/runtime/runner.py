@@ -82,6 +82,8 @@ class SourceStatus:
     listings: int = 0
     reconnects: int = 0
     book_resyncs: int = 0
+    unknown_subjects: int = 0
+    """Words for what notices are about that led to no listing."""
     last_frame_ns: int = 0
     frames: int = 0
     stale: Sequence[str] = ()
@@ -147,6 +149,7 @@ class SourceRunner:
         now.events, now.rejects = Counter(past.events), Counter(past.rejects)
         now.unknown_messages = Counter(past.unknown_messages)
         now.frames, now.book_resyncs, now.last_frame_ns = past.frames, past.book_resyncs, past.last_frame_ns
+        now.unknown_subjects = past.unknown_subjects
         if session is not None:
             now.events.update(session.sink.rows_written)
             now.rejects.update(session.rejects)
@@ -154,6 +157,7 @@ class SourceRunner:
             now.unknown_messages.update(session.unknown_messages)
             now.frames += session.frames
             now.book_resyncs += session.resyncs
+            now.unknown_subjects += session.emitter.notices.unknown_subjects
             now.stale = session.stale
             now.last_frame_ns = session.last_frame_ns or past.last_frame_ns
         if self._recorder is not None:
@@ -392,7 +396,9 @@ class SourceRunner:
             _log.warning("the relay has not confirmed the listings", source=self.spec.name)
 
     def _learn(self, fresh: Sequence[VenueSymbol], done: Registration | None = None) -> None:
-        """What is refused stays news, so that it is registered again with the next list."""
+        """What is refused, or missing, stays news, so that it is tried again with the next list."""
+        missing = done.missing if done is not None else frozenset()
+        fresh = [entry for entry in fresh if entry.symbol not in missing] if missing else fresh
         self.listings.learn(fresh, done.listing_ids if done is not None else None)
         refused = done.refused if done is not None else {}
         self._known.update({entry.symbol: entry for entry in fresh if entry.symbol not in refused})

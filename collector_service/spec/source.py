@@ -17,6 +17,7 @@ class Channel(Enum):
     TRADES = "trades"
     QUOTES = "quotes"
     BOOKS = "books"
+    NOTICES = "notices"
 
 
 class SourceKind(Enum):
@@ -42,6 +43,18 @@ class Verification(Enum):
     LIVE = "live"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """A bearer's token that requests need, asked for by POST with a name and a secret, as RFC 6749 has it for clients (4.4): `access_token`
+    in the answer, and `expires_in`, in seconds."""
+
+    url: str
+    """The whole address."""
+    credentials: tuple[str, str]
+    """The client's name and its secret; `{secret:NAME}` in both is filled in from the environment."""
+    form: tuple[tuple[str, str], ...] = (("grant_type", "client_credentials"),)
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoints:
     """Base addresses, without a trailing slash."""
@@ -55,6 +68,8 @@ class Endpoints:
     headers: tuple[tuple[str, str], ...] = ()
     """Of requests behind the REST address, names and values; `{secret:NAME}` in them is filled in from the environment. Requests that have any
     follow no redirection."""
+    token: Token | None = None
+    """What these requests need beside; they follow no redirection either."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

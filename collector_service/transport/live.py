@@ -19,6 +19,7 @@ from collector_service.handover import Overlap
 from collector_service.source import AddressRequest, InstrumentList, Source
 from collector_service.spec import Endpoints, Heartbeat, Limits, SignIn
 from collector_service.transport.base import Arrival, ArrivalKind, Fetch, Request, Send, TransportError
+from collector_service.transport.bearer import Bearer
 from collector_service.transport.hosts import Hosts, retry_after
 from collector_service.transport.line import Line, Way
 from collector_service.transport.listing import fetch_instruments
@@ -30,6 +31,7 @@ _TURN_FRAMES: Final = 16
 """A queue that is never empty never waits: after so many frames the sender has its turn."""
 _REQUEST_TIMEOUT: Final = aiohttp.ClientTimeout(total=20.0)
 _REQUEST_ATTEMPTS: Final = 3
+_UNAUTHORISED: Final = 401
 _REFUSALS: Final = (418, 429)
 """The host has had enough of all of us, whichever source asked."""
 
@@ -72,6 +74,7 @@ class LiveTransport:
         self._hosts = hosts or Hosts()
         self._overlap = overlap or Overlap()
         self._secrets = dict(secrets or {})
+        self._bearer = Bearer(endpoints.token, self._filled) if endpoints.token is not None else None
         self._token = Token(sign_in, self._secrets) if sign_in is not None else None
         self._fetches: asyncio.Queue[str] = asyncio.Queue()
         self._polls: dict[str, asyncio.Task[None]] = {}
@@ -214,13 +217,16 @@ class LiveTransport:
             if attempt:
                 await self._wait(max(wait, backoff.next()))
             await host.request(self._limits.requests_per_second)
+            headers = self._headers(body, bare=bare)
             try:
+                if self._bearer is not None:
+                    headers["Authorization"] = await self._bearer.header(self._client, self._headers(None, bare=False))
                 async with self._client.request(
                     method,
                     self._filled(f"{self._endpoints.rest}{path}"),
                     data=body,
-                    headers=self._headers(body, bare=bare),
-                    allow_redirects=not self._endpoints.headers,
+                    headers=headers,
+                    allow_redirects=not self._endpoints.headers and self._bearer is None,
                 ) as answer:
                     if answer.status == 200:
                         return await answer.read()
@@ -228,6 +234,8 @@ class LiveTransport:
                     wait = retry_after(answer.headers.get("Retry-After"))
                     if answer.status in _REFUSALS:
                         host.stop(wait or self._backoff.first)
+                    if answer.status == _UNAUTHORISED and self._bearer is not None:
+                        self._bearer.forget(headers["Authorization"])
             except aiohttp.InvalidURL:  # says the address itself, secrets and all
                 problem = "the address is none"
             except (aiohttp.ClientError, OSError, TimeoutError) as error:

@@ -19,7 +19,7 @@ from relay_service.kernel.slots import SlotTable, words_of
 
 _TYPES: Final = 64
 _I64: Final = struct.Struct("<q")
-_SHAPE_WORDS: Final = 64
+_SHAPE_WORDS: Final = max(layout.row_size for layout in LAYOUTS.values()) // 8 + 1
 _OTHERS_SHARE: Final = 8
 """The signal and execution domains together may have unknown listings up to this part of what the market may."""
 

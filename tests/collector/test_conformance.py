@@ -38,6 +38,8 @@ _NAMED = "items are values of an object or within items, which the mock does not
 _TEXTS = "numbers and texts of its messages are parts of texts, which the mock does not write"
 _CHAIN = "what it lists are answers of contracts, and what counts follows from blocks: a node of its own speaks for it in its tests"
 UNTRIED = {
+    **dict.fromkeys(("ALPACA_NEWS", "ALPHA_VANTAGE", "ECB_PRESS", "FEDERAL_RESERVE", "FINNHUB_CALENDAR"), _GIVEN),
+    **dict.fromkeys(("FRED_RELEASES", "GDELT", "REDDIT", "SEC_EDGAR"), _GIVEN),
     **dict.fromkeys((*CHAIN_OF, "SOLANA"), _CHAIN),
     "BANK_OF_CANADA": _GIVEN,
     "BEQUANT": _NAMED,

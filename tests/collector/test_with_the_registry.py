@@ -33,7 +33,7 @@ from collector_service.listings import (
     instrument_of,
     listing_of,
 )
-from collector_service.runtime import GrpcRegistrar, Registration, RunnerOptions, SourceRunner
+from collector_service.runtime import GrpcFinder, GrpcRegistrar, Registration, RunnerOptions, SourceRunner
 from collector_service.simulation import PROTOCOLS, Market, simulated_venue
 from collector_service.source import InstrumentList, Source
 from collector_service.sources import SOURCES
@@ -85,7 +85,10 @@ async def test_series_of_figures_are_registered_as_indices_and_found_by_ticker_a
     async with open_channel(registry_address) as channel, RegistrationStream(channel) as stream:
         registrar = GrpcRegistrar(stream)
         stub = instrument_service_pb2_grpc.InstrumentServiceStub(channel)
-        for source in ("FRED", "US_TREASURY", "NYFED", "FEAR_GREED", "BANK_OF_CANADA", "WORLD_BANK"):
+        for source in (
+            *("FRED", "US_TREASURY", "NYFED", "FEAR_GREED", "BANK_OF_CANADA", "WORLD_BANK"),
+            *("SEC_EDGAR", "FEDERAL_RESERVE", "ECB_PRESS", "GDELT", "REDDIT", "FINNHUB_CALENDAR"),
+        ):
             spec = SOURCES[source]
             entries = [entry for request in spec.discovery.requests if request.given for entry in request.given.entries]
             done = await registrar.register(entries, spec.venue, source)
@@ -267,6 +270,32 @@ async def test_shares_are_registered_at_their_exchanges_and_found_by_identifiers
         )
         assert set((await registrar.register([tesla], "FINNHUB", "FINNHUB")).refused) == {"TSLA"}
         assert set((await registrar.register([berkshire], "ALPACA", "ALPACA")).refused) == {"BRK.B"}
+
+
+async def test_shares_that_a_list_knows_by_ticker_alone_are_those_that_others_registered(registry_address: str) -> None:
+    async with open_channel(registry_address) as channel, RegistrationStream(channel) as stream:
+        registrar = GrpcRegistrar(stream, GrpcFinder(channel))
+        filers = shares("SEC_EDGAR")
+        nobody = await registrar.register(filers, "SEC_EDGAR", "SEC_EDGAR")
+        assert nobody.missing == {"NVDA", "AAPL", "BRK.B"}
+        assert not nobody.listing_ids
+        assert not nobody.refused
+        apple = next(entry for entry in shares("TWELVE_DATA") if entry.symbol == "AAPL")
+        held = (await registrar.register([apple], "TWELVE_DATA", "TWELVE_DATA")).listing_ids["AAPL"]
+        done = await registrar.register(filers, "SEC_EDGAR", "SEC_EDGAR")
+        assert dict(done.listing_ids) == {"AAPL": held}
+        assert done.missing == {"NVDA", "BRK.B"}
+        # What is listed there under a ticker, and not what was listed under it before.
+        gone = await registrar.register([replace(filers[1], symbol="AAPL2")], "SEC_EDGAR", "SEC_EDGAR")
+        assert gone.missing == {"AAPL2"}
+        source = SOURCES["SEC_EDGAR"]
+        runner = SourceRunner(
+            source, lambda: SimulatedTransport(simulated_venue("BINANCE", Market(1, 1_700_000_000_000_000_000), 1.0))
+        )
+        runner._learn(filers, done)
+        assert [entry.symbol for entry in runner.listings] == ["AAPL"]
+        assert runner.listings.bearing("cik", "320193") == [held.key]
+        assert not runner.listings.bearing("cik", "1045810")
 
 
 async def test_futures_are_registered_at_their_exchange_once_whoever_lists_them(registry_address: str) -> None:
