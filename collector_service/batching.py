@@ -54,6 +54,8 @@ class BatchSession(Session):
                     at += done
                 if not refused:
                     continue
+            if lane is not None and arrivals[at].kind is ArrivalKind.BEGUN:
+                lane.shelf.give_all_back()  # the books of the conversation before are forgotten
             told = len(self.gaps)
             requests = self.handle(arrivals[at])
             at += 1
@@ -66,6 +68,8 @@ class BatchSession(Session):
         emitter = self.emitter
         if arrival.kind is not ArrivalKind.FRAME and arrival.kind is not ArrivalKind.RESPONSE:
             return False
+        if not self._is_placed:
+            return False  # the first arrival says which format it is
         if emitter.handovers:
             assert self._lane is not None  # it is asked for it
             self._lane.shelf.give_all_back()  # two connections are no longer told apart by the symbol alone

@@ -116,7 +116,7 @@ def damaged(arrivals: Sequence[Arrival], damages: Sequence[Damage]) -> list[Arri
                 continue
             case 9:
                 kind = (ArrivalKind.CLOSED, ArrivalKind.OPENED, ArrivalKind.FAILED, ArrivalKind.BROKEN)[what % 4]
-                found.insert(at, Arrival(kind, one.time_ns, b"", one.connection, one.url))
+                found.insert(at, Arrival(kind, one.time_ns, b"", max(0, one.connection), one.url))
                 continue
             case _:
                 continue
