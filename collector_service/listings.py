@@ -351,6 +351,8 @@ class ListingIndex:
     """From a venue's spelling to the listing's key. Keys are minted here until the registry has said otherwise."""
 
     def __init__(self, venue: str) -> None:
+        self.version = 0
+        """Rises whenever a spelling may have another key."""
         self._venue = venue
         self._entries: dict[str, VenueSymbol] = {}
         self._ids: dict[str, ListingId] = {}
@@ -366,6 +368,7 @@ class ListingIndex:
 
     def learn(self, entries: Iterable[VenueSymbol], registered: Mapping[str, ListingId] | None = None) -> None:
         """Adds lines of the venue's list. `registered` has the ids the registry gave, by symbol."""
+        self.version += 1
         for entry in entries:
             listing_id = (registered or {}).get(entry.symbol) or listing_of(entry, self._venue).id
             assert listing_id is not None  # listing_of mints it

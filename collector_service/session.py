@@ -75,6 +75,7 @@ class Session:
         self._overlap = overlap or Overlap()
         self.staleness = Staleness(staleness)
         """Which instruments are silent; nothing is said of those of a recording, whose time is not ours."""
+        self._provenance = provenance
         self._retiring: set[int] = set()
         """Connections that are about to be closed, since another one gives what they gave."""
 

@@ -18,6 +18,7 @@ from alphapulse.domain.errors import AlphaPulseError
 from alphapulse.domain.instruments import ListingStatus
 from alphapulse.domain.provenance import Provenance
 from alphapulse.publishing import Port, RelayLink
+from collector_service.batching import BatchSession
 from collector_service.handover import Overlap
 from collector_service.listings import ListingIndex, VenueSymbol
 from collector_service.recorder import RecorderFigures, SourceRecorder
@@ -28,12 +29,16 @@ from collector_service.runtime.registrar import Registrar
 from collector_service.session import ALL_CHANNELS, Session
 from collector_service.source import Source
 from collector_service.spec import Channel
-from collector_service.transport.base import Arrival, ArrivalKind, Request, Transport, TransportError
+from collector_service.transport.base import Arrival, ArrivalKind, Draining, Request, Transport, TransportError
 from collector_service.transport.recorded import RecordedTransport
 
 _DRAIN_SECONDS: Final = 10.0
 _SOUND_SECONDS: Final = 60.0
 """A source that ran for so long before a fault is started again as soon as after its first."""
+_BATCH: Final = 64
+"""Arrivals that are decoded in one turn at most."""
+_WORTH_COMPILED: Final = 20_000
+"""After so many frames a source is decoded by compiled code: one that brings few is not worth loading it."""
 _log = structlog.stdlib.get_logger(__name__)
 
 
@@ -114,13 +119,14 @@ class SourceRunner:
         self._backoff = backoff or Backoff(first=0.5, cap=30.0)
         # Apart from that of the venue, which the first frame resets: a fault that comes back with it must not ask the venue all the time.
         self._faults = faults or Backoff(first=0.5, cap=60.0)
-        self._session: Session | None = None
+        self._session: BatchSession | None = None
         self._port: Port | None = None
         self._places = Places(spec)
         self._unlisted = asyncio.Event()
         self._state = SourceState.STOPPED
         self._error = ""
         self._reconnects = 0
+        self._compiling: asyncio.Task[None] | None = None
         self.provenance: Provenance | None = None
         self.next_epoch: Callable[[], int | None] = lambda: None
         """Gives the epoch of a start, above those of before; None: the connection to the relay gives it."""
@@ -224,7 +230,7 @@ class SourceRunner:
             if self._link is not None and not await self._link.drain(_DRAIN_SECONDS):
                 _log.warning("the relay has not taken the end of the source", source=self.spec.name)
 
-    def _open_session(self, transport: Transport) -> Session:
+    def _open_session(self, transport: Transport) -> BatchSession:
         replay = transport.provenance is Provenance.REPLAY
         places = self._places = Places(self.spec)
         one_address = self.spec.live.path_of is None
@@ -234,7 +240,8 @@ class SourceRunner:
             # What is listed later comes over it.
             first = {places.add(self.spec.live.path): []}
         self._keep_counters()
-        self._session = Session(
+        self._compiling = None
+        self._session = BatchSession(
             self.spec,
             self.listings,
             transport.provenance,
@@ -255,25 +262,44 @@ class SourceRunner:
         everything = [symbol for symbols in places for symbol in symbols]
         return dict.fromkeys(told, everything), places
 
-    async def _pump(self, transport: Transport, session: Session, port: Port | None) -> None:
+    async def _pump(self, transport: Transport, session: BatchSession, port: Port | None) -> None:
         paths = self._places.paths if self.spec.live.path_of is not None else ()
+        drains = transport if isinstance(transport, Draining) else None
         known = 0
         async for arrival in transport.arrivals(len(self._places), paths):
-            self._follow(arrival)
-            for request in session.handle(arrival):
-                transport.submit(request)
+            arrivals = [arrival] if drains is None else [arrival, *drains.ready(_BATCH)]
+            for one in arrivals:
+                self._follow(one)
+            done = 0
+            while done < len(arrivals):
+                count, requests = session.handle_many(arrivals, done)
+                done += count
+                for request in requests:
+                    transport.submit(request)
+                if session.gaps and port is not None:
+                    for reason, key in session.take_gaps():
+                        port.gap(reason, key)
             if session.emitter.unlisted > known:
                 known = session.emitter.unlisted
                 self._unlisted.set()
+            if session.frames >= _WORTH_COMPILED and session.lane is None and self._compiling is None:
+                self._compiling = asyncio.create_task(self._compile(session))
             if port is None:
                 session.sink.take()
                 continue
-            if session.gaps:
-                for reason, key in session.take_gaps():
-                    port.gap(reason, key)
             port.flush(at_once=transport.pauses)
             if transport.lossless and not port.room.is_set():
                 await port.room.wait()
+
+    async def _compile(self, session: BatchSession) -> None:
+        """Compiled code takes over: at the source's pace the ordinary path is good enough until it is loaded, or compiled at all."""
+        try:
+            from collector_service.lane.kernel import load
+
+            await asyncio.to_thread(load)
+            session.use_compiled()
+        except Exception:  # it goes on as it did
+            _log.exception("decoding is not compiled", source=self.spec.name)
 
     def _follow(self, arrival: Arrival) -> None:
         polled = not self.spec.endpoints.websocket

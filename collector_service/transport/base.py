@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 import msgspec
 
@@ -123,4 +123,13 @@ class Transport(Protocol):
 
     def submit(self, request: Request) -> None:
         """Sends, within the venue's limits, without waiting."""
+        ...
+
+
+@runtime_checkable
+class Draining(Protocol):
+    """A transport that can tell at once what has arrived behind an arrival that it gave."""
+
+    def ready(self, limit: int, /) -> Sequence[Arrival]:
+        """What has arrived already, at most so many; it is given once."""
         ...

@@ -82,6 +82,7 @@ class LiveTransport:
         self._tasks: list[asyncio.Task[None]] = []
         self._client: aiohttp.ClientSession | None = None
         self._taken = 0
+        self._turned = 0
 
     async def __aenter__(self) -> Self:
         self._client = aiohttp.ClientSession(timeout=_REQUEST_TIMEOUT, headers={"User-Agent": "alphapulse-collector"})
@@ -99,7 +100,7 @@ class LiveTransport:
 
     @property
     def pauses(self) -> bool:
-        return self._arrived.empty() or self._taken % _TURN_FRAMES == 0
+        return self._arrived.empty() or self._taken - self._turned >= _TURN_FRAMES
 
     async def instruments(self, source: Source) -> InstrumentList:
         return await fetch_instruments(source, self._get)
@@ -112,7 +113,8 @@ class LiveTransport:
             arrival = await self._arrived.get()
             self._taken += 1
             yield arrival
-            if self._taken % _TURN_FRAMES == 0:
+            if self._taken - self._turned >= _TURN_FRAMES:
+                self._turned = self._taken
                 await asyncio.sleep(0)
 
     def extend(self, path: str | None) -> None:
@@ -124,6 +126,13 @@ class LiveTransport:
             self._tasks.append(asyncio.create_task(line.keep()))
         else:
             self._tasks.append(asyncio.create_task(self._begin(first_of(place))))
+
+    def ready(self, limit: int, /) -> Sequence[Arrival]:
+        found: list[Arrival] = []
+        while len(found) < limit and not self._arrived.empty():
+            found.append(self._arrived.get_nowait())
+        self._taken += len(found)
+        return found
 
     def submit(self, request: Request) -> None:
         if isinstance(request, Cease):
