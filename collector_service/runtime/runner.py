@@ -20,6 +20,7 @@ from alphapulse.domain.provenance import Provenance
 from alphapulse.publishing import Port, RelayLink
 from collector_service.batching import BatchSession
 from collector_service.handover import Overlap
+from collector_service.lane.loading import load_beside
 from collector_service.listings import ListingIndex, VenueSymbol
 from collector_service.recorder import RecorderFigures, SourceRecorder
 from collector_service.runtime.choosing import Places, chosen
@@ -226,6 +227,7 @@ class SourceRunner:
             if transport.provenance is not Provenance.REPLAY:
                 repeating = asyncio.create_task(self._repeat_discovery(transport, session))
                 stack.push_async_callback(_cancelled, repeating)
+            stack.push_async_callback(self._leave_compiling)
             await self._pump(transport, session, port)
             if self._link is not None and not await self._link.drain(_DRAIN_SECONDS):
                 _log.warning("the relay has not taken the end of the source", source=self.spec.name)
@@ -294,12 +296,14 @@ class SourceRunner:
     async def _compile(self, session: BatchSession) -> None:
         """Compiled code takes over: at the source's pace the ordinary path is good enough until it is loaded, or compiled at all."""
         try:
-            from collector_service.lane.kernel import load
-
-            await asyncio.to_thread(load)
+            await load_beside()
             session.use_compiled()
         except Exception:  # it goes on as it did
             _log.exception("decoding is not compiled", source=self.spec.name)
+
+    async def _leave_compiling(self) -> None:
+        if self._compiling is not None:
+            await _cancelled(self._compiling)
 
     def _follow(self, arrival: Arrival) -> None:
         polled = not self.spec.endpoints.websocket
