@@ -75,6 +75,8 @@ class BookMachine(ABC):
         self.book = Book()
         self.synced = False
         self.sequence = 0
+        self.connection = -1
+        """The connection whose messages it takes; negative before the first."""
         self._depth = depth
 
     @property

@@ -47,7 +47,8 @@ def _write(folder: Path, name: str, told: Recording) -> None:
         file.write("configuration: {}\n")
     for number, (url, frames) in enumerate(told.connections.items(), 1):
         with gzip.open(folder / f"{name}.ws.{number}.0.gz", "wt") as file:
-            file.write(f"{url} <-> {told.at}.6\n{url} <- {told.at}.6: {{}}\n")
+            address = url.partition(" ")[0]
+            file.write(f"{address} <-> {told.at}.6\n{address} <- {told.at}.6: {{}}\n")
             for place, frame in enumerate(frames):
                 text = frame if isinstance(frame, str) else json.dumps(frame)
                 file.write(f"{told.at}.7{place:03}: {text}\n")
