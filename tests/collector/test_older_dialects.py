@@ -20,7 +20,7 @@ from collector.older import Recording
 from collector_service.decode import DecodeReport, decode_files, read_instruments, recording_files
 from collector_service.listings import ListingIndex, instrument_of
 from collector_service.session import Session
-from collector_service.sources import SOURCES
+from collector_service.sources import source_named
 from collector_service.transport.base import Send
 from collector_service.transport.recording import is_stream, read_recording
 
@@ -81,7 +81,7 @@ def test_the_list_is_read(name: str, told: Recording, files: list[Path]) -> None
     assert told.of.startswith("http")
     listed = read_instruments(files, name)
     assert not listed.refused
-    venue = SOURCES[name].venue
+    venue = source_named(name).venue
     assert {entry.symbol: instrument_of(entry, venue).name for entry in listed.entries} == told.listed
     rules = {entry.symbol: entry.rules for entry in listed.entries}
     assert {symbol: str(rules[symbol].tick_size) for symbol in told.ticks} == told.ticks
@@ -115,7 +115,7 @@ def test_books_are_in_step(told: Recording, report: DecodeReport) -> None:
 
 
 def test_the_venue_hears_what_it_wants_to(name: str, told: Recording, files: list[Path]) -> None:
-    spec = SOURCES[name]
+    spec = source_named(name)
     listings = ListingIndex(spec.venue)
     listings.learn(read_instruments(files, name).entries)
     session = Session(spec, listings, Provenance.REPLAY)
