@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -17,10 +18,15 @@ _STATES: Final[dict[tuple[str, str], Any]] = {
     ("trades", "aggressor"): market.AggressorSide,
     ("book_levels", "side"): market.BookSide,
     ("statistics", "kind"): market.StatisticKind,
+    ("notices", "kind"): market.NoticeKind,
+    ("notices", "importance"): market.NoticeImportance,
     ("trading_statuses", "state"): market.TradingState,
     ("trading_statuses", "previous_state"): market.TradingState,
     ("cross_venue_opportunities", "state"): market.OpportunityState,
     ("synthetic_updates", "state"): market.SyntheticState,
+    ("strategy_signals", "direction"): market.SignalDirection,
+    ("execution_reports", "side"): market.OrderSide,
+    ("execution_reports", "state"): market.OrderState,
 }
 """Fields that hold a number of an enumeration, by the batch's field and their own."""
 _ORIGINS: Final = {
@@ -88,6 +94,8 @@ def _value(field: str, event: Any, name: str, exponents: set[str]) -> str:
         return str(value) if known is None else known.name.partition("_STATE_")[2] or known.name.rpartition("_")[2]
     if name in _KEYS:
         return f"{value:016x}"
+    if isinstance(value, bytes):
+        return json.dumps(value.rstrip(b"\0").decode("utf-8", "replace"), ensure_ascii=False)
     for exponent in (f"{name}_exponent", f"{name.rpartition('_')[2]}_exponent"):
         if exponent in exponents:
             return str(ExactDecimal(value, getattr(event, exponent)))

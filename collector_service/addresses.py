@@ -14,7 +14,7 @@ from alphapulse.domain.errors import FailedPrecondition
 SECRET: Final = re.compile(r"\{secret:([A-Z0-9_]+)(?:\|([^{}]*))?\}")
 """Behind a `|` what stands there where nobody told the secret."""
 _SHORTEST: Final = 4
-MOMENT: Final = re.compile(r"\{utc(?:-(\d{1,5})d)?:([^{}]+)\}")
+MOMENT: Final = re.compile(r"\{utc(?:([+-])(\d{1,5})d)?:([^{}]+)\}")
 
 
 def hidden(text: str, secrets: Mapping[str, str], path: str) -> str:
@@ -43,8 +43,9 @@ def filled(path: str, secrets: Mapping[str, str], time_ns: int) -> str:
     the secret that nobody told."""
 
     def moment(found: re.Match[str]) -> str:
-        now = datetime.fromtimestamp(time_ns // 10**9, UTC) - timedelta(days=int(found[1] or 0))
-        return now.strftime(found[2])
+        days = timedelta(days=int(found[2] or 0))
+        now = datetime.fromtimestamp(time_ns // 10**9, UTC)
+        return (now - days if found[1] == "-" else now + days).strftime(found[3])
 
     # A secret that looks like a time stays what it is.
     return SECRET.sub(lambda found: _secret(found, secrets), MOMENT.sub(moment, path))

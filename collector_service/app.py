@@ -20,7 +20,7 @@ from collector_service.fleet import Fleet
 from collector_service.lease import Leases
 from collector_service.metrics import CollectorFigures
 from collector_service.recorder import RawRecorder
-from collector_service.runtime import GrpcRegistrar, Registrar
+from collector_service.runtime import GrpcFinder, GrpcRegistrar, Registrar
 from collector_service.simulation import PROTOCOLS
 
 _DRAIN_SECONDS: Final = 2.0
@@ -107,4 +107,5 @@ class CollectorApplication:
         if not config.registry_enabled or not config.instrument_registry_address:
             return None
         channel = await stack.enter_async_context(open_channel(config.instrument_registry_address))
-        return GrpcRegistrar(await stack.enter_async_context(RegistrationStream(channel)))
+        stream = await stack.enter_async_context(RegistrationStream(channel))
+        return GrpcRegistrar(stream, GrpcFinder(channel))

@@ -12,7 +12,7 @@ from typing import Any
 from collector_service import sources
 from collector_service.own import MODULES
 from collector_service.source import Source
-from collector_service.spec import Channel, Dialect, Hook, SourceSpec
+from collector_service.spec import Channel, Dialect, Hook, Notice, SourceSpec
 
 
 def summary(source: Source) -> dict[str, Any]:
@@ -74,7 +74,12 @@ def _limits(source: Source) -> dict[str, Any]:
 def channels(dialect: Dialect) -> list[str]:
     """What can be subscribed to, or is polled."""
     streamed = [one.value for one in Channel if dialect.subscribe is not None and one in dialect.subscribe.channels]
-    return streamed or (["figures"] if dialect.polls else [])
+    return streamed or sorted({kind for poll in dialect.polls for kind in _kinds(poll.record)})
+
+
+def _kinds(record: Any) -> set[str]:
+    parts = record if isinstance(record, tuple) else (record,)
+    return {Channel.NOTICES.value if isinstance(part, Notice) else "figures" for part in parts}
 
 
 def sizes(source: Source) -> tuple[int, int]:
@@ -102,11 +107,10 @@ def sizes(source: Source) -> tuple[int, int]:
 
 def code(source: Source) -> str:
     """The functions that the compiler made of the newest dialect, as Python."""
-    made = [
-        "".join(linecache.getlines(f"<{source.name}.dialects[{len(source.dialects) - 1}].routes[{kind!r}]>"))
-        for kind in source.live.routes
-    ]
-    return "\n".join(f"# {kind}\n{text}" for kind, text in zip(source.live.routes, made, strict=True))
+    newest = f"{source.name}.dialects[{len(source.dialects) - 1}]"
+    named = {kind: f"<{newest}.routes[{kind!r}]>" for kind in source.live.routes}
+    named |= {poll.path: f"<{newest}.polls[{place}].record>" for place, poll in enumerate(source.live.polls)}
+    return "\n".join(f"# {name}\n{''.join(linecache.getlines(file))}" for name, file in named.items())
 
 
 def _hooks(spec: SourceSpec) -> set[str]:

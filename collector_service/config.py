@@ -11,12 +11,13 @@ from typing import Final
 
 from alphapulse.domain.errors import ConfigurationError, FailedPrecondition, InvalidArgument
 from alphapulse.runtime import ServerConfig, setting
-from collector_service.chain.node import chain_source
-from collector_service.chain.pools import Pool, read_pools
+from collector_service.chain.pools import AllowList, read_pools
+from collector_service.chain.source import chain_source
 from collector_service.own import Known, known_sources
+from collector_service.solana.source import solana_source
 from collector_service.source import Source
 from collector_service.sources.chains import CHAIN_OF
-from collector_service.spec import Endpoints
+from collector_service.sources.solana import SOLANA_CHAIN
 
 _MAX_DEPTH: Final = 256
 _ADDRESS: Final = re.compile(
@@ -104,7 +105,9 @@ class CollectorConfig(ServerConfig):
 
     pools: Path | None = setting("POOLS", default=None, rule="path of a file that can be read")
     """File of pools to listen to on chains, JSON: [{"chain": "ETHEREUM", "address": "0x...", "protocol": "uniswap-v3", "base": 1}]. Of a chain
-    that it names, it replaces the pools that are built in."""
+    that it names, it replaces the pools that are built in. A pool of Curve tells how many "coins" it has, one of Uniswap V4 its "key":
+    {"currency0", "currency1", "fee", "tick_spacing", "hooks"}; the address of the latter and of Balancer V2 is the pool's id. {"chain",
+    "factory", "protocol", "tokens": [...]} in the place of a pool names those that a factory has made of these tokens."""
 
     confirmations: tuple[str, ...] = setting("CONFIRMATIONS", default=(), rule="CHAIN=BLOCKS, several with commas")
     """Blocks that have to stand on one before its swaps are told, where not as built in, such as ETHEREUM=12,POLYGON=64."""
@@ -141,7 +144,8 @@ class CollectorConfig(ServerConfig):
         self.check_names("SOURCES", (name,))
         source, addresses = self._chain(name) or self.known().sources[name], self._addresses()
         websocket = addresses.get((name, "ws"), source.endpoints.websocket)
-        return replace(source, endpoints=Endpoints(websocket, addresses.get((name, "rest"), source.endpoints.rest)))
+        rest = addresses.get((name, "rest"), source.endpoints.rest)
+        return replace(source, endpoints=replace(source.endpoints, websocket=websocket, rest=rest))
 
     def check_names(self, variable: str, names: Iterable[str]) -> None:
         """Raises ConfigurationError for a name that no source has, with what is broken in SOURCES_PATH."""
@@ -155,22 +159,27 @@ class CollectorConfig(ServerConfig):
     def _chain(self, name: str) -> Source | None:
         """The chain of this name with what is said of it here; None for another source, and where nothing is said."""
         depths = self._depths()
+        if name == SOLANA_CHAIN.name and self.pools is not None:
+            told = self._pools().get(name)
+            return solana_source(SOLANA_CHAIN if told is None else replace(SOLANA_CHAIN, pools=told.pools))
         if name not in CHAIN_OF or (self.pools is None and name not in depths):
             return None
         chain = CHAIN_OF[name]
-        pools = self._pools().get(name, chain.pools)
-        return chain_source(replace(chain, pools=pools, confirmations=depths.get(name, chain.confirmations)))
+        chain = replace(chain, confirmations=depths.get(name, chain.confirmations))
+        listed = self._pools().get(name)
+        return chain_source(chain if listed is None else replace(chain, pools=listed.pools, factories=listed.factories))
 
-    def _pools(self) -> Mapping[str, tuple[Pool, ...]]:
+    def _pools(self) -> Mapping[str, AllowList]:
         if self.pools is None:
             return {}
         try:
             found = read_pools(self.pools.read_bytes())
         except (OSError, InvalidArgument) as error:
             raise ConfigurationError.for_variable("POOLS", str(self.pools), str(error)) from error
-        unknown = sorted(found.keys() - CHAIN_OF.keys())
+        known = (*CHAIN_OF, SOLANA_CHAIN.name)
+        unknown = sorted(found.keys() - set(known))
         if unknown:
-            raise ConfigurationError.for_variable("POOLS", unknown[0], f"a chain is one of {', '.join(CHAIN_OF)}")
+            raise ConfigurationError.for_variable("POOLS", unknown[0], f"a chain is one of {', '.join(known)}")
         return found
 
     def _depths(self) -> dict[str, int]:

@@ -90,6 +90,8 @@ def _contract(message: instrument_pb2.Instrument, details: FutureDetails | Perpe
     _amount(made.contract_size, details.contract_size)
     if not isinstance(details, OptionDetails):
         made.inverse = details.inverse
+    if not isinstance(details, PerpetualDetails):
+        made.series = details.series
     if not isinstance(details, PerpetualDetails) and details.expiry is not None:
         made.expiry.FromDatetime(details.expiry)
     if isinstance(details, OptionDetails):

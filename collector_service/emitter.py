@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Container, Sequence
 from typing import Any, Final
 
@@ -14,8 +14,10 @@ from collector_service.amounts import Amount, fitted
 from collector_service.book import BookMachine, BookUpdate, Delivery, LevelChange, MachineFactory, Result, Step
 from collector_service.conditions import condition, two_sides
 from collector_service.handover import Handover
-from collector_service.listings import ListingIndex, unknown_key
+from collector_service.listings import ListingIndex, VenueSymbol, unknown_key
+from collector_service.notices import OVERRUN, Notice, Notices
 from collector_service.rows import RowSink
+from collector_service.told import Told
 
 MAX_UNKNOWN: Final = 4_096
 """Symbols outside the list that are still carried, marked unknown; beyond it their messages are refused."""
@@ -57,8 +59,12 @@ class Emitter:
         """What the venue wants to hear back on it; taken by the session."""
         self.gaps: list[tuple[str, str]] = []
         """What a source with a memory of its own knows to be lost: (reason, symbol; empty: all of the source). Taken by the session."""
+        self.refused: list[Exception] = []
+        """Items of a message that could not be read and cost no other; taken by the session."""
         self.memory: Any = None
         """What the source's `new_memory` made."""
+        self.subscribed: Sequence[VenueSymbol] = ()
+        """The listings of the connection that was opened last."""
         self.requested = ""
         """The symbol of the snapshot that is being decoded."""
         self.new_book = new_book
@@ -69,8 +75,11 @@ class Emitter:
         self._last_trades: dict[str, int] = {}
         self._numbered: dict[str, dict[int, LevelChange]] = {}
         self._learned: dict[tuple[int, object], tuple[str, str]] = {}
-        self._figures: OrderedDict[tuple[str, int, int, int], Amount] = OrderedDict()
+        self._figures: Told[tuple[str, int, int, int], Amount] = Told(_MAX_FIGURES)
         self._scales: dict[tuple[str, str], int] = {}
+        self.noted = False
+        """Something of the message is remembered, or was refused: `begin` has to be called before the next."""
+        self.notices = Notices(listings, sink, self._feed)
 
     @property
     def unknown_symbols(self) -> Sequence[str]:
@@ -213,9 +222,8 @@ class Emitter:
             told = (symbol, kind, effective_ns, time_ns)
             if self._figures.get(told) == value:
                 return
-            if len(self._figures) >= _MAX_FIGURES:
-                self._figures.popitem(last=False)
-            self._figures[told] = value
+            self.noted = True
+            self._figures.put(told, value)
         if self.handovers and not self._takes(f"statistics {kind}", symbol):
             return
         key, flags = self._identify(symbol)
@@ -224,6 +232,33 @@ class Emitter:
             flags |= RecordFlag.OVERSIZE
         mantissa, exponent = figure or (0, 0)
         self.sink.statistic(key, time_ns, flags, mantissa, effective_ns, exponent, kind)
+
+    def notice(self, symbol: str, notice: Notice, by: str = "", apart: str = "") -> None:
+        """Something that was published, under the listing of its feed: see `Notices.tell`."""
+        self.noted = True
+        self.notices.tell(symbol, notice, by=by, apart=apart)
+
+    def end_of_feed(self, symbol: str) -> None:
+        """The end of an answer with the latest of a feed: one that has nothing in common with the one before leaves a hole."""
+        if self.notices.overrun(symbol):
+            self.gaps.append((OVERRUN, symbol))
+
+    def refuse(self, error: Exception) -> None:
+        """An item of a message cannot be read; the others can."""
+        self.noted = True
+        self.refused.append(error)
+
+    def begin(self) -> None:
+        """A message begins: what was noted of the one before is done with."""
+        self.noted = False
+        self.refused.clear()
+        self._figures.begin()
+        self.notices.begin()
+
+    def undo(self) -> None:
+        """A message gives nothing after all: what it told may be told again."""
+        self._figures.undo()
+        self.notices.undo()
 
     def status(self, symbol: str, state: int, *, time_ns: int = 0) -> None:
         """A trading status: `state` as in the API's TradingState; 0, which is a word nobody knows, is counted and not sent."""
@@ -295,8 +330,11 @@ class Emitter:
 
     def begin_anew(self) -> None:
         """Another conversation: all that was learned and given is forgotten; what was counted stays."""
-        for known in (self.books, self.handovers, self._last_trades, self._numbered, self._learned, self._figures):
+        for known in (self.books, self.handovers, self._last_trades, self._numbered, self._learned):
             known.clear()
+        self._figures.clear()
+        self.notices.clear()
+        self.begin()
         for waiting in (self.resyncs, self.gaps, self.replies):
             waiting.clear()
         self.heard.clear()
@@ -426,6 +464,11 @@ class Emitter:
         begin = base | _SNAPSHOT_BEGIN if delivery.snapshot else base
         flags = (begin, base, _LAST_OF_UPDATE | condition(machine))
         self.sink.book_levels(key, delivery.time_ns, delivery.sequence, delivery.changes, flags)
+
+    def _feed(self, symbol: str) -> tuple[int, int]:
+        """As `_identify`, but not heard of: that nothing is published is no silence."""
+        key = self.listings.key(symbol)
+        return (key, self._provenance) if key is not None else self._identify(symbol)
 
     def _identify(self, symbol: str) -> tuple[int, int]:
         key = self.listings.key(symbol)

@@ -165,6 +165,7 @@ class Fleet:
                 spec.limits,
                 spec.heartbeat,
                 address=spec.live.address,
+                sign_in=spec.sign_in,
                 secrets=os.environ,
                 hosts=self._hosts,
             )

@@ -55,6 +55,19 @@ class ContractTerms:
     inverse: bool = False
     strike: ExactDecimal | None = None
     right: OptionRight | None = None
+    style: ExerciseStyle = ExerciseStyle.EUROPEAN
+    """Of an option."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProductTerms:
+    """What an exchange's contracts are of where that is no pair: ES, the price of an index, or CL, that of a barrel."""
+
+    symbol: str
+    """The root of its contracts, as the exchange writes it."""
+    name: str
+    mic: str
+    """The exchange, ISO 10383: its contracts are listed there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,23 +85,38 @@ class TokenTerms:
     chain: str
     """By CAIP-2."""
     address: str
+    """Empty: the chain's own coin, which has no contract."""
     decimals: int
     symbol: str
 
 
 @dataclass(frozen=True, slots=True)
 class PoolTerms:
-    """What makes a listing a liquidity pool of two tokens."""
+    """What makes a listing a liquidity pool of two tokens, or a pair of the tokens of one that has more."""
 
     chain: str
     address: str
     protocol: str
     fee_pips: int
-    """Hundredths of a basis point."""
-    tokens: tuple[TokenTerms, TokenTerms]
+    """Hundredths of a basis point; 0 where it can change, and what a swap cost is in its price."""
+    tokens: tuple[TokenTerms, ...]
     """In the pool's order."""
     base: int
-    """Which of them is the base, 0 or 1."""
+    """Which of them is the base, by its place."""
+    quote: int | None = None
+    """Which of them prices are in; None: the other one of two."""
+    tick_spacing: int = 0
+    """Of a pool of concentrated liquidity: ticks at which liquidity may begin or end are multiples of it. 0: not known."""
+
+    @property
+    def pair(self) -> tuple[int, int]:
+        """The places of base and quote."""
+        return self.base, 1 - self.base if self.quote is None else self.quote
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the pool has several listings, one a pair of its tokens: none of them is the pool, whose price would be several."""
+        return len(self.tokens) > 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,17 +158,26 @@ class VenueSymbol:
     """Base and quote are then what the tokens call themselves, which identifies nothing."""
     security: SecurityTerms | None = None
     """None for what is no share. Of a security the base is empty, and the quote the currency it trades in."""
+    product: ProductTerms | None = None
+    """What the contract is of where that is no pair. The base is empty then."""
+    on: VenueSymbol | None = None
+    """The future that an option is of: a line of the same list. The option's own product says under which root it is listed, and where."""
     extras: Mapping[str, str] = field(default_factory=dict)
     """What this source's templates and scales need to know of it."""
+    elsewhere: bool = False
+    """Somebody else registers it: this source knows it by its ticker alone."""
 
     @property
     def pair(self) -> str:
-        """`BTC/USDT`; of an index or a security its symbol."""
+        """`BTC/USDT`; of an index or a security its symbol, of a contract on a product the product's."""
+        if self.product is not None:
+            return self.product.symbol
         return f"{self.base}/{self.quote}" if self.index is None and self.security is None else self.symbol
 
     def place(self, venue: str) -> str:
-        """Where it is listed: at the venue whose list it is on, a security at its exchange."""
-        return (self.security.mic if self.security is not None else "") or venue
+        """Where it is listed: at the venue whose list it is on, a security and a contract on a product at their exchange."""
+        exchange = self.security or self.product
+        return (exchange.mic if exchange is not None else "") or venue
 
 
 def currency(code: str, *, fiat: bool, source: str = "") -> Instrument:
@@ -165,15 +202,28 @@ def instrument_of(entry: VenueSymbol, venue: str, source: str = "") -> Instrumen
     if entry.index is not None:
         return index_of(entry, entry.index, venue, source)
     if entry.pool is not None:
-        ids = [token_of(token).id for token in entry.pool.tokens]
-        return pool_of(entry, entry.pool, tuple(one for one in ids if one is not None), source)
+        ids = tuple(one for one in (token_of(token).id for token in entry.pool.tokens) if one is not None)
+        return pool_pair_of(entry, entry.pool, ids, source)
     if entry.security is not None:
         return security_of(entry, entry.security, venue, source)
     terms = entry.contract
     if terms is None:
         return pair_of(entry, source)
     settlement = currency(terms.settle, fiat=terms.settle in entry.fiat).id
-    return derivative(entry, terms, venue, pair_of(entry).id, settlement, source)
+    return derivative(entry, terms, venue, underlying_of(entry).id, settlement, source)
+
+
+def underlying_of(entry: VenueSymbol, source: str = "") -> Instrument:
+    """What the contract that a line lists is of, its id minted: a pair, the price of a product, which is an index that its exchange determines, or a
+    future."""
+    if entry.on is not None:
+        return instrument_of(entry.on, "", source)
+    if entry.product is None:
+        return pair_of(entry, source)
+    terms = entry.product
+    named = IdentifierAssertion(Scheme.TICKER, terms.symbol, Level.LISTING, venue=terms.mic, source=source)
+    made = Instrument(AssetClass.INDEX, terms.name, IndexDetails(entry.quote, terms.mic), (named,), source=source)
+    return replace(made, id=mint_instrument_id(made))
 
 
 def index_of(entry: VenueSymbol, terms: IndexTerms, venue: str, source: str = "") -> Instrument:
@@ -185,7 +235,9 @@ def index_of(entry: VenueSymbol, terms: IndexTerms, venue: str, source: str = ""
 
 
 def token_of(terms: TokenTerms, source: str = "") -> Instrument:
-    """A token, its id minted: by chain and address, whatever it calls itself."""
+    """A token, its id minted: by chain and address, whatever it calls itself. The chain's own coin is the currency it is everywhere."""
+    if not terms.address:
+        return currency(terms.symbol, fiat=False, source=source)
     details = TokenDetails(terms.chain, terms.address, terms.decimals, terms.symbol)
     made = Instrument(AssetClass.TOKEN, terms.symbol, details, source=source)
     return replace(made, id=mint_instrument_id(made))
@@ -194,7 +246,19 @@ def token_of(terms: TokenTerms, source: str = "") -> Instrument:
 def pool_of(entry: VenueSymbol, terms: PoolTerms, asset_ids: tuple[InstrumentId, ...], source: str = "") -> Instrument:
     """The pool of these tokens, its id minted."""
     details = PoolDetails(terms.chain, terms.address, asset_ids, terms.fee_pips, terms.protocol)
-    made = Instrument(AssetClass.POOL, f"{entry.pair} {terms.protocol}", details, source=source)
+    name = "/".join(token.symbol for token in terms.tokens) if terms.is_shared else entry.pair
+    made = Instrument(AssetClass.POOL, f"{name} {terms.protocol}", details, source=source)
+    return replace(made, id=mint_instrument_id(made))
+
+
+def pool_pair_of(
+    entry: VenueSymbol, terms: PoolTerms, asset_ids: tuple[InstrumentId, ...], source: str = ""
+) -> Instrument:
+    """What a line of a pool lists, its id minted: the pool; of one with more than two tokens the pair of two of them."""
+    if not terms.is_shared:
+        return pool_of(entry, terms, asset_ids, source)
+    base, quote = terms.pair
+    made = Instrument(AssetClass.SPOT_PAIR, entry.pair, PairDetails(asset_ids[base], asset_ids[quote]), source=source)
     return replace(made, id=mint_instrument_id(made))
 
 
@@ -219,6 +283,7 @@ def derivative(
 ) -> Instrument:
     """The derivative with these terms of an instrument, its id minted. Raises InvalidArgument where the terms are not complete."""
     details: FutureDetails | PerpetualDetails | OptionDetails
+    series = entry.product.symbol if entry.product is not None else ""
     if terms.kind is AssetClass.PERPETUAL:
         details = PerpetualDetails(underlying_id, settlement_id, terms.size, venue, terms.inverse)
         name = f"{entry.pair} perpetual"
@@ -228,15 +293,18 @@ def derivative(
             terms.expiry,
             terms.strike,
             terms.right,
-            ExerciseStyle.EUROPEAN,
+            terms.style,
             terms.size,
             settlement_id,
-            venue,
+            entry.place(venue),
+            series,
         )
         right = terms.right.name.lower() if terms.right is not None else ""
         name = f"{entry.pair} {_day(terms)} {terms.strike} {right}"
     else:
-        details = FutureDetails(underlying_id, "", terms.expiry, settlement_id, terms.size, venue, terms.inverse)
+        details = FutureDetails(
+            underlying_id, series, terms.expiry, settlement_id, terms.size, entry.place(venue), terms.inverse
+        )
         name = f"{entry.pair} {_day(terms)}"
     made = Instrument(terms.kind, name, details, source=source)
     return replace(made, id=mint_instrument_id(made))
@@ -282,6 +350,7 @@ class ListingIndex:
         self._ids: dict[str, ListingId] = {}
         self._keys: dict[str, int] = {}
         self._spellings: dict[str, str] = {}
+        self._bearers: dict[str, dict[str, list[int]]] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -294,6 +363,7 @@ class ListingIndex:
         for entry in entries:
             listing_id = (registered or {}).get(entry.symbol) or listing_of(entry, self._venue).id
             assert listing_id is not None  # listing_of mints it
+            self._bearers.clear()
             self._entries[entry.symbol] = entry
             self._ids[entry.symbol] = listing_id
             # An alias never hides a listing's own symbol.
@@ -307,6 +377,15 @@ class ListingIndex:
     def key(self, spelling: str) -> int | None:
         """The key behind a spelling, None for one that no list names."""
         return self._keys.get(spelling)
+
+    def bearing(self, name: str, value: str) -> list[int]:
+        """The keys of the listings that have this value in their `extras` under a name: one company may have several."""
+        if name not in self._bearers:
+            made = self._bearers[name] = {}
+            for symbol, entry in self._entries.items():
+                if name in entry.extras:
+                    made.setdefault(entry.extras[name], []).append(self._ids[symbol].key)
+        return self._bearers[name].get(value, [])
 
     def id_of(self, symbol: str) -> ListingId | None:
         """The listing's id by its symbol."""

@@ -33,6 +33,11 @@ class CollectorFigures(Collector):
             ("frames", "Frames received.", {name: status.frames for name, status in statuses.items()}),
             ("reconnects", "Connections lost.", {name: status.reconnects for name, status in statuses.items()}),
             ("book_resyncs", "Books built again.", {name: status.book_resyncs for name, status in statuses.items()}),
+            (
+                "unknown_subjects",
+                "Words for what notices are about that led to no listing.",
+                {name: status.unknown_subjects for name, status in statuses.items()},
+            ),
             ("dropped", "Rows dropped while the relay was away.", self._link.figures() if self._link else {}),
         ):
             family = CounterMetricFamily(f"collector_{label}", text, labels=("source",))

@@ -9,7 +9,17 @@ import numpy as np
 
 from alphapulse.domain.decimal import INT64_MAX
 from alphapulse.domain.provenance import RecordFlag
-from alphapulse.records import BOOK_LEVEL, QUOTE, STATISTIC, TRADE, TRADING_STATUS, RecordLayout, Rows, compile_writer
+from alphapulse.records import (
+    BOOK_LEVEL,
+    NOTICE,
+    QUOTE,
+    STATISTIC,
+    TRADE,
+    TRADING_STATUS,
+    RecordLayout,
+    Rows,
+    compile_writer,
+)
 from collector_service.amounts import fitted
 from collector_service.book import LevelChange
 
@@ -20,6 +30,7 @@ _QUOTE: Final = compile_writer(QUOTE, _RELAYS)
 _BOOK_LEVEL: Final = compile_writer(BOOK_LEVEL, _RELAYS)
 _STATISTIC: Final = compile_writer(STATISTIC, _RELAYS)
 _TRADING_STATUS: Final = compile_writer(TRADING_STATUS, _RELAYS)
+_NOTICE: Final = compile_writer(NOTICE, _RELAYS)
 _NONE: Final = (0, 0)
 
 
@@ -29,7 +40,17 @@ class RowSink:
     `received_ns` is the collector's time of the frame that is being decoded. The relay's fields stay zero.
     """
 
-    __slots__ = ("_source_id", "_taken", "levels", "quotes", "received_ns", "statistics", "statuses", "trades")
+    __slots__ = (
+        "_source_id",
+        "_taken",
+        "levels",
+        "notices",
+        "quotes",
+        "received_ns",
+        "statistics",
+        "statuses",
+        "trades",
+    )
 
     def __init__(self, source_id: int) -> None:
         self._source_id = source_id
@@ -40,6 +61,7 @@ class RowSink:
         self.levels: list[bytes] = []
         self.statistics: list[bytes] = []
         self.statuses: list[bytes] = []
+        self.notices: list[bytes] = []
 
     def __len__(self) -> int:
         return sum(len(rows) for _, rows in self._waiting())
@@ -60,6 +82,7 @@ class RowSink:
             (BOOK_LEVEL.event_type, self.levels),
             (STATISTIC.event_type, self.statistics),
             (TRADING_STATUS.event_type, self.statuses),
+            (NOTICE.event_type, self.notices),
         ]
 
     def trade(
@@ -119,25 +142,31 @@ class RowSink:
             key, time_ns, self.received_ns, self._source_id, flags, effective_ns, state, 0, 0,
         ))  # fmt: skip
 
+    def notice(self, key: int, time_ns: int, flags: int, *values: bytes | float) -> None:
+        """A Notice row; texts and numbers in the order of the layout."""
+        self.notices.append(_NOTICE(key, time_ns, self.received_ns, self._source_id, flags, *values))
+
     def take(self) -> dict[int, list[bytes]]:
         """The rows that wait, by type; they wait no longer."""
         taken = {kind: rows for kind, rows in self._waiting() if rows}
         for kind, rows in taken.items():
             self._taken[kind] = self._taken.get(kind, 0) + len(rows)
         self.trades, self.quotes, self.levels, self.statistics, self.statuses = [], [], [], [], []
+        self.notices = []
         return taken
 
-    def mark(self) -> tuple[int, int, int, int]:
+    def mark(self) -> tuple[int, int, int, int, int]:
         """A place to go back to with `undo`."""
-        return len(self.trades), len(self.quotes), len(self.statistics), len(self.statuses)
+        return len(self.trades), len(self.quotes), len(self.statistics), len(self.statuses), len(self.notices)
 
-    def undo(self, mark: tuple[int, int, int, int]) -> None:
+    def undo(self, mark: tuple[int, ...]) -> None:
         """Forgets what was written after the mark: a message that fails half-way leaves nothing. Book rows stay, since the book itself has
         moved with them."""
         del self.trades[mark[0] :]
         del self.quotes[mark[1] :]
         del self.statistics[mark[2] :]
         del self.statuses[mark[3] :]
+        del self.notices[mark[4] :]
 
 
 def as_array(layout: RecordLayout, rows: list[bytes]) -> Rows:

@@ -29,7 +29,7 @@ SNAPSHOT_PATIENCE_NS: Final = 10_000_000_000
 ANSWER: Final = -1
 """The connection of what was asked for beside the streams."""
 _MAX_KINDS: Final = 256
-ALL_CHANNELS: Final = (Channel.TRADES, Channel.QUOTES, Channel.BOOKS)
+ALL_CHANNELS: Final = tuple(Channel)
 
 
 class Session:
@@ -156,7 +156,8 @@ class Session:
         self.emitter.new_book = self._dialect.new_book or self.spec.new_book
 
     def republish_books(self, time_ns: int) -> None:
-        """Writes every book as a snapshot: the relay has missed events."""
+        """Writes every book as a snapshot: the relay has missed events. Notices that it may have missed come again with their feeds."""
+        self.emitter.notices.doubt()
         self.sink.received_ns = time_ns
         self.emitter.republish_books(time_ns)
 
@@ -231,7 +232,7 @@ class Session:
         self.emitter.resyncs += [(symbol, "HANDED_OVER") for symbol in symbols]
 
     def _subscribe(self, connection: int) -> list[Request]:
-        entries = self._entries(connection)
+        entries = self.emitter.subscribed = self._entries(connection)
         if not entries:
             return []
         handover = self.emitter.handovers.get(connection)
@@ -285,9 +286,7 @@ class Session:
             return self._welcomed(arrival.connection) if kind and kind == dialect.welcome else []
         if not self._run(route, body) and kind in dialect.books:
             self._doubt_books(arrival, "UNREADABLE_UPDATE")
-        if self.emitter.gaps:
-            self.gaps += [(reason, self.emitter.listings.key(symbol) or 0) for reason, symbol in self.emitter.gaps]
-            self.emitter.gaps.clear()
+        self._take_losses()
         if self.emitter.replies:
             return [*self._answers(arrival.connection), *self._repair(arrival)]
         return self._repair(arrival)
@@ -315,6 +314,7 @@ class Session:
                 self.last_frame_ns = arrival.time_ns
                 self.emitter.requested = found[1]
                 self._run(poll.route, arrival.data)
+                self._take_losses()
                 break
         return []
 
@@ -325,20 +325,34 @@ class Session:
 
     def _run(self, route: Route, body: Any) -> bool:
         mark = self.sink.mark()
+        if self.emitter.noted:
+            self.emitter.begin()
         try:
             route.emit(route.decode(body), self.emitter)
         except _REFUSALS as error:
-            self.sink.undo(mark)
+            self._undo(mark)
             self._refuse(error)
             return False
         except TypeError as error:
             if "unhashable" not in str(error):
                 raise
             # An object or a list where a number is expected: answers for numbers are remembered by the number.
-            self.sink.undo(mark)
+            self._undo(mark)
             self.rejects["MALFORMED"] += 1
             return False
+        for refused in self.emitter.refused:
+            self._refuse(refused)
         return True
+
+    def _take_losses(self) -> None:
+        """What the message says is lost."""
+        if self.emitter.gaps:
+            self.gaps += [(reason, self.emitter.listings.key(symbol) or 0) for reason, symbol in self.emitter.gaps]
+            self.emitter.gaps.clear()
+
+    def _undo(self, mark: tuple[int, ...]) -> None:
+        self.sink.undo(mark)
+        self.emitter.undo()
 
     def _unrouted(self, kind: str, dialect: Dialect) -> None:
         if kind in dialect.silent:

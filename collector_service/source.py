@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from collector_service.book import MachineFactory
 from collector_service.emitter import Emitter
 from collector_service.listings import VenueSymbol
-from collector_service.spec.source import Channel, Endpoints, Heartbeat, Limits, SourceSpec
+from collector_service.spec.source import Channel, Endpoints, Heartbeat, Limits, SignIn, SourceSpec
 
 if TYPE_CHECKING:
     from collector_service.transport.base import Transport
@@ -211,6 +211,8 @@ class Source:
     """What it was made of; None for one written by hand."""
     new_memory: Callable[[], Memory] | None = None
     """Makes what its routes find as `Emitter.memory`; it has one connection then."""
+    sign_in: SignIn | None = None
+    """A token that is asked for before anything else."""
     reach: Callable[[Source, Mapping[str, str]], Transport] | None = None
     """Opens the way to its venue where another library has it, given the environment's secrets; None: its addresses are connected to."""
 

@@ -75,7 +75,7 @@ class RelayApplication:
         self.log = self.logs.get(Domain.MARKET)
         """The market's."""
         if self.log is not None:
-            InputNotes(self.core, self.log)
+            InputNotes(self.core, self.logs)
         self.fanout = FanOut(self.core, settings, self.logs)
         self._acknowledged = AcknowledgedStream(self.core, self.fanout.deliver, self.turns)
 

@@ -49,7 +49,7 @@ from relay_service.kernel.engine import KernelEngine, KernelOutput, KernelSettin
 from relay_service.kernel.slots import SlotTable
 from relay_service.limits import Limits
 from relay_service.notes import Notes
-from relay_service.results import EMPTY, AcceptResult, Frame, Receipt, RowGroup, SourceGapRecord
+from relay_service.results import EMPTY, AcceptResult, Frame, Receipt, RowGroup, SourceGapRecord, among
 from relay_service.sources import SourceState, SourceTable, take_run
 
 DERIVED_TYPES: Final = frozenset({OPPORTUNITY.event_type, SYNTHETIC_UPDATE.event_type})
@@ -232,13 +232,13 @@ class RelayCore:
             self.settle()
         engine = self.engine
         first = engine.next_of(source.domain)
-        illegible = 0
+        faulty: tuple[int, ...] = ()
         layout = LAYOUTS[event_type]
         if layout.texts:
-            raw, illegible = without_faulty_texts(layout, raw)
-            count -= illegible
-            if illegible:
-                self.reject("MALFORMED_TEXT", illegible)
+            raw, faulty = without_faulty_texts(layout, raw)
+            count -= len(faulty)
+            if faulty:
+                self.reject("MALFORMED_TEXT", len(faulty))
         output = engine.intake_bytes(
             event_type, raw, count, source.source_id, source.gap_pending, now_ns, source.provenance
         )
@@ -247,15 +247,17 @@ class RelayCore:
             source.gap_pending = False
             source.events[event_type] = source.events.get(event_type, 0) + written
         refused = count - written
-        breaker.judge(written, refused + illegible, now_ns)
+        breaker.judge(written, refused + len(faulty), now_ns)
         frame: Frame | None = None
         if self._notes is not None:
-            if source.domain is Domain.MARKET:
-                frame = Frame(first_sequence, rows, run.missing, run.skip, engine.given, output.refused)
+            gone = among(faulty, output.refused) if faulty else output.refused
+            frame = Frame(first_sequence, rows, run.missing, run.skip, engine.given, gone)
             if output.met:
                 self._notes.met(output.met)
+            if source.domain is not Domain.MARKET:
+                self._notes.used(source.domain, output.slots)
         groups = self._groups(event_type, raw[: written * row_size] if refused else raw, output, first, now_ns)
-        refused += illegible
+        refused += len(faulty)
         return AcceptResult(groups, gaps, source.domain, now_ns, source.name, written, refused, run.skip, "", frame)
 
     def _refused(

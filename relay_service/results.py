@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -63,6 +64,16 @@ class Frame(NamedTuple):
                 break
             place += 1
         return self.duplicates + place
+
+
+def among(faulty: Sequence[int], refused: Sequence[int]) -> tuple[int, ...]:
+    """The places of all rows that a frame lost, ascending: `faulty` are those of the rows taken out first, `refused` those among what was left."""
+    at, before = [], 0
+    for place in refused:
+        while before < len(faulty) and faulty[before] <= place + before:
+            before += 1
+        at.append(place + before)
+    return tuple(sorted((*faulty, *at)))
 
 
 class SourceGapRecord(NamedTuple):

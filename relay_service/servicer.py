@@ -19,7 +19,7 @@ from relay_service.egress.fanout import FanOut
 from relay_service.egress.status import figures_of
 from relay_service.egress.subscriber import Subscriber
 from relay_service.egress.subscription import Subscription
-from relay_service.evidence.convert import explained
+from relay_service.evidence.convert import asked_domain, explained
 from relay_service.evidence.explaining import Explainer
 
 SERVICE_NAME: Final = "alphapulse.api.relay.v1.RelayService"
@@ -72,7 +72,8 @@ class RelayServicer(relay_service_pb2_grpc.RelayServiceServicer):
 
     async def ExplainEvent(self, request: Any, context: Context) -> Any:
         """Where one event came from, from the log."""
-        return explained(await self._explainer.explain(request.sequence, request.relay_id))
+        domain = asked_domain(request.domain)
+        return explained(await self._explainer.explain(request.sequence, request.relay_id, domain))
 
     async def ListSubscribers(self, request: Any, context: Context) -> Any:
         """Who is connected, a page of them, ordered by id."""

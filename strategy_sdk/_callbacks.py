@@ -13,6 +13,7 @@ from strategy_sdk._events import (
     Event,
     ExecutionReport,
     InstrumentDiscovered,
+    Notice,
     Opportunity,
     Quote,
     Statistic,
@@ -72,6 +73,10 @@ class Callbacks:
     def on_trading_status(self, function: Callback[TradingStatus]) -> Callback[TradingStatus]:
         """Call for changes of trading status."""
         return self.on(TradingStatus, function)
+
+    def on_notice(self, function: Callback[Notice]) -> Callback[Notice]:
+        """Call for what was published: filings, news, calendars, posts."""
+        return self.on(Notice, function)
 
     def on_discovered(self, function: Callback[InstrumentDiscovered]) -> Callback[InstrumentDiscovered]:
         """Call for listings that were not known before."""

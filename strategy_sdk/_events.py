@@ -6,12 +6,8 @@ with a name for each place. Making one costs a fraction of a microsecond, becaus
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from enum import IntEnum
-from operator import itemgetter
-from typing import Any, ClassVar, Final, Protocol, cast
+from typing import Any, ClassVar, Final, cast
 
-from alphapulse.domain.decimal import ExactDecimal
 from alphapulse.domain.provenance import Provenance, RecordFlag, provenance_of
 from alphapulse.records import (
     BAR,
@@ -19,6 +15,7 @@ from alphapulse.records import (
     COMMON_FIELDS,
     EXECUTION_REPORT,
     INSTRUMENT_DISCOVERED,
+    NOTICE,
     OPPORTUNITY,
     QUOTE,
     STATISTIC,
@@ -28,9 +25,12 @@ from alphapulse.records import (
     TRADING_STATUS,
     RecordLayout,
 )
+from strategy_sdk._event_fields import OVERSIZE, enum_of, exact_of, exact_unless, float_of, int_of, text_of
 from strategy_sdk._states import (
     AggressorSide,
     BookSide,
+    NoticeImportance,
+    NoticeKind,
     OpportunityState,
     OrderSide,
     OrderState,
@@ -40,75 +40,6 @@ from strategy_sdk._states import (
     TradingState,
 )
 
-_OVERSIZE: Final = int(RecordFlag.OVERSIZE)
-
-
-class _Int(Protocol):
-    def __get__(self, instance: object, owner: type, /) -> int: ...
-
-
-class _Float(Protocol):
-    def __get__(self, instance: object, owner: type, /) -> float: ...
-
-
-class _Exact(Protocol):
-    def __get__(self, instance: object, owner: type, /) -> ExactDecimal: ...
-
-
-class _MaybeExact(Protocol):
-    def __get__(self, instance: object, owner: type, /) -> ExactDecimal | None: ...
-
-
-# property over itemgetter runs in C; the protocols above are what the type checker sees of it.
-def _place(layout: RecordLayout | int, name: str) -> property:
-    return property(itemgetter(layout if isinstance(layout, int) else layout.fields.index(name)), doc=name)
-
-
-def _int(layout: RecordLayout | int, name: str) -> _Int:
-    return cast(_Int, _place(layout, name))
-
-
-def _float(layout: RecordLayout, name: str) -> _Float:
-    return cast(_Float, _place(layout, name))
-
-
-class _Text(Protocol):
-    def __get__(self, instance: object, owner: type, /) -> str: ...
-
-
-def _text(layout: RecordLayout, name: str) -> _Text:
-    place = layout.fields.index(name)
-    return cast(_Text, property(lambda event: event[place].decode("utf-8", "replace"), doc=f"{name}; empty: none"))
-
-
-def _exact(layout: RecordLayout, mantissa: str, exponent: str) -> _Exact:
-    pair = itemgetter(layout.fields.index(mantissa), layout.fields.index(exponent))
-    return cast(_Exact, property(lambda event: ExactDecimal(*pair(event)), doc=f"{mantissa}, exact"))
-
-
-def _unless(layout: RecordLayout, mantissa: str, exponent: str, absent: int = 0) -> _MaybeExact:
-    """Of a number that fits no row (OVERSIZE) a zero stands in the row: it is none, as one the venue did not give."""
-    pair = itemgetter(layout.fields.index(mantissa), layout.fields.index(exponent))
-    flags, place, mask = layout.fields.index("flags"), layout.fields.index(mantissa), int(absent)
-
-    def read(event: Any) -> ExactDecimal | None:
-        flagged = event[flags]
-        if flagged & mask or (flagged & _OVERSIZE and not event[place]):
-            return None
-        return ExactDecimal(*pair(event))
-
-    return cast(_MaybeExact, property(read, doc=f"{mantissa}, exact; None where there is none or it fits no row"))
-
-
-def _enum(layout: RecordLayout, name: str, kind: type[IntEnum]) -> Callable[[Any], Any]:
-    at = layout.fields.index(name)
-
-    def read(event: Any) -> Any:
-        number = event[at]
-        return kind(number) if number in kind._value2member_map_ else kind(0)
-
-    return read
-
 
 class Event(tuple[Any, ...]):
     """What every event has. Times are nanoseconds since the Unix epoch, 0 where not known. Compared by value."""
@@ -116,18 +47,18 @@ class Event(tuple[Any, ...]):
     __slots__ = ()
     layout: ClassVar[RecordLayout]
 
-    listing_key = _int(0, "First 64 bits of the listing's id; of a synthetic's id for a synthetic.")
-    sequence = _int(1, "The relay's number of the event.")
-    venue_time_ns = _int(2, "The venue's own time.")
-    collector_time_ns = _int(3, "When the collector received it.")
-    relay_in_ns = _int(4, "When the relay received it.")
-    relay_out_ns = _int(5, "When the relay handed it on.")
-    source_id = _int(6, "The source's number: alphapulse.domain.ids.source_id(NAME).")
-    definition_version = _int(7, "The version of the listing's definition that held. 0: unknown listing.")
-    flags = _int(8, "Provenance and conditions: RecordFlag.")
-    subscription_id = _int(-3, "The subscription it came for.")
-    number = _int(-2, "The subscription's own number of it; rises by one.")
-    received_ns = _int(-1, "When this process received it.")
+    listing_key = int_of(0, "First 64 bits of the listing's id; of a synthetic's id for a synthetic.")
+    sequence = int_of(1, "The relay's number of the event.")
+    venue_time_ns = int_of(2, "The venue's own time.")
+    collector_time_ns = int_of(3, "When the collector received it.")
+    relay_in_ns = int_of(4, "When the relay received it.")
+    relay_out_ns = int_of(5, "When the relay handed it on.")
+    source_id = int_of(6, "The source's number: alphapulse.domain.ids.source_id(NAME).")
+    definition_version = int_of(7, "The version of the listing's definition that held. 0: unknown listing.")
+    flags = int_of(8, "Provenance and conditions: RecordFlag.")
+    subscription_id = int_of(-3, "The subscription it came for.")
+    number = int_of(-2, "The subscription's own number of it; rises by one.")
+    received_ns = int_of(-1, "When this process received it.")
 
     @property
     def provenance(self) -> Provenance | None:
@@ -153,10 +84,10 @@ class Trade(Event):
 
     __slots__ = ()
     layout = TRADE
-    price = _unless(TRADE, "price", "price_exponent")
-    size = _unless(TRADE, "size", "size_exponent", RecordFlag.SIZE_ABSENT)
-    trade_id = _int(TRADE, "trade_id")
-    _aggressor = _enum(TRADE, "aggressor", AggressorSide)
+    price = exact_unless(TRADE, "price", "price_exponent")
+    size = exact_unless(TRADE, "size", "size_exponent", RecordFlag.SIZE_ABSENT)
+    trade_id = int_of(TRADE, "trade_id")
+    _aggressor = enum_of(TRADE, "aggressor", AggressorSide)
 
     @property
     def aggressor(self) -> AggressorSide:
@@ -169,15 +100,15 @@ class Quote(Event):
 
     __slots__ = ()
     layout = QUOTE
-    bid = _unless(QUOTE, "bid_price", "price_exponent", RecordFlag.BID_ABSENT)
-    ask = _unless(QUOTE, "ask_price", "price_exponent", RecordFlag.ASK_ABSENT)
-    bid_size = _unless(QUOTE, "bid_size", "size_exponent", RecordFlag.BID_SIZE_ABSENT | RecordFlag.BID_ABSENT)
-    ask_size = _unless(QUOTE, "ask_size", "size_exponent", RecordFlag.ASK_SIZE_ABSENT | RecordFlag.ASK_ABSENT)
+    bid = exact_unless(QUOTE, "bid_price", "price_exponent", RecordFlag.BID_ABSENT)
+    ask = exact_unless(QUOTE, "ask_price", "price_exponent", RecordFlag.ASK_ABSENT)
+    bid_size = exact_unless(QUOTE, "bid_size", "size_exponent", RecordFlag.BID_SIZE_ABSENT | RecordFlag.BID_ABSENT)
+    ask_size = exact_unless(QUOTE, "ask_size", "size_exponent", RecordFlag.ASK_SIZE_ABSENT | RecordFlag.ASK_ABSENT)
 
     @property
     def mid(self) -> float | None:
         """Half of bid plus ask as a float: for statistics, not for orders. None where a side is empty or fits no row."""
-        if self[8] & _ONE_SIDED or (self[8] & _OVERSIZE and not self[9]):
+        if self[8] & _ONE_SIDED or (self[8] & OVERSIZE and not self[9]):
             return None
         return float((self[9] + self[11]) * 10.0 ** self[13] / 2)
 
@@ -190,10 +121,10 @@ class BookLevel(Event):
 
     __slots__ = ()
     layout = BOOK_LEVEL
-    price = _unless(BOOK_LEVEL, "price", "price_exponent")
-    size = _unless(BOOK_LEVEL, "size", "size_exponent")
-    venue_sequence = _int(BOOK_LEVEL, "venue_sequence")
-    _side = _enum(BOOK_LEVEL, "side", BookSide)
+    price = exact_unless(BOOK_LEVEL, "price", "price_exponent")
+    size = exact_unless(BOOK_LEVEL, "size", "size_exponent")
+    venue_sequence = int_of(BOOK_LEVEL, "venue_sequence")
+    _side = enum_of(BOOK_LEVEL, "side", BookSide)
 
     @property
     def side(self) -> BookSide:
@@ -206,14 +137,14 @@ class Bar(Event):
 
     __slots__ = ()
     layout = BAR
-    open = _exact(BAR, "open", "price_exponent")
-    high = _exact(BAR, "high", "price_exponent")
-    low = _exact(BAR, "low", "price_exponent")
-    close = _exact(BAR, "close", "price_exponent")
-    volume = _exact(BAR, "volume", "size_exponent")
-    start_time_ns = _int(BAR, "start_time_ns")
-    interval_ns = _int(BAR, "interval_ns")
-    trade_count = _int(BAR, "trade_count")
+    open = exact_of(BAR, "open", "price_exponent")
+    high = exact_of(BAR, "high", "price_exponent")
+    low = exact_of(BAR, "low", "price_exponent")
+    close = exact_of(BAR, "close", "price_exponent")
+    volume = exact_of(BAR, "volume", "size_exponent")
+    start_time_ns = int_of(BAR, "start_time_ns")
+    interval_ns = int_of(BAR, "interval_ns")
+    trade_count = int_of(BAR, "trade_count")
 
 
 class Statistic(Event):
@@ -221,9 +152,9 @@ class Statistic(Event):
 
     __slots__ = ()
     layout = STATISTIC
-    value = _exact(STATISTIC, "value", "value_exponent")
-    effective_time_ns = _int(STATISTIC, "effective_time_ns")
-    _kind = _enum(STATISTIC, "kind", StatisticKind)
+    value = exact_of(STATISTIC, "value", "value_exponent")
+    effective_time_ns = int_of(STATISTIC, "effective_time_ns")
+    _kind = enum_of(STATISTIC, "kind", StatisticKind)
 
     @property
     def kind(self) -> StatisticKind:
@@ -236,10 +167,10 @@ class TradingStatus(Event):
 
     __slots__ = ()
     layout = TRADING_STATUS
-    effective_time_ns = _int(TRADING_STATUS, "effective_time_ns")
-    reason_code = _int(TRADING_STATUS, "reason_code")
-    _state = _enum(TRADING_STATUS, "state", TradingState)
-    _previous = _enum(TRADING_STATUS, "previous_state", TradingState)
+    effective_time_ns = int_of(TRADING_STATUS, "effective_time_ns")
+    reason_code = int_of(TRADING_STATUS, "reason_code")
+    _state = enum_of(TRADING_STATUS, "state", TradingState)
+    _previous = enum_of(TRADING_STATUS, "previous_state", TradingState)
 
     @property
     def state(self) -> TradingState:
@@ -252,13 +183,51 @@ class TradingStatus(Event):
         return cast(TradingState, self._previous())
 
 
+class Notice(Event):
+    """Something was published: a filing, an article, an entry of a calendar, a post. `venue_time_ns` is when.
+
+    It comes once for the feed it is from, and once more for each listing it is about: a subscription that takes all of them tells them apart by
+    `subject_number`, which is 0 for the feed's. Values that the source does not give are None; a `sentiment` it does not give is NaN.
+    """
+
+    __slots__ = ()
+    layout = NOTICE
+    document_id = text_of(NOTICE, "document_id")
+    headline = text_of(NOTICE, "headline")
+    link = text_of(NOTICE, "link")
+    subject = text_of(NOTICE, "subject")
+    category = text_of(NOTICE, "category")
+    unit = text_of(NOTICE, "unit")
+    actual = exact_unless(NOTICE, "actual", "actual_exponent", RecordFlag.ACTUAL_ABSENT)
+    forecast = exact_unless(NOTICE, "forecast", "forecast_exponent", RecordFlag.FORECAST_ABSENT)
+    previous = exact_unless(NOTICE, "previous", "previous_exponent", RecordFlag.PREVIOUS_ABSENT)
+    sentiment = float_of(NOTICE, "sentiment")
+    effective_time_ns = int_of(NOTICE, "effective_time_ns")
+    revision = int_of(NOTICE, "revision")
+    subject_number = int_of(NOTICE, "subject_number")
+    subject_count = int_of(NOTICE, "subject_count")
+    subjects_unknown = int_of(NOTICE, "subjects_unknown")
+    _kind = enum_of(NOTICE, "kind", NoticeKind)
+    _importance = enum_of(NOTICE, "importance", NoticeImportance)
+
+    @property
+    def kind(self) -> NoticeKind:
+        """What it is."""
+        return cast(NoticeKind, self._kind())
+
+    @property
+    def importance(self) -> NoticeImportance:
+        """How much weight the source gives it."""
+        return cast(NoticeImportance, self._importance())
+
+
 class InstrumentDiscovered(Event):
     """A listing the registries did not know before."""
 
     __slots__ = ()
     layout = INSTRUMENT_DISCOVERED
-    instrument_key = _int(INSTRUMENT_DISCOVERED, "instrument_key")
-    registry_revision = _int(INSTRUMENT_DISCOVERED, "registry_revision")
+    instrument_key = int_of(INSTRUMENT_DISCOVERED, "instrument_key")
+    registry_revision = int_of(INSTRUMENT_DISCOVERED, "registry_revision")
 
 
 class Opportunity(Event):
@@ -266,20 +235,20 @@ class Opportunity(Event):
 
     __slots__ = ()
     layout = OPPORTUNITY
-    opportunity_id = _int(OPPORTUNITY, "opportunity_id")
-    sell_listing_key = _int(OPPORTUNITY, "sell_listing_key")
-    instrument_key = _int(OPPORTUNITY, "instrument_key")
-    buy_price = _exact(OPPORTUNITY, "buy_price", "buy_price_exponent")
-    sell_price = _exact(OPPORTUNITY, "sell_price", "sell_price_exponent")
-    size = _unless(OPPORTUNITY, "size", "size_exponent", RecordFlag.SIZE_ABSENT)
-    trigger_sequence = _int(OPPORTUNITY, "trigger_sequence")
-    discovered_time_ns = _int(OPPORTUNITY, "discovered_time_ns")
-    expires_time_ns = _int(OPPORTUNITY, "expires_time_ns")
-    gross_bps = _float(OPPORTUNITY, "gross_bps")
-    net_bps = _float(OPPORTUNITY, "net_bps")
-    capital = _float(OPPORTUNITY, "capital")
-    confidence = _float(OPPORTUNITY, "confidence")
-    _state = _enum(OPPORTUNITY, "state", OpportunityState)
+    opportunity_id = int_of(OPPORTUNITY, "opportunity_id")
+    sell_listing_key = int_of(OPPORTUNITY, "sell_listing_key")
+    instrument_key = int_of(OPPORTUNITY, "instrument_key")
+    buy_price = exact_of(OPPORTUNITY, "buy_price", "buy_price_exponent")
+    sell_price = exact_of(OPPORTUNITY, "sell_price", "sell_price_exponent")
+    size = exact_unless(OPPORTUNITY, "size", "size_exponent", RecordFlag.SIZE_ABSENT)
+    trigger_sequence = int_of(OPPORTUNITY, "trigger_sequence")
+    discovered_time_ns = int_of(OPPORTUNITY, "discovered_time_ns")
+    expires_time_ns = int_of(OPPORTUNITY, "expires_time_ns")
+    gross_bps = float_of(OPPORTUNITY, "gross_bps")
+    net_bps = float_of(OPPORTUNITY, "net_bps")
+    capital = float_of(OPPORTUNITY, "capital")
+    confidence = float_of(OPPORTUNITY, "confidence")
+    _state = enum_of(OPPORTUNITY, "state", OpportunityState)
 
     @property
     def state(self) -> OpportunityState:
@@ -292,15 +261,15 @@ class SyntheticUpdate(Event):
 
     __slots__ = ()
     layout = SYNTHETIC_UPDATE
-    value = _float(SYNTHETIC_UPDATE, "value")
-    bid = _float(SYNTHETIC_UPDATE, "bid")
-    ask = _float(SYNTHETIC_UPDATE, "ask")
-    executable_size = _float(SYNTHETIC_UPDATE, "executable_size")
-    formula_version = _int(SYNTHETIC_UPDATE, "formula_version")
-    cause_listing_key = _int(SYNTHETIC_UPDATE, "cause_listing_key")
-    oldest_input_time_ns = _int(SYNTHETIC_UPDATE, "oldest_input_time_ns")
-    trigger_sequence = _int(SYNTHETIC_UPDATE, "trigger_sequence")
-    _state = _enum(SYNTHETIC_UPDATE, "state", SyntheticState)
+    value = float_of(SYNTHETIC_UPDATE, "value")
+    bid = float_of(SYNTHETIC_UPDATE, "bid")
+    ask = float_of(SYNTHETIC_UPDATE, "ask")
+    executable_size = float_of(SYNTHETIC_UPDATE, "executable_size")
+    formula_version = int_of(SYNTHETIC_UPDATE, "formula_version")
+    cause_listing_key = int_of(SYNTHETIC_UPDATE, "cause_listing_key")
+    oldest_input_time_ns = int_of(SYNTHETIC_UPDATE, "oldest_input_time_ns")
+    trigger_sequence = int_of(SYNTHETIC_UPDATE, "trigger_sequence")
+    _state = enum_of(SYNTHETIC_UPDATE, "state", SyntheticState)
 
     @property
     def state(self) -> SyntheticState:
@@ -313,15 +282,15 @@ class StrategySignal(Event):
 
     __slots__ = ()
     layout = STRATEGY_SIGNAL
-    name = _text(STRATEGY_SIGNAL, "name")
-    strategy = _text(STRATEGY_SIGNAL, "strategy")
-    text = _text(STRATEGY_SIGNAL, "text")
-    value = _float(STRATEGY_SIGNAL, "value")
-    strength = _float(STRATEGY_SIGNAL, "strength")
-    confidence = _float(STRATEGY_SIGNAL, "confidence")
-    horizon_ns = _int(STRATEGY_SIGNAL, "horizon_ns")
-    cause_sequence = _int(STRATEGY_SIGNAL, "cause_sequence")
-    _direction = _enum(STRATEGY_SIGNAL, "direction", SignalDirection)
+    name = text_of(STRATEGY_SIGNAL, "name")
+    strategy = text_of(STRATEGY_SIGNAL, "strategy")
+    text = text_of(STRATEGY_SIGNAL, "text")
+    value = float_of(STRATEGY_SIGNAL, "value")
+    strength = float_of(STRATEGY_SIGNAL, "strength")
+    confidence = float_of(STRATEGY_SIGNAL, "confidence")
+    horizon_ns = int_of(STRATEGY_SIGNAL, "horizon_ns")
+    cause_sequence = int_of(STRATEGY_SIGNAL, "cause_sequence")
+    _direction = enum_of(STRATEGY_SIGNAL, "direction", SignalDirection)
 
     @property
     def direction(self) -> SignalDirection:
@@ -334,18 +303,18 @@ class ExecutionReport(Event):
 
     __slots__ = ()
     layout = EXECUTION_REPORT
-    client_order_id = _text(EXECUTION_REPORT, "client_order_id")
-    order_id = _text(EXECUTION_REPORT, "order_id")
-    execution_id = _text(EXECUTION_REPORT, "execution_id")
-    strategy = _text(EXECUTION_REPORT, "strategy")
-    reason = _text(EXECUTION_REPORT, "reason")
-    price = _unless(EXECUTION_REPORT, "price", "price_exponent", RecordFlag.PRICE_ABSENT)
-    size = _unless(EXECUTION_REPORT, "size", "size_exponent", RecordFlag.SIZE_ABSENT)
-    filled_size = _unless(EXECUTION_REPORT, "filled_size", "size_exponent")
-    last_price = _unless(EXECUTION_REPORT, "last_price", "price_exponent")
-    last_size = _unless(EXECUTION_REPORT, "last_size", "size_exponent")
-    _side = _enum(EXECUTION_REPORT, "side", OrderSide)
-    _state = _enum(EXECUTION_REPORT, "state", OrderState)
+    client_order_id = text_of(EXECUTION_REPORT, "client_order_id")
+    order_id = text_of(EXECUTION_REPORT, "order_id")
+    execution_id = text_of(EXECUTION_REPORT, "execution_id")
+    strategy = text_of(EXECUTION_REPORT, "strategy")
+    reason = text_of(EXECUTION_REPORT, "reason")
+    price = exact_unless(EXECUTION_REPORT, "price", "price_exponent", RecordFlag.PRICE_ABSENT)
+    size = exact_unless(EXECUTION_REPORT, "size", "size_exponent", RecordFlag.SIZE_ABSENT)
+    filled_size = exact_unless(EXECUTION_REPORT, "filled_size", "size_exponent")
+    last_price = exact_unless(EXECUTION_REPORT, "last_price", "price_exponent")
+    last_size = exact_unless(EXECUTION_REPORT, "last_size", "size_exponent")
+    _side = enum_of(EXECUTION_REPORT, "side", OrderSide)
+    _state = enum_of(EXECUTION_REPORT, "state", OrderState)
 
     @property
     def side(self) -> OrderSide:
@@ -366,7 +335,7 @@ class ExecutionReport(Event):
 EVENT_CLASSES: Final[dict[int, type[Event]]] = {
     kind.layout.event_type: kind
     for kind in (
-        *(Trade, Quote, BookLevel, Bar, Statistic, TradingStatus),
+        *(Trade, Quote, BookLevel, Bar, Statistic, TradingStatus, Notice),
         *(InstrumentDiscovered, Opportunity, SyntheticUpdate, StrategySignal, ExecutionReport),
     )
 }

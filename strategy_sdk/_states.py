@@ -14,6 +14,7 @@ class EventType(IntEnum):
     BAR = 4
     STATISTIC = 5
     TRADING_STATUS = 6
+    NOTICE = 7
     INSTRUMENT_DISCOVERED = 16
     CROSS_VENUE_OPPORTUNITY = 17
     SYNTHETIC_UPDATE = 18
@@ -50,6 +51,25 @@ class StatisticKind(IntEnum):
     SENTIMENT = 7
     VOLUME_24H = 8
     ECONOMIC_FIGURE = 9
+
+
+class NoticeKind(IntEnum):
+    """What a notice is of."""
+
+    UNSPECIFIED = 0
+    FILING = 1
+    NEWS = 2
+    CALENDAR = 3
+    POST = 4
+
+
+class NoticeImportance(IntEnum):
+    """How much weight a source gives a notice; UNSPECIFIED where it does not say."""
+
+    UNSPECIFIED = 0
+    LOW = 1
+    MEDIUM = 2
+    HIGH = 3
 
 
 class TradingState(IntEnum):

@@ -18,6 +18,7 @@ from strategy_sdk._events import (
     Event,
     ExecutionReport,
     InstrumentDiscovered,
+    Notice,
     Opportunity,
     Quote,
     Statistic,
@@ -137,6 +138,9 @@ class Strategy:
     def on_trading_status(self, status: TradingStatus) -> Awaitable[None] | None:
         """A change of trading status."""
 
+    def on_notice(self, notice: Notice) -> Awaitable[None] | None:
+        """Something was published: a filing, an article, an entry of a calendar, a post."""
+
     def on_discovered(self, discovered: InstrumentDiscovered) -> Awaitable[None] | None:
         """A listing that was not known before."""
 
@@ -184,6 +188,7 @@ CALLBACKS: Final[dict[type[Event], str]] = {
     Bar: "on_bar",
     Statistic: "on_statistic",
     TradingStatus: "on_trading_status",
+    Notice: "on_notice",
     InstrumentDiscovered: "on_discovered",
     Opportunity: "on_opportunity",
     SyntheticUpdate: "on_synthetic",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Final
 
 from collector_service import catalogue
 from collector_service.ccxt_adapter.catalogue import NOTES, adapter_of
-from collector_service.sources import SOURCES
+from collector_service.sources import BROKERS, SOURCES
 from collector_service.spec import SourceKind, Verification
 
 _TITLES: Final = {
@@ -27,7 +28,8 @@ _TEXT: Final = """{header}
 # Sources
 
 {count} sources: {adapted} are exchanges that ccxt reads, the others are told here, {hooks} of them with functions of their own (*hook lines*); the
-rest are data alone. `add-a-source.md` adds one.
+rest are data alone. `add-a-source.md` adds one. {clients} are read by a client library of their vendor's, an extra that is imported when one of
+them starts.
 `alphapulse sources show NAME` tells all there is to know of one.
 
 How each is known to be right is told in the last column: {meanings}. **None was run against its venue live** unless it says so.
@@ -51,7 +53,7 @@ ccxt's ids in capitals, or the codes of their venues in the registry. {adapter_n
 def page(header: str) -> str:
     """The page."""
     adapters = [found for _, source in sorted(SOURCES.items()) if (found := adapter_of(source)) is not None]
-    lines = {name: catalogue.summary(source) for name, source in sorted(SOURCES.items()) if source.reach is None}
+    lines = {name: catalogue.summary(source) for name, source in sorted(SOURCES.items()) if adapter_of(source) is None}
     tables = []
     for kind, title in _TITLES.items():
         rows = [line for line in lines.values() if line["kind"] == kind.value]
@@ -69,11 +71,18 @@ def page(header: str) -> str:
         adapters="".join(
             f"| {one.name} | {one.title} | {', '.join(one.streamed)} | {', '.join(one.polled)} |\n" for one in adapters
         ),
+        clients=" ".join(_joined(BROKERS)),
         hooks=sum(1 for line in lines.values() if line["hook lines"]),
         meanings=meanings,
         tables="\n".join(tables),
         notes="\n".join(notes),
     )
+
+
+def _joined(names: Iterable[str]) -> list[str]:
+    """Names with commas between, and the last one behind an `and`."""
+    *others, last = names
+    return [*(f"{name}," for name in others[:-1]), *others[-1:], "and", last]
 
 
 def _table(rows: list[dict[str, object]]) -> str:

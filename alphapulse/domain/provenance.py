@@ -60,6 +60,14 @@ class RecordFlag(IntFlag):
     """There is no price, as of a market order; the field holds 0 and means nothing."""
     POSSIBLE_DUPLICATE = 1 << 19
     """Sent again to a relay that does not know what an earlier one took: it may have been relayed before."""
+    TEXT_CUT = 1 << 20
+    """A text did not fit its field: cut at a character, or left out where a part of it would mislead."""
+    ACTUAL_ABSENT = 1 << 21
+    """There is no actual value; the field holds 0 and means nothing."""
+    FORECAST_ABSENT = 1 << 22
+    """There is no forecast; the field holds 0 and means nothing."""
+    PREVIOUS_ABSENT = 1 << 23
+    """There is no previous value; the field holds 0 and means nothing."""
 
 
 def flags_of(provenance: Provenance, *marks: RecordFlag) -> int:

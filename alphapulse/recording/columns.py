@@ -22,6 +22,7 @@ from alphapulse.records import (
     COMMON_FIELDS,
     EXECUTION_REPORT,
     LAYOUTS,
+    NOTICE,
     OPPORTUNITY,
     QUOTE,
     STATISTIC,
@@ -60,6 +61,11 @@ AMOUNTS: Final[Mapping[int, tuple[Amount, ...]]] = {
         Amount("volume", "size_exponent"),
     ),
     STATISTIC.event_type: (Amount("value", "value_exponent"),),
+    NOTICE.event_type: (
+        Amount("actual", "actual_exponent", int(RecordFlag.ACTUAL_ABSENT)),
+        Amount("forecast", "forecast_exponent", int(RecordFlag.FORECAST_ABSENT)),
+        Amount("previous", "previous_exponent", int(RecordFlag.PREVIOUS_ABSENT)),
+    ),
     OPPORTUNITY.event_type: (
         Amount("buy_price", "buy_price_exponent"),
         Amount("sell_price", "sell_price_exponent"),

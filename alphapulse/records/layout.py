@@ -32,8 +32,8 @@ _FIXED: Final[Mapping[int, tuple[int, str]]] = {
 """Protobuf type -> (wire type, numpy format)."""
 
 _LENGTH_DELIMITED: Final = 2
-MAX_TEXT: Final = 127
-"""Bytes of a text, at most: its length takes one byte."""
+MAX_TEXT: Final = 1023
+"""Bytes of a text, at most: a row is copied whole at every hop."""
 
 COMMON_FIELDS: Final = (
     "listing_key",
@@ -207,6 +207,7 @@ BOOK_LEVEL: Final = LAYOUTS[_TYPES.EVENT_TYPE_BOOK_LEVEL]
 BAR: Final = LAYOUTS[_TYPES.EVENT_TYPE_BAR]
 STATISTIC: Final = LAYOUTS[_TYPES.EVENT_TYPE_STATISTIC]
 TRADING_STATUS: Final = LAYOUTS[_TYPES.EVENT_TYPE_TRADING_STATUS]
+NOTICE: Final = LAYOUTS[_TYPES.EVENT_TYPE_NOTICE]
 INSTRUMENT_DISCOVERED: Final = LAYOUTS[_TYPES.EVENT_TYPE_INSTRUMENT_DISCOVERED]
 OPPORTUNITY: Final = LAYOUTS[_TYPES.EVENT_TYPE_CROSS_VENUE_OPPORTUNITY]
 SYNTHETIC_UPDATE: Final = LAYOUTS[_TYPES.EVENT_TYPE_SYNTHETIC_UPDATE]

@@ -40,9 +40,12 @@ def texts_at_fault(layout: RecordLayout, rows: Rows) -> npt.NDArray[np.bool_]:
     return faulty
 
 
-def without_faulty_texts(layout: RecordLayout, raw: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8], int]:
-    """(the rows, as bytes, whose texts are texts; how many others there were)."""
+def without_faulty_texts(
+    layout: RecordLayout, raw: npt.NDArray[np.uint8]
+) -> tuple[npt.NDArray[np.uint8], tuple[int, ...]]:
+    """(the rows, as bytes, whose texts are texts; the places of the others, ascending)."""
     rows = raw.view(layout.dtype)
     faulty = texts_at_fault(layout, rows)
-    count = int(np.count_nonzero(faulty))
-    return (np.ascontiguousarray(rows[~faulty]).view(np.uint8), count) if count else (raw, 0)
+    if not faulty.any():
+        return raw, ()
+    return np.ascontiguousarray(rows[~faulty]).view(np.uint8), tuple(np.flatnonzero(faulty).tolist())

@@ -8,14 +8,25 @@ from typing import Any
 
 import click
 
+from alphapulse.api.marketdata.v1 import marketdata_pb2 as market
 from alphapulse.api.relay.v1 import relay_service_pb2 as pb
 from alphapulse.api.relay.v1 import relay_service_pb2_grpc
 from alphapulse.client import READ_DEADLINE, open_channel
+from alphapulse.domain.domains import Domain
 from alphapulse.domain.errors import FailedPrecondition, Unavailable
 from alphapulse.embedded import ValkeyStore, running_stores
 from alphapulse_cli.context import Locator, as_dict, data_dir_option, json_option, print_json, run
 from alphapulse_cli.exits import Exit
 from alphapulse_cli.explanation import lines
+
+_domain_option = click.option(
+    "--domain",
+    "domain_name",
+    type=click.Choice([domain.title for domain in Domain]),
+    default=Domain.MARKET.title,
+    show_default=True,
+    help="The stream that numbered it.",
+)
 
 
 @click.group()
@@ -26,16 +37,18 @@ def command() -> None:
 @command.command()
 @click.argument("sequence", type=click.IntRange(1, (1 << 64) - 1))
 @click.option("--relay-id", default="", help="The life of the relay that numbered it; the one that runs otherwise.")
+@_domain_option
 @json_option
 @data_dir_option
-def explain(sequence: int, relay_id: str, as_json: bool, data_dir: Path) -> None:
+def explain(sequence: int, relay_id: str, domain_name: str, as_json: bool, data_dir: Path) -> None:
     """Show where the event of this SEQUENCE came from: its frame, why it is flagged, the definition it was enriched with, the time each hop took."""
     address = Locator(data_dir).address("relay")
 
     async def call() -> pb.ExplainEventResponse:
         async with open_channel(address) as channel:
             stub: Any = relay_service_pb2_grpc.RelayServiceStub(channel)
-            request = pb.ExplainEventRequest(sequence=sequence, relay_id=relay_id)
+            domain = market.Domain.ValueType(Domain[domain_name.upper()])
+            request = pb.ExplainEventRequest(sequence=sequence, relay_id=relay_id, domain=domain)
             answer: pb.ExplainEventResponse = await stub.ExplainEvent(request, timeout=READ_DEADLINE)
             return answer
 
@@ -60,10 +73,11 @@ def explain(sequence: int, relay_id: str, as_json: bool, data_dir: Path) -> None
     help="RELAY_ID of the relay that wrote it.",
 )
 @click.option("--relay-id", default="", help="The life of the relay to replay; the last one otherwise.")
+@_domain_option
 @json_option
 @data_dir_option
-def replay(url: str | None, name: str, relay_id: str, as_json: bool, data_dir: Path) -> None:
-    """Put a life of the relay through a whole relay once more, from its log, and hold what comes out against the log, byte for byte.
+def replay(url: str | None, name: str, relay_id: str, domain_name: str, as_json: bool, data_dir: Path) -> None:
+    """Put a life of the relay through a whole relay once more, from the log of a domain, and hold what comes out against the log, byte for byte.
 
     Nothing is written. Exit code 0: all of it is the same; 4: something differs, and the first event that does is told; 7: the log does not hold
     all that it takes.
@@ -74,17 +88,17 @@ def replay(url: str | None, name: str, relay_id: str, as_json: bool, data_dir: P
     from relay_service.evidence.replaying import NotReplayableError
     from relay_service.log.store import FAILURES, LogStore
 
-    where = url or _platform_log(data_dir)
+    where, domain = url or _platform_log(data_dir), Domain[domain_name.upper()]
 
     async def call() -> reading.Replayed:
-        store = LogStore(where, name)
+        store = LogStore(where, name, domain)
         try:
             life = incarnation_in(relay_id, name) if relay_id else await reading.newest_life(store)
             if life is None:
                 raise FailedPrecondition(
                     f"the log of {name} is empty", hint="--name names the RELAY_ID of another relay"
                 )
-            return await reading.replay(store, life, f"{name}.{life:x}")
+            return await reading.replay(store, life, f"{name}.{life:x}", domain)
         except NotReplayableError as error:
             raise FailedPrecondition(f"it cannot be replayed: {error}") from error
         except FAILURES as error:

@@ -16,6 +16,7 @@ _QUANTITY: Final = re.compile(r"0x[0-9a-fA-F]{1,64}")
 _HASH: Final = re.compile(r"0x[0-9a-fA-F]{64}")
 _ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}")
 _MAX_TEXT: Final = 256
+_MAX_ARRAY: Final = 64
 
 
 def quantity(text: str | None, field: str = "quantity") -> int:
@@ -65,6 +66,23 @@ def signed(raw: bytes, place: int, bits: int = 256) -> int:
 def address_at(raw: bytes, place: int) -> str:
     """The address at a word, in small letters. Raises InvalidArgument."""
     return f"0x{unsigned(raw, place, 160):040x}"
+
+
+def addresses(raw: bytes, place: int = 0) -> tuple[str, ...]:
+    """The `address[]` whose offset stands at a word. Raises InvalidArgument."""
+    start = unsigned(raw, place, 64)
+    if start % WORD:
+        raise _broken("data", start, "array-offset", "an array begins at a word")
+    first = start // WORD
+    count = unsigned(raw, first, 64)
+    if count > _MAX_ARRAY:
+        raise _broken("data", count, "array-length", f"{_MAX_ARRAY} at most")
+    return tuple(address_at(raw, first + 1 + number) for number in range(count))
+
+
+def word(value: int) -> bytes:
+    """A number as a word, two's complement below 0."""
+    return (value % (1 << 256)).to_bytes(WORD, "big")
 
 
 def text(raw: bytes) -> str:

@@ -100,6 +100,16 @@ class Ledger(Generic[Item]):
         self._news: list[News[Item]] = []
         self._asks: list[Ask] = []
 
+    @property
+    def kept(self) -> int:
+        """So many told blocks are remembered, and may be withdrawn."""
+        return self._kept
+
+    @property
+    def newest(self) -> Block | None:
+        """The newest block that was told; None before the first."""
+        return self._past[-1].block if self._past and self._past[-1].block.parent else None
+
     def head(self, block: Block) -> None:
         """The node's newest head. Its logs come by themselves."""
         self._blocks[block.hash] = self._tip = block

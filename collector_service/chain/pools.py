@@ -1,36 +1,32 @@
-"""Pools of an allow-list: what they are is asked from the chain itself, before the first swap is read.
+"""Pools of an allow-list, by address.
 
-Anybody can deploy a contract that logs swaps of tokens with famous names, so only pools that were named by address are listened to; and decimals,
-symbols and fees are what their contracts answer to `eth_call`, never what is written somewhere.
+Anybody can deploy a contract that logs swaps of tokens with famous names, so only pools that were named are listened to. What they are is asked
+from the chain itself (`asking`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import msgspec
+from Crypto.Hash import keccak
 
 from alphapulse.domain.errors import InvalidArgument
 from alphapulse.domain.identifiers.evm import broken_checksum
 from collector_service.chain import abi
-from collector_service.chain.events import PoolKind
-from collector_service.listings import PoolTerms, TokenTerms, VenueSymbol
-from collector_service.source import Asking, InstrumentList
+from collector_service.chain.events import MAX_COINS, PoolKind
+from collector_service.solana.base58 import checked_key
 
-_SELECTORS: Final = {
-    "token0()": "0x0dfe1681",
-    "token1()": "0xd21220a7",
-    "fee()": "0xddca3f43",
-    "decimals()": "0x313ce567",
-    "symbol()": "0x95d89b41",
-}
-"""The first four bytes of the Keccak-256 of each function's signature."""
-_BATCH: Final = 20
-"""Calls in one request; public nodes take a few dozen at most."""
-_MAX_DECIMALS: Final = 36
-_MAX_SYMBOL: Final = 20
+_SOLANA: Final = "SOLANA"
+NO_ADDRESS: Final = "0x" + 40 * "0"
+_DYNAMIC_FEE: Final = 0x800000
+_MAX_FEE: Final = 10**6
+_MAX_SPACING: Final = 32_767
+_FEES: Final = (100, 500, 3_000, 10_000)
+_MAX_TOKENS: Final = 20
+_MAX_FEES: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +36,7 @@ class Protocol:
     name: str
     kind: PoolKind
     fee_pips: int | None = None
-    """Of all its pools, in hundredths of a basis point, as its documentation says; None: each pool tells its own."""
+    """Of all its pools, in hundredths of a basis point, as its documentation says; 0: its pools' fees change; None: each pool tells its own."""
 
 
 UNISWAP_V2: Final = Protocol("uniswap-v2", PoolKind.V2, 3_000)
@@ -48,7 +44,49 @@ UNISWAP_V3: Final = Protocol("uniswap-v3", PoolKind.V3)
 PANCAKESWAP_V2: Final = Protocol("pancakeswap-v2", PoolKind.V2, 2_500)
 TRADER_JOE_V1: Final = Protocol("trader-joe-v1", PoolKind.V2, 3_000)
 QUICKSWAP_V2: Final = Protocol("quickswap-v2", PoolKind.V2, 3_000)
-PROTOCOLS: Final = {one.name: one for one in (UNISWAP_V2, UNISWAP_V3, PANCAKESWAP_V2, TRADER_JOE_V1, QUICKSWAP_V2)}
+UNISWAP_V4: Final = Protocol("uniswap-v4", PoolKind.V4)
+CURVE: Final = Protocol("curve", PoolKind.CURVE, 0)
+BALANCER_V2: Final = Protocol("balancer-v2", PoolKind.BALANCER_V2, 0)
+BALANCER_V3: Final = Protocol("balancer-v3", PoolKind.BALANCER_V3, 0)
+ORCA_WHIRLPOOL: Final = Protocol("orca-whirlpool", PoolKind.WHIRLPOOL, 0)
+PROTOCOLS: Final = {
+    one.name: one
+    for one in (
+        UNISWAP_V2,
+        UNISWAP_V3,
+        UNISWAP_V4,
+        PANCAKESWAP_V2,
+        TRADER_JOE_V1,
+        QUICKSWAP_V2,
+        CURVE,
+        BALANCER_V2,
+        BALANCER_V3,
+        ORCA_WHIRLPOOL,
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PoolKey:
+    """What a pool of Uniswap V4 is: its id is the digest of this, so that nobody has to be asked, or believed."""
+
+    currency0: str
+    """An address; that of nobody is the chain's own coin."""
+    currency1: str
+    fee: int
+    tick_spacing: int
+    hooks: str = NO_ADDRESS
+
+    @property
+    def id(self) -> str:
+        """0x and 64 hexadecimal digits. Source: v4-core `PoolIdLibrary`."""
+        values = int(self.currency0, 16), int(self.currency1, 16), self.fee, self.tick_spacing, int(self.hooks, 16)
+        return "0x" + keccak.new(data=b"".join(map(abi.word, values)), digest_bits=256).hexdigest()
+
+    @property
+    def fee_pips(self) -> int:
+        """Hundredths of a basis point; 0 where it changes: a hook says it, or is asked before each swap."""
+        return 0 if self.fee >= _DYNAMIC_FEE or int(self.hooks, 16) else self.fee
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +94,67 @@ class Pool:
     """A pool that is listened to."""
 
     address: str
+    """Of Balancer V2 and Uniswap V4 the pool's id, 64 hexadecimal digits."""
     protocol: Protocol
     base: int = 0
-    """Which of its tokens, 0 or 1, is bought and sold; the other one is what prices are in."""
+    """Which of its tokens, 0 or 1, is bought and sold; the other one is what prices are in. Of a pool with more of them: whether the earlier or
+    the later one of each pair."""
+    coins: int = 2
+    """Of a pool of Curve: how many coins it has."""
+    key: PoolKey | None = None
+    """Of a pool of Uniswap V4."""
+    made_of: frozenset[str] = frozenset()
+    """Of a pool that a factory named: the tokens it was asked about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Factory:
+    """A contract whose pools of some tokens are listened to."""
+
+    address: str
+    protocol: Protocol
+    tokens: tuple[str, ...]
+    """Addresses; of two of them the later one is bought and sold, and the earlier one is what prices are in."""
+    fees: tuple[int, ...] = _FEES
+    """Of Uniswap V3: those that its pools have, in hundredths of a basis point."""
+
+
+def v4_pool(key: PoolKey, base: int = 0) -> Pool:
+    """A pool of Uniswap V4 by its key."""
+    return Pool(key.id, UNISWAP_V4, base, key=key)
+
+
+class _Key(msgspec.Struct, forbid_unknown_fields=True):
+    currency0: str
+    currency1: str
+    fee: int
+    tick_spacing: int
+    hooks: str = NO_ADDRESS
 
 
 class _Named(msgspec.Struct, forbid_unknown_fields=True):
     chain: str
-    address: str
     protocol: str
+    address: str = ""
     base: int = 0
+    coins: int = 2
+    key: _Key | None = None
+    factory: str = ""
+    tokens: list[str] | None = None
+    fees: list[int] | None = None
 
 
-def read_pools(body: bytes) -> Mapping[str, tuple[Pool, ...]]:
-    """An allow-list, by chain: a JSON list of `{"chain": "ETHEREUM", "address": "0x...", "protocol": "uniswap-v3", "base": 1}`.
+@dataclass(frozen=True, slots=True)
+class AllowList:
+    """What of a chain is listened to."""
+
+    pools: tuple[Pool, ...] = ()
+    factories: tuple[Factory, ...] = ()
+
+
+def read_pools(body: bytes) -> Mapping[str, AllowList]:
+    """An allow-list, by chain: a JSON list of `{"chain": "ETHEREUM", "address": "0x...", "protocol": "uniswap-v3", "base": 1}`, and of factories:
+    `{"chain": "ETHEREUM", "factory": "0x...", "protocol": "uniswap-v3", "tokens": ["0x...", "0x..."]}`.
 
     Raises InvalidArgument, which names the entry and the field.
     """
@@ -77,136 +162,85 @@ def read_pools(body: bytes) -> Mapping[str, tuple[Pool, ...]]:
         named = msgspec.json.decode(body, type=list[_Named])
     except msgspec.DecodeError as error:
         raise InvalidArgument.field("pools", str(error)[:200], "pools-format", "a JSON list of pools") from error
-    found: dict[str, dict[str, Pool]] = {}
+    pools: dict[str, dict[str, Pool]] = {}
+    factories: dict[str, list[Factory]] = {}
     for place, one in enumerate(named):
         where = f"pools[{place}]"
-        checked = abi.address(one.address, f"{where}.address")
-        broken = broken_checksum(one.address)
-        if broken is not None:
-            raise InvalidArgument.field(f"{where}.address", one.address, broken.rule, broken.description)
-        protocol = PROTOCOLS.get(one.protocol)
-        if protocol is None:
-            rule = f"one of {', '.join(sorted(PROTOCOLS))}"
-            raise InvalidArgument.field(f"{where}.protocol", one.protocol, "protocol-unknown", rule)
-        if one.base not in (0, 1):
-            raise InvalidArgument.field(f"{where}.base", str(one.base), "base-token", "0 or 1")
-        pools = found.setdefault(one.chain, {})
-        if checked in pools:
+        held = pools.setdefault(one.chain, {})
+        if one.factory:
+            factories.setdefault(one.chain, []).append(_factory(one, where))
+            continue
+        pool = _pool(one, where)
+        if pool.address in held:
             raise InvalidArgument.field(f"{where}.address", one.address, "pool-twice", "each pool once")
-        pools[checked] = Pool(checked, protocol, one.base)
-    return {chain: tuple(pools.values()) for chain, pools in found.items()}
+        held[pool.address] = pool
+    return {chain: AllowList(tuple(held.values()), tuple(factories.get(chain, ()))) for chain, held in pools.items()}
 
 
-class _Answer(msgspec.Struct):
-    id: int | None = None
-    result: str | None = None
-    error: dict[str, Any] | None = None
+def _factory(one: _Named, where: str) -> Factory:
+    protocol = PROTOCOLS.get(one.protocol)
+    if protocol is None or protocol.kind not in (PoolKind.V2, PoolKind.V3) or one.chain == _SOLANA:
+        rule = "one of an EVM chain whose pools log as those of Uniswap V2 or V3 do"
+        raise InvalidArgument.field(f"{where}.protocol", one.protocol, "factory-protocol", rule)
+    if one.address or one.base or one.coins != 2 or one.key is not None:
+        raise InvalidArgument.field(f"{where}.factory", one.factory, "factory-pool", "a factory, or a pool, not both")
+    named = one.tokens or []
+    tokens = tuple(_address(token, f"{where}.tokens[{place}]") for place, token in enumerate(named))
+    if not 2 <= len(set(tokens)) == len(tokens) <= _MAX_TOKENS:
+        raise InvalidArgument.field(
+            f"{where}.tokens", str(len(tokens)), "tokens-range", f"2 to {_MAX_TOKENS} different tokens"
+        )
+    fees = tuple(one.fees) if one.fees is not None else _FEES
+    if not fees or len(fees) > _MAX_FEES or not all(0 <= fee < _MAX_FEE for fee in fees):
+        raise InvalidArgument.field(f"{where}.fees", str(fees)[:80], "fee-range", f"up to {_MAX_FEES}, each below 1e6")
+    return Factory(_address(one.factory, f"{where}.factory"), protocol, tokens, fees)
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
-    method: str
-    params: tuple[Any, ...]
+def _pool(one: _Named, where: str) -> Pool:
+    protocol = PROTOCOLS.get(one.protocol)
+    if protocol is None:
+        rule = f"one of {', '.join(sorted(PROTOCOLS))}"
+        raise InvalidArgument.field(f"{where}.protocol", one.protocol, "protocol-unknown", rule)
+    is_solana = protocol.kind is PoolKind.WHIRLPOOL
+    if is_solana != (one.chain == _SOLANA):
+        raise InvalidArgument.field(f"{where}.protocol", one.protocol, "protocol-chain", f"one of {one.chain}"[:80])
+    if one.base not in (0, 1):
+        raise InvalidArgument.field(f"{where}.base", str(one.base), "base-token", "0 or 1")
+    is_curve, is_v4 = protocol.kind is PoolKind.CURVE, protocol.kind is PoolKind.V4
+    if not 2 <= one.coins <= (MAX_COINS if is_curve else 2):
+        rule = f"2 to {MAX_COINS} of a pool of Curve; the others tell it themselves"
+        raise InvalidArgument.field(f"{where}.coins", str(one.coins), "coins-range", rule)
+    if is_v4 != (one.key is not None):
+        shown = "" if one.key is None else "told"
+        raise InvalidArgument.field(f"{where}.key", shown, "pool-key", "told of a pool of Uniswap V4, and of no other")
+    if is_v4 or protocol.kind is PoolKind.BALANCER_V2:
+        address = abi.block_hash(one.address, f"{where}.address")
+    elif is_solana:
+        address = checked_key(one.address, f"{where}.address")
+    else:
+        address = _address(one.address, f"{where}.address")
+    key = _key(one.key, f"{where}.key") if one.key is not None else None
+    if key is not None and key.id != address:
+        raise InvalidArgument.field(f"{where}.address", address, "pool-id", f"the digest of its key, {key.id}")
+    return Pool(address, protocol, one.base, one.coins, key)
 
 
-def _eth_call(contract: str, function: str) -> _Call:
-    return _Call("eth_call", ({"to": contract, "data": _SELECTORS[function]}, "latest"))
+def _key(one: _Key, where: str) -> PoolKey:
+    currencies = [_address(getattr(one, name), f"{where}.{name}") for name in ("currency0", "currency1", "hooks")]
+    if currencies[0] >= currencies[1]:
+        raise InvalidArgument.field(f"{where}.currency1", one.currency1, "currency-order", "above currency0")
+    if not (0 <= one.fee <= _MAX_FEE or one.fee == _DYNAMIC_FEE):
+        raise InvalidArgument.field(f"{where}.fee", str(one.fee), "fee-range", f"0 to {_MAX_FEE}, or {_DYNAMIC_FEE}")
+    if not 1 <= one.tick_spacing <= _MAX_SPACING:
+        raise InvalidArgument.field(
+            f"{where}.tick_spacing", str(one.tick_spacing), "spacing-range", f"1 to {_MAX_SPACING}"
+        )
+    return PoolKey(currencies[0], currencies[1], one.fee, one.tick_spacing, currencies[2])
 
 
-async def read_chain(chain_id: int, pools: Sequence[Pool], ask: Asking) -> InstrumentList:
-    """What the pools are, by their own contracts. A pool that does not answer as one is refused alone; a node of another chain is refused whole.
-
-    Raises what `ask` raises, msgspec.DecodeError for an answer that is none, and InvalidArgument, rule `chain-other`.
-    """
-    (told,) = await _answers([_Call("eth_chainId", ())], ask)
-    if _number(told, "chain id") != chain_id:
-        raise InvalidArgument.field("eth_chainId", str(told)[:80], "chain-other", f"a node of chain {chain_id}")
-    # By what a call is, so that a token of several pools is asked once.
-    calls = [
-        _eth_call(pool.address, function)
-        for pool in pools
-        for function in ("token0()", "token1()", *(() if pool.protocol.fee_pips is not None else ("fee()",)))
-    ]
-    answers = iter(await _answers(calls, ask))
-    shapes: list[tuple[Pool, str, str, int]] = []
-    refused: list[str] = []
-    for pool in pools:
-        one, two = next(answers), next(answers)
-        fee = hex(pool.protocol.fee_pips) if pool.protocol.fee_pips is not None else next(answers)
-        try:
-            tokens = tuple(abi.address_at(abi.data(_result(text)), 0) for text in (one, two))
-            shapes.append((pool, tokens[0], tokens[1], _number(fee, "fee")))
-        except InvalidArgument as error:
-            refused.append(f"{pool.address}: {error}")
-    contracts = sorted({token for _, *tokens, _ in shapes for token in tokens if isinstance(token, str)})
-    functions = ("decimals()", "symbol()")
-    told_of = iter(await _answers([_eth_call(token, name) for token in contracts for name in functions], ask))
-    found: dict[str, TokenTerms | str] = {}
-    for contract in contracts:
-        decimals, symbol = next(told_of), next(told_of)
-        try:
-            found[contract] = _token(chain_id, contract, decimals, symbol)
-        except InvalidArgument as error:
-            found[contract] = str(error)
-    entries: list[VenueSymbol] = []
-    for pool, one, two, fee_pips in shapes:
-        first, second = found[one], found[two]
-        if isinstance(first, str) or isinstance(second, str):
-            refused.append(f"{pool.address}: {first if isinstance(first, str) else second}")
-        else:
-            entries.append(_entry(chain_id, pool, (first, second), fee_pips))
-    return InstrumentList(tuple(entries), tuple(refused))
-
-
-async def _answers(calls: Sequence[_Call], ask: Asking) -> list[str | InvalidArgument]:
-    """What each call came to, in their order, whatever order the node answers in."""
-    found: list[str | InvalidArgument] = []
-    for start in range(0, len(calls), _BATCH):
-        batch = calls[start : start + _BATCH]
-        body = [
-            {"jsonrpc": "2.0", "id": place, "method": call.method, "params": call.params}
-            for place, call in enumerate(batch)
-        ]
-        answers = msgspec.json.decode(await ask("", msgspec.json.encode(body)), type=list[_Answer])
-        by_id = {answer.id: answer for answer in answers}
-        for place, call in enumerate(batch):
-            answer = by_id.get(place)
-            if answer is not None and answer.result is not None:
-                found.append(answer.result)
-                continue
-            told = "no answer" if answer is None else str((answer.error or {}).get("message", "an empty answer"))
-            found.append(InvalidArgument.field(call.method, told[:120], "call-refused", "an answer of the node"))
-    return found
-
-
-def _result(answer: str | InvalidArgument) -> str:
-    if isinstance(answer, InvalidArgument):
-        raise answer
-    return answer
-
-
-def _number(answer: str | InvalidArgument, field: str) -> int:
-    return abi.quantity(_result(answer), field)
-
-
-def _token(chain_id: int, contract: str, decimals: str | InvalidArgument, symbol: str | InvalidArgument) -> TokenTerms:
-    digits = abi.unsigned(abi.data(_result(decimals), "decimals"), 0, 8)
-    if digits > _MAX_DECIMALS:
-        raise InvalidArgument.field("decimals", str(digits), "decimals-range", f"0 to {_MAX_DECIMALS}")
-    return TokenTerms(f"eip155:{chain_id}", contract, digits, _shown(contract, symbol))
-
-
-def _shown(contract: str, symbol: str | InvalidArgument) -> str:
-    """What the contract calls itself; its address where that is nothing to be shown. Anybody can choose it: it identifies nothing."""
-    try:
-        told = abi.text(abi.data(_result(symbol), "symbol"))
-    except InvalidArgument:
-        return contract
-    fits = 0 < len(told) <= _MAX_SYMBOL and told.isprintable() and not any(map(str.isspace, told))
-    return told if fits and "/" not in told else contract
-
-
-def _entry(chain_id: int, pool: Pool, tokens: tuple[TokenTerms, TokenTerms], fee_pips: int) -> VenueSymbol:
-    base, quote = tokens[pool.base], tokens[1 - pool.base]
-    terms = PoolTerms(f"eip155:{chain_id}", pool.address, pool.protocol.name, fee_pips, tokens, pool.base)
-    return VenueSymbol(pool.address, base.symbol, quote.symbol, frozenset(), pool=terms)
+def _address(text: str, field: str) -> str:
+    checked = abi.address(text, field)
+    broken = broken_checksum(text)
+    if broken is not None:
+        raise InvalidArgument.field(field, text, broken.rule, broken.description)
+    return checked

@@ -42,11 +42,12 @@ def _csv(data: bytes) -> list[dict[str, str]]:
 
 
 def _xml(data: bytes) -> dict[str, Any]:
-    if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
+    # A zero byte is of UTF-16, in which neither would be found.
+    if b"<!DOCTYPE" in data or b"<!ENTITY" in data or b"\0" in data:
         raise InvalidArgument.field("body", repr(data[:32]), "body-format", "XML that declares entities is not read")
     try:
         root = ElementTree.fromstring(data)  # noqa: S314 - what could expand was refused above
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, LookupError) as error:  # the latter for an encoding nobody knows
         raise InvalidArgument.field("body", repr(data[:32]), "body-format", f"XML: {error}") from error
     return _element(root, 0)
 

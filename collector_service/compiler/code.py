@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from collector_service.compiler import values
@@ -90,26 +91,44 @@ def resolved(lines: list[str], names: dict[str, Any]) -> tuple[list[str], dict[s
     return lines, {name: value for name, value in names.items() if name not in places}
 
 
-def text_code(scope: Scope, field: Any, what: str) -> str:
-    """Code for a text."""
+def text_code(scope: Scope, field: Any, what: str, *, optional: bool = False) -> str:
+    """Code for a text; an `optional` one is empty where nothing is at a path that may be absent."""
     writer = scope.writer
+
+    def read(path: str) -> str:
+        return "optional_text" if optional and path.endswith("?") else "text"
+
     match field:
         case str():
-            return f"text({scope.value(field, what)})"
+            return f"{read(field)}({scope.value(field, what)})"
         case fields.Const(value):
             return repr(value)
         case fields.Requested():
             return "out.requested"
         case fields.Learned(path):
             return f"out.learned({scope.value(path, what)})"
+        case fields.Match(path, pattern):
+            form = writer.bind(_pattern(pattern, f"{writer.where}.{what}"), "form")
+            return f"matched({form}, optional_text({scope.value(path, what)}))"
         case fields.Join(parts, separator):
-            return f"{separator!r}.join(({', '.join(text_code(scope, part, what) for part in parts)},))"
+            found = ", ".join(text_code(scope, part, what, optional=optional) for part in parts)
+            return f"joined({separator!r}, {found})" if optional else f"{separator!r}.join(({found},))"
         case fields.Text():
-            code = f"text({scope.value(field.path, what)})"
+            code = f"{read(field.path)}({scope.value(field.path, what)})"
             if field.heads or field.after or field.before or field.split:
                 code = f"cut({code}, {field.heads!r}, {field.after!r}, {field.before!r}, {field.split!r})"
             return f"{code}.upper()" if field.upper else f"{code}.lower()" if field.lower else code
     raise fault(f"{writer.where}.{what}", field, "is no field of a text")
+
+
+def _pattern(text: str, where: str) -> re.Pattern[str]:
+    try:
+        found = re.compile(text)
+    except re.error as error:
+        raise fault(where, text, f"is no regular expression: {error}") from error
+    if not found.groups:
+        raise fault(where, text, "needs a group")
+    return found
 
 
 def amount_code(scope: Scope, field: Any, what: str, read: str, symbol: str) -> str:
@@ -133,6 +152,7 @@ _TIMES: Final = {
     fields.Seconds: "seconds",
     fields.Iso: "iso",
     fields.Period: "period",
+    fields.MailDate: "mail_date",
 }
 
 
@@ -140,6 +160,8 @@ def time_code(scope: Scope, field: Any, what: str = "time") -> str:
     """Code for nanoseconds since the Unix epoch; 0 where the venue gives none."""
     if field is None:
         return "0"
+    if isinstance(field, fields.Written):
+        return f"written({text_code(scope, field.text, what)}, {field.form!r})"
     read = _TIMES.get(type(field))
     if read is None:
         raise fault(f"{scope.writer.where}.{what}", field, "is no field of a time")

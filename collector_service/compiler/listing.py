@@ -140,6 +140,7 @@ def _reader(spec: Line, fiat: frozenset[str], codes: Mapping[str, str], where: s
         (_steps(path, f"{where}.where"), words if isinstance(words, tuple) else (words,))
         for path, words in spec.where.items()
     ]
+    forms = [(_text(path, f"{where}.like"), re.compile(form)) for path, form in spec.like.items()]
     status = _choice(spec.status, f"{where}.status", ListingStatus.HALTED)
     terms = _contract(spec.contract, codes, f"{where}.contract") if spec.contract is not None else None
     index = _index(spec.index, f"{where}.index") if spec.index is not None else None
@@ -147,6 +148,8 @@ def _reader(spec: Line, fiat: frozenset[str], codes: Mapping[str, str], where: s
     alone = index or security
     if sum(one is not None for one in (terms, index, security)) > 1:
         raise fault(f"{where}.index", spec.index, "an index, a security and a contract are different things")
+    if spec.elsewhere and security is None:
+        raise fault(f"{where}.elsewhere", spec.elsewhere, "a security is known by a ticker, nothing else is")
     if alone is None and (spec.base is NOTHING or spec.quote is NO_CURRENCY):
         raise fault(f"{where}.base, quote", "", "a pair has both")
 
@@ -161,6 +164,8 @@ def _reader(spec: Line, fiat: frozenset[str], codes: Mapping[str, str], where: s
         if any(_word(_at(line, steps)) not in words for steps, words in tests):
             return None
         if spec.having and _at(line, having) in (None, ""):
+            return None
+        if any(form.fullmatch(found(line)) is None for found, form in forms):
             return None
         base, quote = (
             code(text["base"](line) if alone else _need(text["base"](line), "base")),
@@ -181,6 +186,7 @@ def _reader(spec: Line, fiat: frozenset[str], codes: Mapping[str, str], where: s
             index=index(line) if index is not None else None,
             security=security(line) if security is not None else None,
             streamed=spec.streamed,
+            elsewhere=spec.elsewhere,
         )
 
     return read

@@ -6,7 +6,7 @@ import linecache
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from collector_service.compiler import values
+from collector_service.compiler import publishing, values
 from collector_service.compiler.bodies import reader_of
 from collector_service.compiler.code import Reach, Scope, Writer, amount_code, resolved, side_code, text_code, time_code
 from collector_service.compiler.faults import fault
@@ -21,9 +21,10 @@ _FUNCTIONS: Final = {
     name: getattr(values, name)
     for name in (
         "amount", "price", "magnitude", "signed", "scaled", "number", "identity", "checksum", "seconds", "millis",
-        "micros", "nanos", "iso", "period", "text", "cut", "side_of_sign",
+        "micros", "nanos", "iso", "period", "text", "cut", "side_of_sign", "mail_date", "written", "real", "optional_text",
+        "matched", "joined", "words_in",
     )
-}  # fmt: skip
+} | publishing.NAMES  # fmt: skip
 
 
 def compile_route(found: Any, where: str, *, answers: bool = False, body: Body = Body.JSON) -> Route:
@@ -64,9 +65,10 @@ def _write(writer: Writer, record: Any) -> None:
     for place, path in enumerate(paths):
         last = place == len(paths) - 1
         scope = _loop(scope, path, "each", f"e{place or ''}", backwards=last and getattr(record, "newest_first", False))
-    _only(scope, getattr(record, "where", {}))
-    _unless(scope, getattr(record, "unless", {}))
-    _present(scope, record)
+    if isinstance(record, records.Notice):
+        _notice(scope, record, guarded=bool(paths))
+        return
+    _conditions(scope, record)
     match record:
         case records.Trade():
             _trade(scope, record)
@@ -88,6 +90,41 @@ def _write(writer: Writer, record: Any) -> None:
             writer.line(f"out.learn({key}, {record.channel!r}, {symbol})")
         case _:
             raise fault(writer.where, record, "is no record")
+
+
+def _conditions(scope: Scope, record: Any) -> None:
+    _only(scope, getattr(record, "where", {}))
+    _unless(scope, getattr(record, "unless", {}))
+    _present(scope, record)
+
+
+def _notice(scope: Scope, record: records.Notice, *, guarded: bool) -> None:
+    """Of several each for itself: one that cannot be read costs no other."""
+    writer, line = scope.writer, scope.writer.line
+    publishing.check(record, writer.where)
+    depth = writer.depth
+    if guarded:
+        line("try:")
+        writer.depth += 1
+    _conditions(scope, record)
+    inside = writer.depth
+    if record.about is None:
+        line("w = ()")
+    elif record.about.each:
+        line("w = []")
+        here = _loop(scope, record.about.each, "about.each", "l")
+        line(f"w += {publishing.word_code(here, record.about)}")
+        writer.depth = inside
+    else:
+        line(f"w = {publishing.word_code(scope, record.about)}")
+    line(publishing.notice_code(scope, record, "tuple(w)"))
+    writer.depth = depth
+    if guarded:
+        line("except UNREADABLE as error:")
+        line("    out.refuse(error)")
+    if record.latest:
+        writer.depth = 1
+        line(f"out.end_of_feed({text_code(scope, record.symbol, 'symbol')})")
 
 
 def _loop(scope: Scope, path: str, what: str, variable: str, *, backwards: bool = False) -> Scope:

@@ -46,7 +46,7 @@ def compile_source(spec: SourceSpec) -> Source:
             raise fault(
                 f"{spec.name}.dialects[{place}].valid_to", one.valid_to, "dialects follow each other, oldest first"
             )
-    discovery = dialects[-1].discovery
+    discovery = dialects[-1].discovery if spec.discover is None else Discovery((), spec.discover)
     if discovery is None:
         raise fault(
             f"{spec.name}.dialects[-1].instruments", (), "the newest dialect has to say where instruments are listed"
@@ -64,6 +64,7 @@ def compile_source(spec: SourceSpec) -> Source:
         new_book=_machine(kept),
         quirks=spec.notes,
         spec=spec,
+        sign_in=spec.sign_in,
     )
 
 
@@ -141,7 +142,9 @@ def _poll(spec: Poll, where: str) -> PollRequest:
         elif SECRET.fullmatch(part) or MOMENT.fullmatch(part):
             form += "[^/?&#]*"
         else:
-            raise fault(f"{where}.path", part, "{symbol}, {secret:NAME}, {utc:FORM} or {utc-DAYSd:FORM}")
+            raise fault(
+                f"{where}.path", part, "{symbol}, {secret:NAME}, {utc:FORM}, {utc-DAYSd:FORM} or {utc+DAYSd:FORM}"
+            )
     route = compile_route(spec.record, f"{where}.record", answers=symbol, body=spec.body)
     return PollRequest(spec.path, spec.every_s, route, re.compile(form))
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any, Final
 
@@ -17,10 +19,12 @@ _NANOS: Final = 10**9
 _LATEST: Final = 9_000_000_000 * _NANOS
 _MAX_NUMBER: Final = 2**63 - 1
 _DIGITS: Final = 9
+_LONGEST: Final = 1_000
+"""Characters of a text that a regular expression is tried on."""
 _CHECKSUM_DIGITS: Final = 11
 _POWERS: Final[tuple[int, ...]] = tuple(10 ** (_DIGITS - digits) for digits in range(_DIGITS + 1))
 _ISO: Final = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:?\d\d)?)?")
-
+_WITHOUT_SECONDS: Final = re.compile(r"^(\d{4}-\d\d-\d\d[T ]\d\d:\d\d)(Z|[+-]\d\d:?\d\d)$")
 _PERIOD: Final = re.compile(r"(\d{4})(?:-?Q([1-4])|-(\d\d)|-?M(\d\d))?", re.ASCII)
 
 
@@ -167,6 +171,9 @@ def _second_of(text: str) -> int:
 def _iso(value: Any, zone: str = "Z") -> int:
     if value is None or value == "":
         return 0
+    if type(value) is str:
+        # Some leave out seconds that are none.
+        value = _WITHOUT_SECONDS.sub(r"\1:00\2", value)
     found = _ISO.fullmatch(value) if type(value) is str else None
     if found is None:
         raise InvalidArgument.field("time", str(value)[:64], "time-format", "not a time in the venue's format")
@@ -202,6 +209,72 @@ def period(value: Any) -> int:
         raise InvalidArgument.field("time", str(value)[:64], "time-format", "not a year, quarter or month")
     month = found[3] or found[4] or (int(found[2]) * 3 - 2 if found[2] else 1)
     return _second(f"{found[1]}-{int(month):02}-01", "00:00:00", "Z") * _NANOS
+
+
+def mail_date(value: Any) -> int:
+    """Nanoseconds of RFC 5322; 0 where there is none. A zone it does not know is refused, not guessed."""
+    if value is None or value == "":
+        return 0
+    try:
+        moment = parsedate_to_datetime(value if type(value) is str else "")
+        if moment.tzinfo is None and not value.rstrip().endswith("-0000"):
+            raise ValueError("a zone it does not know")
+        found = int((moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp())
+    except (TypeError, ValueError, OverflowError, IndexError):
+        found = -1
+    return _moment(found, value)
+
+
+def written(value: str, form: str) -> int:
+    """Nanoseconds of a time in a form of the venue's own, in UTC; 0 where there is none."""
+    if not value:
+        return 0
+    try:
+        found = int(datetime.strptime(value, form).replace(tzinfo=UTC).timestamp())
+    except (ValueError, OverflowError):
+        found = -1
+    return _moment(found, value)
+
+
+def _moment(second: int, value: Any) -> int:
+    if not 0 <= second * _NANOS <= _LATEST:
+        raise InvalidArgument.field("time", str(value)[:64], "time-format", "not a time in the venue's format")
+    return second * _NANOS
+
+
+def real(value: Any) -> float | None:
+    """A number that is no amount, such as a sentiment; None where there is none. Raises InvalidArgument for what is no finite one."""
+    if value is None or value == "":
+        return None
+    try:
+        found = float(value) if type(value) in (str, int) else math.nan
+    except (ValueError, OverflowError):
+        found = math.nan
+    if not math.isfinite(found):
+        raise InvalidArgument.field("number", str(value)[:64], "number-format", "a number")
+    return found
+
+
+def optional_text(value: Any) -> str:
+    """A text; empty where there is none."""
+    return "" if value is None else text(value)
+
+
+def matched(form: re.Pattern[str], value: str) -> str:
+    """The first group of a form that fits the whole text; empty where it does not, and of a text so long that trying might take for ever."""
+    found = form.fullmatch(value) if len(value) <= _LONGEST else None
+    return (found[1] or "") if found is not None else ""
+
+
+def joined(separator: str, *parts: str) -> str:
+    """The parts with a separator between; nothing where one of them is not there, since the rest would mean something else."""
+    return separator.join(parts) if all(parts) else ""
+
+
+def words_in(value: str, separator: str) -> tuple[str, ...]:
+    """The words of a text with a separator between them; without one the text itself. An empty text has none."""
+    parts = value.split(separator) if separator else (value,)
+    return tuple(word for part in parts if (word := part.strip()))
 
 
 def text(value: Any) -> str:

@@ -46,6 +46,7 @@ _CHANNELS: Final = {
     records.Quote: Channel.QUOTES,
     records.BookSnapshot: Channel.BOOKS,
     records.BookUpdate: Channel.BOOKS,
+    records.Notice: Channel.NOTICES,
 }
 
 

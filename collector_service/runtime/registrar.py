@@ -13,6 +13,7 @@ from alphapulse.domain.ids import InstrumentId, ListingId
 from alphapulse.domain.instruments import Instrument, PairDetails
 from collector_service import convert
 from collector_service.listings import (
+    PoolTerms,
     TokenTerms,
     VenueSymbol,
     currency,
@@ -21,8 +22,11 @@ from collector_service.listings import (
     listing_of,
     pair_of,
     pool_of,
+    pool_pair_of,
     token_of,
+    underlying_of,
 )
+from collector_service.runtime.finding import Finder
 
 _BATCH: Final = 500
 
@@ -39,6 +43,8 @@ class Registration:
     """Why not, by symbol or currency code."""
     revision_token: str
     """Names a revision that holds all of it; empty where nothing was registered."""
+    missing: frozenset[str] = frozenset()
+    """Symbols of listings that somebody else registers and nobody has yet."""
 
 
 class Registrar(Protocol):
@@ -52,10 +58,21 @@ class Registrar(Protocol):
 class GrpcRegistrar:
     """The instrument registry, over one registration stream that several sources share."""
 
-    def __init__(self, stream: RegistrationStream) -> None:
+    def __init__(self, stream: RegistrationStream, finder: Finder | None = None) -> None:
+        """Without a `finder` what somebody else registers is missing."""
         self._stream = stream
+        self._finder = finder
 
     async def register(self, entries: Sequence[VenueSymbol], venue: str, source: str) -> Registration:
+        others = [entry for entry in entries if entry.elsewhere]
+        done = await self._register([entry for entry in entries if not entry.elsewhere], venue, source)
+        if not others:
+            return done
+        found = await self._finder.find(others, venue) if self._finder is not None else {}
+        missing = frozenset(entry.symbol for entry in others if entry.symbol not in found)
+        return replace(done, listing_ids={**found, **done.listing_ids}, missing=missing)
+
+    async def _register(self, entries: Sequence[VenueSymbol], venue: str, source: str) -> Registration:
         coins = _currencies(entries, source) | _tokens(entries, source)
         coin_results, _ = await self._submit([convert.entry(coin) for coin in coins.values()], source)
         refused: dict[str, str] = {}
@@ -67,7 +84,8 @@ class GrpcRegistrar:
             # The registry's id counts: after a collision it differs from the one minted here.
             ids[code] = InstrumentId.parse(result.instrument_id) if result.instrument_id else _minted(coin)
             instruments.add(result.instrument_id)
-        pairs = await self._underlyings(entries, ids, refused, instruments, source)
+        pairs = await self._underlyings(entries, ids, refused, instruments, venue, source)
+        await self._pools(entries, ids, refused, instruments, source)
         lines = [
             convert.entry(
                 _with_ids(entry, ids, pairs, venue, source),
@@ -93,19 +111,61 @@ class GrpcRegistrar:
         ids: Mapping[str, InstrumentId],
         refused: dict[str, str],
         instruments: set[str],
+        venue: str,
         source: str,
     ) -> dict[str, InstrumentId]:
-        """The pairs that contracts are of, registered without a listing: their ids by name."""
-        wanted = {entry.pair: entry for entry in entries if entry.contract is not None}
-        made = {name: _pair(entry, ids, source) for name, entry in wanted.items()}
-        results, _ = await self._submit([convert.entry(pair) for pair in made.values()], source)
+        """The pairs and products that contracts are of, and then the futures that options are of, registered without a listing: their ids by
+        name."""
+        wanted = {
+            _underlying(one): one for entry in entries if entry.contract is not None for one in (entry.on or entry,)
+        }
+        made = {
+            name: _pair(entry, ids, source) if entry.product is None else underlying_of(entry, source)
+            for name, entry in wanted.items()
+        }
+        found = await self._named(made, refused, instruments, source)
+        futures = {_underlying(entry): entry.on for entry in entries if entry.on is not None}
+        made = {
+            name: derivative(
+                future, future.contract, venue, found[_underlying(future)], ids[future.contract.settle], source
+            )
+            for name, future in futures.items()
+            if future.contract is not None
+        }
+        return found | await self._named(made, refused, instruments, source)
+
+    async def _named(
+        self, made: Mapping[str, Instrument], refused: dict[str, str], instruments: set[str], source: str
+    ) -> dict[str, InstrumentId]:
+        """Registers instruments without listings: their ids by name."""
+        results, _ = await self._submit([convert.entry(one) for one in made.values()], source)
         found: dict[str, InstrumentId] = {}
-        for (name, pair), result in zip(made.items(), results, strict=True):
+        for (name, one), result in zip(made.items(), results, strict=True):
             if result.error:
                 refused[name] = result.error
-            found[name] = InstrumentId.parse(result.instrument_id) if result.instrument_id else _minted(pair)
+            found[name] = InstrumentId.parse(result.instrument_id) if result.instrument_id else _minted(one)
             instruments.add(result.instrument_id)
         return found
+
+    async def _pools(
+        self,
+        entries: Sequence[VenueSymbol],
+        ids: Mapping[str, InstrumentId],
+        refused: dict[str, str],
+        instruments: set[str],
+        source: str,
+    ) -> None:
+        """The pools whose listings are pairs of their tokens, registered without a listing."""
+        made = {
+            entry.pool.address: pool_of(entry, entry.pool, _assets(entry.pool, ids), source)
+            for entry in entries
+            if entry.pool is not None and entry.pool.is_shared
+        }
+        results, _ = await self._submit([convert.entry(pool) for pool in made.values()], source)
+        for address, result in zip(made, results, strict=True):
+            if result.error:
+                refused[address] = result.error
+            instruments.add(result.instrument_id)
 
     async def _submit(self, entries: Sequence[convert.Entry], source: str) -> tuple[list[convert.Registered], str]:
         batches = [entries[at : at + _BATCH] for at in range(0, len(entries), _BATCH)]
@@ -117,9 +177,11 @@ class GrpcRegistrar:
 def _currencies(entries: Iterable[VenueSymbol], source: str) -> dict[str, Instrument]:
     return {
         code: currency(code, fiat=code in entry.fiat, source=source)
-        for entry in entries
+        for line in entries
+        for entry in ((line, line.on) if line.on is not None else (line,))
         if entry.index is None and entry.pool is None and entry.security is None
         for code in (entry.base, entry.quote, *((entry.contract.settle,) if entry.contract is not None else ()))
+        if code  # a contract on a product has no base
     }
 
 
@@ -131,6 +193,17 @@ def _tokens(entries: Iterable[VenueSymbol], source: str) -> dict[str, Instrument
         if entry.pool is not None
         for token in entry.pool.tokens
     }
+
+
+def _underlying(entry: VenueSymbol) -> str:
+    """The name of what a contract is of: a product's with its exchange, a future's with both."""
+    if entry.on is not None:
+        return f"{_underlying(entry.on)}/{entry.on.symbol}"
+    return entry.pair if entry.product is None else f"{entry.product.mic}:{entry.product.symbol}"
+
+
+def _assets(terms: PoolTerms, ids: Mapping[str, InstrumentId]) -> tuple[InstrumentId, ...]:
+    return tuple(ids[_place(token)] for token in terms.tokens)
 
 
 def _place(token: TokenTerms) -> str:
@@ -148,10 +221,10 @@ def _with_ids(
     if entry.index is not None or entry.security is not None:
         return instrument_of(entry, venue, source)
     if entry.pool is not None:
-        return pool_of(entry, entry.pool, tuple(ids[_place(token)] for token in entry.pool.tokens), source)
+        return pool_pair_of(entry, entry.pool, _assets(entry.pool, ids), source)
     if entry.contract is None:
         return _pair(entry, ids, source)
-    return derivative(entry, entry.contract, venue, pairs[entry.pair], ids[entry.contract.settle], source)
+    return derivative(entry, entry.contract, venue, pairs[_underlying(entry)], ids[entry.contract.settle], source)
 
 
 def _minted(coin: Instrument) -> InstrumentId:

@@ -77,6 +77,8 @@ class SourceStatus:
     listings: int = 0
     reconnects: int = 0
     book_resyncs: int = 0
+    unknown_subjects: int = 0
+    """Words for what notices are about that led to no listing."""
     last_frame_ns: int = 0
     frames: int = 0
     stale: Sequence[str] = ()
@@ -141,6 +143,7 @@ class SourceRunner:
         now.events, now.rejects = Counter(past.events), Counter(past.rejects)
         now.unknown_messages = Counter(past.unknown_messages)
         now.frames, now.book_resyncs, now.last_frame_ns = past.frames, past.book_resyncs, past.last_frame_ns
+        now.unknown_subjects = past.unknown_subjects
         if session is not None:
             now.events.update(session.sink.rows_written)
             now.rejects.update(session.rejects)
@@ -148,6 +151,7 @@ class SourceRunner:
             now.unknown_messages.update(session.unknown_messages)
             now.frames += session.frames
             now.book_resyncs += session.resyncs
+            now.unknown_subjects += session.emitter.notices.unknown_subjects
             now.stale = session.stale
             now.last_frame_ns = session.last_frame_ns or past.last_frame_ns
         if self._recorder is not None:
@@ -250,8 +254,8 @@ class SourceRunner:
         ]
 
     def _chosen(self) -> list[VenueSymbol]:
-        """One listing for each pair that is wanted and trades, and one for each contract on it; where pairs are named, those without an end. An index
-        is no pair, and a pool is chosen by its address: naming pairs leaves none out."""
+        """One listing for each pair that is wanted and trades, and one for each contract on it; where pairs are named, those without an end, and
+        others by their own symbol. An index is no pair, and a pool is chosen by its address: naming pairs leaves none out."""
         chosen: dict[tuple[str, object], VenueSymbol] = {}
         for entry in self.listings:
             wanted = (
@@ -259,10 +263,12 @@ class SourceRunner:
                 or entry.index is not None
                 or entry.pool is not None
                 or (entry.pair in self._options.pairs and not _expires(entry))
+                or (entry.contract is not None and entry.symbol in self._options.pairs)
             )
             if wanted and entry.streamed and entry.status is ListingStatus.TRADING:
                 chosen.setdefault((entry.pair, entry.contract or entry.pool), entry)
-        missing = sorted((self._options.pairs or frozenset()) - {pair for pair, _ in chosen})
+        found = {name for entry in chosen.values() for name in (entry.pair, entry.symbol)}
+        missing = sorted((self._options.pairs or frozenset()) - found)
         if missing:
             log = _log.info if chosen else _log.warning
             log("pairs that do not trade at the venue", source=self.spec.name, count=len(missing), first=missing[0])
@@ -364,7 +370,9 @@ class SourceRunner:
             _log.warning("the relay has not confirmed the listings", source=self.spec.name)
 
     def _learn(self, fresh: Sequence[VenueSymbol], done: Registration | None = None) -> None:
-        """What is refused stays news, so that it is registered again with the next list."""
+        """What is refused, or missing, stays news, so that it is tried again with the next list."""
+        missing = done.missing if done is not None else frozenset()
+        fresh = [entry for entry in fresh if entry.symbol not in missing] if missing else fresh
         self.listings.learn(fresh, done.listing_ids if done is not None else None)
         refused = done.refused if done is not None else {}
         self._known.update({entry.symbol: entry for entry in fresh if entry.symbol not in refused})

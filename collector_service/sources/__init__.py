@@ -8,8 +8,11 @@ from typing import Final
 
 from alphapulse.domain.errors import NotFound
 from collector_service.ccxt_adapter.catalogue import adapted
+from collector_service.databento_adapter.catalogue import databento_sources
 from collector_service.source import Source
 from collector_service.sources.alpaca import ALPACA
+from collector_service.sources.alpaca_news import ALPACA_NEWS
+from collector_service.sources.alpha_vantage import ALPHA_VANTAGE
 from collector_service.sources.ascendex import ASCENDEX
 from collector_service.sources.ascendex_futures import ASCENDEX_FUTURES
 from collector_service.sources.bank_of_canada import BANK_OF_CANADA
@@ -29,6 +32,7 @@ from collector_service.sources.bitstamp import BITSTAMP
 from collector_service.sources.bitvavo import BITVAVO
 from collector_service.sources.blockchain import BLOCKCHAIN
 from collector_service.sources.bybit import BYBIT
+from collector_service.sources.central_banks import ECB_PRESS, FEDERAL_RESERVE
 from collector_service.sources.chains import CHAIN_SOURCES
 from collector_service.sources.coinbase import COINBASE
 from collector_service.sources.cryptocom import CRYPTOCOM
@@ -36,13 +40,17 @@ from collector_service.sources.delta import DELTA
 from collector_service.sources.deribit import DERIBIT
 from collector_service.sources.dydx import DYDX
 from collector_service.sources.ecb import ECB
+from collector_service.sources.edgar import SEC_EDGAR
 from collector_service.sources.eodhd import EODHD
 from collector_service.sources.fear_greed import FEAR_GREED
 from collector_service.sources.finnhub import FINNHUB
+from collector_service.sources.finnhub_calendar import FINNHUB_CALENDAR
 from collector_service.sources.fmfw import FMFW
 from collector_service.sources.fred import FRED
+from collector_service.sources.fred_releases import FRED_RELEASES
 from collector_service.sources.gateio import GATEIO
 from collector_service.sources.gateio_futures import GATEIO_FUTURES
+from collector_service.sources.gdelt import GDELT
 from collector_service.sources.gemini import GEMINI
 from collector_service.sources.hitbtc import HITBTC
 from collector_service.sources.huobi import HUOBI
@@ -60,11 +68,15 @@ from collector_service.sources.okx import OKX
 from collector_service.sources.phemex import PHEMEX
 from collector_service.sources.poloniex import POLONIEX
 from collector_service.sources.probit import PROBIT
+from collector_service.sources.reddit import REDDIT
+from collector_service.sources.solana import SOLANA
 from collector_service.sources.tiingo import TIINGO
+from collector_service.sources.tradovate import TRADOVATE
 from collector_service.sources.twelve_data import TWELVE_DATA
 from collector_service.sources.upbit import UPBIT
 from collector_service.sources.us_treasury import US_TREASURY
 from collector_service.sources.world_bank import WORLD_BANK
+from collector_service.tws_adapter.catalogue import interactive_brokers
 
 
 def _by_name(specs: Iterable[Source]) -> Mapping[str, Source]:
@@ -123,6 +135,7 @@ NATIVE: Final = _by_name(
         PHEMEX,
         POLONIEX,
         TIINGO,
+        TRADOVATE,
         TWELVE_DATA,
         UPBIT,
         HITBTC,
@@ -132,11 +145,23 @@ NATIVE: Final = _by_name(
         NYFED,
         US_TREASURY,
         WORLD_BANK,
+        ALPACA_NEWS,
+        ALPHA_VANTAGE,
+        ECB_PRESS,
+        FEDERAL_RESERVE,
+        FINNHUB_CALENDAR,
+        FRED_RELEASES,
+        GDELT,
+        REDDIT,
+        SEC_EDGAR,
         *CHAIN_SOURCES,
+        SOLANA,
     )
 )
 """The sources that are told here, by name."""
-SOURCES: Final = _by_name((*NATIVE.values(), *adapted(NATIVE)))
+BROKERS: Final = _by_name((*databento_sources(), interactive_brokers()))
+"""The sources that a vendor's own client library reads."""
+SOURCES: Final = _by_name((*NATIVE.values(), *BROKERS.values(), *adapted({*NATIVE, *BROKERS})))
 """Every source there is, by name: these, and the exchanges that ccxt reads."""
 
 

@@ -7,16 +7,29 @@ from __future__ import annotations
 
 from typing import Final
 
-from collector_service.chain.node import Chain, chain_source
+from collector_service.chain.events import PoolKind
 from collector_service.chain.pools import (
+    BALANCER_V2,
+    CURVE,
+    NO_ADDRESS,
     PANCAKESWAP_V2,
     QUICKSWAP_V2,
     TRADER_JOE_V1,
     UNISWAP_V2,
     UNISWAP_V3,
     Pool,
+    PoolKey,
+    v4_pool,
 )
+from collector_service.chain.source import Chain, chain_source
 from collector_service.source import Source
+
+_BALANCER: Final = {
+    # The same on every chain: https://docs.balancer.fi/developer-reference/contracts/deployment-addresses
+    PoolKind.BALANCER_V2: "0xba12222222228d8ba445958a75a0704d566bf2c8",
+    PoolKind.BALANCER_V3: "0xba1333333333a1ba1108e8412f11850a5c319ba9",
+}
+_USDC: Final = "0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48"
 
 CHAINS: Final = (
     Chain(
@@ -36,7 +49,13 @@ CHAINS: Final = (
             Pool("0xb4e16d0168e52d35cacd2c6185b44281ec28c9dc", UNISWAP_V2, base=1),  # USDC/WETH
             Pool("0x0d4a11d5eeaac28ec3f61d100daf4d40471f1852", UNISWAP_V2),  # WETH/USDT
             Pool("0xa478c2975ab1ea89e8196811f51a7b7ade33eb11", UNISWAP_V2, base=1),  # DAI/WETH
+            v4_pool(PoolKey(NO_ADDRESS, _USDC, 500, 10)),  # ETH/USDC 0.05%
+            Pool("0xbebc44782c7db0a1a60cb6fe97d0b483032ff1c7", CURVE, coins=3),  # DAI/USDC/USDT
+            Pool("0xd51a44d3fae010294c616388b506acda1bfaae46", CURVE, base=1, coins=3),  # USDT/WBTC/WETH
+            Pool("0x7f86bf177dd4f3494b841a37e810a34dd56c829b", CURVE, base=1, coins=3),  # USDC/WBTC/WETH
+            Pool("0x5c6ee304399dbdb9c8ef030ab642b10820db8f56000200000000000000000014", BALANCER_V2),  # BAL/WETH
         ),
+        shared={PoolKind.V4: "0x000000000004444c5dc75cb358380d2e3de08a90", **_BALANCER},
         notes=("Blocks are final after two epochs, 64 slots; reorganisations of more than two blocks are rare.",),
     ),
     Chain(
@@ -50,6 +69,7 @@ CHAINS: Final = (
         confirmations=1,
         block_seconds=0.25,
         pools=(Pool("0xc6962004f452be9203591991d15f6b388e09e8d0", UNISWAP_V3),),  # WETH/USDC 0.05%
+        shared={PoolKind.V4: "0x360e68faccca8ca495c1b759fd9eee466db9fb32", **_BALANCER},
         notes=("A sequencer orders blocks: they change only when it or Ethereum itself reorganises.",),
     ),
     Chain(
@@ -63,6 +83,7 @@ CHAINS: Final = (
         confirmations=2,
         block_seconds=2.0,
         pools=(Pool("0xd0b53d9277642d899df5c87a3966a349a798f224", UNISWAP_V3),),  # WETH/USDC 0.05%
+        shared={PoolKind.V4: "0x498581ff718922c3f8e6a244956af099b2652b2b", **_BALANCER},
         notes=("A sequencer orders blocks; unsafe heads may still be replaced.",),
     ),
     Chain(
@@ -79,6 +100,7 @@ CHAINS: Final = (
             # WETH/USDC.e 0.05%: WETH 0x4200.. stands before USDC.e 0x7f5c..
             Pool("0x85149247691df622eaf1a8bd0cafd40bc45154a9", UNISWAP_V3),
         ),
+        shared={PoolKind.V4: "0x9a13f98cb987694c9f086b1f5eb990eea8264ec3", **_BALANCER},
         notes=("A sequencer orders blocks; unsafe heads may still be replaced.",),
     ),
     Chain(
@@ -95,6 +117,10 @@ CHAINS: Final = (
             Pool("0x45dda9cb7c25131df268515131f647d726f50608", UNISWAP_V3, base=1),  # USDC.e/WETH 0.05%
             Pool("0x6e7a5fafcec6bb1e78bae2a1f0b612012bf14827", QUICKSWAP_V2),  # WPOL/USDC.e
         ),
+        shared={
+            PoolKind.V4: "0x67366782805870060151383f4bbff9dab53e5cd6",
+            PoolKind.BALANCER_V2: _BALANCER[PoolKind.BALANCER_V2],
+        },
         notes=("Reorganisations of several blocks have been common here.",),
     ),
     Chain(
@@ -108,6 +134,7 @@ CHAINS: Final = (
         confirmations=3,
         block_seconds=0.75,
         pools=(Pool("0x58f876857a02d6762e0101bb5c46a8c1ed44dc16", PANCAKESWAP_V2),),  # WBNB/BUSD
+        shared={PoolKind.V4: "0x28e2ea090877bf75740558f6bfb36a5ffee9e9df"},
         notes=("Fast finality settles a block two blocks later while two thirds of the validators vote.",),
     ),
     Chain(
@@ -121,6 +148,7 @@ CHAINS: Final = (
         confirmations=1,
         block_seconds=2.0,
         pools=(Pool("0xf4003f4efbe8691b60249e6afbd307abe7758adb", TRADER_JOE_V1),),  # WAVAX/USDC
+        shared={PoolKind.BALANCER_V2: _BALANCER[PoolKind.BALANCER_V2]},
         notes=("An accepted block is final; one block more makes sure that its logs are there before it is told.",),
     ),
 )

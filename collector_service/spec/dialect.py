@@ -98,7 +98,7 @@ class Poll:
 
     path: str
     """Behind the REST address. With `{symbol}` it is made for each symbol; `{secret:NAME}` is filled in from the environment, `SOURCE_NAME`;
-    `{utc:%Y%m}` is the time of the request as `strftime` writes it, `{utc-30d:%Y-%m-%d}` that of thirty days before."""
+    `{utc:%Y%m}` is the time of the request as `strftime` writes it, `{utc-30d:%Y-%m-%d}` that of thirty days before, `{utc+30d:...}` after."""
     every_s: float
     record: Record | tuple[Record, ...]
     """Of an answer to a request for a symbol, without a symbol of its own, it is that symbol's."""

@@ -32,7 +32,7 @@ class Has:
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """Several texts with a separator between."""
+    """Several texts with a separator between. In a notice nothing, where one of them is not there."""
 
     parts: tuple[str | Text | Const | Match, ...]
     separator: str = ""
@@ -66,7 +66,7 @@ class Nested:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The first group of a regular expression over a text; for lists of instruments. It has to match."""
+    """The first group of a regular expression over a text. In lists of instruments it has to match; in a record a text that does not is empty."""
 
     path: str
     pattern: str
@@ -173,14 +173,21 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A time in a form of the venue's own, in UTC; for lists of instruments."""
+    """A time in a form of the venue's own, in UTC; not for what comes many times a second."""
 
     text: str | Text | Join | Const | Match
     form: str
     """As for `datetime.strptime`: `%d%b%y`."""
 
 
-Time = Millis | Micros | Nanos | Seconds | Iso | Period | Written
+@dataclass(frozen=True, slots=True)
+class MailDate:
+    """RFC 5322, as RSS writes it: Wed, 28 Jan 2026 19:00:00 GMT."""
+
+    path: str
+
+
+Time = Millis | Micros | Nanos | Seconds | Iso | Period | MailDate | Written
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,5 +215,6 @@ class Choice:
     default: object = None
 
 
+TextField = str | Text | Join | Const | Match
 SymbolField = str | Text | Join | Const | Learned | Requested
 SideField = int | Side | SignedSide

@@ -94,7 +94,12 @@ class Line:
     """Lines that have other words are no instruments of this kind: passed over."""
     having: str = ""
     """A path that has to be there and not be empty."""
+    like: Mapping[str, str] = field(default_factory=dict)
+    """By path a regular expression that all of a text has to match: lines of other forms are passed over as those of `where`."""
     streamed: bool = True
+    elsewhere: bool = False
+    """Of a security that the list tells no identifiers of: it is looked up by its ticker at its exchange, as others registered it, and left out as
+    long as nobody has. A claim by the ticker alone would be a collision case for each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

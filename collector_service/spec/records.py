@@ -15,6 +15,7 @@ from collector_service.spec.fields import (
     SignedSide,
     SymbolField,
     Text,
+    TextField,
     Time,
 )
 
@@ -158,6 +159,66 @@ class Statistic:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """The listings that a notice is about, by the words a message has for them. A word that no listing bears is counted, and stays a word."""
+
+    words: TextField
+    """A word; of several each."""
+    each: str = ""
+    """Where several are; `words` begins at each of them then."""
+    separator: str = ""
+    """What stands between several in one text."""
+    by: str = ""
+    """The name in the listings' `extras` under which they have the word: several may. Empty: it is a symbol, or another spelling of one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """Something that was published: see Notice in the API. Every item at `each` is read for itself: one that cannot be read costs no other. What was
+    given already, as it is, is passed over."""
+
+    symbol: SymbolField
+    """The listing of the feed."""
+    kind: int
+    """See NoticeKind in the API."""
+    id: TextField
+    """The source's own id of what was published."""
+    headline: TextField
+    link: TextField | None = None
+    subject: TextField | None = None
+    """Whom or what it is about. None: the words of `about`."""
+    about: About | None = None
+    category: TextField | None = None
+    """The source's own word for what it is."""
+    unit: TextField | None = None
+    actual: Amount | None = None
+    forecast: Amount | None = None
+    previous: Amount | None = None
+    """None, and nothing at their paths: there is none."""
+    sentiment: str | None = None
+    """A number in the source's own scale."""
+    importance: Choice | None = None
+    """To NoticeImportance of the API."""
+    effective: Time | None = None
+    """The time it is about."""
+    time: Time | None = None
+    """When it was published."""
+    apart: TextField | None = None
+    """What tells tellings of one document apart that are no revisions of each other, such as the parties of a filing."""
+    latest: bool = False
+    """An answer holds the latest alone: where it has nothing in common with those before, what stood between is lost, and told as a gap."""
+    newest_first: bool = False
+    """The list at `each` begins with what was published last: it is read from its end."""
+    each: Each = ""
+    where: Where = field(default_factory=dict)
+    unless: Where = field(default_factory=dict)
+    having: str = ""
+    """A path that has to be there: messages without it are of another record."""
+    lacking: str = ""
+    """A path that must not be there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """A change of the trading status: the words are translated to TradingState of the API."""
 
@@ -212,4 +273,4 @@ class Hook:
     """The way back, for the mock venue: of an event of `collector_service.mock.events` the message that tells it, None where it cannot."""
 
 
-Record = Trade | Quote | BookSnapshot | BookUpdate | Statistic | Status | BookDepth | Reply | Learn | Hook
+Record = Trade | Quote | BookSnapshot | BookUpdate | Statistic | Notice | Status | BookDepth | Reply | Learn | Hook

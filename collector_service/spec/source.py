@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final
+from typing import Any, Final
 
 from collector_service.spec.books import Books
 from collector_service.spec.dialect import Dialect
@@ -17,6 +17,7 @@ class Channel(Enum):
     TRADES = "trades"
     QUOTES = "quotes"
     BOOKS = "books"
+    NOTICES = "notices"
 
 
 class SourceKind(Enum):
@@ -42,6 +43,18 @@ class Verification(Enum):
     LIVE = "live"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """A bearer's token that requests need, asked for by POST with a name and a secret, as RFC 6749 has it for clients (4.4): `access_token`
+    in the answer, and `expires_in`, in seconds."""
+
+    url: str
+    """The whole address."""
+    credentials: tuple[str, str]
+    """The client's name and its secret; `{secret:NAME}` in both is filled in from the environment."""
+    form: tuple[tuple[str, str], ...] = (("grant_type", "client_credentials"),)
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoints:
     """Base addresses, without a trailing slash."""
@@ -55,6 +68,25 @@ class Endpoints:
     headers: tuple[tuple[str, str], ...] = ()
     """Of requests behind the REST address, names and values; `{secret:NAME}` in them is filled in from the environment. Requests that have any
     follow no redirection."""
+    token: Token | None = None
+    """What these requests need beside; they follow no redirection either."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignIn:
+    """A token that is asked for by POST before anything else, and again before it ends. In addresses, headers and what is said it is
+    `{secret:NAME}` as any other secret."""
+
+    path: str
+    """Behind the REST address."""
+    body: Mapping[str, Any]
+    """What is sent, as JSON; `{secret:NAME}` in its texts is filled in from the environment."""
+    token: str
+    """Where the answer has it: a name of its object."""
+    secret: str
+    """The NAME that it becomes."""
+    lifetime_s: float
+    """After so long it is asked for anew; somewhat less than the venue grants."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,5 +150,9 @@ class SourceSpec:
     """Codes that are ISO 4217 currencies here."""
     codes: Mapping[str, str] = field(default_factory=dict)
     """The venue's own codes of assets, and everybody else's."""
+    sign_in: SignIn | None = None
+    """None where keys are enough, or nothing is wanted."""
+    discover: Callable[[Any], Awaitable[Any]] | None = None
+    """In the place of `instruments`, where what is asked follows from what was answered: `Discovery.ask` of the source."""
     notes: tuple[str, ...] = ()
     """What surprises, a sentence each; and why a hook is needed."""

@@ -17,11 +17,13 @@ from alphapulse.domain.provenance import Provenance
 from collector_service.addresses import filled, hidden, spoken
 from collector_service.handover import Overlap
 from collector_service.source import AddressRequest, InstrumentList, Source
-from collector_service.spec import Endpoints, Heartbeat, Limits
+from collector_service.spec import Endpoints, Heartbeat, Limits, SignIn
 from collector_service.transport.base import Arrival, ArrivalKind, Fetch, Request, Send, TransportError
+from collector_service.transport.bearer import Bearer
 from collector_service.transport.hosts import Hosts, retry_after
 from collector_service.transport.line import Line, Way
 from collector_service.transport.listing import fetch_instruments
+from collector_service.transport.token import Token
 
 _QUEUE_FRAMES: Final = 8_192
 """Frames that wait for the decoder; beyond it the sockets are read no further, and TCP slows the venue."""
@@ -29,6 +31,7 @@ _TURN_FRAMES: Final = 16
 """A queue that is never empty never waits: after so many frames the sender has its turn."""
 _REQUEST_TIMEOUT: Final = aiohttp.ClientTimeout(total=20.0)
 _REQUEST_ATTEMPTS: Final = 3
+_UNAUTHORISED: Final = 401
 _REFUSALS: Final = (418, 429)
 """The host has had enough of all of us, whichever source asked."""
 
@@ -47,13 +50,15 @@ class LiveTransport:
         heartbeat: Heartbeat,
         *,
         address: AddressRequest | None = None,
+        sign_in: SignIn | None = None,
         backoff: Backoff | None = None,
         secrets: Mapping[str, str] | None = None,
         hosts: Hosts | None = None,
         overlap: Overlap | None = None,
         wait: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """With an `address` each connection asks where to go; without, it is the WebSocket address and `path`. `secrets` are what
+        """With an `address` each connection asks where to go; without, it is the WebSocket address and `path`. With a `sign_in` a token is asked for
+        before anything else. `secrets` are what
         `{secret:NAME}` in addresses, headers and what is sent stands for; no message of ours shows them. `hosts` are those of all sources of the
         process. `wait` lets the seconds go by before a connection or request is tried again."""
         self._endpoints = endpoints
@@ -69,6 +74,8 @@ class LiveTransport:
         self._hosts = hosts or Hosts()
         self._overlap = overlap or Overlap()
         self._secrets = dict(secrets or {})
+        self._bearer = Bearer(endpoints.token, self._filled) if endpoints.token is not None else None
+        self._token = Token(sign_in, self._secrets) if sign_in is not None else None
         self._fetches: asyncio.Queue[str] = asyncio.Queue()
         self._polls: dict[str, asyncio.Task[None]] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -165,6 +172,7 @@ class LiveTransport:
 
     async def _where(self, number: int) -> tuple[str, str]:
         """The address of a connection that is about to be opened, and what of it is told. Raises TransportError."""
+        await self._signed_in()
         if self._address is None:
             path = self._paths[number % len(self._paths)] if self._paths else self._path
             address = f"{self._endpoints.websocket}{path}"
@@ -181,10 +189,17 @@ class LiveTransport:
         return url, url.partition("?")[0]
 
     async def _get(self, path: str, body: bytes | None = None) -> bytes:
+        await self._signed_in()
         return await self._request("GET" if body is None else "POST", path, body)
 
-    async def _request(self, method: str, path: str, body: bytes | None = None) -> bytes:
-        """One answer, asked for a few times; the venue's Retry-After is kept to. A body is JSON. Raises TransportError."""
+    async def _signed_in(self) -> None:
+        """Sees to it that there is a token, where one is asked for. Raises TransportError."""
+        if self._token is not None:
+            await self._token.renew(lambda path, body: self._request("POST", path, body, bare=True))
+
+    async def _request(self, method: str, path: str, body: bytes | None = None, *, bare: bool = False) -> bytes:
+        """One answer, asked for a few times; the venue's Retry-After is kept to. A body is JSON. `bare` is a request without the venue's headers,
+        which may want what it asks for. Raises TransportError."""
         assert self._client is not None
         backoff = Backoff(self._backoff.first, self._backoff.cap)
         host = self._hosts.of(self._endpoints.rest)
@@ -193,13 +208,16 @@ class LiveTransport:
             if attempt:
                 await self._wait(max(wait, backoff.next()))
             await host.request(self._limits.requests_per_second)
+            headers = self._headers(body, bare=bare)
             try:
+                if self._bearer is not None:
+                    headers["Authorization"] = await self._bearer.header(self._client, self._headers(None, bare=False))
                 async with self._client.request(
                     method,
                     self._filled(f"{self._endpoints.rest}{path}"),
                     data=body,
-                    headers=self._headers(body),
-                    allow_redirects=not self._endpoints.headers,
+                    headers=headers,
+                    allow_redirects=not self._endpoints.headers and self._bearer is None,
                 ) as answer:
                     if answer.status == 200:
                         return await answer.read()
@@ -207,6 +225,8 @@ class LiveTransport:
                     wait = retry_after(answer.headers.get("Retry-After"))
                     if answer.status in _REFUSALS:
                         host.stop(wait or self._backoff.first)
+                    if answer.status == _UNAUTHORISED and self._bearer is not None:
+                        self._bearer.forget(headers["Authorization"])
             except aiohttp.InvalidURL:  # says the address itself, secrets and all
                 problem = "the address is none"
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
@@ -214,8 +234,8 @@ class LiveTransport:
                 problem = hidden(f"{type(error).__name__}: {error}", self._secrets, f"{self._endpoints.rest}{path}")
         raise TransportError(f"{self._endpoints.rest}{path}: {problem}", retry_after=wait or None)
 
-    def _headers(self, body: bytes | None) -> dict[str, str]:
-        made = {name: self._filled(value) for name, value in self._endpoints.headers}
+    def _headers(self, body: bytes | None, *, bare: bool) -> dict[str, str]:
+        made = {name: self._filled(value) for name, value in self._endpoints.headers if not bare}
         return {**made, "Content-Type": "application/json"} if body is not None else made
 
     def _filled(self, path: str) -> str:

@@ -1,4 +1,4 @@
-"""An edge put together: the log of another relay, what follows it, the registries' feed, egress, gRPC and metrics. There is no ingress."""
+"""An edge put together: the logs of another relay, what follows them, the registries' feed, egress, gRPC and metrics. There is no ingress."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ from alphapulse.domain.errors import ConfigurationError, FailedPrecondition
 from alphapulse.runtime import GrpcService, Readiness
 from relay_service.config import RelayConfig
 from relay_service.edge.core import EdgeCore
-from relay_service.edge.follower import Follower
-from relay_service.edge.log import EdgeLog
+from relay_service.edge.followers import Followers, edge_logs_of
 from relay_service.edge.metrics import EdgeMetrics
 from relay_service.egress.fanout import FanOut
 from relay_service.egress.grpc_stream import SubscribeStream
@@ -29,7 +28,6 @@ from relay_service.evidence.definitions import DefinitionFinder
 from relay_service.evidence.explaining import Explainer
 from relay_service.kernel.engine import KernelSettings
 from relay_service.learning import learn, registry_addresses
-from relay_service.log.relay_log import LogSettings
 from relay_service.servicer import RelayServicer, relay_service
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -38,8 +36,8 @@ _FLUSH_SHARE: Final = 0.8
 
 
 class EdgeApplication:
-    """An `alphapulse.runtime` application. It has started once it has read the log to its end; it is not ready while it cannot read on, and serves
-    whom it has all the same."""
+    """An `alphapulse.runtime` application. It has started once it has read the logs to their ends; it is not ready while it cannot read on, and
+    serves whom it has all the same."""
 
     def __init__(self, config: RelayConfig, registry: CollectorRegistry) -> None:
         if not config.log_url:
@@ -51,11 +49,9 @@ class EdgeApplication:
         self._sockets = AsyncExitStack()
         self.readiness = Readiness()
         self.core = EdgeCore(KernelSettings(registry_enabled=config.registry_enabled))
-        self.log = EdgeLog(
-            LogSettings(
-                config.relay_id, config.log_url, buffer_bytes=config.log_buffer_bytes, token_key=config.token_key
-            )
-        )
+        self.logs = edge_logs_of(config)
+        self.log = self.logs[Domain.MARKET]
+        """The market's."""
         settings = FanOutSettings(
             config.relay_id,
             config.registry_enabled,
@@ -63,8 +59,8 @@ class EdgeApplication:
             slow_seconds=config.slow_seconds,
             edge_id=f"{config.edge_id}.{time.time_ns():x}",
         )
-        self.fanout = FanOut(self.core, settings, {Domain.MARKET: self.log})
-        self.follower = Follower(self.core, self.log, self.fanout, self.readiness)
+        self.fanout = FanOut(self.core, settings, self.logs)
+        self.followers = Followers(self.core, self.logs, self.fanout, self.readiness)
 
     @property
     def name(self) -> str:
@@ -72,16 +68,17 @@ class EdgeApplication:
         return "relay"
 
     async def start(self) -> Sequence[GrpcService]:
-        """Compile, learn the registries for a while at most, read the log to its end, then listen. Raises Unavailable where there is no log yet."""
+        """Compile, learn the registries for a while at most, read the logs to their ends, then listen. Raises Unavailable where there is none yet."""
         self.core.warm_up()
         warm_up()
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(self.log)
+            for log in self.logs.values():
+                await stack.enter_async_context(log)
             if self._config.registry_enabled:
                 await learn(stack, self._config, self.core, self.fanout)
-            await stack.enter_async_context(self.follower)
-            await self.follower.wait_caught_up()
-            metrics = EdgeMetrics(self.fanout, self.core, self.log, self.follower, self._registry)
+            await stack.enter_async_context(self.followers)
+            await self.followers.wait_caught_up()
+            metrics = EdgeMetrics(self.fanout, self.core, self.logs, self.followers, self._registry)
             stack.callback(metrics.close)
             sockets = await stack.enter_async_context(AsyncExitStack())
             await sockets.enter_async_context(egress_socket(self._config.egress_socket, self.fanout))

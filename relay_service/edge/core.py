@@ -44,9 +44,11 @@ class EdgeCore(RelayCore):
         """Times that rows waited for a definition."""
         self.on_definition_changed(self._note_defined)
 
-    def begin(self, sequence: int) -> None:
-        """What comes next has the sequence after this one; of what came before nothing is known."""
-        self.engine.resume_at(sequence + 1)
+    def begin(self, sequence: int, domain: Domain = Domain.MARKET) -> None:
+        """What comes next of a domain has the sequence after this one; of what came before nothing is known."""
+        self.engine.resume_at(sequence + 1, domain)
+        if domain is not Domain.MARKET:
+            return  # nothing is kept of it
         for field, nothing in _LAST:
             self.slots.table[field] = nothing
         self.synthetics.forget_rows()
@@ -99,7 +101,7 @@ class EdgeCore(RelayCore):
         raw = np.frombuffer(rows.data, np.uint8)
         if self.replica.has_changed:
             self.settle()
-        self.engine.resume_at(rows.last + 1)
+        self.engine.resume_at(rows.last + 1, LAYOUTS[rows.event_type].domain)
         others = None
         if rows.event_type in (OPPORTUNITY.event_type, SYNTHETIC_UPDATE.event_type):
             table = raw.view(LAYOUTS[rows.event_type].dtype)

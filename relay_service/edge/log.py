@@ -1,4 +1,4 @@
-"""The log of another relay as an edge has it: how far it was handed on, and how far behind that is."""
+"""The log of another relay's domain as an edge has it: how far it was handed on, and how far behind that is."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from alphapulse.api.relay.v1.relay_service_pb2 import Heartbeat
+from alphapulse.domain.domains import Domain
 from alphapulse.domain.errors import Unavailable
 from relay_service.edge.window import Window
 from relay_service.log.cursor import Cursor
@@ -30,10 +31,12 @@ _WAIT_MS: Final = 500
 
 
 class EdgeLog(LogReader):
-    """Async context manager. Entering it raises Unavailable where the log cannot be read, or no relay has written one."""
+    """Async context manager. Entering it raises Unavailable where the log cannot be read, or no relay has written one of the market. That of another
+    domain may be empty: then it has no life yet, and begins with the first entry that comes."""
 
     def __init__(self, settings: LogSettings) -> None:
-        super().__init__(LogStore(settings.url, settings.name), settings.name)
+        super().__init__(LogStore(settings.url, settings.name, settings.domain), settings.name)
+        self.domain = settings.domain
         self.tail: Window = Window(settings.buffer_bytes)
         self._key = settings.token_key.encode()
         self._read = 0
@@ -42,6 +45,8 @@ class EdgeLog(LogReader):
         self._known_from = 0
         self._complete_ns = 0
         self._beat: Heartbeat | None = None
+        self._before = 0
+        """What the relay had relayed before there was anything in the log, as far as it said so."""
         self._moved = asyncio.Event()
         self.beginning = Position(0, 0)
         """Where the log began when it was entered."""
@@ -49,7 +54,7 @@ class EdgeLog(LogReader):
     async def __aenter__(self) -> Self:
         try:
             oldest = await self._store.oldest()
-            if oldest is None:
+            if oldest is None and self.domain is Domain.MARKET:
                 raise Unavailable(
                     f"no relay of RELAY_ID {self.name} has written a log at RELAY_LOG_URL yet",
                     hint="an edge serves the log of a relay: give it that relay's RELAY_ID and RELAY_LOG_URL",
@@ -61,10 +66,11 @@ class EdgeLog(LogReader):
         except BaseException:
             await self._store.close()
             raise
-        self.beginning = beginning(oldest)
-        self._read = oldest.number - 1
-        self._complete_ns = oldest.high_before
-        self.turn(self.beginning, whole=oldest.kind is EntryKind.START)
+        if oldest is not None:
+            self.beginning = beginning(oldest)
+            self._read = oldest.number - 1
+            self._complete_ns = oldest.high_before
+            self.turn(self.beginning, whole=oldest.kind is EntryKind.START)
         return self
 
     async def __aexit__(
@@ -101,7 +107,7 @@ class EdgeLog(LogReader):
         """What follows is of another life of the relay; `whole`: from its first event on."""
         self._incarnation, self._source_gap = place.incarnation, place.source_gap
         self._known_from = 0 if whole else place.sequence + 1
-        self._beat = None
+        self._beat, self._before = None, 0
         self.tail.begin(place.sequence)
         self._move()
 
@@ -147,17 +153,30 @@ class EdgeLog(LogReader):
     @property
     def behind_events(self) -> int:
         """Events that the relay said it has relayed, and that have not come."""
-        return max(self._beat.last_sequence - self.tail.last, 0) if self._beat is not None else 0
+        return max(self._told(self._beat) - self._had, 0) if self._beat is not None else 0
 
     def heard(self, beat: Heartbeat) -> None:
-        """The relay said what it has relayed, in this life of it."""
+        """The relay said what it has relayed, in every domain. What it said in another life than this log is in is passed over."""
+        if self._incarnation and beat.relay_id != self.life_of(self._incarnation, ""):
+            return
         self._settle()
+        if not self._incarnation and self._beat is None:
+            self._before = self._told(beat)
         self._beat = beat
         self._settle()
 
+    def _told(self, beat: Heartbeat) -> int:
+        """The last sequence of the domain that the relay spoke of."""
+        return beat.last_sequences.get(int(self.domain), 0)
+
+    @property
+    def _had(self) -> int:
+        """Up to which event nothing is awaited."""
+        return max(self.tail.last, self._before)
+
     def _settle(self) -> None:
         beat = self._beat
-        if beat is not None and beat.last_sequence <= self.tail.last:
+        if beat is not None and self._told(beat) <= self._had:
             self._complete_ns = max(self._complete_ns, beat.time_ns)
 
     async def reached(self, position: Position) -> None:

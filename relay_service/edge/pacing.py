@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+from alphapulse.domain.domains import Domain
 from relay_service.egress.fanout import FanOut
 from relay_service.egress.subscriber import Subscriber
 
@@ -21,8 +22,9 @@ MANY: Final = 8
 class Pacing:
     """`page` with each page read; `room` before rows are handed on."""
 
-    def __init__(self, fanout: FanOut) -> None:
+    def __init__(self, fanout: FanOut, domain: Domain) -> None:
         self._fanout = fanout
+        self._domain = domain
         self._behind = False
         self._left = PATIENCE_SECONDS
         self._counted = 0.0
@@ -42,12 +44,12 @@ class Pacing:
         if not self._behind:
             return
         for name, subscriber in tuple(self._fanout.subscribers.items()):
-            if subscriber.queue.is_lagging and name not in self._stalled:
+            if self._is_behind(subscriber) and name not in self._stalled:
                 await self._wait(name, subscriber)
 
     async def _wait(self, name: str, subscriber: Subscriber) -> None:
         loop = asyncio.get_running_loop()
-        while subscriber.queue.is_lagging and self._left > 0 and name in self._fanout.subscribers:
+        while self._is_behind(subscriber) and self._left > 0 and name in self._fanout.subscribers:
             began = loop.time()
             subscriber.taken.clear()
             subscriber.wake()
@@ -59,3 +61,7 @@ class Pacing:
                 return
             finally:
                 self._left -= loop.time() - began
+
+    def _is_behind(self, subscriber: Subscriber) -> bool:
+        """Whether it has much left to take of the domain: what waits of another holds up nothing of this one."""
+        return subscriber.queue.lane(self._domain).is_lagging

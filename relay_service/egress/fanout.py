@@ -54,13 +54,13 @@ class FanOut:
         core: RelayCore,
         settings: FanOutSettings,
         logs: Mapping[Domain, LogReader] = _NO_LOGS,
-        journal: Journal | None = None,
+        journals: Mapping[Domain, Journal] | None = None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self.core = core
         self.logs = logs
         """Where everything that is relayed goes, by domain; of one that has none nobody can resume."""
-        self._journals: Mapping[Domain, LogReader | Journal] = logs if journal is None else {Domain.MARKET: journal}
+        self._journals: Mapping[Domain, LogReader | Journal] = logs if journals is None else journals
         self._clock = clock
         """Gives relay_out_ns: asked once for each group that is handed on."""
         self.learned = asyncio.Event()
@@ -94,11 +94,6 @@ class FanOut:
         """The log of the market; None where there is none."""
         return self.logs.get(Domain.MARKET)
 
-    @property
-    def domains(self) -> tuple[Domain, ...]:
-        """Those that are served: an edge follows the market's log alone."""
-        return (Domain.MARKET,) if self.settings.edge_id else tuple(Domain)
-
     def hops(self, counters: Counters) -> tuple[HopFigures, ...]:
         """Every hop that the relay measures: those of the kernel, and the way to the market's log where it keeps one."""
         hop = None if self.log is None else self.log.hop
@@ -113,7 +108,7 @@ class FanOut:
     @property
     def behind_ns(self) -> int:
         """For how long, in nanoseconds, it may not have had what the relay relayed; 0: it is the relay itself."""
-        return 0 if self.log is None else self.log.behind_ns
+        return max((log.behind_ns for log in self.logs.values()), default=0)
 
     @property
     def token(self) -> str:
@@ -167,11 +162,6 @@ class FanOut:
     def put(self, subscriber: Subscriber, wanted: Wanted) -> None:
         """Add a subscription or change the one of this id; acknowledged with the sequence from which it holds. Raises what a start in the past is
         refused with at once; one that the log refuses later is refused in the stream."""
-        if wanted.filter.domain not in self.domains:
-            text = (
-                f"this relay is an edge: it serves the market, and nothing of the {wanted.filter.domain.title} domain"
-            )
-            raise FailedPrecondition(text, hint="subscribe to it at the relay whose log this edge serves")
         self.core.settle()
         if not isinstance(wanted.start, Start):
             self._resume(subscriber, wanted, wanted.start)
@@ -273,7 +263,9 @@ class FanOut:
         if token is None:
             return None
         log, incarnation = self.logs[subscription.queue.domain], point.position.incarnation
-        life = self.relay_id if incarnation == log.incarnation else log.life_of(incarnation, self.relay_id)
+        # At an edge each domain comes to the next life of the relay by itself.
+        present = incarnation == log.incarnation and not self.settings.edge_id
+        life = self.relay_id if present else log.life_of(incarnation, self.relay_id)
         return convert.resume_point(subscription.wanted.subscription_id, token, point.number, life)
 
     def remove(self, subscriber: Subscriber, number: int) -> bool:
@@ -384,8 +376,15 @@ class FanOut:
 
     def beat(self, **fields: Any) -> Any:
         """What the relay says of itself, as a Heartbeat, with these fields more."""
-        sequences = {domain: last for domain in Domain if (last := self.last_of(domain))}
+        sequences = {domain: last for domain in Domain if self._is_current(domain) and (last := self.last_of(domain))}
         return convert.beat(sequences, self.core.sources.all(), self.token, self.relay_id, self.behind_ns, **fields)
+
+    def _is_current(self, domain: Domain) -> bool:
+        """Whether the sequences of a domain are of the life that `relay_id` names: an edge may have come to it of one domain before another."""
+        log = self.logs.get(domain)
+        return not self.settings.edge_id or (
+            log is not None and log.incarnation == self.logs[Domain.MARKET].incarnation
+        )
 
     async def drain(self, grace_seconds: float) -> None:
         """Tell every subscriber that the relay stops, send what waits, end the streams; cancelled by whoever bounds it."""

@@ -67,7 +67,8 @@ class LoggedFirst:
         for group in result.groups:
             self._stamp(group)
             data = group.raw.tobytes()
-            log.append(group.event_type, group.first_sequence, len(group.slots), data, result.source, result.now_ns)
+            first, count = group.first_sequence, len(group.slots)
+            log.append(group.event_type, first, count, data, result.source, result.now_ns, result.frame)
             kept = group._replace(raw=np.frombuffer(data, np.uint8), slots=group.slots.copy())
             self._pass_over()
             self._waiting.append(self._due(_only(result, groups=(kept,))))

@@ -44,7 +44,7 @@ class DomainFigures:
 
 
 def figures_of(fanout: FanOut, full_turns: Callable[[Domain], int]) -> list[DomainFigures]:
-    """Those that it serves."""
+    """All of them."""
     held = tuple(fanout.subscribers.values())
     wanted = [one.queue.domain for subscriber in held for one in tuple(subscriber.subscriptions.values())]
     return [
@@ -57,5 +57,5 @@ def figures_of(fanout: FanOut, full_turns: Callable[[Domain], int]) -> list[Doma
             queued_bytes=sum(one.queue.lane(domain).queued for one in held),
             full_turns=full_turns(domain),
         )
-        for domain in fanout.domains
+        for domain in Domain
     ]

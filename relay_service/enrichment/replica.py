@@ -215,7 +215,7 @@ class EnrichmentReplica:
         self._synthetics[slot] = synthetic
         self._changed[slot] = None
         if self.notes is not None:
-            self.notes.synthetic(synthetic.name, synthetic.SerializeToString())
+            self.notes.synthetic(synthetic.name, synthetic.SerializeToString(), (slot,))
         if not convert.is_active(synthetic):
             self._engine.remove(synthetic.name)
             return
@@ -227,14 +227,14 @@ class EnrichmentReplica:
 
     def remove_synthetic(self, name: str) -> None:
         """A synthetic is no longer in force."""
-        for slot, synthetic in list(self._synthetics.items()):
-            if synthetic.name == name:
-                del self._synthetics[slot]
-                self._slots.table["known"][slot] = 0
-                self._changed[slot] = None
+        gone = [slot for slot, synthetic in self._synthetics.items() if synthetic.name == name]
+        for slot in gone:
+            del self._synthetics[slot]
+            self._slots.table["known"][slot] = 0
+            self._changed[slot] = None
         self._engine.remove(name)
         if self.notes is not None:
-            self.notes.synthetic(name, b"")
+            self.notes.synthetic(name, b"", gone)
 
     def keep_only(self, registry: Registry, keys: set[str]) -> None:
         """After a whole snapshot, all of it applied: what it did not name is gone. Keys: listing and instrument ids, venue codes, or names of

@@ -1,4 +1,4 @@
-"""An explanation as the API tells it."""
+"""What is asked for, and an explanation as the API tells it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from typing import Any, Final
 
 from alphapulse.api.marketdata.v1.marketdata_pb2 import EventBatch
 from alphapulse.api.relay.v1 import relay_service_pb2 as pb
+from alphapulse.domain.domains import Domain
+from alphapulse.domain.errors import InvalidArgument
 from alphapulse.domain.provenance import PROVENANCE_MASK
 from alphapulse.records import Rows
 from relay_service.core import DERIVED_TYPES
-from relay_service.evidence.explaining import Explanation, Missing
+from relay_service.evidence.explaining import Explanation
 from relay_service.evidence.finding import Found
-from relay_service.evidence.origins import Origin
+from relay_service.evidence.origins import Missing, Origin
 from relay_service.log.records import LoggedGap
 
 _HOPS: Final = (
@@ -20,6 +22,15 @@ _HOPS: Final = (
     ("relay", "relay_in", "relay_out"),
     ("relay_to_log", "relay_out", "logged"),
 )
+
+
+def asked_domain(number: int) -> Domain:
+    """The domain of a request; the market where it names none. Raises InvalidArgument."""
+    try:
+        return Domain(number or Domain.MARKET)
+    except ValueError:
+        rule = ", ".join(f"{domain.name} ({int(domain)})" for domain in Domain)
+        raise InvalidArgument.field("domain", str(number), "domain", f"expected {rule}") from None
 
 
 def explained(one: Explanation) -> pb.ExplainEventResponse:

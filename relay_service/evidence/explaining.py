@@ -7,16 +7,26 @@ from typing import Any, Final
 
 import numpy as np
 
+from alphapulse.domain.domains import Domain
 from alphapulse.domain.errors import AlphaPulseError, InvalidArgument, NoEventLog
 from alphapulse.domain.provenance import RecordFlag
-from alphapulse.records import OPPORTUNITY, QUOTE, SYNTHETIC_UPDATE, TRADE
+from alphapulse.records import EXECUTION_REPORT, OPPORTUNITY, QUOTE, STRATEGY_SIGNAL, SYNTHETIC_UPDATE, TRADE
 from relay_service.core import DERIVED_TYPES
 from relay_service.egress.fanout import FanOut
 from relay_service.evidence.definitions import Definition, DefinitionFinder
 from relay_service.evidence.finding import Found, find_event
 from relay_service.evidence.flags import Circumstances, Flag, decimal, flags_of
 from relay_service.evidence.lives import Lives
-from relay_service.evidence.origins import Back, Origin, Wanted, components_of, legs_of, look_back
+from relay_service.evidence.origins import (
+    Back,
+    Missing,
+    Origin,
+    Wanted,
+    components_of,
+    legs_of,
+    look_back,
+    order_before,
+)
 from relay_service.kernel.opportunity import STATE_CLOSED
 from relay_service.kernel.quality import REORDER_NS
 from relay_service.log.reader import LogReader
@@ -26,14 +36,6 @@ _MASK: Final = (1 << 64) - 1
 _LOSS_NS: Final = 60_000_000_000
 """How far back a loss is looked for that an event says is before it."""
 _MARKED: Final = int(RecordFlag.CROSSED | RecordFlag.PRICE_BAND | RecordFlag.OVERSIZE)
-
-
-@dataclass(frozen=True, slots=True)
-class Missing:
-    """An input that was not found."""
-
-    role: str
-    note: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +61,14 @@ class Explainer:
         self._core = fanout.core
         self._definitions = definitions
 
-    async def explain(self, sequence: int, relay_id: str) -> Explanation:
+    async def explain(self, sequence: int, relay_id: str, domain: Domain = Domain.MARKET) -> Explanation:
         """Raises InvalidArgument, NoEventLog, OutOfRange, LogHole, and Unavailable while the log's server does not answer."""
         if not sequence:
             raise InvalidArgument.field("sequence", "0", "event-sequence", "the events of a relay are numbered from 1")
-        log = self._fanout.log
+        log = self._fanout.logs.get(domain)
         if log is None:
             raise NoEventLog("this relay keeps no log: RELAY_LOG_URL is not set")
-        lives = Lives(log, self._fanout.relay_id)
+        lives = Lives(log, log.life_of(log.incarnation, self._fanout.relay_id))
         found = await find_event(log, lives, lives.incarnation_of(relay_id), sequence)
         row = found.row[0]
         key, version = int(row["listing_key"]), int(row["definition_version"])
@@ -78,6 +80,10 @@ class Explainer:
             inputs = await self._inputs(log, found, row, definition)
             if trigger is not None and all(_sequence(one) != trigger.sequence for one in inputs):
                 inputs.insert(0, trigger)
+        elif found.record.event_type == STRATEGY_SIGNAL.event_type:
+            inputs = await self._cause(found)
+        elif found.record.event_type == EXECUTION_REPORT.event_type:
+            inputs = await order_before(log, found)
         return Explanation(
             found,
             lives.name_of(found.incarnation),
@@ -96,6 +102,21 @@ class Explainer:
         except AlphaPulseError:
             return None  # forgotten since, or in a hole
         return Origin("trigger", origin.record, origin.place)
+
+    async def _cause(self, found: Found) -> list[Origin | Missing]:
+        """The event of the market that a signal names, where it is of the same life and can have been heard by then."""
+        sequence, log = int(found.row["cause_sequence"][0]), self._fanout.log
+        if not sequence or log is None:
+            return []
+        lives = Lives(log, self._fanout.relay_id)
+        try:
+            cause = await find_event(log, lives, found.incarnation, sequence)
+        except AlphaPulseError as error:
+            return [Missing("cause", f"event {sequence} of the market: {error}")]
+        if cause.row["relay_out_ns"][0] > found.record.now_ns:
+            note = f"event {sequence} of the market was relayed after it: the strategy heard another life of the relay"
+            return [Missing("cause", note)]
+        return [Origin("cause", cause.record, cause.place)]
 
     async def _inputs(self, log: LogReader, found: Found, row: Any, definition: Definition) -> list[Origin | Missing]:
         now_ns = found.record.now_ns

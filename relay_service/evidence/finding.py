@@ -74,7 +74,7 @@ def source_sequence(record: LoggedRows, place: int) -> int:
 async def find_event(log: LogReader, lives: Lives, incarnation: int, sequence: int) -> Found:
     """The event. OutOfRange tells what the log has; LogHole: it was relayed and is missing; Unavailable: Redis does not answer."""
     life = lives.name_of(incarnation)
-    if incarnation == log.incarnation and log.logged < sequence <= log.tail.last:
+    if incarnation == log.incarnation and log.logged < sequence <= log.position.sequence:
         return _among(log.pending(), incarnation, sequence, life, 0)
     try:
         entry = await log.store.at_or_before(incarnation << 64 | sequence)
@@ -125,7 +125,7 @@ async def _missing(log: LogReader, lives: Lives, incarnation: int, sequence: int
         }
         return OutOfRange(f"the log holds nothing of {life}", metadata=held)
     first = begin.last + 1 if begin.kind is EntryKind.START else begin.first
-    last = max(end.last, log.tail.last if incarnation == log.incarnation else 0)
+    last = max(end.last, log.position.sequence if incarnation == log.incarnation else 0)
     if first <= sequence <= last:
         return _hole(life, sequence, sequence, sequence, "the log's server lost it")
     return OutOfRange(
@@ -141,10 +141,11 @@ async def _bounds(log: LogReader, incarnation: int) -> tuple[Entry | None, Entry
     return tuple(one if one is not None and one.incarnation == incarnation else None for one in (begin, end))  # type: ignore[return-value]
 
 
-async def before(log: LogReader, found: Found, oldest_ns: int) -> AsyncIterator[LoggedRows | LoggedGap]:
-    """What was relayed before an event in the same life, the last first, back to a relay_in_ns and over MOST_BACK_BYTES at most. Raises
-    Unavailable."""
-    left = MOST_BACK_BYTES
+async def before(
+    log: LogReader, found: Found, oldest_ns: int, most_bytes: int = MOST_BACK_BYTES, page_entries: int = _PAGE
+) -> AsyncIterator[LoggedRows | LoggedGap]:
+    """What was relayed before an event in the same life, the last first, back to a relay_in_ns and over `most_bytes` at most. Raises Unavailable."""
+    left = most_bytes
     record, start = found.record, found.record.first
     if found.place:
         size = LAYOUTS[record.event_type].row_size
@@ -177,7 +178,7 @@ async def before(log: LogReader, found: Found, oldest_ns: int) -> AsyncIterator[
                         return
                     yield one
                 await asyncio.sleep(0)
-            page = await log.store.before(page[-1].number, _PAGE)
+            page = await log.store.before(page[-1].number, page_entries)
     except FAILURES as error:
         raise log.unavailable(error) from error
 

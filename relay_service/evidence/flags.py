@@ -31,6 +31,12 @@ MEANINGS: Final[Mapping[RecordFlag, str]] = {
     RecordFlag.SIZE_ABSENT: "the venue gave no size",
     RecordFlag.BID_ABSENT: "there was no bid",
     RecordFlag.ASK_ABSENT: "there was no ask",
+    RecordFlag.PRICE_ABSENT: "the order has no price",
+    RecordFlag.POSSIBLE_DUPLICATE: "its source had sent it before to another life of the relay, and never heard whether that relayed it",
+    RecordFlag.TEXT_CUT: "a text did not fit its field: cut, or left out where a part of it would mislead",
+    RecordFlag.ACTUAL_ABSENT: "the source gave no actual value",
+    RecordFlag.FORECAST_ABSENT: "the source gave no forecast",
+    RecordFlag.PREVIOUS_ABSENT: "the source gave no previous value",
 }
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -21,6 +21,10 @@ from relay_service.log.reader import LogReader
 from relay_service.log.records import LoggedGap, LoggedRows
 
 _LATE = int(RecordFlag.OUT_OF_ORDER)
+_ORDER_BYTES: Final = 2 << 20
+"""How far back an earlier report of an order is looked for: some thousand reports."""
+_ORDER_PAGE: Final = 64
+"""Entries read at once for it: those of reports are small."""
 
 
 @dataclass(slots=True)
@@ -64,7 +68,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """An earlier event, or that it was not found."""
+    """An earlier event."""
 
     role: str
     record: LoggedRows
@@ -85,6 +89,14 @@ class Origin:
     def source_sequence(self) -> int:
         """The source's own; 0 where it is not known."""
         return source_sequence(self.record, self.place)
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """An earlier event that was not found."""
+
+    role: str
+    note: str
 
 
 @dataclass(slots=True)
@@ -110,6 +122,23 @@ async def look_back(log: LogReader, found: Found, wanted: Sequence[Wanted], olde
         if not any(one.keys for one in wanted) and (not lost_by or back.loss is not None):
             break
     return back
+
+
+async def order_before(log: LogReader, found: Found) -> list[Origin | Missing]:
+    """The last report of the same order before a report, as far back as is looked; none where its source does not name its orders. Raises
+    Unavailable."""
+    row = found.row[0]
+    source, order = row["source_id"], row["client_order_id"]
+    if not order:
+        return []
+    async for record in before(log, found, 0, _ORDER_BYTES, _ORDER_PAGE):
+        if isinstance(record, LoggedGap) or record.event_type != found.record.event_type:
+            continue
+        rows = LAYOUTS[record.event_type].from_bytes(record.data, check=False)
+        places = np.flatnonzero((rows["client_order_id"] == order) & (rows["source_id"] == source))
+        if len(places):
+            return [Origin("before", record, int(places[-1]))]
+    return [Missing("before", f"no report of the order among the last {_ORDER_BYTES >> 20} MiB of the log before it")]
 
 
 def legs_of(row: Any) -> list[Wanted]:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final
 
+from alphapulse.domain.domains import Domain
 from relay_service.evidence.replaying import Divergence, LifeReplay, NotReplayableError
 from relay_service.log.entries import Entry, EntryKind, EntryUnreadableError
 from relay_service.log.store import LogStore
@@ -30,9 +31,10 @@ class Replayed:
     """Why it did not go to the end of the log; empty where it did."""
 
 
-async def replay(store: LogStore, incarnation: int, name: str) -> Replayed:
-    """Replay a life to the end of what the log holds of it. Raises NotReplayableError, and `store.FAILURES` where Redis does not answer."""
-    life = LifeReplay()
+async def replay(store: LogStore, incarnation: int, name: str, domain: Domain = Domain.MARKET) -> Replayed:
+    """Replay a life in a domain to the end of what its log, which is given, holds of it. Raises NotReplayableError, and `store.FAILURES` where Redis
+    does not answer."""
+    life = LifeReplay(domain)
     stopped = ""
     async for entry in _entries(store, incarnation):
         if isinstance(entry, str):

@@ -1,4 +1,4 @@
-"""A life of the relay put through a whole relay once more: what comes out has to be what the log holds, byte for byte (ADR 9).
+"""A life of the relay, in one domain, put through a whole relay once more: what comes out has to be what the log holds, byte for byte (ADR 9).
 
 Fed with the records of a log in order. What is an input goes into a core and a fan-out of their own, at the time it had: frames of sources as they
 were taken, losses that sources told, definitions, and the passing of time. What comes out is held against the rows and losses of the log.
@@ -16,6 +16,7 @@ import numpy as np
 from alphapulse.api.relay.v1.relay_service_pb2 import ListingDefinition
 from alphapulse.api.synthetic.v1.synthetic_pb2 import Synthetic
 from alphapulse.api.venue.v1.venue_pb2 import Venue
+from alphapulse.domain.domains import Domain
 from alphapulse.domain.provenance import Provenance
 from alphapulse.records import LAYOUTS
 from relay_service.core import DERIVED_TYPES, RelayCore
@@ -87,7 +88,8 @@ class _Step:
 class LifeReplay:
     """`feed` records of one life from its beginning, then `finish`. It stops at the first divergence, and at a hole."""
 
-    def __init__(self) -> None:
+    def __init__(self, domain: Domain = Domain.MARKET) -> None:
+        self._domain = domain
         self.rows = 0
         """Rows that came out as the log holds them."""
         self.gaps = 0
@@ -178,7 +180,7 @@ class LifeReplay:
             raise NotReplayableError(f"the settings are of another version of the relay: {error}") from error
         self._core = core = RelayCore(settings)
         relay = FanOutSettings("replay", settings.registry_enabled)
-        self._fanout = FanOut(core, relay, journal=self._journal, clock=self._relay_out_ns)
+        self._fanout = FanOut(core, relay, journals={self._domain: self._journal}, clock=self._relay_out_ns)
 
     def _relay_out_ns(self) -> int:
         """The clock of the replayed relay: it says what the log says."""
@@ -186,7 +188,8 @@ class LifeReplay:
 
     def _source(self, name: str) -> SourceState:
         core, _ = self._begun()
-        source = core.sources.get(name) or core.sources.claim(name, 1, int(Provenance.LIVE))[0]
+        live = int(Provenance.LIVE)
+        source = core.sources.get(name) or core.sources.claim(name, 1, live, domain=self._domain)[0]
         source.provenance = 0  # what the relay took was of the provenance that the source had said by then
         return source
 

@@ -19,7 +19,7 @@ from relay_service.kernel.slots import SlotTable, words_of
 
 _TYPES: Final = 64
 _I64: Final = struct.Struct("<q")
-_SHAPE_WORDS: Final = 64
+_SHAPE_WORDS: Final = max(layout.row_size for layout in LAYOUTS.values()) // 8 + 1
 _OTHERS_SHARE: Final = 8
 """The signal and execution domains together may have unknown listings up to this part of what the market may."""
 
@@ -232,9 +232,9 @@ class KernelEngine:
         """The place of the first of `count` rows that bears a later definition than the one held of its listing; -1 where none does."""
         return self._compiled.first_undefined(self._block, raw, count, event_type)
 
-    def resume_at(self, sequence: int) -> None:
-        """The next event has this sequence."""
-        self._block[state.NEXT_SEQUENCE] = sequence
+    def resume_at(self, sequence: int, domain: Domain = Domain.MARKET) -> None:
+        """The next event of a domain has this sequence."""
+        self._block[state.SEQUENCES[domain]] = sequence
 
     def measure(self, count: int, latency_ns: int) -> None:
         """Count the hop through the relay of `count` rows that are handed on as they are."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from alphapulse.domain.errors import LogUnavailable
-from relay_service.log.records import LoggedRows, Position, Record
+from relay_service.log.records import LoggedInput, LoggedRows, Position, Record
 from relay_service.log.relay_log import LogSettings, LogState, RelayLog
 from relay_service.log.tail import Tail, is_empty
 
@@ -22,16 +22,25 @@ class FirstTail(Tail):
 
     def __init__(self, last: int) -> None:
         super().__init__(_UNBOUNDED, last)
-        self._losses = 0
-        """Records behind the last event."""
+        self._empty = self._losses = 0
+        """Records behind the last event, and the losses among them."""
         self.on_logged: Callable[[], None] = lambda: None
         """Called whenever more is logged."""
 
     def add(self, record: Record) -> None:
         super().add(record)
-        self._losses = self._losses + 1 if is_empty(record) else 0
+        if not is_empty(record):
+            self._empty = self._losses = 0
+            return
+        self._empty += 1
+        if isinstance(record, LoggedInput):
+            return
+        self._losses += 1
         if self._losses > MAX_LOSSES:
-            self._join(len(self._waiting) - self._losses)
+            behind = range(len(self._waiting) - self._empty, len(self._waiting))
+            losses = (place for place in behind if not isinstance(self._waiting[place], LoggedInput))
+            self._join(next(losses), next(losses))
+            self._empty -= 1
             self._losses -= 1
 
     def logged(self, last: int) -> None:
@@ -41,7 +50,7 @@ class FirstTail(Tail):
     def forget(self) -> None:
         base = self.base
         super().forget()
-        self._losses = 0
+        self._empty = self._losses = 0
         self.base = base  # what was not logged never will be, and is handed to nobody
 
     def after(self, sequence: int) -> list[Record] | None:

@@ -51,12 +51,12 @@ class Tail:
         if hole is not None:
             waiting.appendleft(hole)
 
-    def _join(self, place: int) -> None:
-        """Make one hole of the record at this place of what waits, and of the one behind it."""
+    def _join(self, place: int, other: int) -> None:
+        """Make one hole of the records at these places of what waits, the first first; what lies between them stays, behind it."""
         hole: LoggedHole | None = None
-        for _ in range(2):
-            record = self._waiting[place]
-            del self._waiting[place]
+        for at in (place, other - 1):
+            record = self._waiting[at]
+            del self._waiting[at]
             if isinstance(record, LoggedHole):
                 hole = record
                 continue

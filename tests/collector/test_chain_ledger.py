@@ -1,9 +1,12 @@
-"""Which blocks count: the ledger against a node that reorganises, lags, leaves out heads and goes away."""
+"""Which blocks count, and what pools hold after them: the ledger and the states against a node that reorganises, lags, leaves out heads and goes
+away."""
 
 from __future__ import annotations
 
 import itertools
+import zlib
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hypothesis import settings
@@ -11,8 +14,41 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from collector_service.chain.ledger import Ask, Block, Ledger, Missed, Told, Wanted, Withdrawn
+from collector_service.chain.states import Change, Liquidity, Range, Reserves, State, States, Unread
 
 FIRST = 1_000
+
+
+def change_of(text: str) -> Change:
+    """What the pool's log of this name says: of a kind and of amounts that follow from the name."""
+    number = zlib.crc32(text.encode())
+    match number % 6:
+        case 0:
+            return Reserves(number, number // 7)
+        case 1 | 2:
+            return Range(number, number // 11, number // 100 % 200 - 100)
+        case 3:
+            return Unread()
+        case _:
+            return Liquidity(number // 13 % 150 - 120, number // 17 % 150 - 30, number % 2_000_003 - 1_000_000)
+
+
+def held(changes: Iterable[Change]) -> State | None:
+    """What a pool holds after all these, by what each of them means."""
+    state: State | None = None
+    for change in changes:
+        if isinstance(change, Reserves | Range):
+            state = change
+        elif isinstance(change, Unread):
+            state = None
+        elif isinstance(state, Range) and change.lower <= state.tick and state.tick < change.upper:
+            left = state.liquidity + change.delta
+            state = Range(state.sqrt_price, left, state.tick) if left >= 0 else None
+    return state
+
+
+def pool_of(text: str) -> str:
+    return "odd" if zlib.crc32(text.encode()) // 6 % 2 else "even"
 
 
 @dataclass(frozen=True)
@@ -58,6 +94,9 @@ class NodeModel(RuleBasedStateMachine):
     def begin(self, depth: int) -> None:
         self.depth = depth
         self.ledger: Ledger[str] = Ledger(depth)
+        self.states = States(self.ledger.kept)
+        self.given: dict[str, State | None] = {}
+        """What was said last that pools hold."""
         self.connected = True
         self._mine(1)
         self._announce(0)
@@ -213,11 +252,19 @@ class NodeModel(RuleBasedStateMachine):
             items = {indices[text]: text for text in one.items}
             if isinstance(one, Withdrawn):
                 assert self.counts.pop() == (one.block.hash, items)
-            elif self.counts and self.counts[-1][0] == one.block.hash:
+                self.states.withdrawn(one.block.hash, 0, map(pool_of, items.values()))
+                continue
+            changes = [(pool_of(text), index, change_of(text)) for index, text in items.items()]
+            self.states.told(one.block.number, one.block.hash, 0, changes)
+            if self.counts and self.counts[-1][0] == one.block.hash:
                 self.counts[-1][1].update(items)
             else:
                 self._is_deep(mined)
                 self.counts.append((one.block.hash, items))
+        self.given |= {told.symbol: told.state for told in self.states.take()}
+        for pool in ("even", "odd"):
+            logs = (text for _, told in self.counts for _, text in sorted(told.items()) if pool_of(text) == pool)
+            assert self.given.get(pool) == held(map(change_of, logs))
 
     def _is_deep(self, mined: Mined) -> None:
         """So many blocks of the announced head's chain stand on it: counted from that head, parent by parent."""

@@ -3,183 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from decimal import ROUND_HALF_EVEN, Context, Decimal
+from collections.abc import Callable
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
 from typing import Any
 
 import pytest
-from aiohttp import web
 
 from alphapulse.client import Backoff
 from alphapulse.domain.provenance import RecordFlag
 from alphapulse.publishing import RelayLink
+from alphapulse.records import QUOTE, TRADE
+from collector.played_chain import (
+    BAL,
+    BALANCER,
+    KEY,
+    MANAGER,
+    ODD,
+    TRI,
+    V2,
+    V3,
+    V4,
+    VAULT,
+    WETH,
+    Node,
+    event,
+    served,
+    swap,
+)
 from collector_service.chain.events import TOPICS
-from collector_service.chain.events import PoolKind as Kind
+from collector_service.chain.events import LogKind as Kind
 from collector_service.runtime import SourceRunner
 from collector_service.sources import SOURCES
+from collector_service.sources.chains import CHAINS
 from collector_service.transport import ArrivalKind, TransportError
 from collector_service.transport.live import LiveTransport
 
 SPEC = SOURCES["ETHEREUM"]
-USDC, WETH, USDT = (
-    "0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48",
-    "0xc02aaa39b223fe8d0a0e5c4f27ead9083c756cc2",
-    "0x" + "d" * 40,
-)
-V3, V2, ODD = (
-    "0x88e6a0c2ddd26feeb64f039a2c41296fcb3f5640",
-    "0xb4e16d0168e52d35cacd2c6185b44281ec28c9dc",
-    "0x0d4a11d5eeaac28ec3f61d100daf4d40471f1852",
-)
-KEY = "the-users-own-key"
-
-
-def word(value: int) -> str:
-    return f"{value % 2**256:064x}"
-
-
-def string(text: str) -> str:
-    return word(32) + word(len(text)) + text.encode().hex().ljust(64, "0")
-
-
-CALLS = {
-    (V3, "0x0dfe1681"): word(int(USDC, 16)),
-    (V3, "0xd21220a7"): word(int(WETH, 16)),
-    (V3, "0xddca3f43"): word(500),
-    (V2, "0x0dfe1681"): word(int(USDC, 16)),
-    (V2, "0xd21220a7"): word(int(WETH, 16)),
-    (ODD, "0x0dfe1681"): word(int(WETH, 16)),
-    (ODD, "0xd21220a7"): word(int(USDT, 16)),
-    (USDC, "0x313ce567"): word(6),
-    (USDC, "0x95d89b41"): string("USDC"),
-    (WETH, "0x313ce567"): word(18),
-    (WETH, "0x95d89b41"): b"WETH".hex().ljust(64, "0"),
-    # A token that has no decimals(): its pool cannot be read, and no decimals are made up for it.
-    (USDT, "0x95d89b41"): string("USDT"),
-}
-
-
-class Node:
-    """Blocks, logs and subscriptions of one chain."""
-
-    def __init__(self, chain_id: int = 1) -> None:
-        self.chain_id = chain_id
-        self.chain: list[dict[str, Any]] = []
-        self.blocks: dict[str, dict[str, Any]] = {}
-        self.logs: dict[str, list[dict[str, Any]]] = {}
-        self.sockets: list[web.WebSocketResponse] = []
-        self.subscribed: dict[str, Any] = {}
-        self.asked: list[str] = []
-        self.made = 0
-
-    def block(self, *swaps: tuple[str, int, int]) -> dict[str, Any]:
-        """One more block: (pool, what went in of the first token, of the second) for each swap."""
-        self.made += 1
-        number, name = 100 + len(self.chain), f"0x{self.made:064x}"
-        parent = self.chain[-1]["hash"] if self.chain else f"0x{'f' * 64}"
-        block = {
-            "hash": name,
-            "parentHash": parent,
-            "number": hex(number),
-            "timestamp": hex(1_700_000_000 + 12 * number),
-        }
-        self.logs[name] = [
-            {
-                "address": pool,
-                "topics": [TOPICS[Kind.V3 if pool == V3 else Kind.V2], f"0x{'0' * 64}", f"0x{'0' * 64}"],
-                "data": "0x" + (_v3(one, two) if pool == V3 else _v2(one, two)),
-                "blockNumber": hex(number),
-                "blockHash": name,
-                "logIndex": hex(7 * index),
-                "removed": False,
-            }
-            for index, (pool, one, two) in enumerate(swaps)
-        ]
-        self.blocks[name] = block
-        self.chain.append(block)
-        return block
-
-    async def mine(self, *swaps: tuple[str, int, int]) -> None:
-        """One more block, which is told of."""
-        block = self.block(*swaps)
-        for log in self.logs[block["hash"]]:
-            await self.say("logs", log)
-        await self.say("newHeads", block)
-
-    async def undo(self, count: int) -> None:
-        """The last blocks are of the chain no more."""
-        for block in reversed(self.chain[-count:]):
-            for log in reversed(self.logs[block["hash"]]):
-                await self.say("logs", {**log, "removed": True})
-        del self.chain[-count:]
-
-    async def say(self, stream: str, result: dict[str, Any]) -> None:
-        for socket in self.sockets:
-            note = {"subscription": f"0x{stream}", "result": result}
-            await socket.send_json({"jsonrpc": "2.0", "method": "eth_subscription", "params": note})
-
-    def answer(self, asked: dict[str, Any]) -> dict[str, Any]:
-        method, params = asked["method"], asked["params"]
-        self.asked.append(method)
-        found: Any = None
-        if method == "eth_chainId":
-            found = hex(self.chain_id)
-        elif method == "eth_call":
-            called = CALLS.get((params[0]["to"], params[0]["data"]))
-            if called is None:
-                return {"jsonrpc": "2.0", "id": asked["id"], "error": {"code": 3, "message": "execution reverted"}}
-            found = f"0x{called}"
-        elif method == "eth_subscribe":
-            self.subscribed[params[0]] = params[1] if params[1:] else None
-            found = f"0x{params[0]}"
-        elif method == "eth_getBlockByHash":
-            found = self.blocks.get(params[0])
-        elif method == "eth_getLogs":
-            found = self.logs.get(params[0]["blockHash"])
-        return {"jsonrpc": "2.0", "id": asked["id"], "result": found}
-
-    async def http(self, request: web.Request) -> web.Response:
-        # In another order than they were asked in, as the protocol allows.
-        return web.json_response([self.answer(one) for one in reversed(await request.json())])
-
-    async def stream(self, request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse()
-        await socket.prepare(request)
-        async for message in socket:
-            asked = json.loads(message.data)
-            await socket.send_json(self.answer(asked))
-            if asked["params"] == ["newHeads"]:
-                self.sockets.append(socket)
-        return socket
-
-    async def cut(self) -> None:
-        sockets, self.sockets = self.sockets, []
-        for socket in sockets:
-            await socket.close()
-
-
-def _v3(one: int, two: int) -> str:
-    return word(one) + word(two) + word(2**96) + word(10**18) + word(-201_000)
-
-
-def _v2(one: int, two: int) -> str:
-    return word(max(one, 0)) + word(max(two, 0)) + word(max(-one, 0)) + word(max(-two, 0))
-
-
-@asynccontextmanager
-async def served(node: Node) -> AsyncIterator[dict[str, str]]:
-    app = web.Application()
-    app.add_routes([web.post(f"/rpc/{KEY}", node.http), web.get(f"/ws/{KEY}", node.stream)])
-    server = web.AppRunner(app)
-    await server.setup()
-    await web.TCPSite(server, "127.0.0.1", 0).start()
-    at = f"127.0.0.1:{server.addresses[0][1]}"
-    try:
-        yield {"ETHEREUM_WS_URL": f"ws://{at}/ws/{KEY}", "ETHEREUM_RPC_URL": f"http://{at}/rpc/{KEY}"}
-    finally:
-        await server.cleanup()
 
 
 def transport(secrets: dict[str, str]) -> LiveTransport:
@@ -197,6 +56,53 @@ async def until(condition: Callable[[], bool]) -> None:
 
 Trade = tuple[int, int, Decimal, Decimal, int]
 EIGHTEEN = Context(prec=18, rounding=ROUND_HALF_EVEN)
+PAIRS = {
+    V3: "WETH/USDC",
+    V2: "WETH/USDC",
+    V4: "ETH/USDC",
+    f"{TRI}/0/1": "WBTC/USDC",
+    f"{TRI}/0/2": "WETH/USDC",
+    f"{TRI}/1/2": "WETH/WBTC",
+    BALANCER: "BAL/WETH",
+}
+
+
+def trades(relay: Any) -> list[Trade]:
+    """What the relay was given, in its order."""
+    return [
+        (
+            int(row["listing_key"]),
+            int(row["venue_time_ns"]),
+            Decimal(int(row["price"])).scaleb(int(row["price_exponent"])),
+            Context(prec=100).scaleb(Decimal(int(row["size"])), int(row["size_exponent"])),
+            int(row["aggressor"]),
+        )
+        for _, kind, _, rows in relay.frames
+        if kind == TRADE.event_type
+        for row in rows
+    ]
+
+
+def quotes(relay: Any, key: int) -> list[tuple[Any, ...]]:
+    """(block, bid, its size, ask, its size) of a listing."""
+    return [
+        (
+            (int(row["venue_time_ns"]) // 10**9 - 1_700_000_000) // 12,
+            *(
+                Decimal(int(row[name])).scaleb(int(row[f"{field}_exponent"]))
+                for name, field in (
+                    ("bid_price", "price"),
+                    ("bid_size", "size"),
+                    ("ask_price", "price"),
+                    ("ask_size", "size"),
+                )
+            ),
+        )
+        for _, kind, _, rows in relay.frames
+        if kind == QUOTE.event_type
+        for row in rows
+        if int(row["listing_key"]) == key
+    ]
 
 
 def trade(key: int, number: int, usdc: int, weth: int) -> Trade:
@@ -209,34 +115,27 @@ def trade(key: int, number: int, usdc: int, weth: int) -> Trade:
 async def test_swaps_reach_the_relay_once_and_in_order_over_reorganisations_and_a_cut(small_relay: Any) -> None:
     node = Node()
 
-    def trades() -> list[Trade]:
-        return [
-            (
-                int(row["listing_key"]),
-                int(row["venue_time_ns"]),
-                Decimal(int(row["price"])).scaleb(int(row["price_exponent"])),
-                Context(prec=100).scaleb(Decimal(int(row["size"])), int(row["size_exponent"])),
-                int(row["aggressor"]),
-            )
-            for _, _, _, rows in small_relay.frames
-            for row in rows
-        ]
-
     async with served(node) as secrets, RelayLink(str(small_relay.path)) as link:
         runner = SourceRunner(SPEC, lambda: transport(secrets), link=link)
         task = asyncio.create_task(runner.run())
         try:
             await until(lambda: bool(node.sockets))
-            assert {entry.symbol: entry.pair for entry in runner.listings} == {V3: "WETH/USDC", V2: "WETH/USDC"}
-            assert node.subscribed["logs"] == {"address": [V3, V2], "topics": [list(TOPICS.values())]}
+            assert {entry.symbol: entry.pair for entry in runner.listings} == PAIRS
+            own = (Kind.V3_SWAP, Kind.V3_MINT, Kind.V3_BURN, Kind.V2_SWAP, Kind.V2_SYNC)
+            curve = (Kind.CURVE_STABLE, Kind.CURVE_CRYPTO, Kind.CURVE_CRYPTO_NG)
+            assert node.filters == [
+                {"address": [V3, V2, TRI], "topics": [[TOPICS[kind] for kind in (*own, *curve)]]},
+                {"address": [MANAGER], "topics": [[TOPICS[Kind.V4_SWAP]], [V4]]},
+                {"address": [VAULT], "topics": [[TOPICS[Kind.BALANCER_V2]], [BALANCER]]},
+            ]
             three, two = runner.listings.key(V3), runner.listings.key(V2)
             assert three is not None
             assert two is not None
 
-            await node.mine((V3, 2_000_123_456, -999_999_999_999_999_999))
-            await node.mine((V2, -1_234_567, 617_283_951_111_111), (V3, -5_000_000, 2_500_000_000_000_000))
+            await node.mine(swap(V3, 2_000_123_456, -999_999_999_999_999_999))
+            await node.mine(swap(V2, -1_234_567, 617_283_951_111_111), swap(V3, -5_000_000, 2_500_000_000_000_000))
             # Removed before it counts: never told.
-            await node.mine((V3, 7, -7))
+            await node.mine(swap(V3, 7, -7))
             await node.undo(1)
             await node.mine()
             await node.mine()
@@ -246,41 +145,41 @@ async def test_swaps_reach_the_relay_once_and_in_order_over_reorganisations_and_
                 trade(two, 101, -1_234_567, 617_283_951_111_111),
                 trade(three, 101, -5_000_000, 2_500_000_000_000_000),
             ]
-            await until(lambda: len(trades()) == 3)
-            assert trades() == first
+            await until(lambda: len(trades(small_relay)) == 3)
+            assert trades(small_relay) == first
 
             # Swaps while nobody listened are asked for; nothing is lost, and no gap is told.
             await node.cut()
             for amount in range(1, 6):
-                node.block((V2, amount * 10**6, -amount * 10**15))
+                node.block(swap(V2, amount * 10**6, -amount * 10**15))
             await until(lambda: bool(node.sockets))
             await node.mine()
             await node.mine()
             await node.mine()
-            await until(lambda: len(trades()) == 8)
+            await until(lambda: len(trades(small_relay)) == 8)
             away = [trade(two, 104 + amount, amount * 10**6, -amount * 10**15) for amount in range(1, 6)]
-            assert trades() == first + away
+            assert trades(small_relay) == first + away
             assert not small_relay.gaps
             assert {"eth_getBlockByHash", "eth_getLogs"} <= set(node.asked)
 
             # A swap that counted is of the chain no more: a gap of its listing, and what replaces it is told.
             await node.undo(4)  # 109, the last that was listened to in vain, to 112
             for _ in range(5):
-                await node.mine((V2, 3 * 10**6, -(10**15)))
-            await until(lambda: bool(small_relay.gaps) and len(trades()) == 10)
+                await node.mine(swap(V2, 3 * 10**6, -(10**15)))
+            await until(lambda: bool(small_relay.gaps) and len(trades(small_relay)) == 10)
             assert [(gap.reason, gap.listing_key) for gap in small_relay.gaps] == [("REORG", two)]
-            assert trades()[8:] == [trade(two, 109 + step, 3 * 10**6, -(10**15)) for step in range(2)]
+            assert trades(small_relay)[8:] == [trade(two, 109 + step, 3 * 10**6, -(10**15)) for step in range(2)]
             # A log whose words are not those of its event costs no other, and is told as a gap.
-            broken = node.block((V2, 5 * 10**6, -(10**15)), (V2, 6 * 10**6, -(10**15)))
+            broken = node.block(swap(V2, 5 * 10**6, -(10**15)), swap(V2, 6 * 10**6, -(10**15)))
             node.logs[broken["hash"]][0]["data"] = "0x1234"
             for log in node.logs[broken["hash"]]:
                 await node.say("logs", log)
             await node.say("newHeads", broken)
             for _ in range(3):
                 await node.mine()
-            await until(lambda: len(small_relay.gaps) == 2 and len(trades()) == 14)
+            await until(lambda: len(small_relay.gaps) == 2 and len(trades(small_relay)) == 14)
             assert (small_relay.gaps[1].reason, small_relay.gaps[1].listing_key) == ("UNREADABLE_LOG", two)
-            assert trades()[-1] == trade(two, 114, 6 * 10**6, -(10**15))
+            assert trades(small_relay)[-1] == trade(two, 114, 6 * 10**6, -(10**15))
             status = runner.status()
             assert not status.rejects
             assert not status.unknown_messages
@@ -291,12 +190,120 @@ async def test_swaps_reach_the_relay_once_and_in_order_over_reorganisations_and_
             await asyncio.gather(task, return_exceptions=True)
 
 
+def library_quote(block: int, quote: int, base: int) -> tuple[int, Decimal, Decimal, Decimal, Decimal]:
+    """What UniswapV2Library asks and pays for a 20,000th of a pool's base of 18 digits, in a quote of 6."""
+    size = base // 20_000
+    got = size * 997 * quote // (base * 1000 + size * 997)
+    cost = quote * size * 1000 // ((base - size) * 997) + 1
+    told = Decimal(size).scaleb(-18).quantize(Decimal("1e-15"), ROUND_FLOOR)
+    bid, ask = (
+        Context(prec=18, rounding=rounding).divide(Decimal(amount), Decimal(size)).scaleb(12)
+        for amount, rounding in ((got, ROUND_FLOOR), (cost, ROUND_CEILING))
+    )
+    return block, bid, told, ask, told
+
+
+async def test_pools_of_several_tokens_and_what_pools_hold_reach_the_relay(small_relay: Any) -> None:
+    node = Node()
+    weth = int(WETH, 16)
+    bal, pool, other = int(BAL, 16), int(BALANCER, 16), int(BALANCER, 16) + 1
+    async with served(node) as secrets, RelayLink(str(small_relay.path)) as link:
+        runner = SourceRunner(SPEC, lambda: transport(secrets), link=link)
+        task = asyncio.create_task(runner.run())
+        try:
+            await until(lambda: bool(node.sockets))
+            keys = {symbol: runner.listings.key(symbol) or 0 for symbol in PAIRS}
+            base, quote = 2_000 * 10**18, 4_000_000 * 10**6
+            await node.mine(
+                event(V2, Kind.V2_SYNC, (), (quote, base)),
+                # 0.5 WETH for 1,000.5 USDC; 2 WBTC for 120,000 USDC; 30 WETH for 1 WBTC.
+                event(TRI, Kind.CURVE_CRYPTO_NG, (7,), (0, 1_000_500_000, 2, 5 * 10**17, 30, 1)),
+                event(TRI, Kind.CURVE_CRYPTO_NG, (7,), (1, 2 * 10**8, 0, 120_000 * 10**6, 30, 1)),
+                event(TRI, Kind.CURVE_CRYPTO_NG, (7,), (1, 10**8, 2, 30 * 10**18, 30, 1)),
+                event(VAULT, Kind.BALANCER_V2, (pool, weth, bal), (10**18, 250 * 10**18)),
+                # V4 tells what the swapper gets: 1 ETH for 2,001 USDC.
+                event(MANAGER, Kind.V4_SWAP, (int(V4, 16), 9), (10**18, -2_001 * 10**6, 2**96, 1, 0, 500)),
+                # Deposits, other pools, other contracts, other protocols: none of them is a trade of these.
+                event(VAULT, Kind.BALANCER_V2, (pool, weth, int(BALANCER[:42], 16)), (10**18, 10**18)),
+                event(VAULT, Kind.BALANCER_V2, (other, weth, bal), (10**18, 10**18)),
+                event("0x" + "6" * 40, Kind.BALANCER_V2, (pool, weth, bal), (10**18, 10**18)),
+                event("0x" + "6" * 40, Kind.V4_SWAP, (int(V4, 16), 9), (10**18, -(10**9), 2**96, 1, 0, 500)),
+                event("0x" + "6" * 40, Kind.V2_SYNC, (), (1, 1)),
+                event(V2, Kind.V3_SWAP, (0, 0), (1, -1, 2**96, 1, 0)),
+                event(TRI, Kind.CURVE_CRYPTO_NG, (7,), (0, 1, 3, 1, 30, 1)),
+            )
+            for _ in range(3):
+                await node.mine()
+            await until(lambda: len(trades(small_relay)) == 5)
+            at = (1_700_000_000 + 12 * 100) * 10**9
+            assert trades(small_relay) == [
+                (keys[f"{TRI}/0/2"], at, Decimal(2001), Decimal("0.5"), 1),
+                (keys[f"{TRI}/0/1"], at, Decimal(60_000), Decimal(2), 2),
+                (keys[f"{TRI}/1/2"], at, EIGHTEEN.divide(Decimal(1), Decimal(30)), Decimal(30), 1),
+                (keys[BALANCER], at, Decimal("0.004"), Decimal(250), 1),
+                (keys[V4], at, Decimal(2001), Decimal(1), 1),
+            ]
+            lost = [keys[f"{TRI}/{pair}"] for pair in ("0/1", "0/2", "1/2")]
+            assert [(gap.reason, gap.listing_key) for gap in small_relay.gaps] == [
+                ("UNREADABLE_LOG", key) for key in lost
+            ]
+            two = keys[V2]
+            assert quotes(small_relay, two) == [library_quote(100, quote, base)]
+
+            # Two changes in a block are one quote, one that a reorganisation takes back gives way to what stands below it.
+            later = base + 10**18, base + 7 * 10**18
+            await node.mine(event(V2, Kind.V2_SYNC, (), (1, 1)), event(V2, Kind.V2_SYNC, (), (quote, later[0])))
+            await node.mine(event(V2, Kind.V2_SYNC, (), (quote, later[1])))
+            for _ in range(3):
+                await node.mine()
+            await until(lambda: len(quotes(small_relay, two)) == 3)
+            await node.undo(5)
+            await node.mine(event(V2, Kind.V2_SYNC, (), (quote, base + 1)))
+            for _ in range(5):
+                await node.mine()
+            await until(lambda: len(quotes(small_relay, two)) >= 6)
+            assert quotes(small_relay, two)[1:] == [
+                library_quote(104, quote, later[0]),
+                library_quote(105, quote, later[1]),
+                # The node takes back the newest block first.
+                library_quote(104, quote, later[0]),
+                library_quote(100, quote, base),
+                library_quote(104, quote, base + 1),
+            ]
+            assert len(small_relay.gaps) == 3
+
+            # What happened while nobody listened is asked for of each contract, and told in its order.
+            await node.cut()
+            node.block(
+                event(MANAGER, Kind.V4_SWAP, (int(V4, 16), 9), (10**18, -2_002 * 10**6, 2**96, 1, 0, 500)),
+                swap(V2, -4_000 * 10**6, 2 * 10**18),
+                event(VAULT, Kind.BALANCER_V2, (pool, bal, weth), (100 * 10**18, 3 * 10**17)),
+            )
+            await until(lambda: bool(node.sockets))
+            for _ in range(4):
+                await node.mine()
+            await until(lambda: len(trades(small_relay)) == 8)
+            at = int(node.chain[-5]["timestamp"], 16) * 10**9
+            assert trades(small_relay)[5:] == [
+                (keys[V4], at, Decimal(2002), Decimal(1), 1),
+                (two, at, Decimal(2000), Decimal(2), 2),
+                (keys[BALANCER], at, Decimal("0.003"), Decimal(100), 2),
+            ]
+            assert len(small_relay.gaps) == 3
+            status = runner.status()
+            assert not status.rejects
+            assert not status.unknown_messages
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
 async def test_a_pool_that_cannot_be_read_is_refused_alone_and_a_node_of_another_chain_whole() -> None:
     node = Node()
     async with served(node) as secrets, transport(secrets) as live:
         listed = await live.instruments(SPEC)
-        assert [entry.symbol for entry in listed.entries] == [V3, V2]
-        assert len(listed.refused) == 4
+        assert {entry.symbol: entry.pair for entry in listed.entries} == PAIRS
+        assert len(listed.refused) == len(CHAINS[0].pools) - 5
         assert any(ODD in line and "execution reverted" in line for line in listed.refused)
         node.chain_id = 137
         runner = SourceRunner(SPEC, lambda: transport(secrets), backoff=Backoff(30.0, 30.0))

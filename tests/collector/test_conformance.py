@@ -16,6 +16,7 @@ from collector_service.mock import MockVenue, UnwritableError
 from collector_service.mock.draft import Draft
 from collector_service.mock.texts import Cut, Grouped, Whole, Wish, solved
 from collector_service.sources import NATIVE, SOURCES
+from collector_service.sources.chains import CHAIN_OF
 from collector_service.spec import (
     BookUpdate,
     Micros,
@@ -35,7 +36,11 @@ WORDS = st.text("ABCxyz019", min_size=1, max_size=6)
 _GIVEN = "its instruments are given with the source, and the mock writes lists that are asked for"
 _NAMED = "items are values of an object or within items, which the mock does not write"
 _TEXTS = "numbers and texts of its messages are parts of texts, which the mock does not write"
+_CHAIN = "what it lists are answers of contracts, and what counts follows from blocks: a node of its own speaks for it in its tests"
 UNTRIED = {
+    **dict.fromkeys(("ALPACA_NEWS", "ALPHA_VANTAGE", "ECB_PRESS", "FEDERAL_RESERVE", "FINNHUB_CALENDAR"), _GIVEN),
+    **dict.fromkeys(("FRED_RELEASES", "GDELT", "REDDIT", "SEC_EDGAR"), _GIVEN),
+    **dict.fromkeys((*CHAIN_OF, "SOLANA"), _CHAIN),
     "BANK_OF_CANADA": _GIVEN,
     "BEQUANT": _NAMED,
     "FEAR_GREED": _GIVEN,
@@ -45,6 +50,7 @@ UNTRIED = {
     "NYFED": _GIVEN,
     "PHEMEX": "spot and contracts scale their numbers by different fields, and the mock takes its samples from one of them",
     "PROBIT": _TEXTS,
+    "TRADOVATE": "its frames have a letter before them, its requests are lines, and its list is a join: functions read them",
     "US_TREASURY": _GIVEN,
     "WORLD_BANK": _GIVEN,
 }

@@ -197,12 +197,14 @@ async def test_a_poll_that_fails_is_told_and_so_is_that_it_goes_on() -> None:
 
 def test_an_address_may_hold_the_time_of_its_request() -> None:
     new_year = 1_767_225_600 * 10**9  # 2026-01-01T00:00:00Z
-    path = "/x?month={utc:%Y%m}&since={utc-31d:%Y-%m-%d}&key={secret:K}"
-    assert filled(path, {"K": "{utc:%Y}"}, new_year) == "/x?month=202601&since=2025-12-01&key={utc:%Y}"
-    assert filled(path, {"K": "k"}, new_year - 1) == "/x?month=202512&since=2025-11-30&key=k"
+    path = "/x?month={utc:%Y%m}&since={utc-31d:%Y-%m-%d}&to={utc+1d:%d}&key={secret:K}"
+    assert filled(path, {"K": "{utc:%Y}"}, new_year) == "/x?month=202601&since=2025-12-01&to=02&key={utc:%Y}"
+    assert filled(path, {"K": "k"}, new_year - 1) == "/x?month=202512&since=2025-11-30&to=01&key=k"
 
 
-@pytest.mark.parametrize("path", ["/x?{now}", "/x?{utc}", "/x?{utc-3:%Y}", "/x?{secret:lower}", "/x?{lower}"])
+@pytest.mark.parametrize(
+    "path", ["/x?{now}", "/x?{utc}", "/x?{utc-3:%Y}", "/x?{utc*3d:%Y}", "/x?{secret:lower}", "/x?{lower}"]
+)
 def test_what_no_address_can_hold_is_refused(path: str) -> None:
     old = SPEC.dialects[0]
     with pytest.raises(ValueError, match=r"ECB.dialects\[0\].polls\[0\].path"):
@@ -235,6 +237,8 @@ def test_answers_are_read(body: Body, data: bytes, wanted: object) -> None:
         (Body.XML, b"<a><b></a>"),
         (Body.XML, b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'),
         (Body.XML, b"<a>" * 100 + b"</a>" * 100),
+        (Body.XML, b'<?xml version="1.0" encoding="nobody-knows"?><a/>'),
+        (Body.XML, '<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'.encode("utf-16")),
         (Body.CSV, b"\xff\xfe"),
         (Body.CSV, b'a,b\n"1'),
         (Body.JSON, b"{"),

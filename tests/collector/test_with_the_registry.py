@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,11 +18,22 @@ from alphapulse.api.common.v1 import common_pb2
 from alphapulse.api.instrument.v1 import instrument_pb2, instrument_service_pb2, instrument_service_pb2_grpc
 from alphapulse.client import RegistrationStream, open_channel
 from alphapulse.domain.asset_class import AssetClass
+from alphapulse.domain.decimal import ExactDecimal
 from alphapulse.domain.identifiers import Level, Scheme
+from alphapulse.domain.instruments import ExerciseStyle, OptionRight
 from alphapulse.runtime import load, serve_in_background
 from collector_service.decode import read_instruments, recording_files
-from collector_service.listings import PoolTerms, SecurityTerms, TokenTerms, VenueSymbol, instrument_of, listing_of
-from collector_service.runtime import GrpcRegistrar, Registration, RunnerOptions, SourceRunner
+from collector_service.listings import (
+    ContractTerms,
+    PoolTerms,
+    ProductTerms,
+    SecurityTerms,
+    TokenTerms,
+    VenueSymbol,
+    instrument_of,
+    listing_of,
+)
+from collector_service.runtime import GrpcFinder, GrpcRegistrar, Registration, RunnerOptions, SourceRunner
 from collector_service.simulation import PROTOCOLS, Market, simulated_venue
 from collector_service.source import InstrumentList, Source
 from collector_service.sources import SOURCES
@@ -73,7 +85,10 @@ async def test_series_of_figures_are_registered_as_indices_and_found_by_ticker_a
     async with open_channel(registry_address) as channel, RegistrationStream(channel) as stream:
         registrar = GrpcRegistrar(stream)
         stub = instrument_service_pb2_grpc.InstrumentServiceStub(channel)
-        for source in ("FRED", "US_TREASURY", "NYFED", "FEAR_GREED", "BANK_OF_CANADA", "WORLD_BANK"):
+        for source in (
+            *("FRED", "US_TREASURY", "NYFED", "FEAR_GREED", "BANK_OF_CANADA", "WORLD_BANK"),
+            *("SEC_EDGAR", "FEDERAL_RESERVE", "ECB_PRESS", "GDELT", "REDDIT", "FINNHUB_CALENDAR"),
+        ):
             spec = SOURCES[source]
             entries = [entry for request in spec.discovery.requests if request.given for entry in request.given.entries]
             done = await registrar.register(entries, spec.venue, source)
@@ -148,6 +163,44 @@ async def test_pools_are_registered_with_their_tokens_and_found_by_address(regis
         assert (token.address.lower(), token.decimals, token.symbol) == (weth.address, 18, "WETH")
 
 
+async def test_a_pool_of_three_is_registered_with_a_pair_of_its_tokens_for_each_listing(registry_address: str) -> None:
+    coin = TokenTerms("eip155:1", "", 18, "ETH")
+    usdc = TokenTerms("eip155:1", "0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48", 6, "USDC")
+    wbtc = TokenTerms("eip155:1", "0x2260fac5e5542a773aa44fbcfedf7c193bc2c599", 8, "WBTC")
+    address, held = "0x7f86bf177dd4f3494b841a37e810a34dd56c829b", (usdc, wbtc, coin)
+    entries = [
+        VenueSymbol(
+            f"{address}/{quote}/{base}",
+            held[base].symbol,
+            held[quote].symbol,
+            frozenset(),
+            pool=PoolTerms("eip155:1", address, "curve", 0, held, base, quote),
+        )
+        for quote, base in ((0, 1), (0, 2), (1, 2))
+    ]
+    async with open_channel(registry_address) as channel, RegistrationStream(channel) as stream:
+        done = await GrpcRegistrar(stream).register(entries, "ETHEREUM", "ETHEREUM")
+        assert not done.refused
+        assert done.listing_ids == {entry.symbol: listing_of(entry, "ETHEREUM").id for entry in entries}
+        # Three assets, three pairs of them, and the pool, which no listing is of.
+        assert len(done.instruments) == 7
+        stub = instrument_service_pb2_grpc.InstrumentServiceStub(channel)
+        made = [
+            (await stub.GetInstrument(instrument_service_pb2.GetInstrumentRequest(instrument_id=one))).entry.instrument
+            for one in done.instruments
+        ]
+        (pool,) = (one for one in made if one.asset_class == int(AssetClass.POOL))
+        by_id = {one.instrument_id: one for one in made}
+        assert [by_id[one].name for one in pool.pool.asset_ids] == ["USDC", "WBTC", "ETH"]
+        assert by_id[pool.pool.asset_ids[2]].currency.code == "ETH"
+        pairs = {one.name: one.spot_pair for one in made if one.asset_class == int(AssetClass.SPOT_PAIR)}
+        assert {name: (by_id[one.base_id].name, by_id[one.quote_id].name) for name, one in pairs.items()} == {
+            "WBTC/USDC": ("WBTC", "USDC"),
+            "ETH/USDC": ("ETH", "USDC"),
+            "ETH/WBTC": ("ETH", "WBTC"),
+        }
+
+
 def shares(source: str) -> tuple[VenueSymbol, ...]:
     """The lines of a documented list."""
     told = json.loads((Path(__file__).parent / "fixtures" / f"{source}.json").read_text())["lists"]
@@ -217,6 +270,86 @@ async def test_shares_are_registered_at_their_exchanges_and_found_by_identifiers
         )
         assert set((await registrar.register([tesla], "FINNHUB", "FINNHUB")).refused) == {"TSLA"}
         assert set((await registrar.register([berkshire], "ALPACA", "ALPACA")).refused) == {"BRK.B"}
+
+
+async def test_shares_that_a_list_knows_by_ticker_alone_are_those_that_others_registered(registry_address: str) -> None:
+    async with open_channel(registry_address) as channel, RegistrationStream(channel) as stream:
+        registrar = GrpcRegistrar(stream, GrpcFinder(channel))
+        filers = shares("SEC_EDGAR")
+        nobody = await registrar.register(filers, "SEC_EDGAR", "SEC_EDGAR")
+        assert nobody.missing == {"NVDA", "AAPL", "BRK.B"}
+        assert not nobody.listing_ids
+        assert not nobody.refused
+        apple = next(entry for entry in shares("TWELVE_DATA") if entry.symbol == "AAPL")
+        held = (await registrar.register([apple], "TWELVE_DATA", "TWELVE_DATA")).listing_ids["AAPL"]
+        done = await registrar.register(filers, "SEC_EDGAR", "SEC_EDGAR")
+        assert dict(done.listing_ids) == {"AAPL": held}
+        assert done.missing == {"NVDA", "BRK.B"}
+        # What is listed there under a ticker, and not what was listed under it before.
+        gone = await registrar.register([replace(filers[1], symbol="AAPL2")], "SEC_EDGAR", "SEC_EDGAR")
+        assert gone.missing == {"AAPL2"}
+        source = SOURCES["SEC_EDGAR"]
+        runner = SourceRunner(
+            source, lambda: SimulatedTransport(simulated_venue("BINANCE", Market(1, 1_700_000_000_000_000_000), 1.0))
+        )
+        runner._learn(filers, done)
+        assert [entry.symbol for entry in runner.listings] == ["AAPL"]
+        assert runner.listings.bearing("cik", "320193") == [held.key]
+        assert not runner.listings.bearing("cik", "1045810")
+
+
+async def test_futures_are_registered_at_their_exchange_once_whoever_lists_them(registry_address: str) -> None:
+    terms = ContractTerms(
+        AssetClass.FUTURE, "USD", expiry=datetime(2026, 12, 18, tzinfo=UTC), size=ExactDecimal.parse("50")
+    )
+    index = ProductTerms("ES", "E-mini S&P 500", "XCME")
+    december = VenueSymbol("ESZ6", "", "USD", frozenset({"USD"}), contract=terms, product=index)
+    march = replace(december, symbol="ESH7", contract=replace(terms, expiry=datetime(2027, 3, 19, tzinfo=UTC)))
+    crude = replace(december, symbol="CLZ6", product=ProductTerms("CL", "Crude oil", "XNYM"))
+    right = ContractTerms(
+        AssetClass.OPTION,
+        "USD",
+        expiry=terms.expiry,
+        strike=ExactDecimal.parse("6000"),
+        right=OptionRight.CALL,
+        style=ExerciseStyle.AMERICAN,
+    )
+    call = replace(december, symbol="ESZ6 C6000", contract=right, on=december)
+    async with open_channel(registry_address) as channel, RegistrationStream(channel) as stream:
+        registrar = GrpcRegistrar(stream)
+        stub = instrument_service_pb2_grpc.InstrumentServiceStub(channel)
+        entries = [december, march, crude]
+        done = await registrar.register(entries, "DATABENTO_GLBX", "DATABENTO_GLBX")
+        assert not done.refused
+        assert done.listing_ids == {entry.symbol: listing_of(entry, "DATABENTO_GLBX").id for entry in entries}
+        # The dollar, two products, three series; no pair is made up.
+        assert len(done.instruments) == 6
+        # Another source calls its products otherwise: the series are the same.
+        other = [replace(one, product=replace(one.product, name="other")) for one in entries if one.product is not None]
+        again = await registrar.register(other, "INTERACTIVE_BROKERS", "INTERACTIVE_BROKERS")
+        assert not again.refused
+        assert (again.listing_ids, again.instruments) == (done.listing_ids, done.instruments)
+        request = instrument_service_pb2.GetListingRequest(listing_id=str(done.listing_ids["ESZ6"]))
+        listing = (await stub.GetListing(request)).listing
+        assert (listing.venue, listing.symbol, listing.currency) == ("XCME", "ESZ6", "USD")
+        held = instrument_service_pb2.GetInstrumentRequest(instrument_id=listing.instrument_id)
+        future = (await stub.GetInstrument(held)).entry.instrument
+        assert (future.name, future.future.series, future.future.venue) == ("ES 2026-12-18", "ES", "XCME")
+        asked = instrument_service_pb2.GetInstrumentRequest(instrument_id=future.future.underlying_id)
+        product = (await stub.GetInstrument(asked)).entry.instrument
+        assert (product.asset_class, product.name) == (common_pb2.ASSET_CLASS_INDEX, "E-mini S&P 500")
+        # An option is of the future that is there.
+        made = await registrar.register([call], "DATABENTO_GLBX", "DATABENTO_GLBX")
+        assert not made.refused
+        assert made.listing_ids == {call.symbol: listing_of(call, "DATABENTO_GLBX").id}
+        asked = instrument_service_pb2.GetInstrumentRequest(instrument_id=str(instrument_of(call, "X").id))
+        option = (await stub.GetInstrument(asked)).entry.instrument
+        assert option.option.underlying_id == listing.instrument_id
+        assert (option.option.series, option.option.venue, option.option.style) == (
+            "ES",
+            "XCME",
+            int(ExerciseStyle.AMERICAN),
+        )
 
 
 class ChangingList(SimulatedTransport):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 import subprocess
@@ -14,8 +15,10 @@ from typing import Any
 
 from alphapulse.api.relay.v1 import relay_service_pb2 as pb
 from alphapulse.client import Backoff
+from alphapulse.domain.decimal import ExactDecimal
+from alphapulse.domain.domains import Domain
 from alphapulse.records import QUOTE, FrameType, encode_control, encode_frame, row_sizes
-from strategy_sdk import Event, Gap, connect
+from strategy_sdk import Event, ExecutionReport, Gap, OrderSide, OrderState, OrderUpdate, connect, publish
 
 PATIENCE = 120.0
 
@@ -51,6 +54,10 @@ async def until(found: Callable[[], Any]) -> None:
             await asyncio.sleep(0.01)
 
 
+def reports(found: list[Any]) -> list[ExecutionReport]:
+    return [one for one in found if isinstance(one, ExecutionReport)]
+
+
 async def test_what_was_logged_comes_whoever_is_killed(socket_folder: Path, fresh_redis_url: str, build: Any) -> None:
     roles: list[dict[str, str]] = [{}, *({"RELAY_ROLE": "edge", "RELAY_EDGE_ID": name} for name in ("one", "two"))]
     processes = [start(socket_folder, fresh_redis_url, **role) for role in roles]
@@ -68,24 +75,39 @@ async def test_what_was_logged_comes_whoever_is_killed(socket_folder: Path, fres
             writer.write(encode_frame(QUOTE.event_type, rows, slot=1, sequence=sent + 1))
             sent += 3
 
-        found: list[Event | Gap] = []
+        found: list[Any] = []
 
         async def read(stream: Any) -> None:
             async for batch in stream.batches():
                 found.extend([*batch.gaps, *batch.events()])
 
-        backoff = Backoff(first=0.01, cap=0.1)
-        async with connect(",".join(edges), heartbeat_seconds=0.1, backoff=backoff) as stream:
+        def order() -> None:
+            out.execution(OrderUpdate(1, str(next(numbers)), OrderSide.BUY, OrderState.OPEN, ExactDecimal(1, 0)))
+
+        backoff, numbers = Backoff(first=0.01, cap=0.1), itertools.count()
+        way = str(socket_folder / "in.sock")
+        async with (
+            connect(",".join(edges), heartbeat_seconds=0.1, backoff=backoff) as stream,
+            publish("GATEWAY", Domain.EXECUTION, "", ingress_socket=way, backoff=backoff) as out,
+        ):
             await stream.subscribe(include_unknown=True)
+            await stream.subscribe(domain=Domain.EXECUTION, include_unknown=True)
             reading = asyncio.create_task(read(stream))
             for killed in range(200):
                 send()
+                if killed % 4 == 0:
+                    order()
                 if killed == 100:
                     first.send_signal(signal.SIGKILL)
                 await asyncio.sleep(0.001)
-            await until(lambda: len(found) >= sent)
-            assert [one.values["bid_price"] for one in found if isinstance(one, Event)] == list(range(100, 100 + sent))
+            await until(lambda: len(found) >= sent + 50)
+            quoted = [one for one in found if isinstance(one, Event) and not isinstance(one, ExecutionReport)]
+            assert [one.values["bid_price"] for one in quoted] == list(range(100, 100 + sent))
+            assert [one.client_order_id for one in reports(found)] == [str(number) for number in range(50)]
+            assert not any(one.possible_duplicate for one in reports(found))
             assert stream.edge_id.startswith("two.")
+            for _ in range(3):
+                order()  # logged, or not, when the relay dies
             core.send_signal(signal.SIGKILL)
             began = time.time_ns()
             await until(
@@ -95,6 +117,19 @@ async def test_what_was_logged_comes_whoever_is_killed(socket_folder: Path, fres
             assert stream.last_heartbeat.last_sequence == sent
             stats = stream.stats()
             assert (stats.duplicates, stats.undeclared_gaps, stats.gaps_declared) == (0, 0, 0)
+            processes.append(start(socket_folder, fresh_redis_url))
+            order()
+            await out.settled(timeout=PATIENCE)
+            await until(lambda: reports(found)[-1].client_order_id == "53")
+            assert [one.client_order_id for one in reports(found) if not one.possible_duplicate][:50] == [
+                str(number) for number in range(50)
+            ]
+            came = list(dict.fromkeys(one.client_order_id for one in reports(found)))
+            assert came == [str(number) for number in range(54)], "every one, in order"
+            again = len(reports(found)) - len(came)
+            assert again <= sum(one.possible_duplicate for one in reports(found)), "what came twice is marked"
+            assert {one.reason for one in found if isinstance(one, Gap)} == {"RELAY_RESTARTED"}
+            assert stream.stats().undeclared_gaps == 0
             await stream.close()
             await reading
         writer.close()

@@ -20,7 +20,6 @@ from alphapulse.api.instrument.v1.instrument_pb2 import Instrument
 from alphapulse.api.relay.v1 import relay_service_pb2 as pb
 from alphapulse.api.venue.v1.venue_pb2 import Venue
 from alphapulse.client import Backoff
-from alphapulse.domain.domains import Domain
 from alphapulse.domain.errors import ConfigurationError
 from alphapulse.embedded import LaunchOptions, ValkeyStore
 from relay_service.config import Role
@@ -231,12 +230,6 @@ async def test_an_edge_serves_what_the_relay_would(
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await asked_for
             assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
-        for domain in (Domain.SIGNAL, Domain.EXECUTION):
-            refused = await mine.put(9, filter={"domain": domain})
-            assert (refused.error.reason, "is an edge" in refused.error.message) == ("FAILED_PRECONDITION", True)
-            taken = await (await core.subscriber(transport)).put(9, filter={"domain": domain})
-            assert taken.DESCRIPTOR.name == "SubscriptionAcknowledged"
-        assert [one.domain for one in (await edge.stub.GetRelayStatus(pb.GetRelayStatusRequest())).domains] == [1]
         core_status, status = [await one.stub.GetRelayStatus(pb.GetRelayStatusRequest()) for one in (core, edge)]
         assert (status.relay_id, status.last_sequence) == (core_status.relay_id, core_status.last_sequence)
         assert status.edge_id.startswith("one.")

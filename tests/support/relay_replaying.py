@@ -35,12 +35,14 @@ class Life:
     def __init__(self, **given_settings: Any) -> None:
         usual = {"capacity": 4, "max_quote_age_ns": 2 * SECOND, "price_band": 0.05}
         self.core = RelayCore(KernelSettings(**usual | given_settings))
-        self.journal = Journal(1 << 30)
-        InputNotes(self.core, self.journal)
+        self.journals = {domain: Journal(1 << 30) for domain in Domain}
+        self.journal = self.journals[Domain.MARKET]
+        InputNotes(self.core, self.journals)
         self.now_ns = START_NS
-        self.fanout = FanOut(self.core, FanOutSettings("life"), journal=self.journal, clock=self._clock)
+        self.fanout = FanOut(self.core, FanOutSettings("life"), journals=self.journals, clock=self._clock)
         self.sources = {name: self.core.sources.claim(name, 1, 1)[0] for name in ("A", "B")}
         self.sources["S"] = self.core.sources.claim("S", 1, 1, domain=Domain.SIGNAL)[0]
+        self.sources["E"] = self.core.sources.claim("E", 1, 1, domain=Domain.EXECUTION)[0]
         self.lives = dict.fromkeys(self.sources, 1)
 
     def _clock(self) -> int:
@@ -96,7 +98,8 @@ class Life:
     def restart(self, name: str) -> None:
         """The source's next connection, as ingress seats it."""
         self.lives[name] += 1
-        source, restarted = self.core.sources.claim(name, self.lives[name], 1)
+        domain = self.sources[name].domain
+        source, restarted = self.core.sources.claim(name, self.lives[name], 1, domain=domain)
         if restarted:
             self.fanout.deliver(self.core.source_gap(source, "SOURCE_RESTARTED"))
 
@@ -118,8 +121,8 @@ class Life:
                 getattr(self, kind)(*values)
 
 
-def replayed(records: list[Any]) -> LifeReplay:
-    life = LifeReplay()
+def replayed(records: list[Any], domain: Domain = Domain.MARKET) -> LifeReplay:
+    life = LifeReplay(domain)
     for record in records:
         life.feed(record)
     life.finish()

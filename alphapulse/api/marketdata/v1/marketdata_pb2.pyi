@@ -74,6 +74,8 @@ class _EventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventType.V
     """One figure of a listing: funding, open interest, index, mark, settlement, rate, sentiment."""
     EVENT_TYPE_TRADING_STATUS: _EventType.ValueType  # 6
     """A change of a listing's trading status."""
+    EVENT_TYPE_NOTICE: _EventType.ValueType  # 7
+    """Something was published: a filing, an article, an entry of a calendar, a post."""
     EVENT_TYPE_INSTRUMENT_DISCOVERED: _EventType.ValueType  # 16
     """A listing the registries did not know before."""
     EVENT_TYPE_CROSS_VENUE_OPPORTUNITY: _EventType.ValueType  # 17
@@ -102,6 +104,8 @@ EVENT_TYPE_STATISTIC: EventType.ValueType  # 5
 """One figure of a listing: funding, open interest, index, mark, settlement, rate, sentiment."""
 EVENT_TYPE_TRADING_STATUS: EventType.ValueType  # 6
 """A change of a listing's trading status."""
+EVENT_TYPE_NOTICE: EventType.ValueType  # 7
+"""Something was published: a filing, an article, an entry of a calendar, a post."""
 EVENT_TYPE_INSTRUMENT_DISCOVERED: EventType.ValueType  # 16
 """A listing the registries did not know before."""
 EVENT_TYPE_CROSS_VENUE_OPPORTUNITY: EventType.ValueType  # 17
@@ -213,6 +217,66 @@ STATISTIC_KIND_VOLUME_24H: StatisticKind.ValueType  # 8
 STATISTIC_KIND_ECONOMIC_FIGURE: StatisticKind.ValueType  # 9
 """A figure of a published series, such as a consumer price index, in the series' own unit. A later figure of the same effective time revises it."""
 Global___StatisticKind: _TypeAlias = StatisticKind  # noqa: Y015
+
+class _NoticeKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _NoticeKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_NoticeKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    NOTICE_KIND_UNSPECIFIED: _NoticeKind.ValueType  # 0
+    """Never sent."""
+    NOTICE_KIND_FILING: _NoticeKind.ValueType  # 1
+    """What somebody has to file with an authority, such as an annual report."""
+    NOTICE_KIND_NEWS: _NoticeKind.ValueType  # 2
+    """An article, or the release of an authority or company."""
+    NOTICE_KIND_CALENDAR: _NoticeKind.ValueType  # 3
+    """An entry of a calendar: what is expected at effective_time_ns, or what came of it."""
+    NOTICE_KIND_POST: _NoticeKind.ValueType  # 4
+    """What somebody wrote in a forum."""
+
+class NoticeKind(_NoticeKind, metaclass=_NoticeKindEnumTypeWrapper):
+    """What a notice is of. Carried as fixed32 in the event."""
+
+NOTICE_KIND_UNSPECIFIED: NoticeKind.ValueType  # 0
+"""Never sent."""
+NOTICE_KIND_FILING: NoticeKind.ValueType  # 1
+"""What somebody has to file with an authority, such as an annual report."""
+NOTICE_KIND_NEWS: NoticeKind.ValueType  # 2
+"""An article, or the release of an authority or company."""
+NOTICE_KIND_CALENDAR: NoticeKind.ValueType  # 3
+"""An entry of a calendar: what is expected at effective_time_ns, or what came of it."""
+NOTICE_KIND_POST: NoticeKind.ValueType  # 4
+"""What somebody wrote in a forum."""
+Global___NoticeKind: _TypeAlias = NoticeKind  # noqa: Y015
+
+class _NoticeImportance:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _NoticeImportanceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_NoticeImportance.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    NOTICE_IMPORTANCE_UNSPECIFIED: _NoticeImportance.ValueType  # 0
+    """The source does not say."""
+    NOTICE_IMPORTANCE_LOW: _NoticeImportance.ValueType  # 1
+    """Low."""
+    NOTICE_IMPORTANCE_MEDIUM: _NoticeImportance.ValueType  # 2
+    """Medium."""
+    NOTICE_IMPORTANCE_HIGH: _NoticeImportance.ValueType  # 3
+    """High."""
+
+class NoticeImportance(_NoticeImportance, metaclass=_NoticeImportanceEnumTypeWrapper):
+    """How much weight the source itself gives a notice. Carried as fixed32 in the event."""
+
+NOTICE_IMPORTANCE_UNSPECIFIED: NoticeImportance.ValueType  # 0
+"""The source does not say."""
+NOTICE_IMPORTANCE_LOW: NoticeImportance.ValueType  # 1
+"""Low."""
+NOTICE_IMPORTANCE_MEDIUM: NoticeImportance.ValueType  # 2
+"""Medium."""
+NOTICE_IMPORTANCE_HIGH: NoticeImportance.ValueType  # 3
+"""High."""
+Global___NoticeImportance: _TypeAlias = NoticeImportance  # noqa: Y015
 
 class _TradingState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -470,6 +534,14 @@ class _EventFlagEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventFlag.V
     """There is no price: a market order."""
     EVENT_FLAG_POSSIBLE_DUPLICATE: _EventFlag.ValueType  # 19
     """Sent again to a relay that does not know what an earlier one took: it may have been relayed before."""
+    EVENT_FLAG_TEXT_CUT: _EventFlag.ValueType  # 20
+    """A text did not fit its field: it is cut at a character, or left out where a part of it would mislead, as of a link."""
+    EVENT_FLAG_ACTUAL_ABSENT: _EventFlag.ValueType  # 21
+    """There is no actual value."""
+    EVENT_FLAG_FORECAST_ABSENT: _EventFlag.ValueType  # 22
+    """There is no forecast."""
+    EVENT_FLAG_PREVIOUS_ABSENT: _EventFlag.ValueType  # 23
+    """There is no previous value."""
 
 class EventFlag(_EventFlag, metaclass=_EventFlagEnumTypeWrapper):
     """The bits of every event's flags. Carried as bits 1 << number in the fixed32 field; bits 0 and 1 together hold the Provenance."""
@@ -512,6 +584,14 @@ EVENT_FLAG_PRICE_ABSENT: EventFlag.ValueType  # 18
 """There is no price: a market order."""
 EVENT_FLAG_POSSIBLE_DUPLICATE: EventFlag.ValueType  # 19
 """Sent again to a relay that does not know what an earlier one took: it may have been relayed before."""
+EVENT_FLAG_TEXT_CUT: EventFlag.ValueType  # 20
+"""A text did not fit its field: it is cut at a character, or left out where a part of it would mislead, as of a link."""
+EVENT_FLAG_ACTUAL_ABSENT: EventFlag.ValueType  # 21
+"""There is no actual value."""
+EVENT_FLAG_FORECAST_ABSENT: EventFlag.ValueType  # 22
+"""There is no forecast."""
+EVENT_FLAG_PREVIOUS_ABSENT: EventFlag.ValueType  # 23
+"""There is no previous value."""
 Global___EventFlag: _TypeAlias = EventFlag  # noqa: Y015
 
 @_typing.final
@@ -1214,6 +1294,257 @@ class Statistic(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__venue_time_ns) -> _WhichOneofReturnType__venue_time_ns | None: ...
 
 Global___Statistic: _TypeAlias = Statistic  # noqa: Y015
+
+@_typing.final
+class Notice(_message.Message):
+    """Something was published. Every notice is told once under the listing of the feed it is from (subject_number 0), and once more under each listing that
+    it is about (1 to subject_count), so that whoever follows a listing has what is said of it. venue_time_ns is the time of publication.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LISTING_KEY_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    VENUE_TIME_NS_FIELD_NUMBER: _builtins.int
+    COLLECTOR_TIME_NS_FIELD_NUMBER: _builtins.int
+    RELAY_IN_NS_FIELD_NUMBER: _builtins.int
+    RELAY_OUT_NS_FIELD_NUMBER: _builtins.int
+    SOURCE_ID_FIELD_NUMBER: _builtins.int
+    DEFINITION_VERSION_FIELD_NUMBER: _builtins.int
+    FLAGS_FIELD_NUMBER: _builtins.int
+    DOCUMENT_ID_FIELD_NUMBER: _builtins.int
+    HEADLINE_FIELD_NUMBER: _builtins.int
+    LINK_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
+    ACTUAL_FIELD_NUMBER: _builtins.int
+    FORECAST_FIELD_NUMBER: _builtins.int
+    PREVIOUS_FIELD_NUMBER: _builtins.int
+    SENTIMENT_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_TIME_NS_FIELD_NUMBER: _builtins.int
+    ACTUAL_EXPONENT_FIELD_NUMBER: _builtins.int
+    FORECAST_EXPONENT_FIELD_NUMBER: _builtins.int
+    PREVIOUS_EXPONENT_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    IMPORTANCE_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    SUBJECT_NUMBER_FIELD_NUMBER: _builtins.int
+    SUBJECT_COUNT_FIELD_NUMBER: _builtins.int
+    SUBJECTS_UNKNOWN_FIELD_NUMBER: _builtins.int
+    listing_key: _builtins.int
+    """First 64 bits of the listing's id; of a synthetic: of the synthetic's id."""
+    sequence: _builtins.int
+    """The relay's number of this event; rises by one for each event of a domain. 0 until the relay stamps it."""
+    venue_time_ns: _builtins.int
+    """The venue's own time, nanoseconds since the Unix epoch. 0: the venue gave none."""
+    collector_time_ns: _builtins.int
+    """When the collector received it, nanoseconds since the Unix epoch."""
+    relay_in_ns: _builtins.int
+    """When the relay received it, nanoseconds since the Unix epoch."""
+    relay_out_ns: _builtins.int
+    """When the relay handed it to its subscribers, nanoseconds since the Unix epoch."""
+    source_id: _builtins.int
+    """First 32 bits of SHA-256 of "source:" and the source's name."""
+    definition_version: _builtins.int
+    """Version of the listing's definition that held for this event. 0: unknown listing."""
+    flags: _builtins.int
+    """Provenance and conditions: see EventFlag."""
+    document_id: _builtins.bytes
+    """The source's own id of what was published; the same in every row and revision of it. One that is longer is given as "sha256:" and 40 digits of its hash."""
+    headline: _builtins.bytes
+    """Its title."""
+    link: _builtins.bytes
+    """Where it is to be read. One that does not fit is left out, and the row marked."""
+    subject: _builtins.bytes
+    """Whom or what it is about, in the source's words: a company's name, a ticker, a country. Of a row of a listing: the word that led to that listing."""
+    category: _builtins.bytes
+    """The source's own word for what it is: 10-K, 8-K, Monetary Policy."""
+    unit: _builtins.bytes
+    """What actual, forecast and previous are in, in the source's words."""
+    actual: _builtins.int
+    """Mantissa of the value that came out."""
+    forecast: _builtins.int
+    """Mantissa of the value that was expected."""
+    previous: _builtins.int
+    """Mantissa of the value before."""
+    sentiment: _builtins.float
+    """How the source holds it to be meant, in its own scale, mostly -1 to 1. NaN: it does not say."""
+    effective_time_ns: _builtins.int
+    """The time it is about, such as that of a release to come; nanoseconds since the Unix epoch. 0: none."""
+    actual_exponent: _builtins.int
+    """Exponent of the actual value."""
+    forecast_exponent: _builtins.int
+    """Exponent of the forecast."""
+    previous_exponent: _builtins.int
+    """Exponent of the previous value."""
+    kind: _builtins.int
+    """What it is: see NoticeKind."""
+    importance: _builtins.int
+    """See NoticeImportance."""
+    revision: _builtins.int
+    """How often it came before with other contents, as far as the collector remembers."""
+    subject_number: _builtins.int
+    """0: the row of the feed. Otherwise which of its subjects this row is under."""
+    subject_count: _builtins.int
+    """Rows that it has under listings."""
+    subjects_unknown: _builtins.int
+    """Subjects that the source names and no listing is known of."""
+    def __init__(
+        self,
+        *,
+        listing_key: _builtins.int | None = ...,
+        sequence: _builtins.int | None = ...,
+        venue_time_ns: _builtins.int | None = ...,
+        collector_time_ns: _builtins.int | None = ...,
+        relay_in_ns: _builtins.int | None = ...,
+        relay_out_ns: _builtins.int | None = ...,
+        source_id: _builtins.int | None = ...,
+        definition_version: _builtins.int | None = ...,
+        flags: _builtins.int | None = ...,
+        document_id: _builtins.bytes | None = ...,
+        headline: _builtins.bytes | None = ...,
+        link: _builtins.bytes | None = ...,
+        subject: _builtins.bytes | None = ...,
+        category: _builtins.bytes | None = ...,
+        unit: _builtins.bytes | None = ...,
+        actual: _builtins.int | None = ...,
+        forecast: _builtins.int | None = ...,
+        previous: _builtins.int | None = ...,
+        sentiment: _builtins.float | None = ...,
+        effective_time_ns: _builtins.int | None = ...,
+        actual_exponent: _builtins.int | None = ...,
+        forecast_exponent: _builtins.int | None = ...,
+        previous_exponent: _builtins.int | None = ...,
+        kind: _builtins.int | None = ...,
+        importance: _builtins.int | None = ...,
+        revision: _builtins.int | None = ...,
+        subject_number: _builtins.int | None = ...,
+        subject_count: _builtins.int | None = ...,
+        subjects_unknown: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_actual", b"_actual", "_actual_exponent", b"_actual_exponent", "_category", b"_category", "_collector_time_ns", b"_collector_time_ns", "_definition_version", b"_definition_version", "_document_id", b"_document_id", "_effective_time_ns", b"_effective_time_ns", "_flags", b"_flags", "_forecast", b"_forecast", "_forecast_exponent", b"_forecast_exponent", "_headline", b"_headline", "_importance", b"_importance", "_kind", b"_kind", "_link", b"_link", "_listing_key", b"_listing_key", "_previous", b"_previous", "_previous_exponent", b"_previous_exponent", "_relay_in_ns", b"_relay_in_ns", "_relay_out_ns", b"_relay_out_ns", "_revision", b"_revision", "_sentiment", b"_sentiment", "_sequence", b"_sequence", "_source_id", b"_source_id", "_subject", b"_subject", "_subject_count", b"_subject_count", "_subject_number", b"_subject_number", "_subjects_unknown", b"_subjects_unknown", "_unit", b"_unit", "_venue_time_ns", b"_venue_time_ns", "actual", b"actual", "actual_exponent", b"actual_exponent", "category", b"category", "collector_time_ns", b"collector_time_ns", "definition_version", b"definition_version", "document_id", b"document_id", "effective_time_ns", b"effective_time_ns", "flags", b"flags", "forecast", b"forecast", "forecast_exponent", b"forecast_exponent", "headline", b"headline", "importance", b"importance", "kind", b"kind", "link", b"link", "listing_key", b"listing_key", "previous", b"previous", "previous_exponent", b"previous_exponent", "relay_in_ns", b"relay_in_ns", "relay_out_ns", b"relay_out_ns", "revision", b"revision", "sentiment", b"sentiment", "sequence", b"sequence", "source_id", b"source_id", "subject", b"subject", "subject_count", b"subject_count", "subject_number", b"subject_number", "subjects_unknown", b"subjects_unknown", "unit", b"unit", "venue_time_ns", b"venue_time_ns"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_actual", b"_actual", "_actual_exponent", b"_actual_exponent", "_category", b"_category", "_collector_time_ns", b"_collector_time_ns", "_definition_version", b"_definition_version", "_document_id", b"_document_id", "_effective_time_ns", b"_effective_time_ns", "_flags", b"_flags", "_forecast", b"_forecast", "_forecast_exponent", b"_forecast_exponent", "_headline", b"_headline", "_importance", b"_importance", "_kind", b"_kind", "_link", b"_link", "_listing_key", b"_listing_key", "_previous", b"_previous", "_previous_exponent", b"_previous_exponent", "_relay_in_ns", b"_relay_in_ns", "_relay_out_ns", b"_relay_out_ns", "_revision", b"_revision", "_sentiment", b"_sentiment", "_sequence", b"_sequence", "_source_id", b"_source_id", "_subject", b"_subject", "_subject_count", b"_subject_count", "_subject_number", b"_subject_number", "_subjects_unknown", b"_subjects_unknown", "_unit", b"_unit", "_venue_time_ns", b"_venue_time_ns", "actual", b"actual", "actual_exponent", b"actual_exponent", "category", b"category", "collector_time_ns", b"collector_time_ns", "definition_version", b"definition_version", "document_id", b"document_id", "effective_time_ns", b"effective_time_ns", "flags", b"flags", "forecast", b"forecast", "forecast_exponent", b"forecast_exponent", "headline", b"headline", "importance", b"importance", "kind", b"kind", "link", b"link", "listing_key", b"listing_key", "previous", b"previous", "previous_exponent", b"previous_exponent", "relay_in_ns", b"relay_in_ns", "relay_out_ns", b"relay_out_ns", "revision", b"revision", "sentiment", b"sentiment", "sequence", b"sequence", "source_id", b"source_id", "subject", b"subject", "subject_count", b"subject_count", "subject_number", b"subject_number", "subjects_unknown", b"subjects_unknown", "unit", b"unit", "venue_time_ns", b"venue_time_ns"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__actual: _TypeAlias = _typing.Literal["actual"]  # noqa: Y015
+    _WhichOneofArgType__actual: _TypeAlias = _typing.Literal["_actual", b"_actual"]  # noqa: Y015
+    _WhichOneofReturnType__actual_exponent: _TypeAlias = _typing.Literal["actual_exponent"]  # noqa: Y015
+    _WhichOneofArgType__actual_exponent: _TypeAlias = _typing.Literal["_actual_exponent", b"_actual_exponent"]  # noqa: Y015
+    _WhichOneofReturnType__category: _TypeAlias = _typing.Literal["category"]  # noqa: Y015
+    _WhichOneofArgType__category: _TypeAlias = _typing.Literal["_category", b"_category"]  # noqa: Y015
+    _WhichOneofReturnType__collector_time_ns: _TypeAlias = _typing.Literal["collector_time_ns"]  # noqa: Y015
+    _WhichOneofArgType__collector_time_ns: _TypeAlias = _typing.Literal["_collector_time_ns", b"_collector_time_ns"]  # noqa: Y015
+    _WhichOneofReturnType__definition_version: _TypeAlias = _typing.Literal["definition_version"]  # noqa: Y015
+    _WhichOneofArgType__definition_version: _TypeAlias = _typing.Literal["_definition_version", b"_definition_version"]  # noqa: Y015
+    _WhichOneofReturnType__document_id: _TypeAlias = _typing.Literal["document_id"]  # noqa: Y015
+    _WhichOneofArgType__document_id: _TypeAlias = _typing.Literal["_document_id", b"_document_id"]  # noqa: Y015
+    _WhichOneofReturnType__effective_time_ns: _TypeAlias = _typing.Literal["effective_time_ns"]  # noqa: Y015
+    _WhichOneofArgType__effective_time_ns: _TypeAlias = _typing.Literal["_effective_time_ns", b"_effective_time_ns"]  # noqa: Y015
+    _WhichOneofReturnType__flags: _TypeAlias = _typing.Literal["flags"]  # noqa: Y015
+    _WhichOneofArgType__flags: _TypeAlias = _typing.Literal["_flags", b"_flags"]  # noqa: Y015
+    _WhichOneofReturnType__forecast: _TypeAlias = _typing.Literal["forecast"]  # noqa: Y015
+    _WhichOneofArgType__forecast: _TypeAlias = _typing.Literal["_forecast", b"_forecast"]  # noqa: Y015
+    _WhichOneofReturnType__forecast_exponent: _TypeAlias = _typing.Literal["forecast_exponent"]  # noqa: Y015
+    _WhichOneofArgType__forecast_exponent: _TypeAlias = _typing.Literal["_forecast_exponent", b"_forecast_exponent"]  # noqa: Y015
+    _WhichOneofReturnType__headline: _TypeAlias = _typing.Literal["headline"]  # noqa: Y015
+    _WhichOneofArgType__headline: _TypeAlias = _typing.Literal["_headline", b"_headline"]  # noqa: Y015
+    _WhichOneofReturnType__importance: _TypeAlias = _typing.Literal["importance"]  # noqa: Y015
+    _WhichOneofArgType__importance: _TypeAlias = _typing.Literal["_importance", b"_importance"]  # noqa: Y015
+    _WhichOneofReturnType__kind: _TypeAlias = _typing.Literal["kind"]  # noqa: Y015
+    _WhichOneofArgType__kind: _TypeAlias = _typing.Literal["_kind", b"_kind"]  # noqa: Y015
+    _WhichOneofReturnType__link: _TypeAlias = _typing.Literal["link"]  # noqa: Y015
+    _WhichOneofArgType__link: _TypeAlias = _typing.Literal["_link", b"_link"]  # noqa: Y015
+    _WhichOneofReturnType__listing_key: _TypeAlias = _typing.Literal["listing_key"]  # noqa: Y015
+    _WhichOneofArgType__listing_key: _TypeAlias = _typing.Literal["_listing_key", b"_listing_key"]  # noqa: Y015
+    _WhichOneofReturnType__previous: _TypeAlias = _typing.Literal["previous"]  # noqa: Y015
+    _WhichOneofArgType__previous: _TypeAlias = _typing.Literal["_previous", b"_previous"]  # noqa: Y015
+    _WhichOneofReturnType__previous_exponent: _TypeAlias = _typing.Literal["previous_exponent"]  # noqa: Y015
+    _WhichOneofArgType__previous_exponent: _TypeAlias = _typing.Literal["_previous_exponent", b"_previous_exponent"]  # noqa: Y015
+    _WhichOneofReturnType__relay_in_ns: _TypeAlias = _typing.Literal["relay_in_ns"]  # noqa: Y015
+    _WhichOneofArgType__relay_in_ns: _TypeAlias = _typing.Literal["_relay_in_ns", b"_relay_in_ns"]  # noqa: Y015
+    _WhichOneofReturnType__relay_out_ns: _TypeAlias = _typing.Literal["relay_out_ns"]  # noqa: Y015
+    _WhichOneofArgType__relay_out_ns: _TypeAlias = _typing.Literal["_relay_out_ns", b"_relay_out_ns"]  # noqa: Y015
+    _WhichOneofReturnType__revision: _TypeAlias = _typing.Literal["revision"]  # noqa: Y015
+    _WhichOneofArgType__revision: _TypeAlias = _typing.Literal["_revision", b"_revision"]  # noqa: Y015
+    _WhichOneofReturnType__sentiment: _TypeAlias = _typing.Literal["sentiment"]  # noqa: Y015
+    _WhichOneofArgType__sentiment: _TypeAlias = _typing.Literal["_sentiment", b"_sentiment"]  # noqa: Y015
+    _WhichOneofReturnType__sequence: _TypeAlias = _typing.Literal["sequence"]  # noqa: Y015
+    _WhichOneofArgType__sequence: _TypeAlias = _typing.Literal["_sequence", b"_sequence"]  # noqa: Y015
+    _WhichOneofReturnType__source_id: _TypeAlias = _typing.Literal["source_id"]  # noqa: Y015
+    _WhichOneofArgType__source_id: _TypeAlias = _typing.Literal["_source_id", b"_source_id"]  # noqa: Y015
+    _WhichOneofReturnType__subject: _TypeAlias = _typing.Literal["subject"]  # noqa: Y015
+    _WhichOneofArgType__subject: _TypeAlias = _typing.Literal["_subject", b"_subject"]  # noqa: Y015
+    _WhichOneofReturnType__subject_count: _TypeAlias = _typing.Literal["subject_count"]  # noqa: Y015
+    _WhichOneofArgType__subject_count: _TypeAlias = _typing.Literal["_subject_count", b"_subject_count"]  # noqa: Y015
+    _WhichOneofReturnType__subject_number: _TypeAlias = _typing.Literal["subject_number"]  # noqa: Y015
+    _WhichOneofArgType__subject_number: _TypeAlias = _typing.Literal["_subject_number", b"_subject_number"]  # noqa: Y015
+    _WhichOneofReturnType__subjects_unknown: _TypeAlias = _typing.Literal["subjects_unknown"]  # noqa: Y015
+    _WhichOneofArgType__subjects_unknown: _TypeAlias = _typing.Literal["_subjects_unknown", b"_subjects_unknown"]  # noqa: Y015
+    _WhichOneofReturnType__unit: _TypeAlias = _typing.Literal["unit"]  # noqa: Y015
+    _WhichOneofArgType__unit: _TypeAlias = _typing.Literal["_unit", b"_unit"]  # noqa: Y015
+    _WhichOneofReturnType__venue_time_ns: _TypeAlias = _typing.Literal["venue_time_ns"]  # noqa: Y015
+    _WhichOneofArgType__venue_time_ns: _TypeAlias = _typing.Literal["_venue_time_ns", b"_venue_time_ns"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__actual) -> _WhichOneofReturnType__actual | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__actual_exponent) -> _WhichOneofReturnType__actual_exponent | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__category) -> _WhichOneofReturnType__category | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__collector_time_ns) -> _WhichOneofReturnType__collector_time_ns | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__definition_version) -> _WhichOneofReturnType__definition_version | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__document_id) -> _WhichOneofReturnType__document_id | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__effective_time_ns) -> _WhichOneofReturnType__effective_time_ns | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__flags) -> _WhichOneofReturnType__flags | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__forecast) -> _WhichOneofReturnType__forecast | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__forecast_exponent) -> _WhichOneofReturnType__forecast_exponent | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__headline) -> _WhichOneofReturnType__headline | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__importance) -> _WhichOneofReturnType__importance | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__kind) -> _WhichOneofReturnType__kind | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__link) -> _WhichOneofReturnType__link | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__listing_key) -> _WhichOneofReturnType__listing_key | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__previous) -> _WhichOneofReturnType__previous | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__previous_exponent) -> _WhichOneofReturnType__previous_exponent | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__relay_in_ns) -> _WhichOneofReturnType__relay_in_ns | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__relay_out_ns) -> _WhichOneofReturnType__relay_out_ns | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__revision) -> _WhichOneofReturnType__revision | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sentiment) -> _WhichOneofReturnType__sentiment | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sequence) -> _WhichOneofReturnType__sequence | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__source_id) -> _WhichOneofReturnType__source_id | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__subject) -> _WhichOneofReturnType__subject | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__subject_count) -> _WhichOneofReturnType__subject_count | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__subject_number) -> _WhichOneofReturnType__subject_number | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__subjects_unknown) -> _WhichOneofReturnType__subjects_unknown | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__unit) -> _WhichOneofReturnType__unit | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__venue_time_ns) -> _WhichOneofReturnType__venue_time_ns | None: ...
+
+Global___Notice: _TypeAlias = Notice  # noqa: Y015
 
 @_typing.final
 class TradingStatus(_message.Message):
@@ -2201,6 +2532,7 @@ class EventBatch(_message.Message):
     BARS_FIELD_NUMBER: _builtins.int
     STATISTICS_FIELD_NUMBER: _builtins.int
     TRADING_STATUSES_FIELD_NUMBER: _builtins.int
+    NOTICES_FIELD_NUMBER: _builtins.int
     INSTRUMENTS_DISCOVERED_FIELD_NUMBER: _builtins.int
     CROSS_VENUE_OPPORTUNITIES_FIELD_NUMBER: _builtins.int
     SYNTHETIC_UPDATES_FIELD_NUMBER: _builtins.int
@@ -2231,6 +2563,10 @@ class EventBatch(_message.Message):
         """Rows of type 6."""
 
     @_builtins.property
+    def notices(self) -> _containers.RepeatedCompositeFieldContainer[Global___Notice]:
+        """Rows of type 7."""
+
+    @_builtins.property
     def instruments_discovered(self) -> _containers.RepeatedCompositeFieldContainer[Global___InstrumentDiscovered]:
         """Rows of type 16."""
 
@@ -2259,6 +2595,7 @@ class EventBatch(_message.Message):
         bars: _abc.Iterable[Global___Bar] | None = ...,
         statistics: _abc.Iterable[Global___Statistic] | None = ...,
         trading_statuses: _abc.Iterable[Global___TradingStatus] | None = ...,
+        notices: _abc.Iterable[Global___Notice] | None = ...,
         instruments_discovered: _abc.Iterable[Global___InstrumentDiscovered] | None = ...,
         cross_venue_opportunities: _abc.Iterable[Global___CrossVenueOpportunity] | None = ...,
         synthetic_updates: _abc.Iterable[Global___SyntheticUpdate] | None = ...,
@@ -2267,7 +2604,7 @@ class EventBatch(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bars", b"bars", "book_levels", b"book_levels", "cross_venue_opportunities", b"cross_venue_opportunities", "execution_reports", b"execution_reports", "instruments_discovered", b"instruments_discovered", "quotes", b"quotes", "statistics", b"statistics", "strategy_signals", b"strategy_signals", "synthetic_updates", b"synthetic_updates", "trades", b"trades", "trading_statuses", b"trading_statuses"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bars", b"bars", "book_levels", b"book_levels", "cross_venue_opportunities", b"cross_venue_opportunities", "execution_reports", b"execution_reports", "instruments_discovered", b"instruments_discovered", "notices", b"notices", "quotes", b"quotes", "statistics", b"statistics", "strategy_signals", b"strategy_signals", "synthetic_updates", b"synthetic_updates", "trades", b"trades", "trading_statuses", b"trading_statuses"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -2091,19 +2091,23 @@ class ExplainEventRequest(_message.Message):
 
     SEQUENCE_FIELD_NUMBER: _builtins.int
     RELAY_ID_FIELD_NUMBER: _builtins.int
+    DOMAIN_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
-    """The relay's sequence of the event, in the market domain."""
+    """The relay's sequence of the event, in its domain."""
     relay_id: _builtins.str
     """The life of the relay that numbered it, as RelayWelcome.relay_id names it. Empty: the one that is asked."""
+    domain: _marketdata_pb2.Domain.ValueType
+    """Its domain; unspecified: the market."""
     def __init__(
         self,
         *,
         sequence: _builtins.int = ...,
         relay_id: _builtins.str = ...,
+        domain: _marketdata_pb2.Domain.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["relay_id", b"relay_id", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain", "relay_id", b"relay_id", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2183,7 +2187,7 @@ Global___ExplainedFlag: _TypeAlias = ExplainedFlag  # noqa: Y015
 
 @_typing.final
 class ExplainedInput(_message.Message):
-    """An earlier event that an opportunity or a synthetic value came of."""
+    """An earlier event that an opportunity, a synthetic value or a signal came of, or that an execution report goes on from."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2193,7 +2197,9 @@ class ExplainedInput(_message.Message):
     SOURCE_SEQUENCE_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
     role: _builtins.str
-    """Its part: "trigger", "buy", "sell", or the variable of the formula."""
+    """Its part: "trigger", "buy", "sell", or the variable of the formula; of a signal "cause", the event of the market that it names; of an execution
+    report "before", the last report of the same order.
+    """
     source: _builtins.str
     """Its source."""
     source_sequence: _builtins.int
@@ -2319,7 +2325,7 @@ class ExplainEventResponse(_message.Message):
 
     @_builtins.property
     def inputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExplainedInput]:
-        """What an opportunity or a synthetic value came of."""
+        """What an opportunity, a synthetic value or a signal came of; of an execution report, the one before it."""
 
     @_builtins.property
     def stamps(self) -> _containers.RepeatedCompositeFieldContainer[Global___EventStamp]:
