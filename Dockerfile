@@ -38,7 +38,7 @@ COPY deploy/entrypoint.sh /opt/alphapulse/entrypoint.sh
 ENV NUMBA_CPU_NAME=generic
 RUN find /opt/alphapulse -exec touch --no-dereference --date=@1704067200 {} + \
     && NUMBA_CACHE_DIR=/opt/alphapulse/numba /opt/alphapulse/venv/bin/python -P -c \
-       "from relay_service.core import RelayCore; from relay_service.egress.warm_up import warm_up; RelayCore().warm_up(); warm_up()" \
+       "from relay_service.core import RelayCore; from relay_service.egress.warm_up import warm_up; from collector_service.lane.kernel import load; RelayCore().warm_up(); warm_up(); load()" \
     && /opt/alphapulse/venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/alphapulse/venv/lib /opt/alphapulse/examples
 
 

@@ -16,12 +16,11 @@ from alphapulse.publishing import RelayLink
 from alphapulse.runtime import GrpcService
 from collector_service import servicer
 from collector_service.config import CollectorConfig
-from collector_service.fleet import Fleet
+from collector_service.fleet import Fleet, is_simulated
 from collector_service.lease import Leases
 from collector_service.metrics import CollectorFigures
 from collector_service.recorder import RawRecorder
 from collector_service.runtime import GrpcFinder, GrpcRegistrar, Registrar
-from collector_service.simulation import PROTOCOLS
 
 _DRAIN_SECONDS: Final = 2.0
 _log = structlog.stdlib.get_logger(__name__)
@@ -40,8 +39,8 @@ class CollectorApplication:
         config.check_names("RECORD_SOURCES", config.record_sources)
         for name in config.sources:
             config.spec(name)  # an address that is none is told before anything runs
-            if config.transport == "simulated" and name not in PROTOCOLS:
-                rule = f"with TRANSPORT=simulated some of {', '.join(sorted(PROTOCOLS))}"
+            if config.transport == "simulated" and not is_simulated(config.spec(name)):
+                rule = "with TRANSPORT=simulated sources of whose specification a venue can be made: no chain, and none that another library reads"
                 raise ConfigurationError.for_variable("SOURCES", name, rule)
         self._config = config
         self._metrics = metrics
@@ -108,4 +107,4 @@ class CollectorApplication:
             return None
         channel = await stack.enter_async_context(open_channel(config.instrument_registry_address))
         stream = await stack.enter_async_context(RegistrationStream(channel))
-        return GrpcRegistrar(stream, GrpcFinder(channel))
+        return GrpcRegistrar(stream, GrpcFinder(channel), channel)

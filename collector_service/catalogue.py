@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from collector_service import sources
+from collector_service.lane.program import coverage
 from collector_service.own import MODULES
 from collector_service.source import Source
 from collector_service.spec import Channel, Dialect, Hook, Notice, SourceSpec
@@ -34,6 +35,7 @@ def summary(source: Source) -> dict[str, Any]:
 def details(source: Source) -> dict[str, Any]:
     """All there is to know of a source, in the order in which one asks."""
     spec = _spec(source)
+    compiled, ordinary = coverage(source, source.live)
     return {
         **summary(source),
         "aliases": list(spec.aliases),
@@ -51,6 +53,8 @@ def details(source: Source) -> dict[str, Any]:
             for request in source.discovery.requests
         ],
         "messages": sorted(spec.dialects[-1].routes),
+        "compiled": compiled,
+        "not compiled": ordinary,
         "polls": [f"{poll.path} every {poll.every_s:g} s" for poll in spec.dialects[-1].polls],
         "notes": list(spec.notes),
     }

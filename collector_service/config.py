@@ -44,7 +44,7 @@ class CollectorConfig(ServerConfig):
     Empty: none."""
 
     transport: str = setting("TRANSPORT", default="simulated", choices=("live", "replay", "simulated"))
-    """Where frames come from: the venues, a recording, or simulated venues."""
+    """Where frames come from: the venues, a recording, or simulated venues, which every source has that is told by a specification."""
 
     symbols: tuple[str, ...] = setting("SYMBOLS", default=())
     """Pairs to subscribe to, such as BTC/USDT, and tickers of shares, AAPL. Empty: the simulated venues' pairs when live, else all of them."""
@@ -143,9 +143,9 @@ class CollectorConfig(ServerConfig):
         """A source with this configuration's addresses, a chain with its pools and confirmations. Raises ConfigurationError for what is none."""
         self.check_names("SOURCES", (name,))
         source, addresses = self._chain(name) or self.known().sources[name], self._addresses()
-        websocket = addresses.get((name, "ws"), source.endpoints.websocket)
-        rest = addresses.get((name, "rest"), source.endpoints.rest)
-        return replace(source, endpoints=replace(source.endpoints, websocket=websocket, rest=rest))
+        told = source.endpoints
+        websocket, rest = addresses.get((name, "ws"), told.websocket), addresses.get((name, "rest"), told.rest)
+        return replace(source, endpoints=replace(told, websocket=websocket, rest=rest))
 
     def check_names(self, variable: str, names: Iterable[str]) -> None:
         """Raises ConfigurationError for a name that no source has, with what is broken in SOURCES_PATH."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import Final
 
 from alphapulse.domain.errors import FailedPrecondition
 from alphapulse.domain.provenance import Provenance
 from alphapulse.records import LAYOUTS, Rows
+from collector_service.batching import BatchSession
 from collector_service.book import BookMachine, Level
 from collector_service.listings import ListingIndex
 from collector_service.rows import as_array
@@ -23,6 +26,10 @@ from collector_service.transport.recording import (
     recorded_answers,
 )
 from collector_service.transport.recording import recording_files as recording_files
+
+_PART: Final = 256
+_WORTH_COMPILED: Final = 100_000
+"""After so many frames compiled code goes on: loading it takes as long as these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +83,14 @@ def decode_files(files: Iterable[Path], source: str | Source) -> DecodeReport:
     listed = read_instruments(paths, spec) if not all(map(is_stream, paths)) else InstrumentList(())
     listings = ListingIndex(spec.venue)
     listings.learn(listed.entries)
-    session = Session(spec, listings, Provenance.REPLAY)
-    for arrival in read_recording(paths):
-        session.handle(arrival)
+    session = BatchSession(spec, listings, Provenance.REPLAY)
+    arrivals = read_recording(paths)
+    while part := tuple(islice(arrivals, _PART)):
+        if session.frames >= _WORTH_COMPILED and session.lane is None:
+            session.use_compiled()
+        done = 0
+        while done < len(part):
+            done += session.handle_many(part, done)[0]
     return report_of(session, listed.refused)
 
 

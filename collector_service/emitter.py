@@ -55,6 +55,8 @@ class Emitter:
         """Keys of the listings that something was given of; taken by the session."""
         self.handovers: dict[int, Handover] = {}
         """Where one connection takes the place of another, by the number of each of the two."""
+        self.shares_books = False
+        """Whether several connections have told of one book, which then takes those messages alone that come over its own."""
         self.replies: list[str] = []
         """What the venue wants to hear back on it; taken by the session."""
         self.gaps: list[tuple[str, str]] = []
@@ -63,6 +65,8 @@ class Emitter:
         """Items of a message that could not be read and cost no other; taken by the session."""
         self.memory: Any = None
         """What the source's `new_memory` made."""
+        self.last_trades: dict[str, int] = {}
+        """The highest number of a trade that was given, by symbol; the time of one without a number is its number."""
         self.subscribed: Sequence[VenueSymbol] = ()
         """The listings of the connection that was opened last."""
         self.requested = ""
@@ -72,7 +76,6 @@ class Emitter:
         self._venue = venue
         self._provenance = int(provenance)
         self._unknown: dict[str, int] = {}
-        self._last_trades: dict[str, int] = {}
         self._numbered: dict[str, dict[int, LevelChange]] = {}
         self._learned: dict[tuple[int, object], tuple[str, str]] = {}
         self._figures: Told[tuple[str, int, int, int], Amount] = Told(_MAX_FIGURES)
@@ -85,6 +88,11 @@ class Emitter:
     def unknown_symbols(self) -> Sequence[str]:
         """Symbols met outside the list."""
         return tuple(self._unknown)
+
+    @property
+    def unlisted(self) -> int:
+        """How many these are."""
+        return len(self._unknown)
 
     def trade(
         self,
@@ -109,13 +117,13 @@ class Emitter:
         if cost is None or amount is None:
             flags |= RecordFlag.OVERSIZE
         cost, amount = cost or (0, 0), amount or (0, 0)
-        self._last_trades[symbol] = max(trade_id or time_ns, self._last_trades.get(symbol, 0))
+        self.last_trades[symbol] = max(trade_id or time_ns, self.last_trades.get(symbol, 0))
         self.sink.trade(key, time_ns, flags, cost[0], amount[0], trade_id, cost[1], amount[1], aggressor)
 
     def has_seen_trade(self, symbol: str, trade_id: int) -> bool:
         """Whether a trade of this number or a later one of the symbol was already given: for venues that repeat. The time of a trade without
         a number is its number."""
-        last = self._last_trades
+        last = self.last_trades
         if self.handovers:
             handover = self.handovers.get(self.connection)
             # Each of the two repeats what it gave itself; which of them gave a trade first is found out by its number.
@@ -291,6 +299,15 @@ class Emitter:
         """The channel a number stands for; empty where nobody told it."""
         return self._learned.get((self.connection, number), ("", ""))[0]
 
+    def number_of(self, connection: int, channel: str, spellings: Container[str]) -> object:
+        """The number that a connection told last for a channel of one of these symbols; None where it told none."""
+        found = (
+            number
+            for (at, number), (told, symbol) in reversed(self._learned.items())
+            if at == connection and told == channel and symbol in spellings
+        )
+        return next(found, None)
+
     def forget_learned(self, connection: int) -> None:
         """A connection is gone, and its numbers with it."""
         for key in [key for key in self._learned if key[0] == connection]:
@@ -330,10 +347,11 @@ class Emitter:
 
     def begin_anew(self) -> None:
         """Another conversation: all that was learned and given is forgotten; what was counted stays."""
-        for known in (self.books, self.handovers, self._last_trades, self._numbered, self._learned):
+        for known in (self.books, self.handovers, self.last_trades, self._numbered, self._learned):
             known.clear()
         self._figures.clear()
         self.notices.clear()
+        self.shares_books = False
         self.begin()
         for waiting in (self.resyncs, self.gaps, self.replies):
             waiting.clear()
@@ -342,7 +360,7 @@ class Emitter:
     def begin_handover(self, handover: Handover) -> None:
         """The messages of both connections are taken from now on."""
         for highest in handover.highest:
-            highest.update(self._last_trades)
+            highest.update(self.last_trades)
         self.handovers[handover.old] = self.handovers[handover.new] = handover
 
     def end_handover(self, handover: Handover, *, to_new: bool) -> list[str]:
@@ -443,6 +461,7 @@ class Emitter:
         if self.connection < 0:
             return True
         if machine.synced and machine.connection >= 0:
+            self.shares_books = True
             return False
         machine.connection = self.connection
         return True

@@ -7,7 +7,6 @@ connection gives them first; what has no number is taken from one connection at 
 
 from __future__ import annotations
 
-from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -36,7 +35,7 @@ class Handover:
     old: int
     new: int
     """The numbers of the two connections."""
-    symbols: Container[str]
+    symbols: set[str]
     """All spellings of what they carry."""
     overlap: Overlap
     opened_ns: int = 0
@@ -87,8 +86,3 @@ class Handover:
         if not self.opened_ns or now_ns - self.opened_ns < self.overlap.settle_s * _SECOND:
             return False
         return self._given[0] <= self._given[1]
-
-
-def partner_of(connection: int, subscriptions: int) -> int:
-    """The number of the connection that a connection follows, or is followed by: each of so many subscriptions has two, which take turns."""
-    return (connection + subscriptions) % (2 * subscriptions)

@@ -187,13 +187,16 @@ def currency(code: str, *, fiat: bool, source: str = "") -> Instrument:
     return replace(made, id=mint_instrument_id(made))
 
 
+def pair_class(entry: VenueSymbol) -> AssetClass:
+    """Two fiat currencies are an FX pair."""
+    return AssetClass.FX_PAIR if len(entry.fiat & {entry.base, entry.quote}) == 2 else AssetClass.SPOT_PAIR
+
+
 def pair_of(entry: VenueSymbol, source: str = "") -> Instrument:
-    """The pair a line lists, its id minted. Two fiat currencies are an FX pair."""
-    both = len(entry.fiat & {entry.base, entry.quote}) == 2
+    """The pair a line lists, its id minted."""
     base = currency(entry.base, fiat=entry.base in entry.fiat)
     quote = currency(entry.quote, fiat=entry.quote in entry.fiat)
-    asset_class = AssetClass.FX_PAIR if both else AssetClass.SPOT_PAIR
-    made = Instrument(asset_class, entry.pair, PairDetails(base.id, quote.id), source=source)
+    made = Instrument(pair_class(entry), entry.pair, PairDetails(base.id, quote.id), source=source)
     return replace(made, id=mint_instrument_id(made))
 
 
@@ -318,13 +321,16 @@ def listing_of(entry: VenueSymbol, venue: str, source: str = "") -> Listing:
     """The listing a line describes, its id minted."""
     instrument_id = instrument_of(entry, venue).id
     assert instrument_id is not None  # instrument_of mints it
-    place = entry.place(venue)
+    listing_id = mint_listing_id(entry.place(venue), entry.symbol, instrument_id)
+    return replace(unnamed_listing(entry, venue, source), instrument_id=instrument_id, id=listing_id)
+
+
+def unnamed_listing(entry: VenueSymbol, venue: str, source: str = "") -> Listing:
+    """The listing a line describes, without ids."""
     return Listing(
-        venue=place,
+        venue=entry.place(venue),
         symbol=entry.symbol,
         currency=_listed_in(entry),
-        instrument_id=instrument_id,
-        id=mint_listing_id(place, entry.symbol, instrument_id),
         status=entry.status,
         rules=entry.rules,
         source=source,
@@ -345,6 +351,8 @@ class ListingIndex:
     """From a venue's spelling to the listing's key. Keys are minted here until the registry has said otherwise."""
 
     def __init__(self, venue: str) -> None:
+        self.version = 0
+        """Rises whenever a spelling may have another key."""
         self._venue = venue
         self._entries: dict[str, VenueSymbol] = {}
         self._ids: dict[str, ListingId] = {}
@@ -360,6 +368,7 @@ class ListingIndex:
 
     def learn(self, entries: Iterable[VenueSymbol], registered: Mapping[str, ListingId] | None = None) -> None:
         """Adds lines of the venue's list. `registered` has the ids the registry gave, by symbol."""
+        self.version += 1
         for entry in entries:
             listing_id = (registered or {}).get(entry.symbol) or listing_of(entry, self._venue).id
             assert listing_id is not None  # listing_of mints it

@@ -35,26 +35,29 @@ _NONE: Final = (0, 0)
 
 
 class RowSink:
-    """Rows of one source that wait to be sent, by type, each type in its order.
+    """Rows of one source that wait to be sent, by type, each type in its order: pieces of one row, or of several that were written together.
 
     `received_ns` is the collector's time of the frame that is being decoded. The relay's fields stay zero.
     """
 
     __slots__ = (
-        "_source_id",
+        "_more",
         "_taken",
         "levels",
         "notices",
         "quotes",
         "received_ns",
+        "source_id",
         "statistics",
         "statuses",
         "trades",
     )
 
     def __init__(self, source_id: int) -> None:
-        self._source_id = source_id
+        self.source_id = source_id
         self._taken: dict[int, int] = {}
+        self._more: dict[int, int] = {}
+        """By type, how many rows there are beyond one a piece."""
         self.received_ns = 0
         self.trades: list[bytes] = []
         self.quotes: list[bytes] = []
@@ -64,7 +67,15 @@ class RowSink:
         self.notices: list[bytes] = []
 
     def __len__(self) -> int:
-        return sum(len(rows) for _, rows in self._waiting())
+        count = (
+            len(self.trades)
+            + len(self.quotes)
+            + len(self.levels)
+            + len(self.statistics)
+            + len(self.statuses)
+            + len(self.notices)
+        )
+        return count + sum(self._more.values()) if self._more else count
 
     @property
     def rows_written(self) -> dict[int, int]:
@@ -72,7 +83,7 @@ class RowSink:
         counts = dict(self._taken)
         for kind, rows in self._waiting():
             if rows:
-                counts[kind] = counts.get(kind, 0) + len(rows)
+                counts[kind] = counts.get(kind, 0) + len(rows) + self._more.get(kind, 0)
         return counts
 
     def _waiting(self) -> list[tuple[int, list[bytes]]]:
@@ -91,7 +102,7 @@ class RowSink:
     ) -> None:  # fmt: skip
         """A Trade row; numbers as in the layout."""
         self.trades.append(_TRADE(
-            key, time_ns, self.received_ns, self._source_id, flags,
+            key, time_ns, self.received_ns, self.source_id, flags,
             price, size, trade_id, price_exponent, size_exponent, aggressor,
         ))  # fmt: skip
 
@@ -101,7 +112,7 @@ class RowSink:
     ) -> None:  # fmt: skip
         """A Quote row; numbers as in the layout."""
         self.quotes.append(_QUOTE(
-            key, time_ns, self.received_ns, self._source_id, flags,
+            key, time_ns, self.received_ns, self.source_id, flags,
             bid, bid_size, ask, ask_size, price_exponent, size_exponent,
         ))  # fmt: skip
 
@@ -110,7 +121,7 @@ class RowSink:
     ) -> None:
         """A BookLevel row a change; numbers as in the layout. `flags` are those of the first row, of the others, and what the last has more."""
         flag, others, more = flags
-        received, source, append = self.received_ns, self._source_id, self.levels.append
+        received, source, append = self.received_ns, self.source_id, self.levels.append
         left = len(changes)
         for side, (price, price_exponent), (size, size_exponent) in changes:
             left -= 1
@@ -133,24 +144,33 @@ class RowSink:
     ) -> None:
         """A Statistic row; numbers as in the layout."""
         self.statistics.append(_STATISTIC(
-            key, time_ns, self.received_ns, self._source_id, flags, value, effective_ns, value_exponent, kind,
+            key, time_ns, self.received_ns, self.source_id, flags, value, effective_ns, value_exponent, kind,
         ))  # fmt: skip
 
     def trading_status(self, key: int, time_ns: int, flags: int, effective_ns: int, state: int) -> None:
         """A TradingStatus row; numbers as in the layout. The state before is not told, nor a reason as a number."""
         self.statuses.append(_TRADING_STATUS(
-            key, time_ns, self.received_ns, self._source_id, flags, effective_ns, state, 0, 0,
+            key, time_ns, self.received_ns, self.source_id, flags, effective_ns, state, 0, 0,
         ))  # fmt: skip
+
+    def extend(self, layout: RecordLayout, rows: Rows, count: int) -> None:
+        """The first `count` Trade, Quote or BookLevel rows, complete, as one piece."""
+        waiting = self.trades if layout is TRADE else self.quotes if layout is QUOTE else self.levels
+        waiting.append(bytes(rows.data.cast("B")[: count * layout.row_size]))
+        if count > 1:
+            kind = layout.event_type
+            self._more[kind] = self._more.get(kind, 0) + count - 1
 
     def notice(self, key: int, time_ns: int, flags: int, *values: bytes | float) -> None:
         """A Notice row; texts and numbers in the order of the layout."""
-        self.notices.append(_NOTICE(key, time_ns, self.received_ns, self._source_id, flags, *values))
+        self.notices.append(_NOTICE(key, time_ns, self.received_ns, self.source_id, flags, *values))
 
     def take(self) -> dict[int, list[bytes]]:
-        """The rows that wait, by type; they wait no longer."""
+        """The rows that wait, by type, in pieces of one row or several; they wait no longer."""
         taken = {kind: rows for kind, rows in self._waiting() if rows}
         for kind, rows in taken.items():
-            self._taken[kind] = self._taken.get(kind, 0) + len(rows)
+            self._taken[kind] = self._taken.get(kind, 0) + len(rows) + self._more.get(kind, 0)
+        self._more.clear()
         self.trades, self.quotes, self.levels, self.statistics, self.statuses = [], [], [], [], []
         self.notices = []
         return taken

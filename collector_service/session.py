@@ -4,24 +4,24 @@ that a live connection, a recording and a simulation take the same path.
 
 from __future__ import annotations
 
-import struct
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from alphapulse.domain.errors import InvalidArgument
 from alphapulse.domain.ids import source_id
 from alphapulse.domain.provenance import Provenance
 from collector_service.emitter import Emitter
-from collector_service.handover import Handover, Overlap, partner_of
+from collector_service.handover import Handover, Overlap
 from collector_service.listings import ListingIndex, VenueSymbol
+from collector_service.refusals import REFUSALS, reason_of
 from collector_service.rows import RowSink
 from collector_service.source import Dialect, Route, Source
 from collector_service.spec import Channel
 from collector_service.staleness import Staleness, StalenessRules
-from collector_service.transport.base import Arrival, ArrivalKind, Fetch, Request, Retire, Send
+from collector_service.subscriptions import Subscriptions, first_of, partner_of, place_of, spellings_of
+from collector_service.transport.base import Arrival, ArrivalKind, Cease, Fetch, Request, Retire, Send
 from collector_service.transport.recording import Begun
 
 SNAPSHOT_PATIENCE_NS: Final = 10_000_000_000
@@ -61,8 +61,8 @@ class Session:
         self.venue_errors: Counter[str] = Counter()
         self.resyncs = 0
         self.last_frame_ns = 0
-        self.subscriptions = subscriptions
-        """The symbols of each connection."""
+        self.subscriptions = Subscriptions(subscriptions)
+        """The symbols of each place for connections."""
         self.gaps: list[tuple[str, int]] = []
         """What was lost since it was last asked: (reason, listing key; 0: all of the source)."""
         self._channels = channels
@@ -75,6 +75,7 @@ class Session:
         self._overlap = overlap or Overlap()
         self.staleness = Staleness(staleness)
         """Which instruments are silent; nothing is said of those of a recording, whose time is not ours."""
+        self._provenance = provenance
         self._retiring: set[int] = set()
         """Connections that are about to be closed, since another one gives what they gave."""
 
@@ -135,10 +136,10 @@ class Session:
         again may have other symbols."""
         told = msgspec.json.decode(arrival.data, type=Begun)
         listings = self.emitter.listings
-        self.subscriptions = [
+        self.subscriptions = Subscriptions(
             [entry for symbol in symbols if (entry := listings.entry(symbol)) is not None]
             for symbols in told.connections
-        ]
+        )
         if told.begun == self._begun:
             return
         self._begun = told.begun
@@ -172,14 +173,15 @@ class Session:
             self.gaps.append(("RECONNECTED", 0))
         else:
             self._memory.lost()
+        lost = self.subscriptions.spellings(connection)
         self.emitter.forget_learned(connection)
+        self.subscriptions.closed(connection)
         self._retiring.discard(connection)
         handover = self.emitter.handovers.get(connection)
         if handover is not None:
             self.emitter.end_handover(handover, to_new=True)
             if handover.opened_ns:
                 return
-        lost = self._symbols_of(connection)
         # What they missed is told; that they are silent until the connection is back says nothing of them.
         keys = (self.emitter.listings.key(symbol) for symbol in (lost or ()))
         self.staleness.forget(key for key in keys if key is not None)
@@ -188,22 +190,11 @@ class Session:
             if lost is None or symbol in lost:
                 del self._asked[symbol]
 
-    def _entries(self, connection: int) -> Sequence[VenueSymbol]:
-        """What a connection, or the one before it, subscribes to."""
-        count = len(self.subscriptions)
-        return self.subscriptions[connection % count] if connection < 2 * count else ()
-
-    def _symbols_of(self, connection: int) -> set[str] | None:
-        """All spellings of what a connection carries; None where that is not known."""
-        if connection >= 2 * len(self.subscriptions):
-            return None
-        return {spelling for entry in self._entries(connection) for spelling in (entry.symbol, *entry.aliases)}
-
     def _announce(self, connection: int) -> None:
         """A connection is about to take the place of its partner."""
-        old = partner_of(connection, max(1, len(self.subscriptions)))
+        old = partner_of(connection)
         if old not in self.emitter.handovers:
-            symbols = self._symbols_of(connection) or set()
+            symbols = self.subscriptions.spellings(connection) or set()
             self.emitter.begin_handover(Handover(old, connection, symbols, self._overlap))
 
     def _hand_over(self, arrival: Arrival) -> list[Request]:
@@ -222,6 +213,7 @@ class Session:
     def _retire(self, connection: int) -> None:
         """A connection was closed on purpose, or was no use: one that was to take another's place leaves things as they were."""
         self.emitter.forget_learned(connection)
+        self.subscriptions.closed(connection)
         self._retiring.discard(connection)
         handover = self.emitter.handovers.get(connection)
         if handover is not None:
@@ -232,31 +224,77 @@ class Session:
         self.emitter.resyncs += [(symbol, "HANDED_OVER") for symbol in symbols]
 
     def _subscribe(self, connection: int) -> list[Request]:
-        entries = self.emitter.subscribed = self._entries(connection)
-        if not entries:
-            return []
+        self.emitter.subscribed = self.subscriptions.of(connection)
         handover = self.emitter.handovers.get(connection)
         if handover is not None:
             handover.opened_ns = self.sink.received_ns
-            for symbol in self._symbols_of(connection) or ():
+            for symbol in self.subscriptions.spellings(connection) or ():
                 self._asked.pop(symbol, None)
         greet = self._dialect.greet
-        frames = self._dialect.subscribe(entries, self._channels) if greet is None else greet()
-        polls = [
+        if greet is None:
+            return [*self._introduce(connection), *self._polls(connection, self.subscriptions.of(connection))]
+        return [
+            *(Send(connection, frame) for frame in greet()),
+            *self._polls(connection, self.subscriptions.of(connection)),
+        ]
+
+    def _introduce(self, connection: int) -> list[Request]:
+        """Subscribes to all that the connection's place has: it is open, and the venue knows who we are."""
+        self.subscriptions.told(connection)
+        entries = self.subscriptions.of(connection)
+        frames = self._dialect.subscribe(entries, self._channels) if entries else ()
+        return [Send(connection, frame) for frame in frames]
+
+    def _polls(self, connection: int, entries: Sequence[VenueSymbol]) -> list[Request]:
+        return [
             Fetch(path, poll.every_s)
             for poll in self._dialect.polls
-            # One that is for no symbol is made once.
+            if entries
             for path in poll.paths(entry.symbol for entry in entries)
-            if connection % len(self.subscriptions) == 0 or path != poll.path
+            # One that is for no symbol is made once.
+            if place_of(connection) == 0 or path != poll.path
         ]
-        return [*(Send(connection, frame) for frame in frames), *polls]
 
-    def _welcomed(self, connection: int) -> list[Request]:
-        """The venue knows who we are: it can be subscribed to."""
-        if connection >= len(self.subscriptions):
-            return []
-        frames = self._dialect.subscribe(self.subscriptions[connection], self._channels)
-        return [Send(connection, frame) for frame in frames]
+    def join(self, place: int, entries: Sequence[VenueSymbol]) -> list[Request]:
+        """More symbols for a place, which says so over its open connections; one that is not open yet subscribes to all of them then. The
+        place after the last is a new one: its connection is for the transport to open."""
+        self.subscriptions.join(place, entries)
+        requests: list[Request] = []
+        for connection in self.subscriptions.open_at(place):
+            handover = self.emitter.handovers.get(connection)
+            if handover is not None:
+                handover.symbols |= {spelling for entry in entries for spelling in spellings_of(entry)}
+            said = self.subscriptions.of(connection) if self._dialect.replaces else entries
+            frames = (self._dialect.join or self._dialect.subscribe)(said, self._channels)
+            requests += [Send(connection, frame) for frame in frames]
+        return requests + self._polls(first_of(place), entries)
+
+    def leave(self, symbols: Collection[str]) -> list[Request]:
+        """The venue is no longer asked for these symbols, where it can be told so; their books end."""
+        requests: list[Request] = []
+        for place, entries in self.subscriptions.leave(symbols).items():
+            for connection in self.subscriptions.open_at(place):
+                requests += [Send(connection, frame) for frame in self._farewell(connection, entries)]
+            for poll in self._dialect.polls:
+                if "{symbol}" in poll.path:
+                    requests += [Cease(path) for path in poll.paths(entry.symbol for entry in entries)]
+            spellings = {spelling for entry in entries for spelling in spellings_of(entry)}
+            keys = (self.emitter.listings.key(spelling) for spelling in spellings)
+            self.staleness.forget(key for key in keys if key is not None)
+            self.emitter.lose_books(spellings)
+            for spelling in spellings:
+                self._asked.pop(spelling, None)
+        return requests
+
+    def _farewell(self, connection: int, entries: Sequence[VenueSymbol]) -> Sequence[str]:
+        if self._dialect.replaces:
+            left = self.subscriptions.of(connection)
+            return (self._dialect.join or self._dialect.subscribe)(left, self._channels) if left else ()
+        return self._dialect.leave(entries, self._channels, self._number_on(connection)) if self._dialect.leave else ()
+
+    def _number_on(self, connection: int) -> Callable[[str, VenueSymbol], object]:
+        """What a connection calls a channel of a symbol by; None where it has not told."""
+        return lambda channel, entry: self.emitter.number_of(connection, channel, spellings_of(entry))
 
     def _frame(self, arrival: Arrival) -> list[Request]:
         self.frames += 1
@@ -266,7 +304,7 @@ class Session:
             return self._message(arrival, arrival.data, dialect)
         try:
             parts = dialect.parts(arrival.data)
-        except _REFUSALS as error:
+        except REFUSALS as error:
             self._refuse(error)
             self._doubt_books(arrival, "UNREADABLE_FRAME")
             return self._repair(arrival)
@@ -277,13 +315,13 @@ class Session:
         try:
             kind, body = dialect.split(data, self.emitter)
             route = dialect.routes.get(kind)
-        except _REFUSALS as error:
+        except REFUSALS as error:
             self._refuse(error)
             self._doubt_books(arrival, "UNREADABLE_FRAME")
             return self._repair(arrival)
         if route is None:
             self._unrouted(kind, dialect)
-            return self._welcomed(arrival.connection) if kind and kind == dialect.welcome else []
+            return self._introduce(arrival.connection) if kind and kind == dialect.welcome else []
         if not self._run(route, body) and kind in dialect.books:
             self._doubt_books(arrival, "UNREADABLE_UPDATE")
         self._take_losses()
@@ -329,7 +367,7 @@ class Session:
             self.emitter.begin()
         try:
             route.emit(route.decode(body), self.emitter)
-        except _REFUSALS as error:
+        except REFUSALS as error:
             self._undo(mark)
             self._refuse(error)
             return False
@@ -361,13 +399,7 @@ class Session:
         counter[kind if kind in counter or len(counter) < _MAX_KINDS else "(others)"] += 1
 
     def _refuse(self, error: Exception) -> None:
-        if isinstance(error, InvalidArgument) and error.violations:
-            reason = error.violations[0].rule.upper().replace("-", "_").replace(".", "_")
-        elif isinstance(error, msgspec.ValidationError):
-            reason = "MALFORMED"
-        else:
-            reason = "UNDECODABLE"
-        self.rejects[reason] += 1
+        self.rejects[reason_of(error)] += 1
 
     def _doubt_books(self, arrival: Arrival, reason: str) -> None:
         """A message that could not be read may have changed a book. A machine with numbers or checksums will notice; another one would go
@@ -389,6 +421,8 @@ class Session:
             return []
         requests: list[Request] = []
         for symbol, reason in wanted:
+            if self.subscriptions.has_left(symbol):
+                continue
             if reason:
                 self.resyncs += 1
                 self.gaps.append(("BOOK_RESYNC", self.emitter.listings.key(symbol) or 0))
@@ -403,11 +437,9 @@ class Session:
         return requests
 
     def _snapshot_requests(self, symbol: str, connection: int) -> list[Request]:
-        if self._dialect.snapshot is not None:
-            return [Fetch(self._dialect.snapshot.path(symbol))]
         entry = self.emitter.listings.entry(symbol)
-        return [Send(connection, text) for text in self._dialect.resync(entry)] if entry is not None else []
-
-
-_REFUSALS: Final = (msgspec.DecodeError, InvalidArgument, ValueError, ArithmeticError, RecursionError, struct.error)
-"""What a message can make a route raise. A number that fits no row ends its message, not the source."""
+        if self._dialect.snapshot is not None:
+            return [Fetch(self._dialect.snapshot.path(symbol, entry.extras if entry is not None else {}))]
+        if entry is None:
+            return []
+        return [Send(connection, text) for text in self._dialect.resync(entry, self._number_on(connection))]

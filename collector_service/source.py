@@ -35,6 +35,10 @@ class AddressRequest:
     """The address in the answer. Raises msgspec.DecodeError or InvalidArgument."""
 
 
+Numbers = Callable[[str, VenueSymbol], object]
+"""The number that the connection gave a channel of a symbol; None where it gave none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """A format of the venue's messages, and from when to when (exclusive) the venue spoke it."""
@@ -49,8 +53,14 @@ class Dialect:
     """Kinds that are known and carry no event: acknowledgements, heartbeats."""
     subscribe: Callable[[Sequence[VenueSymbol], Sequence[Channel]], Sequence[str]]
     """The frames that subscribe."""
-    resync: Callable[[VenueSymbol], Sequence[str]]
+    resync: Callable[[VenueSymbol, Numbers], Sequence[str]]
     """The frames that ask for one book anew; empty where it is fetched by REST."""
+    join: Callable[[Sequence[VenueSymbol], Sequence[Channel]], Sequence[str]] | None = None
+    """The frames that subscribe to more on a connection that has subscribed before; None: as `subscribe`."""
+    leave: Callable[[Sequence[VenueSymbol], Sequence[Channel], Numbers], Sequence[str]] | None = None
+    """The frames that unsubscribe; None: that cannot be said."""
+    replaces: bool = False
+    """What is subscribed to takes the place of what was subscribed to before: `join` is given all of it."""
     parts: Callable[[bytes], Sequence[bytes]] | None = None
     """The messages in a frame, each of which is split; None: a frame is one. Raises as a decoder does."""
     greet: Callable[[], Sequence[str]] | None = None
@@ -156,8 +166,8 @@ def path_of(url: str) -> str:
 class SnapshotRequest:
     """How a book's snapshot is fetched beside the stream."""
 
-    path: Callable[[str], str]
-    """Behind the REST address, for a symbol."""
+    path: Callable[[str, Mapping[str, str]], str]
+    """Behind the REST address, for a symbol and the extras of its listing."""
     symbol: Callable[[str], str | None]
     """The symbol in a request's address, None for another kind of request."""
     route: Route

@@ -47,15 +47,16 @@ class Staleness:
         self._rules = rules or StalenessRules()
         self._known: dict[int, _Instrument] = {}
         self._activity = 0.0
-        self._next_ns = 0
+        self.next_ns = 0
+        """When a second is over: nanoseconds since the Unix epoch."""
 
     def is_due(self, now_ns: int) -> bool:
         """Whether a second is over."""
-        return now_ns >= self._next_ns
+        return now_ns >= self.next_ns
 
     def take(self, heard: Iterable[int], now_ns: int) -> list[int]:
         """What was heard of since the last time; answers what is stale from now on."""
-        self._next_ns = now_ns + _SECOND
+        self.next_ns = now_ns + _SECOND
         heard = set(heard)
         self.returned = heard & self.stale.keys()
         self._activity += len(heard)

@@ -41,6 +41,7 @@ def _exchange(name: str) -> dict[str, Any]:
         # ccxt's rateLimit is the milliseconds between two requests.
         "requests_per_second": round(1000 / exchange.rateLimit, 3),
         "read_on": f"ccxt {ccxt.__version__}",
+        **({"dex": True} if exchange.describe().get("dex") else {}),
     }
 
 

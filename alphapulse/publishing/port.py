@@ -31,7 +31,7 @@ class RowSource(Protocol):
         ...
 
     def take(self) -> dict[int, list[bytes]]:
-        """The rows that wait, by type; they wait no longer."""
+        """The rows that wait, by type, in pieces of one row or several; they wait no longer."""
         ...
 
 
@@ -119,7 +119,7 @@ class Port:
         count = len(self.sink)
         for one in self._before:
             if not isinstance(one, Loss):
-                count += sum(map(len, one.values()))
+                count += sum(sum(map(len, rows)) // LAYOUTS[kind].row_size for kind, rows in one.items())
         return count
 
     def flush(self, *, at_once: bool = False) -> None:
@@ -198,11 +198,12 @@ class Port:
 
     def _numbered(self, kind: int, rows: list[bytes]) -> list[Piece]:
         found: list[Piece] = []
-        step = MAX_PAYLOAD // LAYOUTS[kind].row_size
-        for at in range(0, len(rows), step):
-            piece = rows[at : at + step]
-            found.append(Piece(kind, b"".join(piece), self.next_sequence, len(piece)))
-            self.next_sequence += len(piece)
+        size = LAYOUTS[kind].row_size
+        data, step = b"".join(rows), MAX_PAYLOAD // size * size
+        for at in range(0, len(data), step):
+            piece = data[at : at + step]
+            found.append(Piece(kind, piece, self.next_sequence, len(piece) // size))
+            self.next_sequence += len(piece) // size
         return found
 
     def cut(self) -> list[bytes]:

@@ -7,7 +7,16 @@ other. How a venue's message looks is not known here.
 
 from collector_service.book.checksum import ChecksumMachine, digits_of_top, levels_in_turn
 from collector_service.book.levels import Book, Level, Side
-from collector_service.book.machine import BookMachine, BookUpdate, Delivery, LevelChange, MachineFactory, Result, Step
+from collector_service.book.machine import (
+    BookMachine,
+    BookUpdate,
+    Delivery,
+    Keeper,
+    LevelChange,
+    MachineFactory,
+    Result,
+    Step,
+)
 from collector_service.book.offset import OffsetMachine
 from collector_service.book.per_channel import PerChannelMachine
 from collector_service.book.previous_id import PreviousIdMachine
@@ -21,6 +30,7 @@ __all__ = [
     "BookUpdate",
     "ChecksumMachine",
     "Delivery",
+    "Keeper",
     "Level",
     "LevelChange",
     "MachineFactory",

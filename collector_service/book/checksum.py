@@ -53,7 +53,7 @@ class ChecksumMachine(BookMachine):
 
     def __init__(self, depth: int = 0, *, text: Callable[[Book], str] = digits_of_top) -> None:
         super().__init__(depth)
-        self._text = text
+        self.text = text
 
     def snapshot(self, update: BookUpdate) -> Result:
         return self._verified(self._load(update), update)
@@ -64,7 +64,7 @@ class ChecksumMachine(BookMachine):
         return self._verified(self._advance(update), update)
 
     def _verified(self, delivery: Delivery, update: BookUpdate) -> Result:
-        if update.checksum is not None and update.checksum != zlib.crc32(self._text(self.book).encode("ascii")):
+        if update.checksum is not None and update.checksum != zlib.crc32(self.text(self.book).encode("ascii")):
             self.reset()
             return Result(Step.RESYNC, (), "CHECKSUM_MISMATCH")
         return Result(Step.DELIVERED, (delivery,))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from collector_service.amounts import Amount, price_key
 
@@ -56,6 +56,11 @@ class Side:
         gone = self._keys[depth:]
         del self._keys[depth:]
         return [self._levels.pop(key)[0] for key in gone]
+
+    def fill(self, levels: Iterable[Level]) -> None:
+        """Holds these and no others: the best first, each price once."""
+        self._levels = {self._sign * price_key(level[0]): level for level in levels}
+        self._keys = list(self._levels)
 
     def clear(self) -> None:
         """Forgets all levels."""

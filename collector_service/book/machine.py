@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Protocol
 
 import msgspec
 
@@ -65,6 +65,14 @@ class Result(msgspec.Struct, frozen=True, gc=False):
     reason: str = ""
 
 
+class Keeper(Protocol):
+    """Keeps the levels of books in step, by the rules of their machines, faster than these: see `collector_service.lane`."""
+
+    def give_back(self, machine: BookMachine, book: Book, /) -> None:
+        """Writes the levels into a book that is empty or out of date: they are the machine's again."""
+        ...
+
+
 class BookMachine(ABC):
     """Keeps one instrument's book in step. `synced` is True while the book equals the venue's."""
 
@@ -72,12 +80,29 @@ class BookMachine(ABC):
     """Whether an update that never arrived is found out by the next one."""
 
     def __init__(self, depth: int = 0) -> None:
-        self.book = Book()
+        self.keeper: Keeper | None = None
+        """Who keeps the levels in the machine's place; None: the machine does."""
         self.synced = False
         self.sequence = 0
         self.connection = -1
         """The connection whose messages it takes; negative before the first."""
+        self.fresh = False
+        """Nothing has followed the snapshot yet."""
+        self._book = Book()
         self._depth = depth
+
+    @property
+    def book(self) -> Book:
+        """The levels. Whoever kept them gives them back."""
+        if self.keeper is not None:
+            keeper, self.keeper = self.keeper, None
+            keeper.give_back(self, self._book)
+        return self._book
+
+    @property
+    def held(self) -> Sequence[BookUpdate]:
+        """Updates that wait for a snapshot."""
+        return ()
 
     @property
     def depth(self) -> int:
@@ -86,6 +111,16 @@ class BookMachine(ABC):
 
     @depth.setter
     def depth(self, depth: int) -> None:
+        if depth != self._depth:
+            _ = self.book  # who keeps it would not know
+            self._depth = depth
+
+    def drop_held(self) -> None:
+        """Who keeps the levels has applied what was held, or found it void."""
+        return
+
+    def adopt_depth(self, depth: int) -> None:
+        """Who keeps the levels was told another depth, and holds to it."""
         self._depth = depth
 
     @abstractmethod
@@ -99,6 +134,7 @@ class BookMachine(ABC):
     def reset(self) -> None:
         """Out of step from now on, until a snapshot comes."""
         self.synced = False
+        self.connection = -1
         self.book.clear()
 
     def image(self, time_ns: int) -> Delivery | None:

@@ -7,6 +7,7 @@ number (Binance, "How to manage a local order book correctly", futures).
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Final
 
 from collector_service.book.machine import BookMachine, BookUpdate, Delivery, Result, Step
@@ -20,7 +21,13 @@ class PreviousIdMachine(BookMachine):
     def __init__(self, depth: int = 0) -> None:
         super().__init__(depth)
         self._held: deque[BookUpdate] = deque(maxlen=_HELD)
-        self._fresh = False
+
+    @property
+    def held(self) -> Sequence[BookUpdate]:
+        return self._held
+
+    def drop_held(self) -> None:
+        self._held.clear()
 
     def snapshot(self, update: BookUpdate) -> Result:
         if self.synced and update.last < self.sequence:
@@ -31,7 +38,7 @@ class PreviousIdMachine(BookMachine):
             # What came since the snapshot does not begin where it ends: one that is newer is needed.
             return self._out_of_step("SNAPSHOT_TOO_OLD")
         deliveries = [self._load(update)]
-        self._fresh = True
+        self.fresh = True
         while self._held:
             delivery = self._following(self._held[0])
             if delivery is None:
@@ -48,7 +55,7 @@ class PreviousIdMachine(BookMachine):
             return Result(Step.WAITING)
         # A number below the one it follows begins the venue's count anew.
         older = update.last < self.sequence and update.previous != self.sequence
-        if older or (update.last == self.sequence and not self._fresh):
+        if older or (update.last == self.sequence and not self.fresh):
             return Result(Step.IGNORED)
         delivery = self._following(update)
         if delivery is None:
@@ -64,10 +71,10 @@ class PreviousIdMachine(BookMachine):
         return update.previous == number or update.first <= number <= update.last
 
     def _following(self, update: BookUpdate) -> Delivery | None:
-        follows = self._joins(update, self.sequence) if self._fresh else update.previous == self.sequence
+        follows = self._joins(update, self.sequence) if self.fresh else update.previous == self.sequence
         if not follows:
             return None
-        self._fresh = False
+        self.fresh = False
         return self._advance(update)
 
     def _out_of_step(self, reason: str) -> Result:

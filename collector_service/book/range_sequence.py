@@ -7,6 +7,7 @@ first applied has first <= number + 1 <= last; each further one begins where the
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Final
 
 from collector_service.book.machine import BookMachine, BookUpdate, Delivery, Result, Step
@@ -20,20 +21,26 @@ class RangeSequenceMachine(BookMachine):
     def __init__(self, depth: int = 0, *, contiguous: bool = True) -> None:
         """Numbers that are not `contiguous` rise with holes between them, as Bitstamp's times do: only an older one is noticed."""
         super().__init__(depth)
-        self._contiguous = contiguous
+        self.contiguous = contiguous
         # Bounded: should the snapshot not come for long, the oldest updates go, and the snapshot is then newer than they.
         self._held: deque[BookUpdate] = deque(maxlen=_HELD)
-        self._fresh = False
+
+    @property
+    def held(self) -> Sequence[BookUpdate]:
+        return self._held
+
+    def drop_held(self) -> None:
+        self._held.clear()
 
     def snapshot(self, update: BookUpdate) -> Result:
         if self.synced and update.last <= self.sequence:
             return Result(Step.IGNORED)
         while self._held and self._held[0].last <= update.last:
             self._held.popleft()
-        if self._contiguous and self._held and self._held[0].first > update.last + 1:
+        if self.contiguous and self._held and self._held[0].first > update.last + 1:
             return self._out_of_step("SNAPSHOT_TOO_OLD")
         deliveries = [self._load(update)]
-        self._fresh = True
+        self.fresh = True
         while self._held:
             delivery = self._following(self._held[0])
             if delivery is None:
@@ -62,11 +69,11 @@ class RangeSequenceMachine(BookMachine):
     def _following(self, update: BookUpdate) -> Delivery | None:
         """Applies an update that follows; None for one that does not."""
         expected = self.sequence + 1
-        follows = update.first <= expected <= update.last if self._fresh else update.first == expected
-        follows = follows or not self._contiguous
+        follows = update.first <= expected <= update.last if self.fresh else update.first == expected
+        follows = follows or not self.contiguous
         if not follows:
             return None
-        self._fresh = False
+        self.fresh = False
         return self._advance(update)
 
     def _out_of_step(self, reason: str) -> Result:

@@ -48,7 +48,7 @@ NATIVE: Final[Mapping[str, tuple[str, ...]]] = {
     "bitstamp": ("BITSTAMP",),
     "bitvavo": ("BITVAVO",),
     "blockchaincom": ("BLOCKCHAIN",),
-    "bybit": ("BYBIT",),
+    "bybit": ("BYBIT", "BYBIT_SPOT"),
     # One venue that has two interfaces.
     "coinbase": ("COINBASE",),
     "coinbaseexchange": ("COINBASE",),
@@ -104,6 +104,8 @@ class Exchange(msgspec.Struct, frozen=True):
     requests_per_second: float
     read_on: str
     """The release of ccxt, and its day."""
+    dex: bool = False
+    """Whether it is decentralised."""
 
     @property
     def name(self) -> str:

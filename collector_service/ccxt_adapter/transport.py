@@ -121,6 +121,9 @@ class CcxtTransport:
             if self._taken % _TURN_FRAMES == 0:
                 await asyncio.sleep(0)
 
+    def extend(self, path: str | None) -> None:
+        raise ValueError(f"path={path!r}: an exchange of ccxt is one connection")
+
     def submit(self, request: Request) -> None:
         if isinstance(request, Send):
             told = msgspec.json.decode(request.text)

@@ -117,7 +117,7 @@ def chain_source(chain: Chain) -> Source:
         books=frozenset(),
         silent=frozenset({"acknowledged"}),
         subscribe=subscribe,
-        resync=lambda _: [],
+        resync=lambda *_: [],
     )
     notes = (
         f"A swap is a trade once {chain.confirmations} blocks stand on its block; one that is reorganised away later is told as a gap, REORG.",

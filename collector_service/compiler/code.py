@@ -145,28 +145,17 @@ def amount_code(scope: Scope, field: Any, what: str, read: str, symbol: str) -> 
     raise fault(f"{scope.writer.where}.{what}", field, "is no field of an amount")
 
 
-_TIMES: Final = {
-    fields.Millis: "millis",
-    fields.Micros: "micros",
-    fields.Nanos: "nanos",
-    fields.Seconds: "seconds",
-    fields.Iso: "iso",
-    fields.Period: "period",
-    fields.MailDate: "mail_date",
-}
-
-
 def time_code(scope: Scope, field: Any, what: str = "time") -> str:
     """Code for nanoseconds since the Unix epoch; 0 where the venue gives none."""
     if field is None:
         return "0"
     if isinstance(field, fields.Written):
         return f"written({text_code(scope, field.text, what)}, {field.form!r})"
-    read = _TIMES.get(type(field))
+    read = values.TIMES.get(type(field))
     if read is None:
         raise fault(f"{scope.writer.where}.{what}", field, "is no field of a time")
     zone = f", {field.zone!r}" if isinstance(field, fields.Iso) else ""
-    return f"{read}({scope.value(field.path, what)}{zone})"
+    return f"{read.__name__}({scope.value(field.path, what)}{zone})"
 
 
 def side_code(scope: Scope, field: Any, what: str, *, strict: bool) -> str:

@@ -40,7 +40,7 @@ def compile_route(found: Any, where: str, *, answers: bool = False, body: Body =
         if isinstance(part, records.Hook):
             raise fault(where, part, "a hook stands alone")
         writer = Writer(shape, names, where if len(parts) == 1 else f"{where}[{place}]")
-        _write(writer, part)
+        write_record(writer, part)
         lines += writer.lines
     shape.require(_WHOLE)
     decode = reader_of(body, shape.build())
@@ -58,7 +58,8 @@ def _function(lines: list[str], names: dict[str, Any], where: str) -> Callable[[
     return made
 
 
-def _write(writer: Writer, record: Any) -> None:
+def write_record(writer: Writer, record: Any) -> None:
+    """The lines of one record, and what it wants of the shape of a message. Raises SpecificationError."""
     scope = Scope(writer, writer.root, "m")
     each = getattr(record, "each", "")
     paths = [path for path in ((each,) if isinstance(each, str) else each) if path]

@@ -9,11 +9,11 @@ from alphapulse.domain.asset_class import AssetClass
 from alphapulse.domain.errors import InvalidArgument
 from alphapulse.domain.identifiers import Level, Scheme, is_valid, parse
 from collector_service.compiler.faults import fault
+from collector_service.compiler.line_values import choice_of, text_of
 from collector_service.listings import SecurityTerms
 from collector_service.spec import fields
 from collector_service.spec.listing import Security
 
-Compile = Callable[[Any, str], Callable[[Any], Any]]
 _KINDS: Final = frozenset({AssetClass.EQUITY, AssetClass.ETF})
 _NAMED: Final = (
     ("isin", Scheme.ISIN, Level.INSTRUMENT),
@@ -24,15 +24,17 @@ _NAMED: Final = (
 )
 
 
-def compile_security(spec: Security, text: Compile, choice: Compile, where: str) -> Callable[[Any], SecurityTerms]:
-    """The function that reads it of a line; `text` and `choice` make the functions that read its fields. Raises SpecificationError."""
+def compile_security(spec: Security, where: str) -> Callable[[Any], SecurityTerms]:
+    """The function that reads it of a line. Raises SpecificationError."""
     if not isinstance(spec.kind, fields.Choice) and spec.kind not in _KINDS:
         raise fault(f"{where}.kind", spec.kind, "EQUITY or ETF")
-    name, country = text(spec.name, f"{where}.name"), text(spec.country, f"{where}.country")
-    kind = choice(spec.kind, f"{where}.kind") if isinstance(spec.kind, fields.Choice) else lambda _line: spec.kind
-    place = (choice if isinstance(spec.mic, fields.Choice) else text)(spec.mic, f"{where}.mic")
+    name, country = text_of(spec.name, f"{where}.name"), text_of(spec.country, f"{where}.country")
+    chosen = isinstance(spec.kind, fields.Choice)
+    kind = choice_of(spec.kind, f"{where}.kind", None) if chosen else lambda _line: spec.kind
+    named_by_word = isinstance(spec.mic, fields.Choice)
+    place = choice_of(spec.mic, f"{where}.mic", None) if named_by_word else text_of(spec.mic, f"{where}.mic")
     named = [
-        (scheme, level, text(getattr(spec, field), f"{where}.{field}"))
+        (scheme, level, text_of(getattr(spec, field), f"{where}.{field}"))
         for field, scheme, level in _NAMED
     ]  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -21,6 +22,26 @@ class Shape:
         self._named = False
         self._is_leaf = False
         self._optional = True
+
+    @property
+    def parts(self) -> Mapping[Step, Shape]:
+        """Its fields or places."""
+        return self._parts
+
+    @property
+    def item(self) -> Shape | None:
+        """What it is a list of, or an object of, where it `has_names`."""
+        return self._item
+
+    @property
+    def has_names(self) -> bool:
+        """Its items are the values of an object."""
+        return self._named
+
+    @property
+    def optional(self) -> bool:
+        """It may be absent, or null."""
+        return self._optional
 
     def require(self, path: Path) -> Shape:
         """The part at a path, which will be there in the type."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Final
@@ -17,6 +17,8 @@ from collector_service.compiler.listing import compile_instruments
 from collector_service.compiler.records import compile_route
 from collector_service.compiler.subscribing import (
     compile_greeting,
+    compile_join,
+    compile_leave,
     compile_path,
     compile_resync,
     compile_subscribe,
@@ -110,6 +112,9 @@ def _dialect(spec: SourceSpec, dialect: DialectSpec, where: str) -> Dialect:
         errors=dialect.errors,
         parts=compile_parts(dialect),
         subscribe=compile_subscribe(dialect.subscribe, f"{where}.subscribe") if dialect.subscribe else _say_nothing,
+        join=compile_join(dialect.subscribe) if dialect.subscribe else None,
+        leave=compile_leave(dialect.subscribe, f"{where}.subscribe") if dialect.subscribe else None,
+        replaces=dialect.subscribe is not None and dialect.subscribe.replaces,
         greet=compile_greeting(dialect.subscribe) if welcome else None,
         welcome=welcome,
         resync=compile_resync(dialect.subscribe) if dialect.subscribe else _say_nothing,
@@ -157,6 +162,11 @@ def _changes_books(found: Any) -> bool:
     )
 
 
+def _formed(text: str) -> str:
+    """What an address looks like that has extras of a listing in it."""
+    return "".join("[^?&#]+" if part[:1] == "{" else re.escape(part) for part in _PLACE.split(text))
+
+
 def _snapshot(spec: RestSnapshot, where: str) -> SnapshotRequest:
     place = re.search(r"\{(symbol|lower)\}", spec.path)
     if place is None:
@@ -165,14 +175,16 @@ def _snapshot(spec: RestSnapshot, where: str) -> SnapshotRequest:
     head, question, query = spec.path.partition("?")
     if question and "{" in query:
         parameter = next(part.partition("=")[0] for part in query.split("&") if "{" in part)
-        form = re.compile(rf"{re.escape(head)}\?(?:[^#]*&)?{re.escape(parameter)}=([^&#]+)")
+        form = re.compile(rf"{_formed(head)}\?(?:[^#]*&)?{re.escape(parameter)}=([^&#]+)")
     else:
         before, _, behind = head.partition(place[0])
-        form = re.compile(f"{re.escape(before)}([^/?&#]+){re.escape(behind)}")
+        form = re.compile(f"{_formed(before)}([^/?&#]+){_formed(behind)}")
     route: Route = compile_route(replace(spec.record, symbol=fields.Requested()), f"{where}.record", answers=True)
 
-    def path(symbol: str) -> str:
-        return spec.path.replace("{symbol}", symbol).replace("{lower}", symbol.lower())
+    def path(symbol: str, extras: Mapping[str, str]) -> str:
+        told = {**extras, "symbol": symbol, "lower": symbol.lower()}
+        # What nobody told stays as it is, and the venue says that it knows no such address.
+        return _PLACE.sub(lambda found: told.get(found[0][1:-1], found[0]), spec.path)
 
     def symbol(url: str) -> str | None:
         found = form.search(url)

@@ -12,6 +12,7 @@ import msgspec
 
 from collector_service.compiler.faults import fault
 from collector_service.listings import VenueSymbol
+from collector_service.source import Numbers
 from collector_service.spec.dialect import (
     CHANNEL,
     NOW,
@@ -24,13 +25,15 @@ from collector_service.spec.dialect import (
     ForEach,
     Marker,
     Subscribe,
+    Told,
 )
 from collector_service.spec.source import Channel
 
 Frames = list[str]
+Say = Callable[[Sequence[VenueSymbol], Sequence[Channel]], Frames]
 
 
-def compile_subscribe(spec: Subscribe, where: str) -> Callable[[Sequence[VenueSymbol], Sequence[Channel]], Frames]:
+def compile_subscribe(spec: Subscribe, where: str) -> Say:
     """The frames that subscribe to channels of symbols. Raises SpecificationError."""
     for channel in spec.channels:
         if not isinstance(channel, Channel):
@@ -41,14 +44,29 @@ def compile_subscribe(spec: Subscribe, where: str) -> Callable[[Sequence[VenueSy
 
     def subscribe(entries: Sequence[VenueSymbol], channels: Sequence[Channel]) -> Frames:
         numbers = count(1)
-        told: list[Any] = []
-        for channel in channels:
-            # Where one of the venue's has several of ours, it is asked for once.
-            told += [one for one in _ways(spec.channels.get(channel, ())) if one not in told]
         first = [] if spec.after else [_text(_filled(part, {}, numbers)) for part in spec.first]
-        return [*first, *(_text(one) for one in _messages(spec, spec.message, markers, entries, told, numbers))]
+        found = _messages(spec, spec.message, markers, entries, _told(spec, channels), numbers)
+        return [*first, *(_text(one) for one in found)]
 
     return subscribe
+
+
+def compile_join(spec: Subscribe) -> Say:
+    """The frames that subscribe to more on a connection on which all else was said before."""
+    markers = set(_markers(spec.message))
+
+    def join(entries: Sequence[VenueSymbol], channels: Sequence[Channel]) -> Frames:
+        return [_text(one) for one in _messages(spec, spec.message, markers, entries, _told(spec, channels), count(1))]
+
+    return join
+
+
+def _told(spec: Subscribe, channels: Sequence[Channel]) -> list[Any]:
+    """What the venue calls these channels; one that has several of ours once."""
+    told: list[Any] = []
+    for channel in channels:
+        told += [one for one in _ways(spec.channels.get(channel, ())) if one not in told]
+    return told
 
 
 def compile_greeting(spec: Subscribe | None) -> Callable[[], Frames]:
@@ -56,20 +74,62 @@ def compile_greeting(spec: Subscribe | None) -> Callable[[], Frames]:
     return lambda: [_text(_filled(part, {}, count(1))) for part in (spec.first if spec is not None else ())]
 
 
-def compile_resync(spec: Subscribe) -> Callable[[VenueSymbol], Frames]:
+def compile_resync(spec: Subscribe) -> Callable[[VenueSymbol, Numbers], Frames]:
     """The frames that bring the book of one symbol again."""
 
-    def resync(entry: VenueSymbol) -> Frames:
-        numbers, told = count(1), _ways(spec.channels.get(Channel.BOOKS, ()))
-        frames = [
-            _text(one)
-            for message in spec.resync
-            for one in _messages(spec, message, set(_markers(message)), [entry], told, numbers)
-        ]
-        # Books of several ways are asked for once.
-        return list(dict.fromkeys(frames))
+    def resync(entry: VenueSymbol, numbers: Numbers) -> Frames:
+        return _said(spec, spec.resync, [entry], _ways(spec.channels.get(Channel.BOOKS, ())), numbers)
 
     return resync
+
+
+def compile_leave(
+    spec: Subscribe, where: str
+) -> Callable[[Sequence[VenueSymbol], Sequence[Channel], Numbers], Frames] | None:
+    """The frames that unsubscribe; None where nothing is known that says so. Raises SpecificationError."""
+    messages = spec.leave
+    if messages is None:
+        same = len(spec.resync) == 2 and _open(spec.resync[0]) == _open(spec.message)
+        messages = spec.resync[:1] if same else ()
+    if spec.replaces and messages:
+        raise fault(
+            f"{where}.leave", messages, "where what is said replaces what was said before, what is left out is left"
+        )
+    if not messages:
+        return None
+    said = messages
+
+    def leave(entries: Sequence[VenueSymbol], channels: Sequence[Channel], numbers: Numbers) -> Frames:
+        return _said(spec, said, entries, _told(spec, channels), numbers)
+
+    return leave
+
+
+def _open(message: Any) -> set[Marker]:
+    """What a message leaves open, however many symbols it is for."""
+    found: set[Marker] = {SYMBOLS if one is SYMBOL else one for one in _markers(message)}
+    return found - {NUMBER, NOW, UUID}
+
+
+def _said(
+    spec: Subscribe,
+    messages: Sequence[Any],
+    entries: Sequence[VenueSymbol],
+    told: Sequence[Any],
+    numbers: Numbers,
+) -> Frames:
+    counter = count(1)
+    frames: list[str] = []
+    for message in messages:
+        place = next(_numbers(message), None)
+        if place is None:
+            found = _messages(spec, message, set(_markers(message)), entries, told, counter)
+        else:
+            given = [numbers(place.channel, entry) for entry in entries]
+            found = (_filled(message, {place: one}, counter) for one in given if one is not None)
+        frames += [_text(one) for one in found]
+    # What several ways have in common is said once.
+    return list(dict.fromkeys(frames))
 
 
 def compile_path(template: str) -> Callable[[VenueSymbol], str]:
@@ -154,7 +214,7 @@ def _topic(template: Any, entry: VenueSymbol, numbers: Iterator[int], spelling: 
 
 
 def _filled(
-    template: Any, marked: Mapping[Marker, Any], numbers: Iterator[int], names: Mapping[str, str] | None = None
+    template: Any, marked: Mapping[Any, Any], numbers: Iterator[int], names: Mapping[str, str] | None = None
 ) -> Any:
     match template:
         case Marker():
@@ -163,6 +223,8 @@ def _filled(
             if template is NOW:
                 return int(time.time())
             return str(uuid.uuid4()) if template is UUID else marked[template]
+        case Told():
+            return marked[template]
         case str():
             for name, value in (names or {}).items():
                 template = template.replace(f"{{{name}}}", value)
@@ -199,6 +261,14 @@ def _markers(template: Any) -> Iterator[Marker]:
     elif isinstance(template, (list, tuple)):
         for part in template:
             yield from _markers(part)
+
+
+def _numbers(template: Any) -> Iterator[Told]:
+    """Where a message has a number that the connection gave."""
+    if isinstance(template, Told):
+        yield template
+    for part in template.values() if isinstance(template, Mapping) else ():
+        yield from _numbers(part)
 
 
 def _names_symbol(template: Any) -> bool:

@@ -14,6 +14,7 @@ from alphapulse.domain.decimal import parse_unbounded
 from alphapulse.domain.errors import InvalidArgument
 from collector_service import amounts
 from collector_service.amounts import Amount
+from collector_service.spec import fields
 
 _NANOS: Final = 10**9
 _LATEST: Final = 9_000_000_000 * _NANOS
@@ -277,6 +278,18 @@ def words_in(value: str, separator: str) -> tuple[str, ...]:
     return tuple(word for part in parts if (word := part.strip()))
 
 
+TIMES: Final[Mapping[type, Callable[..., int]]] = {
+    fields.Millis: millis,
+    fields.Micros: micros,
+    fields.Nanos: nanos,
+    fields.Seconds: seconds,
+    fields.Iso: iso,
+    fields.Period: period,
+    fields.MailDate: mail_date,
+}
+"""What reads a time of each form."""
+
+
 def text(value: Any) -> str:
     """A text; a number as it is written. Raises InvalidArgument for what is neither."""
     if type(value) is str:
@@ -325,5 +338,9 @@ def side_by(words: Mapping[Any, int], *, strict: bool) -> Callable[[Any], int]:
 
 
 def side_of_sign(value: Any) -> int:
-    """1 for a number above zero, 2 for one below."""
-    return 2 if (value.startswith("-") if type(value) is str else value < 0) else 1
+    """1 for a number above zero, 2 for one below. Raises InvalidArgument for what is no number."""
+    if type(value) is str:
+        return 2 if value.startswith("-") else 1
+    if type(value) is not int:
+        raise InvalidArgument.field("side", str(value)[:64], "side", "a number whose sign says it")
+    return 2 if value < 0 else 1

@@ -53,6 +53,8 @@ class Wire:
         """Connects and subscribes."""
         self._connection = self.venue.connect()
         self._arrive(Arrival(ArrivalKind.OPENED, self._tick(), b"", 0, self.source.live.path))
+        for said in self.venue.welcome():
+            self.frame(said.data)
 
     def close(self) -> None:
         """The connection is gone."""
@@ -202,7 +204,13 @@ def read_list(source: Source, venue: MockVenue) -> InstrumentList:
 
     lists = []
     for request in source.discovery.requests:
+        if request.given is not None:
+            lists.append(request.given)
+            continue
         answer = body(request.path)
+        if request.cross is not None:
+            lists.append(request.cross(answer, body(request.across)))
+            continue
         lists += (
             [request.parse(body(path)) for path in request.follow(answer)]
             if request.follow is not None

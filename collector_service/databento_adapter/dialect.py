@@ -186,5 +186,5 @@ def dialect_of(schemas: Sequence[str]) -> Dialect:
         books=frozenset({"book"}),
         silent=frozenset(_SYSTEM.values()),
         subscribe=lambda entries, channels: _subscribe(entries, channels, schemas),
-        resync=lambda _: [],
+        resync=lambda *_: [],
     )

@@ -161,6 +161,9 @@ class DatabentoTransport:
             if self._taken % _TURN_FRAMES == 0:
                 await asyncio.sleep(0)
 
+    def extend(self, path: str | None) -> None:
+        raise ValueError(f"path={path!r}: a data set is one connection")
+
     def submit(self, request: Request) -> None:
         if not isinstance(request, Send) or self._session is None or self._session.transport.is_closing():
             return

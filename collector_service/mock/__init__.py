@@ -12,11 +12,12 @@ from collector_service.mock.events import (
     LevelEvent,
     MockInstrument,
     QuoteEvent,
+    Said,
     TradeEvent,
 )
 from collector_service.mock.numbers import Form
 from collector_service.mock.server import MockServer
-from collector_service.mock.venue import MockVenue, Said
+from collector_service.mock.venue import MockVenue
 
 __all__ = [
     "BookEvent",

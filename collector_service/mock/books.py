@@ -21,6 +21,9 @@ LEVELS: Final = 8
 _BEYOND: Final = 4
 """Levels that a venue of limited depth has and does not show."""
 _SHOWN_AT_MOST: Final = 30
+_MAX_NUMBERS: Final = 4_096
+_NEAR: Final = 10_000
+"""A book is where it should be within one part in so many."""
 _MAX_LOTS: Final = 90_000
 
 Top = list[tuple[Decimal, Decimal]]
@@ -58,6 +61,7 @@ class MockBook:
         self._levels: dict[int, dict[int, int]] = {BID: {}, ASK: {}}
         self._told: dict[int, dict[int, int]] = {BID: {}, ASK: {}}
         self._numbers: dict[tuple[int, int], int] = {}
+        self._last_number = 0
         self._named: set[int] = set()
         for place in range(self._size):
             self._levels[BID][mid - 1 - 2 * place] = self._lots()
@@ -90,6 +94,16 @@ class MockBook:
         self._named.update(level.number for level in levels)
         last = self.number
         return BookEvent(self.instrument, True, levels, last, last, last, self.checksum(), self.depth or 1_000, time_ns)
+
+    def aim(self, mid: int) -> None:
+        """Takes the whole book to a price, in ticks, once it is far from it: `step` tells what has changed by that."""
+        shift = mid - self._mid
+        if abs(shift) * _NEAR < mid:
+            return
+        self._mid = mid
+        self._levels = {
+            side: {price + shift: lots for price, lots in levels.items()} for side, levels in self._levels.items()
+        }
 
     def step(self) -> list[LevelEvent]:
         """Moves the book; what has to be told of it. It is told once `told` has numbered it."""
@@ -133,8 +147,21 @@ class MockBook:
         return found - 2**32 if self._spec.signed and found >= 2**31 else found
 
     def _event(self, side: int, price: int, lots: int) -> LevelEvent:
-        number = self._numbers.setdefault((side, price), len(self._numbers) + 1)
+        number = self._numbers.get((side, price), 0)
+        if not number:
+            if len(self._numbers) >= _MAX_NUMBERS:
+                self._forget_numbers()
+            self._last_number += 1
+            number = self._numbers[side, price] = self._last_number
         return LevelEvent(side, self.price(price), self.size(lots), number, self.number + 1, number in self._named)
+
+    def _forget_numbers(self) -> None:
+        """Of prices at which nothing is: in a long life there are many."""
+        self._numbers = {
+            (side, price): number
+            for (side, price), number in self._numbers.items()
+            if price in self._levels[side] or price in self._told[side]
+        }
 
     def _lots(self) -> int:
         return self._dice.randint(1, _MAX_LOTS)

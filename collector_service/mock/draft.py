@@ -53,6 +53,12 @@ class Draft:
         """Whether something is at the path or behind it."""
         return steps in self._taken
 
+    def names(self, steps: Steps) -> list[Step]:
+        """The names of an object's values at which something stands, in order."""
+        here = len(steps)
+        found = [taken for taken in self._taken if len(taken) == here + 1 and taken[:here] == steps]
+        return sorted((taken[here] for taken in found), key=str)
+
     def value(self, steps: Steps) -> Any:
         """What was put at a path; None for nothing."""
         return self._values.get(steps)

@@ -6,9 +6,11 @@ Amounts are (mantissa, exponent), times nanoseconds since the Unix epoch.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from collector_service.amounts import Amount
 from collector_service.listings import VenueSymbol
+from collector_service.spec import Channel
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,3 +133,19 @@ def at_time(event: Event, time_ns: int) -> Event:
     if isinstance(event, (DepthEvent, NumberEvent, PingEvent)):
         return event
     return replace(event, time_ns=time_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One frame, and what it tells: pairs of record and event."""
+
+    data: bytes
+    kind: str = ""
+    channel: Channel | None = None
+    symbol: str = ""
+    told: tuple[tuple[Any, Event], ...] = ()
+
+    @property
+    def book(self) -> BookEvent | None:
+        """What it tells of a book."""
+        return next((event for _, event in self.told if isinstance(event, BookEvent)), None)

@@ -13,7 +13,7 @@ from collector_service.mock import events as happened
 from collector_service.mock.draft import Draft, UnwritableError, encoded, word_of
 from collector_service.mock.kinds import Way, mark, steps_of, ways_of
 from collector_service.mock.numbers import Form
-from collector_service.mock.records import Pen, fill_needed, keep_silent, steps_at, write
+from collector_service.mock.records import Pen, fill_needed, keep_silent, parts_of, steps_at, write
 from collector_service.source import Source
 from collector_service.spec import fields, records
 from collector_service.spec.dialect import Compression, Dialect
@@ -101,7 +101,9 @@ class FrameWriter:
         return self.packed(kind.encode()) if kind in self.dialect.words else self.frame(kind, {})
 
     def packed(self, data: bytes) -> bytes:
-        """Compressed, where the dialect is."""
+        """In a list and compressed, where the dialect is."""
+        if self.dialect.many is True and data.decode() not in self.dialect.words:
+            data = b"[" + data + b"]"
         if self.dialect.compression is Compression.NONE:
             return data
         machine = zlib.compressobj(wbits=_WINDOW[self.dialect.compression])
@@ -187,11 +189,15 @@ def _texts(value: Any) -> Iterator[str]:
 
 def _reads(record: Any, message: Any) -> bool:
     """Whether a record takes a message as one of its own."""
-    each = getattr(record, "each", "")
-    if not each:
-        return _is_meant(record, message, ())
-    base = steps_at((), each)
-    return any(_is_meant(record, message, (*base, place)) for place in range(len(_value(message, base) or ())))
+    bases: list[Any] = [()]
+    for part in parts_of(record):
+        found = []
+        for base in bases:
+            at = steps_at(base, part.removesuffix(".*"))
+            inner = _value(message, at) or ()
+            found += [(*at, step) for step in (inner if isinstance(inner, dict) else range(len(inner)))]
+        bases = found
+    return any(_is_meant(record, message, base) for base in bases)
 
 
 def _is_meant(record: Any, message: Any, base: Any) -> bool:

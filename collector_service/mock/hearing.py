@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Final
 
 import msgspec
@@ -12,7 +13,7 @@ import msgspec
 from collector_service.mock.events import MockInstrument
 from collector_service.source import Source
 from collector_service.spec import Channel
-from collector_service.spec.dialect import NOW, NUMBER, SYMBOLS, TOPICS, UUID, Subscribe
+from collector_service.spec.dialect import NOW, NUMBER, SYMBOLS, TOPICS, UUID, ForEach, Subscribe
 
 _SEPARATORS: Final = re.compile(r"[,:=&@]")
 Subscription = tuple[Channel, str]
@@ -27,6 +28,8 @@ class Heard:
     added: list[Subscription] = field(default_factory=list)
     removed: list[Subscription] = field(default_factory=list)
     is_ping: bool = False
+    is_first: bool = False
+    """Of what is said before anything else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +48,21 @@ class Hearing:
     def __init__(self, source: Source, subscribe: Subscribe | None, instruments: Iterable[MockInstrument]) -> None:
         self._ping = source.heartbeat.ping
         self._firsts = subscribe.first if subscribe is not None else ()
+        # Where an answer is waited for, what is said first is apart from what subscribes.
+        before = len(self._firsts) if subscribe is not None and not subscribe.after else 0
         self._first = [_plain(part) for part in self._firsts]
         self._atoms: list[_Atom] = []
         if subscribe is None:
             return
         for instrument in instruments:
             for channel in subscribe.channels:
-                frames = source.live.subscribe([instrument.entry], [channel])[len(subscribe.first) :]
+                frames = source.live.subscribe([instrument.entry], [channel])[before:]
                 self._atoms += [
                     _Atom(subscribe.message, _parsed(text), (channel, instrument.symbol), leaves=False)
                     for text in frames
                 ]
             if Channel.BOOKS in subscribe.channels and subscribe.resync:
-                frames = source.live.resync(instrument.entry)
+                frames = source.live.resync(instrument.entry, lambda *_: None)
                 a_message = max(1, len(frames) // len(subscribe.resync))
                 for place, text in enumerate(frames):
                     turn = min(place // a_message, len(subscribe.resync) - 1)
@@ -75,7 +80,7 @@ class Hearing:
         heard = Heard()
         for template, plain in zip(self._firsts, self._first, strict=True):
             if _fits(template, plain, message):
-                return Heard(understood=True)
+                return Heard(understood=True, is_first=True)
         for atom in self._atoms:
             if _fits(atom.template, atom.message, message):
                 heard.understood = True
@@ -103,8 +108,9 @@ def _fits(template: Any, atom: Any, message: Any) -> bool:
         return isinstance(message, str if template is UUID else int)
     if template in (SYMBOLS, TOPICS):
         return isinstance(message, list) and all(part in message for part in atom)
-    if isinstance(template, str) and "{symbols}" in template and isinstance(message, str):
-        before, _, behind = template.partition("{symbols}")
+    listed = next((one for one in ("{symbols}", "{topics}") if isinstance(template, str) and one in template), "")
+    if listed and isinstance(message, str):
+        before, _, behind = template.partition(listed)
         if "{" in before + behind:
             return atom == message or _listed(atom, message)
         inner = message.removeprefix(before).removesuffix(behind).split(",")
@@ -112,13 +118,23 @@ def _fits(template: Any, atom: Any, message: Any) -> bool:
     if isinstance(template, Mapping):
         return isinstance(message, Mapping) and _object_fits(template, atom, message)
     if isinstance(template, (list, tuple)):
-        if any(isinstance(part, Mapping) and ... in part for part in template):
+        if any(isinstance(part, ForEach) or (isinstance(part, Mapping) and ... in part) for part in template):
             return _loose(atom, message)
         if not isinstance(message, list) or len(message) != len(template):
             return False
         parts = atom if isinstance(atom, list) else [None] * len(template)
         return all(_fits(*three) for three in zip(template, parts, message, strict=True))
-    return bool((template if atom is None else atom) == message)
+    wanted = template if atom is None else atom
+    if isinstance(wanted, str) and "{secret:" in wanted and isinstance(message, str):
+        return with_secrets(wanted).fullmatch(message) is not None
+    return bool(wanted == message)
+
+
+@cache
+def with_secrets(text: str) -> re.Pattern[str]:
+    """What a text looks like when its secrets and times are filled in, or not."""
+    parts = re.split(r"(\{(?:secret:|utc)[^}]*\})", text)
+    return re.compile("".join("[^/?&#]+" if place % 2 else re.escape(part) for place, part in enumerate(parts)))
 
 
 def _object_fits(template: Mapping[Any, Any], atom: Any, message: Mapping[str, Any]) -> bool:

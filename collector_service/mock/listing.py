@@ -12,10 +12,11 @@ import msgspec
 from alphapulse.domain.asset_class import AssetClass
 from alphapulse.domain.errors import InvalidArgument
 from alphapulse.domain.instruments import ListingStatus
-from collector_service.compiler.listing import NAME, compile_instruments
+from collector_service.compiler.listing import ACROSS, LINE, NAME, compile_instruments
 from collector_service.listings import VenueSymbol
 from collector_service.mock.bodies import written
-from collector_service.mock.draft import Draft, UnwritableError
+from collector_service.mock.draft import Draft, UnwritableError, encoded
+from collector_service.mock.hearing import with_secrets
 from collector_service.mock.lines import (
     changed,
     kinds_of,
@@ -27,32 +28,21 @@ from collector_service.mock.lines import (
     rights_of,
     steps_of,
 )
+from collector_service.mock.names import PAIRS, QUOTES, STYLES, TICKERS, price_decimals
 from collector_service.mock.numbers import time_value
 from collector_service.mock.texts import Grouped, Lens, Whole, lens_of, shares
-from collector_service.source import InstrumentList
+from collector_service.source import InstrumentList, ListRequest
 from collector_service.spec import fields
 from collector_service.spec.listing import Contract, Instruments, Line
 from collector_service.spec.source import SourceSpec
 
-PAIRS: Final = (
-    ("BTC", "USDT"), ("ETH", "USDT"), ("BTC", "USD"), ("ETH", "USD"), ("BTC", "USDC"), ("ETH", "USDC"), ("ETH", "BTC"), ("BTC", "EUR"),
-    ("ETH", "EUR"),
-    ("BTC", "KRW"), ("ETH", "KRW"), ("BTC", "JPY"), ("ETH", "JPY"), ("BTC", "AUD"), ("ETH", "AUD"), ("BTC", "GBP"), ("BTC", "TRY"), ("BTC", "BRL"),
-    ("BTC", "IDR"), ("BTC", "MXN"), ("BTC", "INR"), ("BTC", "ZAR"), ("BTC", "THB"), ("BTC", "SGD"), ("BTC", "USDE"), ("EUR", "USD"),
-    ("EUR", "GBP"), ("EUR", "JPY"), ("SOL", "USDC"),
-)  # fmt: skip
-"""What is tried, in this turn: a pattern of a list may take no other quote currency."""
-STYLES: Final = (
-    "{base}{quote}", "{base}-{quote}", "{base}_{quote}", "{base}/{quote}", "{base}:{quote}", "{lbase}{lquote}", "{lbase}_{lquote}",
-    "{lbase}-{lquote}",
-)  # fmt: skip
-"""How a symbol may be spelled."""
 EXPIRY: Final = datetime(2027, 3, 26, 8, tzinfo=UTC)
 _STRIKE: Final = "60000"
 _SCALE: Final = "8"
-_PRICE_DECIMALS: Final = 2
 _SIZE_DECIMALS: Final = 4
 _PER_LINE: Final = 3
+_MANY: Final = 4
+"""Ways to read a line, from which on one instrument of each is enough."""
 _TRIES: Final = 40
 """Ways to spell a symbol, one after the other without success, before a line is given up."""
 
@@ -83,21 +73,29 @@ class _Wanted:
 class ListWriter:
     """Writes the lists of one dialect. `scales` are the extras that scale whole numbers."""
 
-    def __init__(self, spec: SourceSpec, instruments: Iterable[Instruments], scales: frozenset[str]) -> None:
+    def __init__(
+        self, spec: SourceSpec, instruments: Iterable[Instruments], scales: frozenset[str], *, wide: bool = False
+    ) -> None:
+        """`wide`: several instruments of each line, however many lines there are."""
         self._spec = spec
-        self._scales = scales
+        self._scales = self.scales = scales
         self.unwritten: list[str] = []
         """Lines that could not be written: a sentence each."""
         self.style = STYLES[0]
         self._requests = [(one, compile_instruments(one, spec.fiat, spec.codes, spec.name)) for one in instruments]
         self._lists: list[list[Listed]] = []
         self._turn = 0
+        kinds = sum(len(kinds_of(line)) for one, _ in self._requests for line in one.lines)
+        self._per_line = _PER_LINE if wide or kinds < _MANY else 1
 
     def write(self, style: str) -> list[Listed]:
         """All lines, symbols in a style where the list leaves it open."""
         self.style, self.unwritten, self._lists = style, [], []
         for request, compiled in self._requests:
             made: list[Listed] = []
+            if compiled.given is not None:
+                self._lists.append([Listed(entry, None, entry.symbol) for entry in compiled.given.entries])
+                continue
             for place, line in enumerate(request.lines):
                 kinds = kinds_of(line)
                 for kind in kinds:
@@ -107,14 +105,16 @@ class ListWriter:
                             f"{request.path} lines[{place}]{'' if kind is None else f' ({kind.name})'}"
                         )
                     made += found
-            self._lists.append(made)
+            self._lists.append(_crossed(request, compiled, made) if compiled.cross is not None else made)
         return [one for made in self._lists for one in made]
 
     def answer(self, path: str) -> bytes | None:
         """The body of a request for a list, None for another request."""
         for (request, _), made in zip(self._requests, self._lists, strict=True):
-            if request.path == path:
-                return written(request.body, self.value(path))
+            if request.path and _is_at(request.path, path):
+                return written(request.body, _body(request, _side(made, LINE) if request.across else made))
+            if request.across and _is_at(request.across, path):
+                return written(request.body, _body(request, _side(made, ACROSS)))
             for one in made:
                 if request.follow and request.follow.replace("{line}", one.name) == path:
                     return written(request.body, one.line)
@@ -123,14 +123,21 @@ class ListWriter:
     def value(self, path: str) -> Any:
         """The answer as a plain value, None for a path that is no list's."""
         for (request, _), made in zip(self._requests, self._lists, strict=True):
-            if request.path == path:
+            if request.path and _is_at(request.path, path):
                 return _body(request, made)
+        return None
+
+    def posted(self, path: str, body: bytes) -> bytes | None:
+        """The body of a request by POST for a list, None for another request."""
+        for request, compiled in self._requests:
+            if compiled.body == body and request.path.partition("#")[0] == path:
+                return self.answer(request.path)
         return None
 
     def statuses(self) -> Iterator[tuple[str, ListingStatus, ListingStatus]]:
         """(word, what it means, what it is read as) of every word of a status that decides alone."""
         for (request, compiled), made in zip(self._requests, self._lists, strict=True):
-            for line in request.lines:
+            for line in request.lines if compiled.given is None and compiled.cross is None else ():
                 choice = line.status
                 one = next((one for one in made if one.of is line), None)
                 if not isinstance(choice, fields.Choice) or one is None:
@@ -151,11 +158,12 @@ class ListWriter:
         tries = 0
         taken = {one.entry.symbol for made in self._lists for one in made} | {one.entry.symbol for one in before}
         rights = rights_of(line) if kind is AssetClass.OPTION else ("",)
-        for base, quote in PAIRS:
+        alone = line.index is not None or line.security is not None
+        for base, quote in (*(("", quote) for quote in QUOTES for _ in range(_PER_LINE)),) if alone else PAIRS:
             if not self._may_be(line, _Wanted(base, quote, "", kind, rights[0])):
                 continue
             for right in rights:
-                for symbol in self._symbols(base, quote, kind, right):
+                for symbol in TICKERS if alone else self._symbols(base, quote, kind, right):
                     tries += 1
                     if tries > _TRIES:
                         return found
@@ -166,7 +174,7 @@ class ListWriter:
                         taken.add(listed.entry.symbol)
                         tries = 0
                         break
-            if len(found) >= _PER_LINE:
+            if len(found) >= self._per_line:
                 break
         return found
 
@@ -216,14 +224,16 @@ class ListWriter:
         for path, words in line.where.items():
             draft.wish(steps_of(path), Whole(), words if isinstance(words, tuple) else (words,))
         hints = (wanted.base, wanted.quote)
-        self._text(draft, line.base, self._own(wanted.base), hints)
+        if wanted.base:
+            self._text(draft, line.base, self._own(wanted.base), hints)
         self._text(draft, line.quote, self._own(wanted.quote), hints)
         if line.contract is not None:
             self._contract(draft, line.contract, wanted)
         if wanted.symbol:
             self._text(draft, line.symbol, wanted.symbol, hints)
         put_status(draft, line.status, ListingStatus.TRADING)
-        put_step(draft, line.tick, _PRICE_DECIMALS)
+        self._alone(draft, line)
+        put_step(draft, line.tick, price_decimals(wanted.base, wanted.quote))
         put_step(draft, line.lot, _SIZE_DECIMALS)
         for rule in (line.min_size, line.max_size, line.min_notional):
             put_step(draft, rule, 0)
@@ -236,6 +246,17 @@ class ListWriter:
                 if not path.startswith("@") or path == NAME:
                     draft.fill(steps_of(path), f"{wanted.base}{wanted.quote}{self._turn}")
         return draft
+
+    def _alone(self, draft: Draft, line: Line) -> None:
+        """What a line says of an index or of a share. Identifiers are left out: no two shares have one."""
+        if line.security is not None and isinstance(line.security.kind, fields.Choice):
+            put_meaning(draft, line.security.kind, AssetClass.EQUITY)
+        told = line.security or line.index
+        for path in paths_of(told.name) if told is not None else ():
+            draft.fill(steps_of(path), f"Mock {self._turn}")
+        if line.index is not None:
+            for path in paths_of(line.index.provider):
+                draft.fill(steps_of(path), "Mock")
 
     def _expiry(self, draft: Draft, field: Any, hints: tuple[str, ...]) -> None:
         if isinstance(field, fields.Written):
@@ -294,6 +315,30 @@ class ListWriter:
         put_step(draft, terms.size, 0)
         if terms.strike is not None:
             put_amount(draft, terms.strike, _STRIKE, 0)
+
+
+def _is_at(told: str, path: str) -> bool:
+    return told == path or ("{" in told and with_secrets(told).fullmatch(path) is not None)
+
+
+def _crossed(request: Instruments, compiled: ListRequest, made: list[Listed]) -> list[Listed]:
+    """Every line of the one list with every line of the other, as they are read."""
+    assert compiled.cross is not None
+    kept = {encoded(one.line): one for one in made}
+    sides = _side(made, LINE), _side(made, ACROSS)
+    read = compiled.cross(*(written(request.body, _body(request, side)) for side in sides))
+    whole = [{LINE: one.line, ACROSS: two.line} for one in sides[0] for two in sides[1]]
+    if len(whole) != len(read.entries):
+        raise UnwritableError(f"{request.path}: some of its lines go with some of {request.across} alone")
+    return [
+        Listed(entry, line, entry.symbol, kept[encoded(line)].of if encoded(line) in kept else None)
+        for entry, line in zip(read.entries, whole, strict=True)
+    ]
+
+
+def _side(made: list[Listed], side: str) -> list[Listed]:
+    """One of the two lists that are crossed, each of its lines once."""
+    return list({encoded(one.line[side]): replace(one, line=one.line[side]) for one in made}.values())
 
 
 def _body(request: Instruments, made: list[Listed]) -> Any:

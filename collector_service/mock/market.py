@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from collector_service.mock import events as happened
 from collector_service.mock.books import OPENED_NS, MockBook
@@ -23,11 +23,35 @@ _MIDS: Final = (6_400_000, 310_000, 15_000, 4_200_000)
 _MAX_LOTS: Final = 90_000
 
 
+_LEAST_NS: Final = 1_000_000
+
+
+class World(Protocol):
+    """What goes on around a venue: time, and prices that other venues have as well."""
+
+    @property
+    def now_ns(self) -> int:
+        """Nanoseconds since the Unix epoch."""
+        ...
+
+    def mid(self, base: str, quote: str) -> float | None:
+        """The price of a pair now; None for one that has none."""
+        ...
+
+
 class MockMarket:
     """The books of some instruments, and what happens around them. Times rise with every event."""
 
-    def __init__(self, spec: SourceSpec, instruments: Iterable[happened.MockInstrument], dice: random.Random) -> None:
-        self.time_ns = OPENED_NS
+    def __init__(
+        self,
+        spec: SourceSpec,
+        instruments: Iterable[happened.MockInstrument],
+        dice: random.Random,
+        world: World | None = None,
+    ) -> None:
+        """Without a world time goes on by itself, and prices stay about where they are."""
+        self.time_ns = OPENED_NS if world is None else world.now_ns
+        self._world = world
         self._spec = spec
         self._dice = dice
         self._trade_number = 1_000
@@ -38,14 +62,28 @@ class MockMarket:
     def reopen(self) -> None:
         """Begins anew, with other books."""
         self.books = {
-            symbol: self._book(one, _MIDS[place % len(_MIDS)])
+            symbol: self._book(one, self._mid(one) or _MIDS[place % len(_MIDS)])
             for place, (symbol, one) in enumerate(self.instruments.items())
         }
 
     def now(self) -> int:
         """The next moment."""
-        self.time_ns += _STEP_NS
+        self.time_ns = (
+            self.time_ns + _STEP_NS if self._world is None else max(self.time_ns + _LEAST_NS, self._world.now_ns)
+        )
         return self.time_ns
+
+    def follow(self, symbol: str) -> None:
+        """Brings a book to the price that the world has for it."""
+        mid = self._mid(self.instruments[symbol])
+        if mid:
+            self.books[symbol].aim(mid)
+
+    def _mid(self, instrument: happened.MockInstrument) -> int:
+        """In ticks; 0 where the world says nothing of it."""
+        entry = instrument.entry
+        found = self._world.mid(entry.base, entry.quote) if self._world is not None else None
+        return round(found * 10**instrument.price_decimals) if found is not None else 0
 
     def trade(self, instrument: happened.MockInstrument) -> happened.TradeEvent:
         """A trade at the best price of one side."""

@@ -104,6 +104,8 @@ def unit_ns(field: Any) -> int:
 def time_value(field: Any, time_ns: int) -> Any:
     """What stands at a time's path."""
     unit = unit_ns(field)
+    if isinstance(field, fields.Period):
+        return f"{datetime.fromtimestamp(time_ns // _NANOS, UTC):%Y-%m}"
     if not unit:
         seconds, rest = divmod(time_ns, _NANOS)
         return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1000:06d}Z"
@@ -112,6 +114,12 @@ def time_value(field: Any, time_ns: int) -> Any:
         return whole
     places = len(str(unit)) - 1
     return msgspec.Raw(f"{whole}.{str(rest).rjust(places, '0').rstrip('0')}".encode())
+
+
+def month_of(time_ns: int) -> int:
+    """When its month began."""
+    moment = datetime.fromtimestamp(time_ns // _NANOS, UTC)
+    return int(datetime(moment.year, moment.month, 1, tzinfo=UTC).timestamp()) * _NANOS
 
 
 def side_word(field: Any, side: int) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -132,6 +133,26 @@ def takes_levels_out(record: Any) -> bool:
 def tells_one_level(record: Any) -> bool:
     """Whether each message is one level."""
     return any(levels.path == "." for levels in record.levels)
+
+
+def parted(
+    plans: Plans, changes: Sequence[happened.LevelEvent], dice: random.Random
+) -> Iterator[tuple[Plan, Sequence[happened.LevelEvent]]]:
+    """The changes of a book in the messages that can tell of them. Raises UnwritableError."""
+    updates = plans.of(records.BookUpdate)
+    own_way = [plan for plan in updates if takes_levels_out(plan.record)]
+    gone = [change for change in changes if not change.size[0]]
+    fit = [plan for plan in updates if is_told(plan.record, changes) and (not gone or not own_way or plan in own_way)]
+    if fit:
+        plan = dice.choice(fit)
+        yield from ((plan, [change]) for change in changes) if tells_one_level(plan.record) else ((plan, changes),)
+        return
+    for part, choice in ((gone, own_way or updates), ([change for change in changes if change.size[0]], updates)):
+        for change in part:
+            chosen = [plan for plan in choice if is_told(plan.record, [change])]
+            if not chosen:
+                raise UnwritableError(f"no update can tell of {change}")
+            yield chosen[0], [change]
 
 
 def records_of(dialect: Dialect) -> Iterator[Any]:

@@ -14,6 +14,8 @@ from collector_service.mock.numbers import Form, amount_value, path_of, side_wor
 from collector_service.mock.texts import Whole, lens_of, shares
 from collector_service.spec import fields, records
 
+NAME: Final = "@name"
+"""The path of the name that an item has in its object."""
 _OTHER: Final = "mock-other"
 """A word that stands where a record that is not meant would look for its own."""
 
@@ -45,8 +47,7 @@ def is_optional(path: str) -> bool:
 
 def write(draft: Draft, record: Any, event: happened.Event, place: int, pen: Pen) -> None:
     """Puts an event where a record reads it; of a repeated record as the item at a place. Raises UnwritableError."""
-    each = getattr(record, "each", "")
-    base = (*steps_at((), each), place) if each else ()
+    base = _item(record, event, place)
     for path, words in getattr(record, "where", {}).items():
         draft.wish(steps_at(base, path), Whole(), words if isinstance(words, tuple) else (words,))
     match record, event:
@@ -80,28 +81,54 @@ def write(draft: Draft, record: Any, event: happened.Event, place: int, pen: Pen
         draft.fill(steps_at(base, record.having), 1)
 
 
+def parts_of(record: Any) -> tuple[str, ...]:
+    """The paths of `each`, one within the other; none for a message that is one record."""
+    each = getattr(record, "each", "")
+    return each if isinstance(each, tuple) else (each,) if each else ()
+
+
+def _item(record: Any, event: happened.Event, place: int) -> Steps:
+    """Where a record's item is that has a place among the others: the place counts in the innermost list."""
+    base: Steps = ()
+    parts = parts_of(record)
+    for number, part in enumerate(parts, 1):
+        at = steps_at(base, part.removesuffix(".*"))
+        if part.endswith(".*"):
+            assert not isinstance(event, happened.PingEvent)
+            base = (*at, event.instrument.spelling)
+        else:
+            base = (*at, place if number == len(parts) else 0)
+    return base
+
+
+def _items(draft: Draft, record: Any) -> list[Steps]:
+    """Where a record's items are that a draft has."""
+    bases: list[Steps] = [()]
+    for part in parts_of(record):
+        found: list[Steps] = []
+        for base in bases:
+            at = steps_at(base, part.removesuffix(".*"))
+            found += [(*at, step) for step in (draft.names(at) if part.endswith(".*") else places(draft, at))]
+        bases = found
+    return bases
+
+
 def keep_silent(draft: Draft, record: Any) -> None:
     """Lets a record pass a message over that is of another one, where it can be said."""
-    each = getattr(record, "each", "")
-    steps = steps_at((), each) if each else ()
-    bases = [(*steps, place) for place in places(draft, steps)] if each else [()]
-    for base in bases:
+    for base in _items(draft, record):
         for path in getattr(record, "where", {}):
-            draft.fill(steps_at(base, path), _OTHER)
+            if not is_optional(path):  # where it is missing, it is not meant either
+                draft.fill(steps_at(base, path), _OTHER)
 
 
 def fill_needed(draft: Draft, record: Any) -> None:
     """Puts something at every path that a message has to have, whichever record it is of."""
-    each = getattr(record, "each", "")
-    bases: list[Steps] = [()]
-    if each:
-        steps = steps_at((), each)
-        if not is_optional(each):
-            draft.fill(steps, [])
-        bases = [(*steps, place) for place in places(draft, steps)]
-    for base in bases:
+    parts = parts_of(record)
+    if parts and not is_optional(parts[0]):
+        draft.fill(steps_at((), parts[0].removesuffix(".*")), {} if parts[0].endswith(".*") else [])
+    for base in _items(draft, record):
         for path in _paths(record):
-            if not is_optional(path):
+            if path != NAME and not is_optional(path):
                 draft.fill(steps_at(base, path), None)
         for levels in getattr(record, "levels", ()):
             _fill_levels(draft, levels, base)
@@ -132,7 +159,7 @@ def _paths(record: Any) -> Iterator[str]:
     yield from getattr(record, "where", {})
     for name in ("having", "lacking", "trade_id", "first", "last", "previous", "checksum", "key"):
         if path := getattr(record, name, None):
-            yield path
+            yield path_of(path)
     for name in (
         "price",
         "size",
@@ -194,6 +221,9 @@ def _symbol(draft: Draft, field: Any, instrument: happened.MockInstrument, base:
 
 def _text(draft: Draft, field: Any, word: str, instrument: happened.MockInstrument, base: Steps, pen: Pen) -> None:
     match field:
+        case str() if field == NAME:
+            if base[-1:] != (word,):
+                raise UnwritableError(f"the name of an item is {base[-1:]}, not {word}")
         case str() | fields.Text():
             path, lens = lens_of(field)
             draft.wish(steps_at(base, path), lens, (word,))
@@ -242,10 +272,12 @@ def _side(draft: Draft, field: Any, side: int, base: Steps, amounts: tuple[Any, 
 def _trade(draft: Draft, record: records.Trade, event: happened.TradeEvent, base: Steps, pen: Pen) -> None:
     _symbol(draft, record.symbol, event.instrument, base, pen)
     for field, amount in ((record.price, event.price), (record.size, event.size)):
+        if field is None:
+            continue
         _amount(draft, field, amount, event.instrument, base, pen, _signed(field, record.side, event.side))
     _side(draft, record.side, event.side, base, (record.price, record.size))
     if record.trade_id:
-        draft.put(steps_at(base, path_of(record.trade_id)), event.number)
+        _cut_number(draft, record.trade_id, event.number, base)
     _time(draft, record.time, event.time_ns, base)
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Self
 from urllib.parse import unquote
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from collector_service.mock.venue import MockVenue, Said
+from collector_service.mock.events import Said
+from collector_service.mock.venue import MockVenue
 from collector_service.spec.dialect import Compression
 from collector_service.spec.source import Endpoints
 
@@ -42,7 +44,7 @@ class MockServer:
     def endpoints(self) -> Endpoints:
         """Where it is."""
         host = f"{self.address[0]}:{self.address[1]}"
-        return Endpoints(f"ws://{host}", f"http://{host}")
+        return replace(self.venue.source.endpoints, websocket=f"ws://{host}", rest=f"http://{host}")
 
     @property
     def open_connections(self) -> int:
@@ -98,8 +100,13 @@ class MockServer:
         return web.Response(status=404) if body is None else web.Response(body=body, content_type="application/json")
 
     async def _post(self, request: web.Request) -> web.Response:
-        """An address for one connection, which venues give at this host."""
-        body = self.venue.ticket(request.path_qs, f"{self.endpoints.websocket}/ticket")
+        """A list that is asked for so, or an address for one connection, which venues give at this host."""
+        self.requests[request.path] += 1
+        if self.refuse_requests:
+            status, retry_after = self.refuse_requests.pop(0)
+            return web.Response(status=status, headers={"Retry-After": retry_after} if retry_after else None)
+        body = self.venue.lists.posted(request.path_qs, await request.read())
+        body = body or self.venue.ticket(request.path_qs, f"{self.endpoints.websocket}/ticket")
         return web.Response(status=404) if body is None else web.Response(body=body, content_type="application/json")
 
     async def _websocket(self, request: web.Request) -> web.WebSocketResponse:
@@ -109,6 +116,7 @@ class MockServer:
         connection = self.venue.connect()
         outbox = self._outboxes[connection] = asyncio.Queue()
         self._sockets[connection] = socket
+        self._say(connection, self.venue.welcome())
         writer = asyncio.create_task(self._write(socket, outbox))
         try:
             async for message in socket:

@@ -161,7 +161,7 @@ def shares(field: Join, word: str, hints: Sequence[str]) -> Iterator[tuple[str, 
     """What each part of a `Join` has to read, so that together they are the word. `hints` are words that parts may be."""
     fixed = [part.value if isinstance(part, Const) else None for part in field.parts]
     if field.separator:
-        parts = word.split(field.separator)
+        parts = word.split(field.separator, len(fixed) - 1)
         if len(parts) == len(fixed) and all(want in (None, part) for want, part in zip(fixed, parts, strict=True)):
             yield tuple(parts)
         return

@@ -5,60 +5,42 @@ venue's words. No input or output of its own: see `server` for sockets.
 from __future__ import annotations
 
 import random
-import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from collector_service.compiler.subscribing import names_of
 from collector_service.mock import events as happened
+from collector_service.mock.asked import polled, ticket
 from collector_service.mock.bodies import merged, written
 from collector_service.mock.books import MockBook
 from collector_service.mock.draft import Draft, UnwritableError, encoded
+from collector_service.mock.events import Said
 from collector_service.mock.frames import FrameWriter
 from collector_service.mock.hearing import Hearing, Subscription
-from collector_service.mock.listing import STYLES, Listed, ListWriter
-from collector_service.mock.market import MockMarket
+from collector_service.mock.listing import Listed, ListWriter
+from collector_service.mock.market import MockMarket, World
+from collector_service.mock.names import STYLES, price_decimals
 from collector_service.mock.numbers import Form, digits_of
 from collector_service.mock.plans import (
     Plan,
     Plans,
     amounts_of,
     channel_of,
-    is_told,
+    parted,
     records_of,
     scales_of,
-    takes_levels_out,
-    tells_one_level,
 )
-from collector_service.mock.records import Pen, fill_needed, filled, steps_at, write
+from collector_service.mock.records import Pen, fill_needed, filled, parts_of, write
 from collector_service.source import Source
 from collector_service.spec import Channel, Poll, records
 from collector_service.spec.books import Books, SnapshotOnly
 from collector_service.spec.source import SourceSpec
 
-_PRICE_DECIMALS: Final = 2
 _SIZE_DECIMALS: Final = 4
 _SPELLINGS: Final = 4
-_SETTLED: Final[dict[str, tuple[SourceSpec, str, int, ListWriter, list[Listed]]]] = {}
+_SETTLED: Final[dict[tuple[str, bool], tuple[SourceSpec, str, int, ListWriter, list[Listed]]]] = {}
 """What was found out about the spelling of each source's symbols, for which specification, and the lists that were written so."""
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """One frame, and what it tells: pairs of record and event."""
-
-    data: bytes
-    kind: str = ""
-    channel: Channel | None = None
-    symbol: str = ""
-    told: tuple[tuple[Any, happened.Event], ...] = ()
-
-    @property
-    def book(self) -> happened.BookEvent | None:
-        """What it tells of a book."""
-        return next((event for _, event in self.told if isinstance(event, happened.BookEvent)), None)
 
 
 @dataclass(slots=True)
@@ -69,13 +51,14 @@ class _Connection:
 class MockVenue:
     """Seeded: the same seed and calls give the same frames. What it has told is the oracle: `books`, and what each `Said` bears."""
 
-    def __init__(self, source: Source, seed: int = 1) -> None:
+    def __init__(self, source: Source, seed: int = 1, world: World | None = None) -> None:
         """Raises UnwritableError for a source that has no specification, or whose list cannot be written."""
         if source.spec is None:
             raise UnwritableError(f"{source.name} has no specification")
         self.source = source
         self.dialect = source.spec.dialects[-1]
-        self.dice = random.Random(f"mock|{source.name}|{seed}")  # noqa: S311 - a simulation, not a secret
+        self._seed = f"mock|{source.name}|{seed}"
+        self.dice = random.Random(self._seed)  # noqa: S311 - a simulation, not a secret
         self.form = Form()
         """How numbers are written."""
         self.misunderstood: list[str] = []
@@ -90,9 +73,10 @@ class MockVenue:
         self._connections: dict[int, _Connection] = {}
         self._opened = 0
         self._expected: set[bytes] = set()
-        self.lists = ListWriter(source.spec, self.dialect.instruments, scales_of(self.dialect))
+        self.lists = ListWriter(source.spec, self.dialect.instruments, scales_of(self.dialect), wide=world is not None)
         self.listed: list[Listed] = []
-        self.market = MockMarket(source.spec, (), self.dice)
+        self._world = world
+        self.market = MockMarket(source.spec, (), self.dice, world)
         self.writer = FrameWriter(source, self.dialect)
         self._settle()
         self.hearing = Hearing(source, self.dialect.subscribe, self.instruments.values())
@@ -109,6 +93,11 @@ class MockVenue:
         return tuple(self.dialect.subscribe.channels) if self.dialect.subscribe is not None else ()
 
     @property
+    def connections(self) -> list[int]:
+        """The connections that are open."""
+        return list(self._connections)
+
+    @property
     def instruments(self) -> dict[str, happened.MockInstrument]:
         """What streams, by the listing's symbol."""
         return self.market.instruments
@@ -121,7 +110,8 @@ class MockVenue:
     def _settle(self) -> None:
         """Spells symbols as lists and streams can both say; the first spelling in which all can be told, or most."""
         assert self.source.spec is not None
-        known = _SETTLED.get(self.source.name)
+        key = self.source.name, self._world is not None
+        known = _SETTLED.get(key)
         if known is not None and known[0] is self.source.spec:
             self.lists, self.listed = known[3], known[4]
             self._set(known[1], known[2])
@@ -142,18 +132,24 @@ class MockVenue:
             raise UnwritableError(
                 f"{self.source.name}: no line of its list can be written: {'; '.join(self.lists.unwritten)}"
             )
+        self.dice.seed(self._seed)  # what was tried before is no part of what follows from the seed
         self._set(*best[1:])
-        _SETTLED[self.source.name] = (self.source.spec, *best[1:], self.lists, self.listed)
+        _SETTLED[key] = (self.source.spec, *best[1:], self.lists, self.listed)
 
     def _set(self, style: str, spelling: int) -> bool:
         if style != self.lists.style or not self.listed:
             self.listed = self.lists.write(style)
-        made = [self._instrument(one, spelling) for one in self.listed if one.entry.streamed]
+        # Of those whose numbers have no scale, where messages are of such numbers, the mock tells nothing.
+        scales = self.lists.scales
+        scaled = [one for one in self.listed if one.entry.streamed and scales <= one.entry.extras.keys()]
+        made = [self._instrument(one, spelling) for one in scaled]
         if not made or any(one is None for one in made):
             return False
         assert self.source.spec is not None
         writer = self.writer = FrameWriter(self.source, self.dialect)
-        market = self.market = MockMarket(self.source.spec, [one for one in made if one is not None], self.dice)
+        market = self.market = MockMarket(
+            self.source.spec, [one for one in made if one is not None], self.dice, self._world
+        )
         self.plans = Plans(writer, lambda record: market.sample(record, writer))
         market.reopen()
         return True
@@ -167,7 +163,7 @@ class MockVenue:
         ways = list(dict.fromkeys((*((own,) if own in spellings else ()), *spellings)))
         if spelling >= len(ways):
             return None
-        price, size = _PRICE_DECIMALS, _SIZE_DECIMALS
+        price, size = price_decimals(entry.base, entry.quote), _SIZE_DECIMALS
         for record in records_of(self.dialect):
             for is_price, amount in amounts_of(record):
                 try:
@@ -183,6 +179,12 @@ class MockVenue:
     def say(self, plan: Plan, *group: happened.Event) -> Said:
         """A frame that tells these events, with whatever else its kind tells. Raises UnwritableError."""
         route = self.writer.route(plan.kind)
+        if len(group) > 1 and parts_of(plan.record)[-1:] and parts_of(plan.record)[-1].endswith(".*"):
+            raise UnwritableError("an object has one value of a name")
+        if len(group) > 1 and getattr(plan.record, "repeats", False) and not getattr(plan.record, "trade_id", None):
+            raise UnwritableError(
+                "trades that the venue repeats are known by their time, which a message tells once here"
+            )
         told: dict[int, list[happened.Event]] = {plan.place: list(group)}
         instrument = getattr(group[0], "instrument", None)
         for place in plan.companions:
@@ -223,26 +225,9 @@ class MockVenue:
             plans = self.plans.of(records.BookSnapshot, records.BookUpdate)
             book.told([], self.market.now())
             return [self.say(self.dice.choice(plans), book.whole(self.market.time_ns))] if plans else []
-        return [self.say(plan, book.told(part, self.market.now())) for plan, part in self._parted(changes)]
-
-    def _parted(self, changes: Sequence[happened.LevelEvent]) -> Iterator[tuple[Plan, Sequence[happened.LevelEvent]]]:
-        """The changes in the messages that can tell of them."""
-        plans = self.plans.of(records.BookUpdate)
-        own_way = [plan for plan in plans if takes_levels_out(plan.record)]
-        gone = [change for change in changes if not change.size[0]]
-        fitting = [
-            plan for plan in plans if is_told(plan.record, changes) and (not gone or not own_way or plan in own_way)
+        return [
+            self.say(plan, book.told(part, self.market.now())) for plan, part in parted(self.plans, changes, self.dice)
         ]
-        if fitting:
-            plan = self.dice.choice(fitting)
-            yield from ((plan, [change]) for change in changes) if tells_one_level(plan.record) else ((plan, changes),)
-            return
-        for part, choice in ((gone, own_way or plans), ([change for change in changes if change.size[0]], plans)):
-            for change in part:
-                chosen = [plan for plan in choice if is_told(plan.record, [change])]
-                if not chosen:
-                    raise UnwritableError(f"no update can tell of {change}")
-                yield chosen[0], [change]
 
     def step(self, symbol: str = "") -> list[Said]:
         """A moment of the market: a book moves, its quote is told, and perhaps a trade."""
@@ -251,6 +236,7 @@ class MockVenue:
         for number, connection in self._connections.items():
             if any(one == symbol for _, one in connection.subscriptions):
                 self.writer.connection = number
+        self.market.follow(symbol)
         said = self.move_book(symbol)
         if plans := self.plans.of(records.Quote):
             said.append(self.say(self.dice.choice(plans), self.market.quote(instrument)))
@@ -277,7 +263,7 @@ class MockVenue:
         if listed is not None or request is None or self.dialect.snapshot is None:
             return listed
         instrument = self._named(request.symbol(path) or "")
-        if instrument is None or request.path(request.symbol(path) or "") != path:
+        if instrument is None or request.path(request.symbol(path) or "", instrument.entry.extras) != path:
             return None
         draft, record = Draft(), self.dialect.snapshot.record
         # The number is that of the last change told, not of now: a book that did not move since is the same book.
@@ -287,14 +273,7 @@ class MockVenue:
 
     def ticket(self, path: str, address: str) -> bytes | None:
         """The answer that bears an address to connect to; None where none is asked for there."""
-        ticket = self.dialect.ticket
-        if ticket is None or ticket.path != path:
-            return None
-        draft = Draft()
-        for place, name in enumerate(re.findall(r"\{([^}]+)\}", ticket.url)):
-            if name != "uuid":
-                draft.put(steps_at((), name), f"token{place}" if place else address)
-        return encoded(draft.build())
+        return ticket(self.dialect, path, address)
 
     def _named(self, spelling: str) -> happened.MockInstrument | None:
         ways = ((one, (one.symbol, one.spelling, *one.entry.aliases)) for one in self.instruments.values())
@@ -302,22 +281,12 @@ class MockVenue:
 
     def _polled(self, poll: Poll, spelling: str, path: str) -> bytes | None:
         """The answer to a request that is made again and again: about one instrument, or about all."""
-        route = poll.record if isinstance(poll.record, tuple) else (poll.record,)
         of_one = self._named(spelling)
-        chosen = [of_one] if of_one is not None else list(self.instruments.values())
         if spelling and of_one is None:
             return None
-        draft, told, moment = Draft(), [], self.market.now()
-        for record in route:
-            for place, instrument in enumerate(chosen if getattr(record, "each", "") else chosen[:1]):
-                event = self.market.sample(record, self.writer, instrument)
-                if event is not None:
-                    event = happened.at_time(event, moment)
-                    write(draft, record, event, place, Pen(self.form, lambda: 0))
-                    told.append((record, event))
-        for record in route:
-            fill_needed(draft, record)
-        self.polled.append(tuple(told))
+        chosen = [of_one] if of_one is not None else self.instruments.values()
+        draft, told = polled(self.market, self.writer, poll, chosen, self.form)
+        self.polled.append(told)
         return written(poll.body, merged(self.lists.value(path), draft.build()))
 
     def connect(self) -> int:
@@ -325,6 +294,13 @@ class MockVenue:
         self._opened += 1
         self._connections[self._opened] = _Connection()
         return self._opened
+
+    def welcome(self) -> list[Said]:
+        """What a new connection hears, where it is waited for."""
+        subscribe = self.dialect.subscribe
+        if subscribe is None or not subscribe.after or subscribe.first:
+            return []
+        return [Said(self.writer.plain(subscribe.after), subscribe.after)]
 
     def disconnect(self, connection: int) -> None:
         """A connection is gone."""
@@ -350,6 +326,7 @@ class MockVenue:
         if text.encode() in self._expected:
             self.replies.append(text)
             return []
+        subscribe = self.dialect.subscribe
         heard = self.hearing.hear(text)
         if not heard.understood:
             self.misunderstood.append(text)
@@ -357,6 +334,8 @@ class MockVenue:
         if heard.is_ping:
             self.pings += 1
             return self._plain("pong")
+        if heard.is_first and subscribe is not None and subscribe.after:
+            return [Said(self.writer.plain(subscribe.after), subscribe.after)]
         self.writer.connection = connection
         held = self._connections[connection].subscriptions
         held.difference_update(heard.removed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -22,6 +22,23 @@ class ListNews:
     """Lines that are new or differ, and those that are gone, with status DELISTED."""
     doubted: tuple[str, ...] = ()
     """Symbols that are gone from the list and are not taken as delisted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What became of listings that the registry has and the list has not."""
+
+    ended: tuple[str, ...] = ()
+    """Symbols of those that were delisted."""
+    doubted: tuple[str, ...] = ()
+    """Symbols of those that stay as they are, since too much is gone at once."""
+
+
+def ended_of(gone: Collection[str], over: Collection[str], alive: int) -> Ended:
+    """Of listings that are gone, and of those that had to go, which are believed to have ended, where so many were alive."""
+    if len(gone) > _BELIEVED_SHARE * (alive - len(over)):
+        return Ended(tuple(sorted(over)), tuple(sorted(gone)))
+    return Ended((*sorted(over), *sorted(gone)))
 
 
 def news_of(listed: InstrumentList, known: Mapping[str, VenueSymbol]) -> ListNews:

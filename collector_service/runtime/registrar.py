@@ -4,11 +4,14 @@ made of its tokens in the same way; an index or a security is made of no other i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
+import grpc
+
 from alphapulse.client import RegistrationStream
+from alphapulse.domain.identity import mint_instrument_id
 from alphapulse.domain.ids import InstrumentId, ListingId
 from alphapulse.domain.instruments import Instrument, PairDetails
 from collector_service import convert
@@ -19,14 +22,17 @@ from collector_service.listings import (
     currency,
     derivative,
     instrument_of,
-    listing_of,
-    pair_of,
+    pair_class,
     pool_of,
     pool_pair_of,
     token_of,
     underlying_of,
+    unnamed_listing,
 )
 from collector_service.runtime.finding import Finder
+from collector_service.runtime.news import Ended
+from collector_service.runtime.portions import made_of
+from collector_service.runtime.unlisted import end_unlisted
 
 _BATCH: Final = 500
 
@@ -54,14 +60,25 @@ class Registrar(Protocol):
         """Registers lines of a venue's list; returns when they are durable. Raises Unavailable."""
         ...
 
+    async def end_unlisted(self, listed: Collection[str], venue: str, source: str) -> Ended:
+        """Delists what the source registered at its venue before and the list does not have; these are its symbols. Raises Unavailable."""
+        ...
+
 
 class GrpcRegistrar:
     """The instrument registry, over one registration stream that several sources share."""
 
-    def __init__(self, stream: RegistrationStream, finder: Finder | None = None) -> None:
-        """Without a `finder` what somebody else registers is missing."""
+    def __init__(
+        self, stream: RegistrationStream, finder: Finder | None = None, channel: grpc.aio.Channel | None = None
+    ) -> None:
+        """Without a `finder` what somebody else registers is missing; without a `channel` listings that are in no list any more stay as they
+        are."""
         self._stream = stream
         self._finder = finder
+        self._channel = channel
+
+    async def end_unlisted(self, listed: Collection[str], venue: str, source: str) -> Ended:
+        return await end_unlisted(self._channel, listed, venue, source) if self._channel is not None else Ended()
 
     async def register(self, entries: Sequence[VenueSymbol], venue: str, source: str) -> Registration:
         others = [entry for entry in entries if entry.elsewhere]
@@ -73,8 +90,8 @@ class GrpcRegistrar:
         return replace(done, listing_ids={**found, **done.listing_ids}, missing=missing)
 
     async def _register(self, entries: Sequence[VenueSymbol], venue: str, source: str) -> Registration:
-        coins = _currencies(entries, source) | _tokens(entries, source)
-        coin_results, _ = await self._submit([convert.entry(coin) for coin in coins.values()], source)
+        coins = await _currencies(entries, source) | await _tokens(entries, source)
+        coin_results, _ = await self._submit(await made_of(list(coins.values()), convert.entry), source)
         refused: dict[str, str] = {}
         ids: dict[str, InstrumentId] = {}
         instruments: set[str] = set()
@@ -86,23 +103,24 @@ class GrpcRegistrar:
             instruments.add(result.instrument_id)
         pairs = await self._underlyings(entries, ids, refused, instruments, venue, source)
         await self._pools(entries, ids, refused, instruments, source)
-        lines = [
-            convert.entry(
-                _with_ids(entry, ids, pairs, venue, source),
-                [replace(listing_of(entry, venue, source), instrument_id=None)],
-            )
-            for entry in entries
-        ]
-        results, token = await self._submit(lines, source)
+
+        def line(entry: VenueSymbol) -> convert.Entry:
+            return convert.entry(_with_ids(entry, ids, pairs, venue, source), [unnamed_listing(entry, venue, source)])
+
+        results, token = await self._submit(await made_of(entries, line), source)
         listing_ids: dict[str, ListingId] = {}
-        for entry, result in zip(entries, results, strict=True):
+
+        def note(told: tuple[VenueSymbol, convert.Registered]) -> None:
+            entry, result = told
             instruments.add(result.instrument_id)
             # An empty id: the registry keeps the listing in a collision case, until somebody decides.
             listing_id = result.listing_ids[0] if result.listing_ids else ""
             if result.error or not listing_id:
                 refused[entry.symbol] = result.error or "the registry gave no listing id: a collision case holds it"
-                continue
-            listing_ids[entry.symbol] = ListingId.parse(listing_id)
+            else:
+                listing_ids[entry.symbol] = ListingId.parse(listing_id)
+
+        await made_of(list(zip(entries, results, strict=True)), note)
         return Registration(listing_ids, frozenset(instruments - {""}), refused, token)
 
     async def _underlyings(
@@ -119,26 +137,26 @@ class GrpcRegistrar:
         wanted = {
             _underlying(one): one for entry in entries if entry.contract is not None for one in (entry.on or entry,)
         }
-        made = {
-            name: _pair(entry, ids, source) if entry.product is None else underlying_of(entry, source)
-            for name, entry in wanted.items()
-        }
-        found = await self._named(made, refused, instruments, source)
+        made = await made_of(
+            list(wanted.values()),
+            lambda entry: _pair(entry, ids, source) if entry.product is None else underlying_of(entry, source),
+        )
+        found = await self._named(dict(zip(wanted, made, strict=True)), refused, instruments, source)
         futures = {_underlying(entry): entry.on for entry in entries if entry.on is not None}
-        made = {
+        on = {
             name: derivative(
                 future, future.contract, venue, found[_underlying(future)], ids[future.contract.settle], source
             )
             for name, future in futures.items()
             if future.contract is not None
         }
-        return found | await self._named(made, refused, instruments, source)
+        return found | await self._named(on, refused, instruments, source)
 
     async def _named(
         self, made: Mapping[str, Instrument], refused: dict[str, str], instruments: set[str], source: str
     ) -> dict[str, InstrumentId]:
         """Registers instruments without listings: their ids by name."""
-        results, _ = await self._submit([convert.entry(one) for one in made.values()], source)
+        results, _ = await self._submit(await made_of(list(made.values()), convert.entry), source)
         found: dict[str, InstrumentId] = {}
         for (name, one), result in zip(made.items(), results, strict=True):
             if result.error:
@@ -174,25 +192,24 @@ class GrpcRegistrar:
         return found, answers[-1].revision_token if answers else ""
 
 
-def _currencies(entries: Iterable[VenueSymbol], source: str) -> dict[str, Instrument]:
-    return {
-        code: currency(code, fiat=code in entry.fiat, source=source)
+async def _currencies(entries: Sequence[VenueSymbol], source: str) -> dict[str, Instrument]:
+    fiat = {
+        code: code in entry.fiat
         for line in entries
         for entry in ((line, line.on) if line.on is not None else (line,))
         if entry.index is None and entry.pool is None and entry.security is None
         for code in (entry.base, entry.quote, *((entry.contract.settle,) if entry.contract is not None else ()))
         if code  # a contract on a product has no base
     }
+    made = await made_of(list(fiat), lambda code: currency(code, fiat=fiat[code], source=source))
+    return dict(zip(fiat, made, strict=True))
 
 
-def _tokens(entries: Iterable[VenueSymbol], source: str) -> dict[str, Instrument]:
+async def _tokens(entries: Sequence[VenueSymbol], source: str) -> dict[str, Instrument]:
     """By chain and address, which no code of a currency looks like."""
-    return {
-        _place(token): token_of(token, source)
-        for entry in entries
-        if entry.pool is not None
-        for token in entry.pool.tokens
-    }
+    terms = {_place(token): token for entry in entries if entry.pool is not None for token in entry.pool.tokens}
+    made = await made_of(list(terms.values()), lambda token: token_of(token, source))
+    return dict(zip(terms, made, strict=True))
 
 
 def _underlying(entry: VenueSymbol) -> str:
@@ -211,7 +228,7 @@ def _place(token: TokenTerms) -> str:
 
 
 def _pair(entry: VenueSymbol, ids: Mapping[str, InstrumentId], source: str) -> Instrument:
-    return replace(pair_of(entry, source), details=PairDetails(ids[entry.base], ids[entry.quote]))
+    return Instrument(pair_class(entry), entry.pair, PairDetails(ids[entry.base], ids[entry.quote]), source=source)
 
 
 def _with_ids(
@@ -227,6 +244,5 @@ def _with_ids(
     return derivative(entry, entry.contract, venue, pairs[_underlying(entry)], ids[entry.contract.settle], source)
 
 
-def _minted(coin: Instrument) -> InstrumentId:
-    assert coin.id is not None  # currency() and pair_of() mint it
-    return coin.id
+def _minted(made: Instrument) -> InstrumentId:
+    return made.id if made.id is not None else mint_instrument_id(made)

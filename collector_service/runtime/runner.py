@@ -5,36 +5,40 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
 
-import msgspec
 import structlog
 
 from alphapulse.client import Backoff
-from alphapulse.domain.asset_class import AssetClass
-from alphapulse.domain.errors import AlphaPulseError, InvalidArgument, Unavailable
+from alphapulse.domain.errors import AlphaPulseError
 from alphapulse.domain.instruments import ListingStatus
 from alphapulse.domain.provenance import Provenance
 from alphapulse.publishing import Port, RelayLink
+from collector_service.batching import BatchSession
 from collector_service.handover import Overlap
 from collector_service.listings import ListingIndex, VenueSymbol
 from collector_service.recorder import RecorderFigures, SourceRecorder
-from collector_service.runtime.news import news_of
-from collector_service.runtime.registrar import Registrar, Registration
+from collector_service.runtime.choosing import Places, chosen
+from collector_service.runtime.discovery import Discovery
+from collector_service.runtime.portions import PORTION
+from collector_service.runtime.registrar import Registrar
 from collector_service.session import ALL_CHANNELS, Session
 from collector_service.source import Source
 from collector_service.spec import Channel
-from collector_service.transport.base import Arrival, ArrivalKind, Transport, TransportError
+from collector_service.transport.base import Arrival, ArrivalKind, Draining, Request, Transport, TransportError
 from collector_service.transport.recorded import RecordedTransport
 
-_BARRIER_SECONDS: Final = 6.0
 _DRAIN_SECONDS: Final = 10.0
 _SOUND_SECONDS: Final = 60.0
 """A source that ran for so long before a fault is started again as soon as after its first."""
+_BATCH: Final = 64
+"""Arrivals that are decoded in one turn at most."""
+_WORTH_COMPILED: Final = 20_000
+"""After so many frames a source is decoded by compiled code: one that brings few is not worth loading it."""
 _log = structlog.stdlib.get_logger(__name__)
 
 
@@ -59,6 +63,8 @@ class RunnerOptions:
     channels: Sequence[Channel] = ALL_CHANNELS
     discovery_seconds: float = 300.0
     """How often the venue's list is read again."""
+    unlisted_seconds: float = 60.0
+    """No sooner than this after the one before it is read because of a symbol that comes and that it does not have."""
     overlap: Overlap = field(default_factory=Overlap)
     """How long a connection and the one that takes its place stand beside each other."""
 
@@ -104,29 +110,33 @@ class SourceRunner:
     ) -> None:
         """`recorder` takes what arrives as it came; a recording is not recorded again."""
         self.spec = spec
-        self.listings = ListingIndex(spec.venue)
+        self._discovery = Discovery(spec, registrar, link)
         self._past = SourceStatus()
         self._make_transport = make_transport
         self._link = link
-        self._registrar = registrar
         self._recorder = recorder
         self._options = options or RunnerOptions()
         self._backoff = backoff or Backoff(first=0.5, cap=30.0)
         # Apart from that of the venue, which the first frame resets: a fault that comes back with it must not ask the venue all the time.
         self._faults = faults or Backoff(first=0.5, cap=60.0)
-        self._session: Session | None = None
+        self._session: BatchSession | None = None
         self._port: Port | None = None
-        self._paths: Sequence[str] = ()
-        self._known: dict[str, VenueSymbol] = {}
+        self._places = Places(spec)
+        self._unlisted = asyncio.Event()
         self._state = SourceState.STOPPED
         self._error = ""
         self._reconnects = 0
-        self._instruments: frozenset[str] = frozenset()
+        self._compiling: asyncio.Task[None] | None = None
         self.provenance: Provenance | None = None
         self.next_epoch: Callable[[], int | None] = lambda: None
         """Gives the epoch of a start, above those of before; None: the connection to the relay gives it."""
         self.changed = asyncio.Event()
         """Set at every change of state."""
+
+    @property
+    def listings(self) -> ListingIndex:
+        """What it knows of its venue's list."""
+        return self._discovery.listings
 
     @property
     def session(self) -> Session | None:
@@ -137,7 +147,7 @@ class SourceRunner:
         """How the source is now."""
         session, past = self._session, self._past
         now = SourceStatus(self._state, self._error, reconnects=self._reconnects, listings=len(self.listings))
-        now.instruments_registered = len(self._instruments)
+        now.instruments_registered = len(self._discovery.instruments)
         if self._port is not None and self._port.refused and not now.error:
             now.error = f"the relay refuses the source: {self._port.refused}"
         now.events, now.rejects = Counter(past.events), Counter(past.rejects)
@@ -204,7 +214,7 @@ class SourceRunner:
             if self._recorder is not None and self.provenance is not Provenance.REPLAY:
                 transport = RecordedTransport(transport, self._recorder)
             self._enter(SourceState.DISCOVERING)
-            await self._discover(transport)
+            await self._discovery.begin(transport, lambda why: self._enter(SourceState.DISCOVERING, why))
             self._enter(SourceState.CONNECTING)
             session = self._open_session(transport)
             port = self._port = None
@@ -214,80 +224,82 @@ class SourceRunner:
                 )
                 port.on_lost = lambda: session.republish_books(time.time_ns())
             if transport.provenance is not Provenance.REPLAY:
-                repeating = asyncio.create_task(self._repeat_discovery(transport))
+                repeating = asyncio.create_task(self._repeat_discovery(transport, session))
                 stack.push_async_callback(_cancelled, repeating)
             await self._pump(transport, session, port)
             if self._link is not None and not await self._link.drain(_DRAIN_SECONDS):
                 _log.warning("the relay has not taken the end of the source", source=self.spec.name)
 
-    def _open_session(self, transport: Transport) -> Session:
+    def _open_session(self, transport: Transport) -> BatchSession:
         replay = transport.provenance is Provenance.REPLAY
-        chosen = [] if replay else self._chosen()
-        parts = self._parted(chosen)
-        self._paths = ([path for path, _ in parts] or [""]) if self.spec.live.path_of is not None else []
+        places = self._places = Places(self.spec)
+        one_address = self.spec.live.path_of is None
+        wanted = [] if replay else chosen(self.listings, self._options.pairs, self.spec.name)
+        first = places.put(wanted)
+        if not first and one_address and not replay:
+            # What is listed later comes over it.
+            first = {places.add(self.spec.live.path): []}
         self._keep_counters()
-        self._session = Session(
+        self._compiling = None
+        self._session = BatchSession(
             self.spec,
             self.listings,
             transport.provenance,
-            subscriptions=[entries for _, entries in parts],
+            subscriptions=[first[place] for place in range(len(first))],
             channels=self._options.channels,
             clock=time.time_ns if replay else None,
             overlap=self._options.overlap,
         )
         if self._recorder is not None and not replay:
-            streamed = self.spec.spec.dialects[-1].subscribe if self.spec.spec is not None else None
-            told = [one for one in self._options.channels if streamed is not None and one in streamed.channels]
-            symbols = [entry.symbol for entry in chosen]
-            connections = [[entry.symbol for entry in entries] for _, entries in parts]
-            self._recorder.begin(dict.fromkeys(told, symbols), connections, transport.provenance)
+            self._recorder.begin(*self._carried(self._session), transport.provenance)
         return self._session
 
-    def _parted(self, chosen: Sequence[VenueSymbol]) -> list[tuple[str, Sequence[VenueSymbol]]]:
-        """The path and the symbols of each connection: no more than the venue allows, and of one path alone."""
-        live, size = self.spec.live, self.spec.limits.symbols_per_connection
-        by_path: dict[str, list[VenueSymbol]] = {}
-        for entry in chosen:
-            by_path.setdefault(live.path if live.path_of is None else live.path_of(entry), []).append(entry)
-        return [
-            (path, entries[at : at + size]) for path, entries in by_path.items() for at in range(0, len(entries), size)
-        ]
+    def _carried(self, session: Session) -> tuple[dict[Channel, list[str]], list[list[str]]]:
+        """The symbols of each channel, and of each place for connections."""
+        streamed = self.spec.spec.dialects[-1].subscribe if self.spec.spec is not None else None
+        told = [one for one in self._options.channels if streamed is not None and one in streamed.channels]
+        places = [[entry.symbol for entry in entries] for entries in session.subscriptions]
+        everything = [symbol for symbols in places for symbol in symbols]
+        return dict.fromkeys(told, everything), places
 
-    def _chosen(self) -> list[VenueSymbol]:
-        """One listing for each pair that is wanted and trades, and one for each contract on it; where pairs are named, those without an end, and
-        others by their own symbol. An index is no pair, and a pool is chosen by its address: naming pairs leaves none out."""
-        chosen: dict[tuple[str, object], VenueSymbol] = {}
-        for entry in self.listings:
-            wanted = (
-                self._options.pairs is None
-                or entry.index is not None
-                or entry.pool is not None
-                or (entry.pair in self._options.pairs and not _expires(entry))
-                or (entry.contract is not None and entry.symbol in self._options.pairs)
-            )
-            if wanted and entry.streamed and entry.status is ListingStatus.TRADING:
-                chosen.setdefault((entry.pair, entry.contract or entry.pool), entry)
-        found = {name for entry in chosen.values() for name in (entry.pair, entry.symbol)}
-        missing = sorted((self._options.pairs or frozenset()) - found)
-        if missing:
-            log = _log.info if chosen else _log.warning
-            log("pairs that do not trade at the venue", source=self.spec.name, count=len(missing), first=missing[0])
-        return list(chosen.values())
-
-    async def _pump(self, transport: Transport, session: Session, port: Port | None) -> None:
-        async for arrival in transport.arrivals(max(1, len(session.subscriptions)), self._paths):
-            self._follow(arrival)
-            for request in session.handle(arrival):
-                transport.submit(request)
+    async def _pump(self, transport: Transport, session: BatchSession, port: Port | None) -> None:
+        paths = self._places.paths if self.spec.live.path_of is not None else ()
+        drains = transport if isinstance(transport, Draining) else None
+        known = 0
+        async for arrival in transport.arrivals(len(self._places), paths):
+            arrivals = [arrival] if drains is None else [arrival, *drains.ready(_BATCH)]
+            for one in arrivals:
+                self._follow(one)
+            done = 0
+            while done < len(arrivals):
+                count, requests = session.handle_many(arrivals, done)
+                done += count
+                for request in requests:
+                    transport.submit(request)
+                if session.gaps and port is not None:
+                    for reason, key in session.take_gaps():
+                        port.gap(reason, key)
+            if session.emitter.unlisted > known:
+                known = session.emitter.unlisted
+                self._unlisted.set()
+            if session.frames >= _WORTH_COMPILED and session.lane is None and self._compiling is None:
+                self._compiling = asyncio.create_task(self._compile(session))
             if port is None:
                 session.sink.take()
                 continue
-            if session.gaps:
-                for reason, key in session.take_gaps():
-                    port.gap(reason, key)
             port.flush(at_once=transport.pauses)
             if transport.lossless and not port.room.is_set():
                 await port.room.wait()
+
+    async def _compile(self, session: BatchSession) -> None:
+        """Compiled code takes over: at the source's pace the ordinary path is good enough until it is loaded, or compiled at all."""
+        try:
+            from collector_service.lane.kernel import load
+
+            await asyncio.to_thread(load)
+            session.use_compiled()
+        except Exception:  # it goes on as it did
+            _log.exception("decoding is not compiled", source=self.spec.name)
 
     def _follow(self, arrival: Arrival) -> None:
         polled = not self.spec.endpoints.websocket
@@ -303,80 +315,54 @@ class SourceRunner:
             self._enter(SourceState.BACKING_OFF, arrival.data.decode("utf-8", "replace"))
             _log.warning("request failed", source=self.spec.name, reason=self._error)
 
-    async def _discover(self, transport: Transport) -> None:
-        """Reads the list, registers it, and waits until the relay knows it. A registry that is away is waited for."""
-        fresh = await self._read_list(transport)
-        if self._registrar is None:
-            self._learn(fresh)
-            return
-        backoff = Backoff(first=0.2, cap=5.0)
+    async def _repeat_discovery(self, transport: Transport, session: Session) -> None:
+        """What is listed later, changed or delisted is told, and what trades now or no more is subscribed to or no longer. A symbol that comes
+        and is in no list asks for the next one at once."""
+        pause = min(self._options.unlisted_seconds, self._options.discovery_seconds)
+        is_news = False
         while True:
+            await asyncio.sleep(pause)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._options.discovery_seconds - pause):
+                    await self._unlisted.wait()
+            self._unlisted.clear()
+            is_news |= await self._discovery.again(transport)
             try:
-                await self._register(fresh)
-                self._error = ""
-                return
-            except Unavailable as error:
-                self._enter(SourceState.DISCOVERING, f"the instrument registry is away: {error}")
-                await asyncio.sleep(backoff.next())
+                if is_news:
+                    await self._resubscribe(transport, session)
+                is_news = False
+            except Exception:  # ending here would end discovery in silence
+                _log.exception("subscriptions were not changed", source=self.spec.name)
 
-    async def _repeat_discovery(self, transport: Transport) -> None:
-        """What is listed later, changed or delisted is told; a venue or registry that is away then costs nothing but the news."""
-        while True:
-            await asyncio.sleep(self._options.discovery_seconds)
+    async def _resubscribe(self, transport: Transport, session: Session) -> None:
+        """Subscribes to what trades and did not before, where there is room, and unsubscribes from what is delisted; whatever else is
+        subscribed to notices nothing of it. A listing that is halted stays."""
+        places, listings = self._places, self.listings
+        session.subscriptions.renew(listings.entry)
+        gone = [symbol for symbol in places.symbols if _is_delisted(listings.entry(symbol))]
+        for at in range(0, len(gone), PORTION):
+            self._ask(transport, session.leave(gone[at : at + PORTION]))
+            await asyncio.sleep(0)
+        places.take(gone)
+        fresh = [entry for entry in chosen(listings, self._options.pairs, self.spec.name) if entry.symbol not in places]
+        for place, entries in places.put(fresh).items():
+            is_new = place == len(session.subscriptions)
+            self._ask(transport, session.join(place, entries))
+            if is_new:
+                transport.extend(places.paths[place] if self.spec.live.path_of is not None else None)
+            await asyncio.sleep(0)
+        if gone or fresh:
+            if self._recorder is not None:
+                self._recorder.carries(*self._carried(session))
+            _log.info("subscriptions changed", source=self.spec.name, more=len(fresh), fewer=len(gone))
+
+    def _ask(self, transport: Transport, requests: Iterable[Request]) -> None:
+        """What cannot be said now, since a secret is missing, is said by the connection that comes next."""
+        for request in requests:
             try:
-                fresh = await self._read_list(transport)
-                if self._registrar is None:
-                    self._learn(fresh)
-                elif fresh:
-                    await self._register(fresh)
+                transport.submit(request)
             except AlphaPulseError as error:
-                _log.warning("discovery failed", source=self.spec.name, error=str(error))
-            except Exception:  # the next list may be readable again; ending here would end discovery in silence
-                _log.exception("discovery failed", source=self.spec.name)
-
-    async def _read_list(self, transport: Transport) -> Sequence[VenueSymbol]:
-        """The lines that are new, have changed or are gone since the last time. Raises TransportError."""
-        try:
-            listed = await transport.instruments(self.spec)
-        except (msgspec.DecodeError, InvalidArgument) as error:
-            raise TransportError(f"{self.spec.name}: the instrument list cannot be read: {error}") from error
-        if listed.refused:
-            _log.warning(
-                "lines of the list refused", source=self.spec.name, count=len(listed.refused), first=listed.refused[0]
-            )
-        news = news_of(listed, self._known)
-        if news.doubted:
-            _log.warning(
-                "listings are missing in the list and not taken as delisted",
-                source=self.spec.name,
-                count=len(news.doubted),
-                first=news.doubted[0],
-            )
-        return news.changed
-
-    async def _register(self, fresh: Sequence[VenueSymbol]) -> None:
-        assert self._registrar is not None
-        done = await self._registrar.register(fresh, self.spec.venue, self.spec.name)
-        self._learn(fresh, done)
-        _log.info(
-            "listings registered", source=self.spec.name, listings=len(done.listing_ids), refused=len(done.refused)
-        )
-        if done.refused:
-            name, reason = next(iter(done.refused.items()))
-            _log.warning("registrations refused", source=self.spec.name, first=name, reason=reason)
-        if self._link is None or not done.revision_token:
-            return
-        if not await self._link.barrier(done.revision_token, _BARRIER_SECONDS):
-            _log.warning("the relay has not confirmed the listings", source=self.spec.name)
-
-    def _learn(self, fresh: Sequence[VenueSymbol], done: Registration | None = None) -> None:
-        """What is refused, or missing, stays news, so that it is tried again with the next list."""
-        missing = done.missing if done is not None else frozenset()
-        fresh = [entry for entry in fresh if entry.symbol not in missing] if missing else fresh
-        self.listings.learn(fresh, done.listing_ids if done is not None else None)
-        refused = done.refused if done is not None else {}
-        self._known.update({entry.symbol: entry for entry in fresh if entry.symbol not in refused})
-        self._instruments |= done.instruments if done is not None else frozenset()
+                _log.warning("a subscription was not changed", source=self.spec.name, error=str(error))
 
     def _keep_counters(self) -> None:
         self._past = self.status()
@@ -387,8 +373,8 @@ class SourceRunner:
         self.changed.set()
 
 
-def _expires(entry: VenueSymbol) -> bool:
-    return entry.contract is not None and entry.contract.kind is not AssetClass.PERPETUAL
+def _is_delisted(entry: VenueSymbol | None) -> bool:
+    return entry is not None and entry.status is ListingStatus.DELISTED
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

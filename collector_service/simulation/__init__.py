@@ -15,6 +15,7 @@ from collector_service.simulation.coinbase import CoinbaseProtocol
 from collector_service.simulation.dislocations import Dislocation, DislocationSchedule
 from collector_service.simulation.kraken import KrakenProtocol
 from collector_service.simulation.market import Market
+from collector_service.simulation.mocked import MockedVenue, can_be_mocked
 from collector_service.simulation.pairs import COMMON, PAIRS, SimulatedPair, pairs_of
 from collector_service.simulation.venue import Protocol, SimulatedVenue
 
@@ -25,7 +26,7 @@ PROTOCOLS: Final[Mapping[str, Callable[[], Protocol]]] = MappingProxyType(
 
 
 def simulated_venue(source: str, market: Market, rate: float) -> SimulatedVenue:
-    """A venue of a market, sending about `rate` frames a second."""
+    """A venue of a market, sending about `rate` frames a second: one of those that are written by hand, `PROTOCOLS`."""
     return SimulatedVenue(source, PROTOCOLS[source](), market, pairs_of(source), rate)
 
 
@@ -36,9 +37,11 @@ __all__ = [
     "Dislocation",
     "DislocationSchedule",
     "Market",
+    "MockedVenue",
     "Protocol",
     "SimulatedPair",
     "SimulatedVenue",
+    "can_be_mocked",
     "pairs_of",
     "simulated_venue",
 ]

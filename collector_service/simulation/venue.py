@@ -99,9 +99,14 @@ class SimulatedVenue:
         """The venue's clock, nanoseconds since the Unix epoch."""
         return self.market.start_ns + int(self.now_s * _NANOS)
 
-    def request(self, path: str) -> bytes | None:
+    @property
+    def websocket_path(self) -> str:
+        """Where its WebSocket is."""
+        return self.protocol.websocket_path
+
+    def request(self, path: str, body: bytes | None = None) -> bytes | None:
         """Answers a REST request, None for 404."""
-        return self.protocol.request(path, self._ladders)
+        return None if body is not None else self.protocol.request(path, self._ladders)
 
     def connect(self) -> tuple[int, list[str]]:
         """A new connection's number, and what it hears first."""

@@ -241,7 +241,7 @@ def solana_source(chain: Solana) -> Source:
         books=frozenset(),
         silent=frozenset(),
         subscribe=subscribe,
-        resync=lambda _: [],
+        resync=lambda *_: [],
     )
     notes = (
         f"What the node calls {chain.commitment} is told; nothing is taken back. Events have no time of the chain: what is told is a slot.",

@@ -32,6 +32,7 @@ from collector_service.sources.bitstamp import BITSTAMP
 from collector_service.sources.bitvavo import BITVAVO
 from collector_service.sources.blockchain import BLOCKCHAIN
 from collector_service.sources.bybit import BYBIT
+from collector_service.sources.bybit_spot import BYBIT_SPOT
 from collector_service.sources.central_banks import ECB_PRESS, FEDERAL_RESERVE
 from collector_service.sources.chains import CHAIN_SOURCES
 from collector_service.sources.coinbase import COINBASE
@@ -102,6 +103,7 @@ NATIVE: Final = _by_name(
         BITVAVO,
         BLOCKCHAIN,
         BYBIT,
+        BYBIT_SPOT,
         BINANCE_DELIVERY,
         BINANCE_FUTURES,
         BINANCE_TR,

@@ -109,6 +109,7 @@ SPEC: Final = SourceSpec(
                     Channel.BOOKS: "{lower}@depth@100ms",
                 },
                 at_once=200,
+                leave=({"method": "UNSUBSCRIBE", "params": TOPICS, "id": NUMBER},),
             ),
             instruments=(
                 Instruments(

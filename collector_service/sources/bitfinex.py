@@ -40,6 +40,7 @@ from collector_service.spec import (
     SourceKind,
     SourceSpec,
     Subscribe,
+    Told,
     Trade,
     Verification,
 )
@@ -125,6 +126,8 @@ _NOW: Final = Dialect(
             Channel.BOOKS: {"channel": "book", "symbol": SYMBOL, "prec": "P0", "freq": "F0", "len": "250"},
         },
         spelling="t{symbol}",
+        resync=({"event": "unsubscribe", "chanId": Told("book")}, {"event": "subscribe", ...: TOPIC}),
+        leave=tuple({"event": "unsubscribe", "chanId": Told(channel)} for channel in ("trades", "ticker", "book")),
     ),
     instruments=(
         _list("pub:info:pair", _spot("[0]", **_SIZES)),
@@ -167,7 +170,7 @@ SPEC: Final = SourceSpec(
         "Sizes are in the base, of perpetuals too.",
         "TESTBTC, TESTUSD and their like are traded on paper.",
         "A price has five significant digits, so there is no tick.",
-        "A channel is left by the number that the connection gave it, so a book in doubt waits for the next connection.",
+        "A channel is left by the number that the connection gave it.",
         "A subscription to trades begins with the last 30, the newest first: those that were given already are passed over.",
     ),
 )

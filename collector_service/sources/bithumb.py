@@ -103,6 +103,7 @@ _V1: Final = Dialect(
     subscribe=Subscribe(
         message=[{"ticket": "alphapulse"}, ForEach({"type": CHANNEL, "codes": SYMBOLS}), {"format": "DEFAULT"}],
         channels={Channel.TRADES: "trade", Channel.BOOKS: "orderbook"},
+        replaces=True,
     ),
     instruments=(
         Instruments(

@@ -105,6 +105,7 @@ _LIVE: Final = Dialect(
     subscribe=Subscribe(
         message={"event": "bts:subscribe", "data": {"channel": TOPIC}},
         channels={Channel.TRADES: "live_trades_{symbol}", Channel.BOOKS: "diff_order_book_{symbol}"},
+        leave=({"event": "bts:unsubscribe", "data": {"channel": TOPIC}},),
     ),
     instruments=_listed(
         "/api/v2/markets/",

@@ -193,7 +193,7 @@ def _v5_list(category: str, *, inverse: bool) -> Instruments:
                     inverse=inverse,
                     expiry=Millis("deliveryTime"),
                 ),
-                streamed=not inverse,
+                extras={"category": Const(category)},
             ),
         ),
     )
@@ -240,7 +240,7 @@ _V5: Final = Dialect(
         resync=_RESYNC,
     ),
     instruments=(_v5_list("linear", inverse=False), _v5_list("inverse", inverse=True)),
-    path="/v5/public/linear",
+    path="/v5/public/{category}",
     valid_from=_V5_SINCE,
 )
 

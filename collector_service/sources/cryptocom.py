@@ -199,6 +199,7 @@ SPEC: Final = SourceSpec(
     books=PreviousId(),
     dialects=(_V2, _V1),
     aliases=("CRYPTO.COM",),
+    venue="CRYPTO_COM",
     notes=(
         "Sizes of derivatives are of the base currency; contract_size says of how much a contract is.",
         "The day on which version 2 ended is not documented: version 1 of the exchange took its place after 2022.",

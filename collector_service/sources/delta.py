@@ -204,6 +204,7 @@ SPEC: Final = SourceSpec(
     books=PerChannel(),
     dialects=(_OLDER, _NEWER),
     aliases=("DELTA_EXCHANGE", "FAIDA_TRADE"),
+    venue="DELTA_EXCHANGE",
     notes=(
         "Sizes of derivatives are contracts, those of spot pairs the base currency.",
         "Trades have no numbers.",

@@ -81,6 +81,7 @@ def _dialect(name: str, quotes: str, quote: Quote, **fields: Any) -> Dialect:
                 Channel.QUOTES: {"channel": quotes, "payload": ["{symbol}"]},
                 Channel.BOOKS: {"channel": "spot.order_book_update", "payload": ["{symbol}", "100ms"]},
             },
+            leave=({"time": NOW, "event": "unsubscribe", ...: TOPIC},),
         ),
         instruments=(
             Instruments(
@@ -118,6 +119,7 @@ SPEC: Final = SourceSpec(
     limits=Limits(100, 20.0, 15.0),
     heartbeat=Heartbeat(stale_after_s=40.0, ping='{"channel":"spot.ping"}', interval_s=10.0),
     aliases=("GATE",),
+    venue="GATE",
     fiat=frozenset({"EUR", "TRY", "USD"}),
     books=RangeSequence(),
     dialects=(

@@ -1,4 +1,4 @@
-"""Gate's contracts that settle in USDT. Those that settle in BTC, and those that end, have addresses of their own: listed without a stream."""
+"""Gate's contracts. Those that settle in USDT, those that settle in BTC, and those that end have addresses of their own."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ _STATES: Final = {
 }
 
 
-def _list(path: str, kind: AssetClass, settle: str, *, streamed: bool = False) -> Instruments:
+def _list(requests: str, stream: str, kind: AssetClass, settle: str) -> Instruments:
     return Instruments(
-        path=path,
+        path=f"/api/v4/{requests}/contracts",
         lines=(
             Line(
                 symbol="name",
@@ -77,7 +77,7 @@ def _list(path: str, kind: AssetClass, settle: str, *, streamed: bool = False) -
                     inverse=Choice("type", {"inverse": True}, default=False),
                     expiry=Seconds("expire_time"),
                 ),
-                streamed=streamed,
+                extras={"requests": Const(requests), "stream": Const(stream)},
             ),
         ),
     )
@@ -96,6 +96,7 @@ SPEC: Final = SourceSpec(
     limits=Limits(100, 20.0, 15.0),
     heartbeat=Heartbeat(stale_after_s=40.0, ping='{"channel":"futures.ping"}', interval_s=10.0),
     aliases=("GATE_FUTURES",),
+    venue="GATE_FUTURES",
     fiat=frozenset({"USD"}),
     books=RangeSequence(depth=100),
     dialects=(
@@ -129,7 +130,7 @@ SPEC: Final = SourceSpec(
                 ),
             },
             snapshot=RestSnapshot(
-                path="/api/v4/futures/usdt/order_book?contract={symbol}&limit=100&with_id=true",
+                path="/api/v4/{requests}/order_book?contract={symbol}&limit=100&with_id=true",
                 record=BookSnapshot(levels=sides("bids", "asks", **_LEVELS), last="id", time=Seconds("update")),
             ),
             silent=frozenset(
@@ -146,13 +147,14 @@ SPEC: Final = SourceSpec(
                     Channel.QUOTES: {"channel": "futures.book_ticker", "payload": ["{symbol}"]},
                     Channel.BOOKS: {"channel": "futures.order_book_update", "payload": ["{symbol}", "100ms", "100"]},
                 },
+                leave=({"time": NOW, "event": "unsubscribe", ...: TOPIC},),
             ),
             instruments=(
-                _list("/api/v4/futures/usdt/contracts", AssetClass.PERPETUAL, "USDT", streamed=True),
-                _list("/api/v4/futures/btc/contracts", AssetClass.PERPETUAL, "BTC"),
-                _list("/api/v4/delivery/usdt/contracts", AssetClass.FUTURE, "USDT"),
+                _list("futures/usdt", "usdt", AssetClass.PERPETUAL, "USDT"),
+                _list("futures/btc", "btc", AssetClass.PERPETUAL, "BTC"),
+                _list("delivery/usdt", "delivery/usdt", AssetClass.FUTURE, "USDT"),
             ),
-            path="/v4/ws/usdt",
+            path="/v4/ws/{stream}",
         ),
     ),
     notes=("Sizes are in contracts, each of `quanto_multiplier` of the base.",),

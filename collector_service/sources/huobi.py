@@ -49,6 +49,7 @@ SPEC: Final = SourceSpec(
     # The venue asks for a pong every five seconds and closes after two without one.
     heartbeat=Heartbeat(stale_after_s=20.0),
     aliases=("HTX",),
+    venue="HTX",
     fiat=frozenset({"BRL", "EUR", "GBP", "RUB", "TRY", "UAH"}),
     books=SnapshotOnly(),
     dialects=(

@@ -167,6 +167,7 @@ SPEC: Final = SourceSpec(
     # The venue asks for a pong every five seconds.
     heartbeat=Heartbeat(stale_after_s=20.0),
     aliases=("HTX_SWAP",),
+    venue="HTX_SWAP",
     fiat=frozenset({"USD"}),
     books=PerChannel(),
     dialects=(_WHOLE, _NUMBERED),

@@ -94,6 +94,7 @@ SPEC: Final = SourceSpec(
             subscribe=Subscribe(
                 message={"method": "subscribe", "subscription": {"type": CHANNEL, "coin": SYMBOL}},
                 channels={Channel.TRADES: "trades", Channel.QUOTES: "bbo", Channel.BOOKS: "l2Book"},
+                leave=({"method": "unsubscribe", "subscription": {"type": CHANNEL, "coin": SYMBOL}},),
             ),
             instruments=(
                 Instruments(

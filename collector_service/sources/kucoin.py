@@ -76,6 +76,7 @@ def _subscribe(*, quotes: str, books: str) -> Subscribe:
         message=message,
         channels={Channel.TRADES: "/market/match", Channel.QUOTES: quotes, Channel.BOOKS: books},
         at_once=100,
+        leave=({**message, "type": "unsubscribe"},),
     )
 
 

@@ -79,6 +79,12 @@ SPEC: Final = SourceSpec(
             },
             silent=frozenset({"I", "H"}),
             errors=frozenset({"E"}),
+            marks={
+                "trade": {"messageType": "A", "data[0]": "T"},
+                "quote": {"messageType": "A", "data[0]": "Q"},
+                "reference": {"messageType": "A", "data[0]": "2026-11-30T14:30:00Z"},
+                **{kind: {"messageType": kind} for kind in "IHE"},
+            },
             subscribe=Subscribe(
                 message={
                     "eventName": "subscribe",

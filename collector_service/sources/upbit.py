@@ -79,6 +79,7 @@ SPEC: Final = SourceSpec(
             subscribe=Subscribe(
                 message=[{"ticket": "alphapulse"}, {...: TOPICS}, {"format": "SIMPLE"}],
                 channels={Channel.TRADES: _asked("trade"), Channel.BOOKS: _asked("orderbook")},
+                replaces=True,
             ),
             instruments=(
                 Instruments(

@@ -31,6 +31,7 @@ from collector_service.spec.dialect import (
     RestSnapshot,
     Subscribe,
     Ticket,
+    Told,
 )
 from collector_service.spec.fields import (
     Amount,
@@ -172,6 +173,7 @@ __all__ = [
     "Ticket",
     "Time",
     "Token",
+    "Told",
     "Trade",
     "Verification",
     "Written",

@@ -51,6 +51,13 @@ class ForEach:
     template: Any
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The number that the connection gave a channel of the symbol, as `Learn` has it; where it gave none, the message is not said."""
+
+    channel: str
+
+
 class Compression(Enum):
     """What binary frames are."""
 
@@ -80,6 +87,10 @@ class Subscribe:
     """Symbols or topics in one message at most; 0: all of them."""
     resync: tuple[Any, ...] = ()
     """Messages that bring a book's snapshot again, in the place of `message`: unsubscribe and subscribe, mostly."""
+    leave: tuple[Any, ...] | None = None
+    """Messages that unsubscribe, in the place of `message`. None: the first of the two of `resync`, where it leaves open what `message` does."""
+    replaces: bool = False
+    """What is said takes the place of what was said before on the connection."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +98,7 @@ class RestSnapshot:
     """A book that is fetched beside the stream."""
 
     path: str
-    """Behind the REST address, with `{symbol}`."""
+    """Behind the REST address, with `{symbol}`, and names of the listing's extras."""
     record: BookSnapshot
     """Its symbol is that of the request, whatever it says."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 import msgspec
 
@@ -75,7 +75,14 @@ class Retire:
     connection: int
 
 
-Request = Send | Fetch | Retire
+@dataclass(frozen=True, slots=True)
+class Cease:
+    """A request that was made again and again is made no more."""
+
+    path: str
+
+
+Request = Send | Fetch | Retire | Cease
 
 
 class TransportError(Unavailable):
@@ -107,9 +114,22 @@ class Transport(Protocol):
 
     def arrivals(self, connections: int, paths: Sequence[str] = ()) -> AsyncIterator[Arrival]:
         """What arrives over so many connections, which are opened anew when they break; ends when a recording does. `paths` has that of
-        each, where they differ. A connection that takes the place of number n is n plus `connections`, and the next one n again."""
+        each, where they differ. Those of place n, which take turns, have the numbers 2n and 2n + 1 (`subscriptions`)."""
+        ...
+
+    def extend(self, path: str | None) -> None:
+        """Opens a connection at one more place, with a path of its own, where they differ."""
         ...
 
     def submit(self, request: Request) -> None:
         """Sends, within the venue's limits, without waiting."""
+        ...
+
+
+@runtime_checkable
+class Draining(Protocol):
+    """A transport that can tell at once what has arrived behind an arrival that it gave."""
+
+    def ready(self, limit: int, /) -> Sequence[Arrival]:
+        """What has arrived already, at most so many; it is given once."""
         ...

@@ -13,8 +13,9 @@ import aiohttp
 import structlog
 
 from alphapulse.client.backoff import Backoff
-from collector_service.handover import Overlap, partner_of
+from collector_service.handover import Overlap
 from collector_service.spec import Heartbeat, Limits
+from collector_service.subscriptions import first_of, partner_of
 from collector_service.transport.base import ArrivalKind, TransportError
 from collector_service.transport.hosts import HostPace, retry_after
 
@@ -76,10 +77,9 @@ class _Connection:
 class Line:
     """A place among a source's connections, which one after the other takes. `lost` counts those that broke."""
 
-    def __init__(self, way: Way, place: int, places: int) -> None:
+    def __init__(self, way: Way, place: int) -> None:
         self._way = way
         self._place = place
-        self._places = places
         self._backoff = Backoff(way.backoff.first, way.backoff.cap)
         self._connections: dict[int, _Connection] = {}
         self.lost = 0
@@ -99,7 +99,7 @@ class Line:
 
     async def keep(self) -> None:
         """Until it is cancelled."""
-        current = self._open(self._place)
+        current = self._open(first_of(self._place))
         try:
             while True:
                 heir = await self._serve(current)
@@ -132,7 +132,7 @@ class Line:
         await asyncio.wait({current.task}, timeout=due)
         backoff = Backoff(self._way.backoff.first, self._way.backoff.cap)
         while not current.task.done():
-            number = partner_of(current.number, self._places)
+            number = partner_of(current.number)
             await self._way.put(ArrivalKind.SUCCEEDING, number)
             await asyncio.wait({current.task}, timeout=self._way.overlap.notice_s)
             if current.task.done():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Final
 from urllib.parse import unquote_to_bytes
@@ -14,6 +15,8 @@ from collector_service.transport.base import Arrival, TransportError
 _MAX_FOLLOWED: Final = 2_000
 """Requests for single instruments, at most: a venue that lists more has a better list."""
 
+_SMALL: Final = 32 << 10
+"""Bytes of an answer that is read at once: a few milliseconds."""
 _MAX_PARTS: Final = 500
 """Parts of a list that follow its first, at most: what has more leads in a circle."""
 
@@ -31,10 +34,15 @@ async def fetch_instruments(source: Source, fetch: Asking) -> InstrumentList:
         if request.cross is not None:
             found.append(request.cross(body, await fetch(request.across)))
         elif request.follow is None:
-            found += [request.parse(part) async for part in _parts(request, body, fetch)]
+            found += [await _read(request, part) async for part in _parts(request, body, fetch)]
         else:
             found += [request.parse(await fetch(path)) for path in request.follow(body)[:_MAX_FOLLOWED]]
     return joined(found)
+
+
+async def _read(request: ListRequest, body: bytes) -> InstrumentList:
+    """A list of thousands of lines is read beside the event loop: what streams meanwhile does not wait for its end."""
+    return request.parse(body) if len(body) <= _SMALL else await asyncio.to_thread(request.parse, body)
 
 
 async def _parts(request: ListRequest, body: bytes, fetch: Asking) -> AsyncIterator[bytes]:

@@ -18,7 +18,8 @@ from collector_service.addresses import filled, hidden, spoken
 from collector_service.handover import Overlap
 from collector_service.source import AddressRequest, InstrumentList, Source
 from collector_service.spec import Endpoints, Heartbeat, Limits, SignIn
-from collector_service.transport.base import Arrival, ArrivalKind, Fetch, Request, Send, TransportError
+from collector_service.subscriptions import first_of, place_of
+from collector_service.transport.base import Arrival, ArrivalKind, Cease, Fetch, Request, Send, TransportError
 from collector_service.transport.bearer import Bearer
 from collector_service.transport.hosts import Hosts, retry_after
 from collector_service.transport.line import Line, Way
@@ -63,7 +64,7 @@ class LiveTransport:
         process. `wait` lets the seconds go by before a connection or request is tried again."""
         self._endpoints = endpoints
         self._path = path
-        self._paths: Sequence[str] = ()
+        self._paths: list[str | None] = []
         self._address = address
         self._limits = limits
         self._heartbeat = heartbeat
@@ -81,6 +82,7 @@ class LiveTransport:
         self._tasks: list[asyncio.Task[None]] = []
         self._client: aiohttp.ClientSession | None = None
         self._taken = 0
+        self._turned = 0
 
     async def __aenter__(self) -> Self:
         self._client = aiohttp.ClientSession(timeout=_REQUEST_TIMEOUT, headers={"User-Agent": "alphapulse-collector"})
@@ -98,35 +100,52 @@ class LiveTransport:
 
     @property
     def pauses(self) -> bool:
-        return self._arrived.empty() or self._taken % _TURN_FRAMES == 0
+        return self._arrived.empty() or self._taken - self._turned >= _TURN_FRAMES
 
     async def instruments(self, source: Source) -> InstrumentList:
         return await fetch_instruments(source, self._get)
 
     async def arrivals(self, connections: int, paths: Sequence[str] = ()) -> AsyncIterator[Arrival]:
-        self._paths = paths
-        if self._endpoints.websocket:
-            way = self._way()
-            self._lines = [Line(way, number, connections) for number in range(connections)]
-            self._tasks = [asyncio.create_task(line.keep()) for line in self._lines]
-        else:
-            self._tasks = [asyncio.create_task(self._begin(number)) for number in range(connections)]
         self._tasks.append(asyncio.create_task(self._answer_fetches()))
+        for place in range(connections):
+            self.extend(paths[place] if paths else None)
         while True:
             arrival = await self._arrived.get()
             self._taken += 1
             yield arrival
-            if self._taken % _TURN_FRAMES == 0:
+            if self._taken - self._turned >= _TURN_FRAMES:
+                self._turned = self._taken
                 await asyncio.sleep(0)
 
+    def extend(self, path: str | None) -> None:
+        place = len(self._paths)
+        self._paths.append(path)
+        if self._endpoints.websocket:
+            line = Line(self._way(), place)
+            self._lines.append(line)
+            self._tasks.append(asyncio.create_task(line.keep()))
+        else:
+            self._tasks.append(asyncio.create_task(self._begin(first_of(place))))
+
+    def ready(self, limit: int, /) -> Sequence[Arrival]:
+        found: list[Arrival] = []
+        while len(found) < limit and not self._arrived.empty():
+            found.append(self._arrived.get_nowait())
+        self._taken += len(found)
+        return found
+
     def submit(self, request: Request) -> None:
-        if isinstance(request, Fetch):
+        if isinstance(request, Cease):
+            poll = self._polls.pop(request.path, None)
+            if poll is not None:
+                poll.cancel()
+        elif isinstance(request, Fetch):
             if not request.every_s:
                 self._fetches.put_nowait(request.path)
             elif request.path not in self._polls:
                 self._polls[request.path] = asyncio.create_task(self._poll(request.path, request.every_s))
         elif self._lines:
-            line = self._lines[request.connection % len(self._lines)]
+            line = self._lines[place_of(request.connection)]
             if isinstance(request, Send):
                 line.send(request.connection, self._spoken(request.text))
             else:
@@ -174,8 +193,8 @@ class LiveTransport:
         """The address of a connection that is about to be opened, and what of it is told. Raises TransportError."""
         await self._signed_in()
         if self._address is None:
-            path = self._paths[number % len(self._paths)] if self._paths else self._path
-            address = f"{self._endpoints.websocket}{path}"
+            path = self._paths[place_of(number)]
+            address = f"{self._endpoints.websocket}{self._path if path is None else path}"
             # A key is for nobody else to read.
             return self._filled(address), address
         answer = await self._request("POST", self._address.path)

@@ -10,7 +10,7 @@ from typing import Self
 from alphapulse.domain.provenance import Provenance
 from collector_service.recorder import SourceRecorder
 from collector_service.source import Asking, Discovery, InstrumentList, Source
-from collector_service.transport.base import Arrival, Request, Send, Transport
+from collector_service.transport.base import Arrival, Draining, Request, Send, Transport
 from collector_service.transport.listing import fetch_instruments
 
 
@@ -52,6 +52,13 @@ class RecordedTransport:
         arrived = self._recorder.arrived
         async for arrival in self._within.arrivals(connections, paths):
             yield arrived(arrival)
+
+    def extend(self, path: str | None) -> None:
+        self._within.extend(path)
+
+    def ready(self, limit: int, /) -> Sequence[Arrival]:
+        within = self._within
+        return [self._recorder.arrived(one) for one in within.ready(limit)] if isinstance(within, Draining) else ()
 
     def submit(self, request: Request) -> None:
         if isinstance(request, Send):

@@ -63,5 +63,8 @@ class ReplayTransport:
                 await asyncio.sleep(max(0.0, wait))
             yield arrival
 
+    def extend(self, path: str | None) -> None:
+        return None
+
     def submit(self, request: Request) -> None:
         return None

@@ -11,8 +11,9 @@ from typing import Final, Self
 import msgspec
 
 from alphapulse.domain.provenance import Provenance
-from collector_service.simulation.venue import SimulatedVenue
+from collector_service.simulation import MockedVenue, SimulatedVenue
 from collector_service.source import InstrumentList, Source
+from collector_service.subscriptions import first_of, place_of
 from collector_service.transport.base import Arrival, ArrivalKind, Fetch, Request, Send, TransportError
 from collector_service.transport.listing import fetch_instruments
 
@@ -27,12 +28,14 @@ class SimulatedTransport:
     provenance = Provenance.SIMULATED
     lossless = True
 
-    def __init__(self, venue: SimulatedVenue, *, steps: int | None = None) -> None:
+    def __init__(self, venue: SimulatedVenue | MockedVenue, *, steps: int | None = None) -> None:
         self._venue = venue
         self._steps = steps
         self._waiting: deque[Arrival] = deque()
         self._connections: list[int] = []
         self._turn = 0
+        self._polls: dict[str, tuple[float, float]] = {}
+        """Requests that are made again and again: seconds between them, and when the next one is due."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -50,18 +53,14 @@ class SimulatedTransport:
         return await fetch_instruments(source, self._get)
 
     async def _get(self, path: str, body: bytes | None = None) -> bytes:
-        answer = self._venue.request(path) if body is None else None
+        answer = self._venue.request(path, body)
         if answer is None:
             raise TransportError(f"the simulated venue {self._venue.source} does not know {path}")
         return answer
 
     async def arrivals(self, connections: int, paths: Sequence[str] = ()) -> AsyncIterator[Arrival]:
-        for number in range(connections):
-            connection, welcome = self._venue.connect()
-            self._connections.append(connection)
-            self._put(ArrivalKind.OPENED, number, b"", self._venue.protocol.websocket_path)
-            for text in welcome:
-                self._put(ArrivalKind.FRAME, number, text.encode())
+        for _ in range(connections):
+            self.extend(None)
         pace = self._at_once() if self._steps is not None else self._in_time()
         async for _ in pace:
             self._turn = 0
@@ -73,15 +72,28 @@ class SimulatedTransport:
                 if self._turn % _TURN_FRAMES == 0:
                     await asyncio.sleep(0)
 
+    def extend(self, path: str | None) -> None:
+        number = first_of(len(self._connections))
+        connection, welcome = self._venue.connect()
+        self._connections.append(connection)
+        self._put(ArrivalKind.OPENED, number, b"", self._venue.websocket_path)
+        for said in welcome:
+            self._put(ArrivalKind.FRAME, number, _data(said))
+
     def submit(self, request: Request) -> None:
         if isinstance(request, Fetch):
-            body = self._venue.request(request.path)
-            kind = ArrivalKind.RESPONSE if body is not None else ArrivalKind.FAILED
-            self._put(kind, 0, body if body is not None else b"404", request.path)
+            self._answer(request.path)
+            if request.every_s:
+                self._polls[request.path] = request.every_s, time.monotonic() + request.every_s
         if not isinstance(request, Send):
             return
-        for text in self._venue.receive(self._connections[request.connection], request.text):
-            self._put(ArrivalKind.FRAME, request.connection, text.encode())
+        for said in self._venue.receive(self._connections[place_of(request.connection)], request.text):
+            self._put(ArrivalKind.FRAME, request.connection, _data(said))
+
+    def _answer(self, path: str) -> None:
+        body = self._venue.request(path)
+        kind = ArrivalKind.RESPONSE if body is not None else ArrivalKind.FAILED
+        self._put(kind, 0, body if body is not None else b"404", path)
 
     async def _at_once(self) -> AsyncIterator[None]:
         yield None
@@ -98,15 +110,23 @@ class SimulatedTransport:
             due = self._venue.due(loop.time() - start)
             while self._venue.steps < due:
                 self._step()
+            for path, (every_s, at) in list(self._polls.items()):
+                if time.monotonic() >= at:
+                    self._polls[path] = every_s, at + every_s
+                    self._answer(path)
             await asyncio.sleep(_PACE_SECONDS)
 
     def _step(self) -> None:
-        numbers = {connection: number for number, connection in enumerate(self._connections)}
-        for connection, text in self._venue.step():
+        numbers = {connection: first_of(place) for place, connection in enumerate(self._connections)}
+        for connection, said in self._venue.step():
             number = numbers.get(connection)
             if number is not None:
-                self._put(ArrivalKind.FRAME, number, text.encode())
+                self._put(ArrivalKind.FRAME, number, _data(said))
 
     def _put(self, kind: ArrivalKind, number: int, data: bytes, url: str = "") -> None:
         now = self._venue.now_ns if self._steps is not None else time.time_ns()
         self._waiting.append(Arrival(kind, now, data, number, url))
+
+
+def _data(said: str | bytes) -> bytes:
+    return said.encode() if isinstance(said, str) else said

@@ -335,5 +335,5 @@ DIALECT: Final = Dialect(
     silent=frozenset({*_SILENT.values(), "notice"}),
     errors=frozenset({*ERRORS, "error"}),
     subscribe=_subscribe,
-    resync=lambda entry: [_asked(entry, Channel.BOOKS)],
+    resync=lambda entry, _: [_asked(entry, Channel.BOOKS)],
 )

@@ -236,6 +236,9 @@ class TwsTransport:
             if self._taken % _TURN_FRAMES == 0:
                 await asyncio.sleep(0)
 
+    def extend(self, path: str | None) -> None:
+        raise ValueError(f"path={path!r}: a gateway is one connection")
+
     def submit(self, request: Request) -> None:
         line = self._line
         if not isinstance(request, Send) or line is None or line.ended.done():

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.timeout(240)
 PROJECT = Path(__file__).resolve().parents[2]
 PROGRAMS = sorted((PROJECT / "benchmarks").glob("bench_*.py"))
 PROMISED = {
+    "decode",
     "formula",
     "watch",
     "lookup_replica",

@@ -7,9 +7,13 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from alphapulse.api.relay.v1 import relay_service_pb2 as relay
 from alphapulse.records import LAYOUTS, Frame, FrameDecoder, FrameType, Rows, encode_control
+from alphapulse.runtime import load, serve_in_background
+from registry_service.app import RegistryApplication
+from registry_service.config import InstrumentConfig
 
 
 class SmallRelay:
@@ -120,3 +124,12 @@ async def small_relay(tmp_path: Path) -> AsyncIterator[SmallRelay]:
     await relay_socket.start()
     yield relay_socket
     await relay_socket.stop()
+
+
+@pytest.fixture
+async def registry_address(database_url: str) -> AsyncIterator[str]:
+    """A real instrument registry."""
+    config = load(InstrumentConfig, {"DATABASE_URL": database_url, "METRICS_PORT": "off", "DRAIN_SECONDS": "1"})
+    app = RegistryApplication("instrument", config, CollectorRegistry())
+    async with serve_in_background(app, config) as handle:
+        yield handle.address

@@ -152,3 +152,18 @@ def test_a_bad_setting_is_named(variables: dict[str, str], named: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         CollectorApplication(load(CollectorConfig, variables), CollectorRegistry())
     assert caught.value.metadata["variable"] == named
+
+
+def test_another_address_changes_nothing_else_of_a_source() -> None:
+    plain = load(CollectorConfig, {"METRICS_PORT": "off"})
+    for name, source in SOURCES.items():
+        # Keys in headers, and the origin that a venue wants to read, are part of where a source goes.
+        assert plain.spec(name).endpoints == source.endpoints, name
+    told = load(CollectorConfig, {"METRICS_PORT": "off", "SOURCE_URLS": "ALPACA.rest=http://127.0.0.1:1"}).spec(
+        "ALPACA"
+    )
+    assert told.endpoints.headers == SOURCES["ALPACA"].endpoints.headers != ()
+    assert (told.endpoints.rest, told.endpoints.websocket) == (
+        "http://127.0.0.1:1",
+        SOURCES["ALPACA"].endpoints.websocket,
+    )

@@ -33,47 +33,19 @@ BY_ID = {check.id.partition("-")[0]: check for check in CHECKS}
 WORDS = st.text("ABCxyz019", min_size=1, max_size=6)
 
 
-_GIVEN = "its instruments are given with the source, and the mock writes lists that are asked for"
-_NAMED = "items are values of an object or within items, which the mock does not write"
-_TEXTS = "numbers and texts of its messages are parts of texts, which the mock does not write"
 _CHAIN = "what it lists are answers of contracts, and what counts follows from blocks: a node of its own speaks for it in its tests"
 UNTRIED = {
-    **dict.fromkeys(("ALPACA_NEWS", "ALPHA_VANTAGE", "ECB_PRESS", "FEDERAL_RESERVE", "FINNHUB_CALENDAR"), _GIVEN),
-    **dict.fromkeys(("FRED_RELEASES", "GDELT", "REDDIT", "SEC_EDGAR"), _GIVEN),
     **dict.fromkeys((*CHAIN_OF, "SOLANA"), _CHAIN),
-    "BANK_OF_CANADA": _GIVEN,
-    "BEQUANT": _NAMED,
-    "FEAR_GREED": _GIVEN,
-    "FMFW": _NAMED,
-    "FRED": _GIVEN,
-    "HITBTC": _NAMED,
-    "NYFED": _GIVEN,
-    "PHEMEX": "spot and contracts scale their numbers by different fields, and the mock takes its samples from one of them",
-    "PROBIT": _TEXTS,
     "TRADOVATE": "its frames have a letter before them, its requests are lines, and its list is a join: functions read them",
-    "US_TREASURY": _GIVEN,
-    "WORLD_BANK": _GIVEN,
 }
-"""Sources that the mock cannot speak for yet, and why: they are held to documentation or recordings alone."""
-_ONE_MESSAGE = "the mock does not understand one message that has a part for each channel"
-_LISTS = "the mock's server does not answer lists that are posted or crossed"
+"""Sources that the mock cannot speak for, and why."""
 PARTLY = {
     (
         "BITFINEX",
         "C12",
     ): "a book that may have missed a message waits for the next connection: it cannot be asked for anew",
-    ("BITMEX", "C03"): "the mock writes a list of trades oldest first",
-    **{
-        ("BITHUMB", check): _ONE_MESSAGE
-        for check in ("C01", "C02", "C06", "C11", "C12", "C14", "C15", "C16", "C17", "C18")
-    },
-    **{
-        (name, check): _LISTS
-        for name in ("HYPERLIQUID", "INDEPENDENT_RESERVE")
-        for check in ("C15", "C16", "C17", "C18")
-    },
 }
-"""Checks that one source fails, and why: of the mock, but for Bitfinex."""
+"""Checks that one source fails, and why."""
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.id)

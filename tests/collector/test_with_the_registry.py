@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +12,6 @@ from typing import ClassVar
 
 import msgspec
 import pytest
-from prometheus_client import CollectorRegistry
 
 from alphapulse.api.common.v1 import common_pb2
 from alphapulse.api.instrument.v1 import instrument_pb2, instrument_service_pb2, instrument_service_pb2_grpc
@@ -21,7 +20,6 @@ from alphapulse.domain.asset_class import AssetClass
 from alphapulse.domain.decimal import ExactDecimal
 from alphapulse.domain.identifiers import Level, Scheme
 from alphapulse.domain.instruments import ExerciseStyle, OptionRight
-from alphapulse.runtime import load, serve_in_background
 from collector_service.decode import read_instruments, recording_files
 from collector_service.listings import (
     ContractTerms,
@@ -34,20 +32,11 @@ from collector_service.listings import (
     listing_of,
 )
 from collector_service.runtime import GrpcFinder, GrpcRegistrar, Registration, RunnerOptions, SourceRunner
+from collector_service.runtime.discovery import Discovery
 from collector_service.simulation import PROTOCOLS, Market, simulated_venue
 from collector_service.source import InstrumentList, Source
 from collector_service.sources import SOURCES
 from collector_service.transport.simulated import SimulatedTransport
-from registry_service.app import RegistryApplication
-from registry_service.config import InstrumentConfig
-
-
-@pytest.fixture
-async def registry_address(database_url: str) -> AsyncIterator[str]:
-    config = load(InstrumentConfig, {"DATABASE_URL": database_url, "METRICS_PORT": "off", "DRAIN_SECONDS": "1"})
-    app = RegistryApplication("instrument", config, CollectorRegistry())
-    async with serve_in_background(app, config) as handle:
-        yield handle.address
 
 
 @pytest.mark.recordings
@@ -289,13 +278,11 @@ async def test_shares_that_a_list_knows_by_ticker_alone_are_those_that_others_re
         gone = await registrar.register([replace(filers[1], symbol="AAPL2")], "SEC_EDGAR", "SEC_EDGAR")
         assert gone.missing == {"AAPL2"}
         source = SOURCES["SEC_EDGAR"]
-        runner = SourceRunner(
-            source, lambda: SimulatedTransport(simulated_venue("BINANCE", Market(1, 1_700_000_000_000_000_000), 1.0))
-        )
-        runner._learn(filers, done)
-        assert [entry.symbol for entry in runner.listings] == ["AAPL"]
-        assert runner.listings.bearing("cik", "320193") == [held.key]
-        assert not runner.listings.bearing("cik", "1045810")
+        discovery = Discovery(source, registrar, None)
+        await discovery._learn(filers, done)
+        assert [entry.symbol for entry in discovery.listings] == ["AAPL"]
+        assert discovery.listings.bearing("cik", "320193") == [held.key]
+        assert not discovery.listings.bearing("cik", "1045810")
 
 
 async def test_futures_are_registered_at_their_exchange_once_whoever_lists_them(registry_address: str) -> None:

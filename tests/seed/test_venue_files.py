@@ -13,8 +13,11 @@ from hypothesis import strategies as st
 from alphapulse.api.venue.v1 import venue_pb2 as wire
 from alphapulse.domain.decimal import ExactDecimal
 from alphapulse.domain.errors import InvalidArgument
-from alphapulse_cli.seed import mics, trading_venues
+from alphapulse_cli.seed import mics, source_venues, trading_venues
 from alphapulse_cli.seed.venue_files import read_file, read_folder
+from collector_service.ccxt_adapter.catalogue import adapter_of
+from collector_service.sources import SOURCES
+from collector_service.spec import Verification
 from registry_service.venue.calendar_packages import names
 from registry_service.venue.rules import venue_violations
 
@@ -78,6 +81,37 @@ def test_everything_is_every_mic_and_every_file_and_sound() -> None:
     assert new_york.session_exceptions[0].first_date == "2025-01-09"
     assert {mic for venue in everything for mic in venue.related_mics} <= set(base)
     assert {venue.calendar for venue in everything} - {""} <= set(names())
+
+
+def test_every_source_is_of_a_venue_that_is_seeded_and_one_without_a_file_is_told_by_its_source_alone() -> None:
+    by_code = {venue.code: venue for venue in trading_venues.everything()}
+    assert {source.venue for source in SOURCES.values()} <= set(by_code)
+    written = {one.venue.code for one in trading_venues.shipped()} | {venue.code for venue in mics.venues()}
+    told = [venue for venue in by_code.values() if venue.source == source_venues.SOURCE]
+    assert not written & {venue.code for venue in told}
+    for venue in told:
+        spec = next(source.spec for source in SOURCES.values() if source.venue == venue.code)
+        assert spec is not None
+        assert (venue.name, venue.citations[0].url) == (spec.title, spec.documentation)
+        # Of what ccxt reads we know no addresses, and nothing was read there.
+        read_by_ccxt = adapter_of(next(source for source in SOURCES.values() if source.venue == venue.code)) is not None
+        assert bool(venue.citations[0].checked_date) != read_by_ccxt
+        assert bool(venue.endpoints) == (Verification.ADAPTER not in spec.verified)
+        assert not venue.fee_schedules
+        assert not venue.HasField("capabilities")
+    assert by_code["NYFED"].type == wire.VENUE_TYPE_DATA_SOURCE
+    assert by_code["LIGHTER"].type == wire.VENUE_TYPE_DEX
+    assert (by_code["BITCOM"].status, "BITCOM" in written) == (wire.VENUE_STATUS_EXPIRED, True)
+    spec = SOURCES["BINANCE_FUTURES"].spec
+    assert spec is not None
+    sandbox = {one.url for one in by_code["BINANCE_FUTURES"].endpoints if one.sandbox}
+    assert sandbox == {spec.endpoints.sandbox_rest, spec.endpoints.sandbox_websocket}
+
+
+def test_a_file_of_a_source_s_venue_takes_its_place(tmp_path: Path) -> None:
+    write(tmp_path, SOUND.replace("MYVENUE", "NYFED"), "nyfed.toml")
+    venue = {one.code: one for one in trading_venues.everything([tmp_path])}["NYFED"]
+    assert (venue.name, venue.type) == ("My venue", wire.VENUE_TYPE_CRYPTO_EXCHANGE)
 
 
 def test_the_life_cycle_of_a_mic_is_that_of_the_list() -> None:

@@ -1,0 +1,132 @@
+"""CRC-32 of the best levels of a book, as `collector_service.book.checksum` takes it of their text, without the text."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from collector_service.lane.codes import B_GRID
+from collector_service.lane.jit import compiled
+from collector_service.lane.levels import (
+    COUNT,
+    FIRST,
+    OFFSET,
+    mantissa_at,
+    price_exponent_of,
+    side_of,
+    size_exponent_of,
+)
+
+_TOP = 10
+_TOP_IN_TURN = 25
+_POLYNOMIAL = 0xEDB88320
+_ONES = 0xFFFFFFFF
+
+
+def _tables() -> Any:
+    tables = np.zeros((4, 256), np.int64)
+    for byte in range(256):
+        rest = byte
+        for _ in range(8):
+            rest = (rest >> 1) ^ (_POLYNOMIAL if rest & 1 else 0)
+        tables[0, byte] = rest
+    for later in range(1, 4):
+        for byte in range(256):
+            before = int(tables[later - 1, byte])
+            tables[later, byte] = (before >> 8) ^ int(tables[0, before & 0xFF])
+    return tables
+
+
+_TABLES = _tables()
+TEXT_SIZE: Final = 2 * _TOP_IN_TURN * 2 * 44
+"""Bytes of the longest text: numbers of 18 digits and 36 places, a point and a colon each."""
+
+
+@compiled
+def _crc(text: Any, at: int) -> int:
+    """Of the text from a place on. Four bytes at a time: M. E. Kounavis and F. L. Berry, "A Systematic Approach to Building High Performance
+    Software-based CRC Generators", 2005."""
+    crc, end = _ONES, text.shape[0]
+    while at + 4 <= end:
+        crc ^= text[at] | (text[at + 1] << 8) | (text[at + 2] << 16) | (text[at + 3] << 24)
+        crc = (
+            _TABLES[3, crc & 0xFF]
+            ^ _TABLES[2, (crc >> 8) & 0xFF]
+            ^ _TABLES[1, (crc >> 16) & 0xFF]
+            ^ _TABLES[0, (crc >> 24) & 0xFF]
+        )
+        at += 4
+    while at < end:
+        crc = (crc >> 8) ^ _TABLES[0, (crc ^ text[at]) & 0xFF]
+        at += 1
+    return int(crc ^ _ONES)
+
+
+@compiled
+def _digits(text: Any, at: int, mantissa: int) -> int:
+    """Writes the digits of a number before a place; where they begin."""
+    rest = np.uint64(mantissa)
+    while rest >= np.uint64(10):
+        above = rest // np.uint64(100)
+        pair = np.int64(rest - above * np.uint64(100))
+        tens = (pair * 103) >> 10
+        text[at - 1] = 48 + pair - 10 * tens
+        text[at - 2] = 48 + tens
+        at -= 2
+        rest = above
+    if rest or at == text.shape[0] or mantissa < 10:
+        at -= 1
+        text[at] = 48 + np.int64(rest)
+    return at
+
+
+@compiled
+def _written(text: Any, at: int, mantissa: int, point: int) -> int:
+    """Writes a number with its last `point` digits behind a point, and one before it at least; where it begins."""
+    if not point:
+        return int(_digits(text, at, mantissa))
+    rest, size = np.uint64(mantissa), 0
+    while size <= point or rest:
+        if size == point:
+            at -= 1
+            text[at] = 46
+        above = rest // np.uint64(10)
+        at -= 1
+        text[at] = 48 + np.int64(rest - above * np.uint64(10))
+        rest = above
+        size += 1
+    return at
+
+
+@compiled
+def digits_of_top(book: Any, keys: Any, sizes: Any, exponents: Any, text: Any) -> int:
+    """Kraken's: ten asks, then ten bids, of each the digits of price and size. Written from its end."""
+    begin, grid = text.shape[0], book[B_GRID]
+    for side in range(1, 3):
+        at = side_of(book, side)
+        best = book[at + OFFSET] + book[at + FIRST] + book[at + COUNT] - 1
+        for k in range(best - min(_TOP, book[at + COUNT]) + 1, best + 1):
+            begin = _digits(text, begin, sizes[k])
+            begin = _digits(text, begin, mantissa_at(keys, exponents, k, grid))
+    return int(_crc(text, begin))
+
+
+@compiled
+def levels_in_turn(book: Any, keys: Any, sizes: Any, exponents: Any, text: Any) -> int:
+    """That of OKX and Bitget: bid and ask in turn, `price:size`, as they were written. Written from its end."""
+    begin, grid = text.shape[0], book[B_GRID]
+    for rank in range(_TOP_IN_TURN - 1, -1, -1):
+        for side in range(2, 0, -1):
+            at = side_of(book, side)
+            if rank >= book[at + COUNT]:
+                continue
+            k = book[at + OFFSET] + book[at + FIRST] + book[at + COUNT] - 1 - rank
+            if begin < text.shape[0]:
+                begin -= 1
+                text[begin] = 58
+            both = int(exponents[k])
+            begin = _written(text, begin, sizes[k], -size_exponent_of(both)) - 1
+            text[begin] = 58
+            begin = _written(text, begin, mantissa_at(keys, exponents, k, grid), -price_exponent_of(both))
+    return int(_crc(text, begin))
