@@ -166,7 +166,7 @@ def _same(body: Any) -> Any:
 def _subscribe(entries: Sequence[VenueSymbol], channels: Sequence[Channel], given: Sequence[str]) -> list[str]:
     """One for each schema; `transport` makes of it what the library sends."""
     symbols = [entry.symbol for entry in entries]
-    wanted = [schema for one in channels for schema in SCHEMAS[one] if schema in given]
+    wanted = [schema for one in channels for schema in SCHEMAS.get(one, ()) if schema in given]
     return [msgspec.json.encode({"schema": schema, "symbols": symbols}).decode() for schema in wanted]
 
 

@@ -179,6 +179,7 @@ class Ear:
         self.scales = (0, *talk.scales)
         self.told: set[tuple[int, int]] = {(0, 0)}
         self.given: Counter[int] = Counter()
+        self.crossed: set[str] = set()
         self.now = NOW_NS
         self.session.handle(Arrival(ArrivalKind.OPENED, self.now))
 
@@ -212,7 +213,9 @@ class Ear:
 
     def look_at_rows(self, said: Said) -> None:
         listings = self.session.emitter.listings
-        self.crossed: set[str] = set()
+        books = self.session.emitter.books
+        # A book that was told to be crossed is so until its levels are others.
+        self.crossed = {symbol for symbol in self.crossed if symbol in books and books[symbol].book.crossed}
         for kind, rows in self.session.sink.take().items():
             if not rows:
                 continue

@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-WARM_UP = "from relay_service.core import RelayCore; from relay_service.egress.warm_up import warm_up; RelayCore().warm_up(); warm_up()"
+WARM_UP = (
+    "from relay_service.core import RelayCore; from relay_service.egress.warm_up import warm_up; "
+    "from collector_service.lane.kernel import load; RelayCore().warm_up(); warm_up(); load()"
+)
 
 
 @pytest.mark.timeout(300)
