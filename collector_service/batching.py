@@ -70,7 +70,7 @@ class BatchSession(Session):
             return False
         if not self._is_placed:
             return False  # the first arrival says which format it is
-        if emitter.handovers:
+        if emitter.handovers or emitter.shares_books:
             assert self._lane is not None  # it is asked for it
             self._lane.shelf.give_all_back()  # two connections are no longer told apart by the symbol alone
             return False

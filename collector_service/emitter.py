@@ -55,6 +55,8 @@ class Emitter:
         """Keys of the listings that something was given of; taken by the session."""
         self.handovers: dict[int, Handover] = {}
         """Where one connection takes the place of another, by the number of each of the two."""
+        self.shares_books = False
+        """Whether several connections have told of one book, which then takes those messages alone that come over its own."""
         self.replies: list[str] = []
         """What the venue wants to hear back on it; taken by the session."""
         self.gaps: list[tuple[str, str]] = []
@@ -167,6 +169,9 @@ class Emitter:
     ) -> None:
         """A whole book."""
         machine = self._machine(symbol)
+        if machine.connection != self.connection and not self._heeds(machine):
+            self.book_steps[Step.IGNORED] += 1
+            return
         update = BookUpdate(changes, first or last, last, previous, checksum, time_ns, offsets)
         self._take(symbol, machine, machine.snapshot(update))
 
@@ -184,6 +189,9 @@ class Emitter:
     ) -> None:
         """A change of a book."""
         machine = self._machine(symbol)
+        if machine.connection != self.connection and not self._heeds(machine):
+            self.book_steps[Step.IGNORED] += 1
+            return
         update = BookUpdate(changes, first or last, last, previous, checksum, time_ns, offsets)
         self._take(symbol, machine, machine.update(update))
 
@@ -343,6 +351,7 @@ class Emitter:
             known.clear()
         self._figures.clear()
         self.notices.clear()
+        self.shares_books = False
         self.begin()
         for waiting in (self.resyncs, self.gaps, self.replies):
             waiting.clear()
@@ -359,6 +368,8 @@ class Emitter:
         lost: list[str] = []
         if to_new:
             for symbol, machine in list(self.books.items()):
+                if machine.connection == handover.old:
+                    machine.connection = handover.new
                 if symbol in handover.symbols and symbol not in handover.replaced:
                     was_synced = machine.synced
                     self._replace(handover, symbol, handover.books.get(symbol) or self.new_book())
@@ -443,6 +454,17 @@ class Emitter:
             self._identify(symbol)
             machine = self.books[symbol] = self.new_book()
         return machine
+
+    def _heeds(self, machine: BookMachine) -> bool:
+        """Whether a book takes what another connection than before tells of it. Where several tell of one, each is a little ahead of the others
+        or behind: a book in step goes on with the one that it has."""
+        if self.connection < 0:
+            return True
+        if machine.synced and machine.connection >= 0:
+            self.shares_books = True
+            return False
+        machine.connection = self.connection
+        return True
 
     def _take(self, symbol: str, machine: BookMachine, result: Result) -> None:
         if self.handovers and machine is not self.books.get(symbol):

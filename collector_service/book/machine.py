@@ -84,6 +84,8 @@ class BookMachine(ABC):
         """Who keeps the levels in the machine's place; None: the machine does."""
         self.synced = False
         self.sequence = 0
+        self.connection = -1
+        """The connection whose messages it takes; negative before the first."""
         self.fresh = False
         """Nothing has followed the snapshot yet."""
         self._book = Book()
@@ -132,6 +134,7 @@ class BookMachine(ABC):
     def reset(self) -> None:
         """Out of step from now on, until a snapshot comes."""
         self.synced = False
+        self.connection = -1
         self.book.clear()
 
     def image(self, time_ns: int) -> Delivery | None:

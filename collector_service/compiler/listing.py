@@ -35,6 +35,7 @@ def compile_instruments(spec: Instruments, fiat: frozenset[str], codes: Mapping[
         raise fault(f"{where}.path", spec.path, "a path, or the lines themselves in `given`")
     places = [steps_of(one, f"{where}.each") for one in ((spec.each,) if isinstance(spec.each, str) else spec.each)]
     decode = values_of(spec.body)
+    codes = codes if spec.codes is None else spec.codes
     readers = [compile_line(line, fiat, codes, f"{where}.lines[{place}]") for place, line in enumerate(spec.lines)]
 
     further = steps_of(spec.next, f"{where}.next")

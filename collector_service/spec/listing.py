@@ -113,6 +113,8 @@ class Instruments:
     lines: tuple[Line, ...]
     """The first whose `where` holds reads a line."""
     body: Body = Body.JSON
+    codes: Mapping[str, str] | None = None
+    """The venue's own codes of assets in this list, where they are not those of the source."""
     each: str | tuple[str, ...] = ""
     """Where the lines are; of an object its values, each with its name under `@name`. Of several paths those that are there."""
     follow: str = ""

@@ -20,7 +20,7 @@ from collector.older import Recording
 from collector_service.decode import DecodeReport, decode_files, read_instruments, recording_files
 from collector_service.listings import ListingIndex, instrument_of
 from collector_service.session import Session
-from collector_service.sources import SOURCES
+from collector_service.sources import source_named
 from collector_service.transport.base import Send
 from collector_service.transport.recording import is_stream, read_recording
 
@@ -47,7 +47,8 @@ def _write(folder: Path, name: str, told: Recording) -> None:
         file.write("configuration: {}\n")
     for number, (url, frames) in enumerate(told.connections.items(), 1):
         with gzip.open(folder / f"{name}.ws.{number}.0.gz", "wt") as file:
-            file.write(f"{url} <-> {told.at}.6\n{url} <- {told.at}.6: {{}}\n")
+            address = url.partition(" ")[0]
+            file.write(f"{address} <-> {told.at}.6\n{address} <- {told.at}.6: {{}}\n")
             for place, frame in enumerate(frames):
                 text = frame if isinstance(frame, str) else json.dumps(frame)
                 file.write(f"{told.at}.7{place:03}: {text}\n")
@@ -80,7 +81,7 @@ def test_the_list_is_read(name: str, told: Recording, files: list[Path]) -> None
     assert told.of.startswith("http")
     listed = read_instruments(files, name)
     assert not listed.refused
-    venue = SOURCES[name].venue
+    venue = source_named(name).venue
     assert {entry.symbol: instrument_of(entry, venue).name for entry in listed.entries} == told.listed
     rules = {entry.symbol: entry.rules for entry in listed.entries}
     assert {symbol: str(rules[symbol].tick_size) for symbol in told.ticks} == told.ticks
@@ -114,7 +115,7 @@ def test_books_are_in_step(told: Recording, report: DecodeReport) -> None:
 
 
 def test_the_venue_hears_what_it_wants_to(name: str, told: Recording, files: list[Path]) -> None:
-    spec = SOURCES[name]
+    spec = source_named(name)
     listings = ListingIndex(spec.venue)
     listings.learn(read_instruments(files, name).entries)
     session = Session(spec, listings, Provenance.REPLAY)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import importlib
 import json
 import pkgutil
+import re
+import shutil
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +24,8 @@ from collector_service.listings import instrument_of, listing_of, pair_of
 from collector_service.sources import SOURCES
 
 pytestmark = pytest.mark.recordings
+LINE_TIME: Final = re.compile(r"\b1\d{9}\.\d+(?=:|$)", re.MULTILINE)
+"""When a line of a recording was said."""
 VENUES: Final = sorted(module.name.upper() for module in pkgutil.iter_modules(recorded.__path__))
 
 
@@ -170,3 +175,27 @@ def _number(mantissa: Any, exponent: Any) -> Decimal:
 
 def _ladder(side: Any) -> Ladder:
     return {_number(*price): _number(*size) for price, size in side}
+
+
+@pytest.mark.parametrize("source", ["OKX", "KRAKEN_FUTURES"])
+def test_another_connection_that_is_a_little_behind_takes_no_book_back(
+    source: str, recordings_dir: Path, tmp_path: Path
+) -> None:
+    """One of the two sums its books, the other one numbers them: what is told again later fits neither."""
+    once = recording_files(recordings_dir, source)
+    for path in once:
+        shutil.copy(path, tmp_path)
+    with (
+        gzip.open(recordings_dir / f"{source}.ws.1.0.gz", "rt") as told,
+        gzip.open(tmp_path / f"{source}.ws.2.0.gz", "wt") as again,
+    ):
+        again.writelines(LINE_TIME.sub(lambda found: f"{float(found[0]) + 0.35:.7f}", line, count=1) for line in told)
+    expected, found = decode_files(once, source), decode_files(recording_files(tmp_path, source), source)
+    assert found.frames == 2 * expected.frames
+    assert found.resyncs == 0
+    assert found.book_updates == expected.book_updates
+    for symbol, machine in expected.books.items():
+        assert found.books[symbol].synced == machine.synced
+        assert list(found.books[symbol].book.bids) == list(machine.book.bids)
+        assert list(found.books[symbol].book.asks) == list(machine.book.asks)
+    assert found.count(TRADE.event_type) == 2 * expected.count(TRADE.event_type)

@@ -24,7 +24,7 @@ class Recording:
     listed: dict[str, str]
     """Of every listed symbol what it is: `BTC/USDT`, `BTC/USDT perpetual`, `BTC/USD 2021-12-31`, `BTC/USD 2021-12-31 50000 call`."""
     connections: dict[str, list[Any]]
-    """Frames by the address that was connected to."""
+    """Frames by the address that was connected to; what follows a blank tells apart those that were connected to more than once."""
     trades: Rows = ()
     """(symbol, price, size, side, number, time)."""
     quotes: Rows = ()
