@@ -60,7 +60,7 @@ class WriterLimits:
     planned for less together, once the group before has landed."""
     linger_seconds: float = 0.003
     """How long a group waits at most for those who were answered with the last one and are about to write again: a group costs
-    nearly the same whatever it holds. Who writes alone never waits."""
+    nearly the same whatever it holds. Who writes alone waits once after a crowd has gone, and not again."""
     portion_entries: int = 500
     """Entries after which what was planned ahead of them is rendered, and the next are read for."""
     group_entries: int = 20_000

@@ -43,7 +43,7 @@ PARTLY = {
     (
         "BITFINEX",
         "C12",
-    ): "a book that may have missed a message waits for the next connection: it cannot be asked for anew",
+    ): "the mock does not know the numbers of channels by which books are left, and answers with errors",
 }
 """Checks that one source fails, and why."""
 
