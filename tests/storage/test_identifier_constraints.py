@@ -183,7 +183,11 @@ async def test_two_sessions_that_know_nothing_of_each_other_cannot_overlap(migra
     await first.start()
     await one.execute(insert, year(2000), None)
     second = asyncio.create_task(two.execute(insert, year(2001), year(2002)))
-    while not await one.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+    waits = (
+        "SELECT count(*) FROM pg_locks WHERE NOT granted "
+        "AND pid IN (SELECT pid FROM pg_stat_activity WHERE datname = current_database())"
+    )
+    while not await one.fetchval(waits):
         pass
     await first.commit()
     with pytest.raises(asyncpg.ExclusionViolationError):

@@ -17,7 +17,10 @@ INSTRUMENT = EntityKind.INSTRUMENT
 EAGER = WriterLimits(ahead_entries=1)
 """Every write is planned ahead as soon as it comes."""
 NAME = IdentifierKey(13, "T")
-OF_WRITERS = "SELECT pid FROM pg_locks WHERE NOT granted AND relation = 'instrument.change_log'::regclass"
+OF_THIS_DATABASE = "NOT granted AND pid IN (SELECT pid FROM pg_stat_activity WHERE datname = current_database())"
+"""The server has the databases of other tests, too, whose tables have the same numbers."""
+OF_WRITERS = f"SELECT pid FROM pg_locks WHERE {OF_THIS_DATABASE} AND relation = 'instrument.change_log'::regclass"
+OF_REPLICAS = f"SELECT pid FROM pg_locks WHERE {OF_THIS_DATABASE} AND locktype IN ('transactionid', 'tuple')"
 
 
 @asynccontextmanager
@@ -32,12 +35,11 @@ async def change_log_held(url: str):
         await connection.close()
 
 
-async def waits(connection, count: int = 1) -> list[int]:
-    """The backends of groups that wait for the change log."""
-    while True:
-        found = [row[0] for row in await connection.fetch(OF_WRITERS)]
-        if len(found) >= count:
-            return found
+async def waits(connection, query: str = OF_WRITERS) -> list[int]:
+    """The backends of groups that wait for the change log, or for the counter that another replica holds."""
+    while not (found := [row[0] for row in await connection.fetch(query)]):
+        pass
+    return found
 
 
 class Once:
@@ -107,9 +109,7 @@ async def test_another_replica_writes_between_two_groups(make_store, migrated_ur
         one = asyncio.create_task(mine.write(first, actor="t"))
         await waits(connection)
         other_one = asyncio.create_task(other.write(between, actor="t"))
-        locked = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype IN ('transactionid', 'tuple')"
-        while not await connection.fetchval(locked):
-            pass
+        await waits(connection, OF_REPLICAS)
         two = asyncio.create_task(mine.write(second, actor="t"))
         await second.planned.wait()
     assert ((await one).revision, (await other_one).revision) == (1, 2)
@@ -132,9 +132,7 @@ async def test_another_replica_answers_a_request_id_between_two_groups(make_stor
         one = asyncio.create_task(mine.write(Once("a"), actor="t"))
         await waits(connection)
         other_one = asyncio.create_task(other.write(nothing, actor="t", request_id="r", request_body=b"1"))
-        locked = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype IN ('transactionid', 'tuple')"
-        while not await connection.fetchval(locked):
-            pass
+        await waits(connection, OF_REPLICAS)
         second = Once("b")
         two = asyncio.create_task(mine.write(second, actor="t", request_id="r", request_body=b"2"))
         await second.planned.wait()
