@@ -63,6 +63,8 @@ class Emitter:
         """What a source with a memory of its own knows to be lost: (reason, symbol; empty: all of the source). Taken by the session."""
         self.refused: list[Exception] = []
         """Items of a message that could not be read and cost no other; taken by the session."""
+        self.announced = 0
+        """How often the venue has said that its list is another one now."""
         self.memory: Any = None
         """What the source's `new_memory` made."""
         self.last_trades: dict[str, int] = {}

@@ -242,7 +242,8 @@ class Session:
         """Subscribes to all that the connection's place has: it is open, and the venue knows who we are."""
         self.subscriptions.told(connection)
         entries = self.subscriptions.of(connection)
-        frames = self._dialect.subscribe(entries, self._channels) if entries else ()
+        says = bool(entries) or self._dialect.subscribes_always
+        frames = self._dialect.subscribe(entries, self._channels) if says else ()
         return [Send(connection, frame) for frame in frames]
 
     def _polls(self, connection: int, entries: Sequence[VenueSymbol]) -> list[Request]:
@@ -261,6 +262,7 @@ class Session:
         self.subscriptions.join(place, entries)
         requests: list[Request] = []
         for connection in self.subscriptions.open_at(place):
+            self.emitter.subscribed = self.subscriptions.of(connection)
             handover = self.emitter.handovers.get(connection)
             if handover is not None:
                 handover.symbols |= {spelling for entry in entries for spelling in spellings_of(entry)}
@@ -274,6 +276,7 @@ class Session:
         requests: list[Request] = []
         for place, entries in self.subscriptions.leave(symbols).items():
             for connection in self.subscriptions.open_at(place):
+                self.emitter.subscribed = self.subscriptions.of(connection)
                 requests += [Send(connection, frame) for frame in self._farewell(connection, entries)]
             for poll in self._dialect.polls:
                 if "{symbol}" in poll.path:

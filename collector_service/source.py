@@ -59,6 +59,8 @@ class Dialect:
     """The frames that subscribe to more on a connection that has subscribed before; None: as `subscribe`."""
     leave: Callable[[Sequence[VenueSymbol], Sequence[Channel], Numbers], Sequence[str]] | None = None
     """The frames that unsubscribe; None: that cannot be said."""
+    subscribes_always: bool = False
+    """`subscribe` has something to say where there is no symbol, too."""
     replaces: bool = False
     """What is subscribed to takes the place of what was subscribed to before: `join` is given all of it."""
     parts: Callable[[bytes], Sequence[bytes]] | None = None

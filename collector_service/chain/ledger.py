@@ -95,7 +95,9 @@ class Ledger(Generic[Item]):
         self._complete: set[str] = set()
         self._asked: set[Ask] = set()
         self._doubted: set[str] = set()
-        """Blocks that were told just before the connection was lost: a log of theirs may have been on its way."""
+        """Told blocks that a log may be missing of: it was on its way when the connection was lost, or nobody had subscribed to it."""
+        self._is_narrow = False
+        """The next head may be of a block that was made before more was subscribed to."""
         self._tip: Block | None = None
         self._news: list[News[Item]] = []
         self._asks: list[Ask] = []
@@ -113,7 +115,9 @@ class Ledger(Generic[Item]):
     def head(self, block: Block) -> None:
         """The node's newest head. Its logs come by themselves."""
         self._blocks[block.hash] = self._tip = block
-        self._complete.add(block.hash)
+        if not self._is_narrow:
+            self._complete.add(block.hash)
+        self._is_narrow = False
         for doubted in sorted(self._doubted):
             self._ask(Wanted.LOGS, doubted)
         self._advance()
@@ -166,9 +170,18 @@ class Ledger(Generic[Item]):
         self._blocks.clear()
         self._logs.clear()
         self._complete.clear()
+        self._is_narrow = False
         self._asked.clear()
         self._asks.clear()
         self._tip = None
+
+    def widened(self, since: int | None = None) -> None:
+        """More items are subscribed to: of the blocks that do not count yet all are asked for, and of those that do from number `since` on."""
+        self._complete.clear()
+        self._asked -= {ask for ask in self._asked if ask.what is Wanted.LOGS}
+        self._is_narrow = True
+        if since is not None:
+            self._doubted.update(one.block.hash for one in self._past if one.block.number >= since and one.block.parent)
 
     def take(self) -> tuple[list[News[Item]], list[Ask]]:
         """What is new, in its order, and what the node has to be asked; each is given once."""
