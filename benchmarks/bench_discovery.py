@@ -20,7 +20,8 @@ from alphapulse.client.channel import open_channel
 from alphapulse.client.registration import RegistrationStream
 from alphapulse.domain.provenance import Provenance
 from collector_service import convert
-from collector_service.listings import VenueSymbol, currency, pair_of, unnamed_listing
+from collector_service.instruments import currency, pair_of, unnamed_listing
+from collector_service.listings import VenueSymbol
 from collector_service.runtime import GrpcRegistrar, Registration, RunnerOptions, SourceRunner
 from collector_service.source import InstrumentList, Source
 from collector_service.sources import SOURCES

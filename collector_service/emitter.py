@@ -14,7 +14,8 @@ from collector_service.amounts import Amount, fitted
 from collector_service.book import BookMachine, BookUpdate, Delivery, LevelChange, MachineFactory, Result, Step
 from collector_service.conditions import condition, two_sides
 from collector_service.handover import Handover
-from collector_service.listings import ListingIndex, VenueSymbol, unknown_key
+from collector_service.listing_index import ListingIndex, unknown_key
+from collector_service.listings import VenueSymbol
 from collector_service.notices import OVERRUN, Notice, Notices
 from collector_service.rows import RowSink
 from collector_service.told import Told

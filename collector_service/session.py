@@ -14,7 +14,8 @@ from alphapulse.domain.ids import source_id
 from alphapulse.domain.provenance import Provenance
 from collector_service.emitter import Emitter
 from collector_service.handover import Handover, Overlap
-from collector_service.listings import ListingIndex, VenueSymbol
+from collector_service.listing_index import ListingIndex
+from collector_service.listings import VenueSymbol
 from collector_service.refusals import REFUSALS, reason_of
 from collector_service.rows import RowSink
 from collector_service.source import Dialect, Route, Source

@@ -10,7 +10,7 @@ from collector_service.chain import abi
 from collector_service.chain.factories import Created, read_creation
 from collector_service.chain.listing import PoolList
 from collector_service.emitter import Emitter
-from collector_service.listings import ListingIndex
+from collector_service.listing_index import ListingIndex
 
 
 class Creations:

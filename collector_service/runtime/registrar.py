@@ -15,10 +15,7 @@ from alphapulse.domain.identity import mint_instrument_id
 from alphapulse.domain.ids import InstrumentId, ListingId
 from alphapulse.domain.instruments import Instrument, PairDetails
 from collector_service import convert
-from collector_service.listings import (
-    PoolTerms,
-    TokenTerms,
-    VenueSymbol,
+from collector_service.instruments import (
     currency,
     derivative,
     instrument_of,
@@ -29,6 +26,7 @@ from collector_service.listings import (
     underlying_of,
     unnamed_listing,
 )
+from collector_service.listings import PoolTerms, TokenTerms, VenueSymbol
 from collector_service.runtime.finding import Finder
 from collector_service.runtime.news import Ended
 from collector_service.runtime.portions import made_of

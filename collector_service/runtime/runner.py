@@ -21,7 +21,8 @@ from alphapulse.publishing import Port, RelayLink
 from collector_service.batching import BatchSession
 from collector_service.handover import Overlap
 from collector_service.lane.loading import load_beside
-from collector_service.listings import ListingIndex, VenueSymbol
+from collector_service.listing_index import ListingIndex
+from collector_service.listings import VenueSymbol
 from collector_service.recorder import RecorderFigures, SourceRecorder
 from collector_service.runtime.choosing import Places, chosen
 from collector_service.runtime.discovery import Discovery
