@@ -9,7 +9,6 @@ from typing import Any, Final
 import msgspec
 
 from alphapulse.domain.errors import InvalidArgument
-from collector_service.book import SnapshotUpdatesMachine
 from collector_service.chain.asking import Reader
 from collector_service.chain.events import PoolKind
 from collector_service.chain.listing import PoolList
@@ -85,11 +84,6 @@ def chain_source(chain: Chain) -> Source:
     """The chain as a source. Its node is the user's: `NAME_WS_URL` and `NAME_RPC_URL` in the environment say where it is."""
     if chain.confirmations < 0:
         raise InvalidArgument.field("confirmations", str(chain.confirmations), "range", "0 or more")
-    endpoints = Endpoints(
-        f"{{secret:{chain.name}_WS_URL|{chain.websocket}}}", f"{{secret:{chain.name}_RPC_URL|{chain.rest}}}"
-    )
-    limits = Limits(symbols_per_connection=10_000, messages_per_second=50.0, requests_per_second=10.0)
-    heartbeat = Heartbeat(stale_after_s=max(30.0, 8 * chain.block_seconds))
     pools = PoolList(Reader(chain.chain_id, chain.coin, chain.shared, {}), chain.pools, chain.factories)
 
     def memory() -> Node:
@@ -138,9 +132,11 @@ def chain_source(chain: Chain) -> Source:
         read_on="2026-11-30",
         terms="Public chain data; a public node has terms of its own, and one of yours none.",
         verified=frozenset({Verification.MOCK}),
-        endpoints=endpoints,
-        limits=limits,
-        heartbeat=heartbeat,
+        endpoints=Endpoints(
+            f"{{secret:{chain.name}_WS_URL|{chain.websocket}}}", f"{{secret:{chain.name}_RPC_URL|{chain.rest}}}"
+        ),
+        limits=Limits(symbols_per_connection=10_000, messages_per_second=50.0, requests_per_second=10.0),
+        heartbeat=Heartbeat(stale_after_s=max(30.0, 8 * chain.block_seconds)),
         dialects=(
             DialectSpec(
                 name="JSON-RPC",
@@ -149,17 +145,4 @@ def chain_source(chain: Chain) -> Source:
         ),
         notes=notes,
     )
-    return Source(
-        name=chain.name,
-        venue=chain.name,
-        endpoints=endpoints,
-        limits=limits,
-        heartbeat=heartbeat,
-        discovery=Discovery((), pools.read),
-        dialects=(dialect,),
-        book_machine="",
-        new_book=SnapshotUpdatesMachine,
-        quirks=notes,
-        spec=spec,
-        new_memory=memory,
-    )
+    return Source.of(spec, (dialect,), Discovery((), pools.read), new_memory=memory)
