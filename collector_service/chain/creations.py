@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from alphapulse.domain.errors import InvalidArgument
 from collector_service.chain import abi
@@ -11,6 +11,9 @@ from collector_service.chain.factories import Created, read_creation
 from collector_service.chain.listing import PoolList
 from collector_service.emitter import Emitter
 from collector_service.listing_index import ListingIndex
+
+_MOST_OPEN: Final = 10_000
+"""Logs that are remembered; a factory makes each pool once, so more come from a node that is out of its mind."""
 
 
 class Creations:
@@ -46,9 +49,11 @@ class Creations:
 
     def seen(self, created: Created, number: int) -> None:
         """A log came, most often of a block that does not count yet."""
-        if created not in self._open and self._announce(created):
+        if created not in self._open and len(self._open) < _MOST_OPEN and self._announce(created):
             self._open[created] = number
             self._since.setdefault(created.pool, number)
+            if len(self._since) > _MOST_OPEN:
+                del self._since[next(iter(self._since))]
 
     def told(self, items: Iterable[Created], listings: ListingIndex) -> None:
         """The block of these counts. A factory that knew nothing of a pool when it was asked is asked again."""

@@ -255,6 +255,27 @@ async def test_what_is_not_asked_for_is_not_believed(small_relay: Any) -> None:
         assert len(source.runner.listings) == 1
 
 
+async def test_a_node_that_fails_or_repeats_itself_costs_little(small_relay: Any) -> None:
+    node = node_with()
+    async with listening(node, small_relay) as source:
+        await node.mine()
+        asked = node.called.count(PAIR)
+        del node.calls[PAIR]  # it reverts, where it should answer
+        await node.mine(pair_created(V2), sold(V2, 1))
+        (log, _) = node.logs[node.chain[-1]["hash"]]
+        for _ in range(200):
+            await node.say("logs", log)
+        await until(lambda: node.called.count(PAIR) > asked)
+        assert len(source.runner.listings) == 0
+        node.calls[PAIR] = word(int(V2, 16))
+        await source.mine(3)
+        await source.joined(V2)
+        await source.mine(1)
+        await until(lambda: len(sizes(small_relay)) == 1)
+        assert node.called.count(PAIR) <= asked + 3
+        assert not small_relay.gaps
+
+
 def test_topics_are_the_digests_of_signatures() -> None:
     signatures = {
         PoolKind.V2: b"PairCreated(address,address,address,uint256)",
@@ -267,7 +288,7 @@ def test_topics_are_the_digests_of_signatures() -> None:
 _WORDS = st.integers(0, 2**256 - 1).map(lambda value: f"0x{value:064x}") | st.text(max_size=5)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(st.sampled_from(sorted(CREATED.values())), st.lists(_WORDS, max_size=4), st.binary(max_size=96))
 def test_a_log_is_read_or_refused_with_a_reason(topic: str, others: list[str], raw: bytes) -> None:
     try:
