@@ -341,7 +341,7 @@ class RelayCore:
         table = self.slots.table
         slots = slots[slots >= 0]
         if event_type == QUOTE.event_type:
-            rows = self.slots.quotes[slots[table["quote_sequence"][slots] != 0]]
+            rows = self.slots.quotes_of(slots)
         elif event_type == TRADE.event_type:
             rows = self.slots.trades[slots[table["has_trade"][slots] != 0]]
         elif event_type == TRADING_STATUS.event_type:

@@ -14,8 +14,6 @@ from relay_service.kernel.state import (
     GROUP,
     GROUPS,
     MEMBERS,
-    QUOTE_STRIDE,
-    QUOTES,
     SLOT,
     SLOTS,
 )
@@ -56,8 +54,6 @@ def look_ahead(block: Any, slots: Any, head: int, size: int, k: int, start: int,
             prefetch(address + LINE)
             prefetch(address)
             prefetch(address + 2 * LINE)
-            prefetch(block[QUOTES] + number * QUOTE_STRIDE)
-            prefetch(block[QUOTES] + number * QUOTE_STRIDE + LINE)
     at = k + _TO_GROUP
     if start <= at < stop:
         number = block[AHEAD + at % AHEAD_SIZE]

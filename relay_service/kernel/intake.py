@@ -185,7 +185,7 @@ def hold(block: Any, slot: Any, number: int, kind: int, address: int, flags: int
     if kind == QUOTE_TYPE:
         if is_late(slot, flags, now_ns):
             return False
-        keep_quote(block, slot, number, address, flags, now_ns)
+        keep_quote(block, slot, address, flags, now_ns)
     elif kind == TRADE_TYPE:
         keep_trade(block, slot, number, address, flags, now_ns)
     elif kind == STATUS_TYPE:

@@ -11,13 +11,12 @@ from alphapulse.records import BOOK_LEVEL, QUOTE, TRADE, TRADING_STATUS
 from relay_service.kernel.jit import carray, compiled
 from relay_service.kernel.memory import copy_bytes, load_f64, pointer
 from relay_service.kernel.numbers import is_multiple, to_double
-from relay_service.kernel.state import BAND, BAND_AGE_NS, QUOTE_STRIDE, QUOTES, SETTINGS, STATUSES, TRADES
+from relay_service.kernel.state import BAND, BAND_AGE_NS, SETTINGS, STATUSES, TRADES
 
 _QUOTE = QUOTE.dtype
 _TRADE = TRADE.dtype
 _BOOK_LEVEL = BOOK_LEVEL.dtype
 _STATUS = TRADING_STATUS.dtype
-_QUOTE_SIZE: Final = QUOTE.row_size
 _TRADE_SIZE: Final = TRADE.row_size
 _STATUS_SIZE: Final = TRADING_STATUS.row_size
 
@@ -77,7 +76,7 @@ def refer(slot: Any, price: float, flags: int, now_ns: int) -> None:
 def judge_quote(block: Any, slot: Any, address: int, flags: int, now_ns: int) -> int:
     """The flags of a quote of this listing, those of its collector included."""
     row = carray(pointer(address), (1,), _QUOTE)[0]
-    if row.venue_time_ns > 0 and row.venue_time_ns < slot.quote_venue_time_ns:
+    if row.venue_time_ns > 0 and row.venue_time_ns < slot.last_venue_time_ns:
         flags |= _OUT_OF_ORDER
     if flags & _OVERSIZE:
         return flags
@@ -107,7 +106,7 @@ def is_late(slot: Any, flags: int, now_ns: int) -> bool:
 
 
 @compiled
-def keep_quote(block: Any, slot: Any, number: int, address: int, flags: int, now_ns: int) -> None:
+def keep_quote(block: Any, slot: Any, address: int, flags: int, now_ns: int) -> None:
     """A stamped quote becomes the listing's last one."""
     row = carray(pointer(address), (1,), _QUOTE)[0]
     usable = not flags & _OVERSIZE
@@ -121,12 +120,15 @@ def keep_quote(block: Any, slot: Any, number: int, address: int, flags: int, now
     if not flags & (_CROSSED | _PRICE_BAND) and slot.ask - middle <= load_f64(block[SETTINGS] + 8 * BAND) * middle:
         refer(slot, middle, flags, now_ns)
     slot.quote_time_ns = now_ns
+    slot.quote_venue_time_ns = row.venue_time_ns
     if row.venue_time_ns > 0:
-        slot.quote_venue_time_ns = row.venue_time_ns
+        slot.last_venue_time_ns = row.venue_time_ns
+    slot.quote_collector_time_ns = row.collector_time_ns
+    slot.quote_relay_out_ns = row.relay_out_ns
     slot.quote_sequence = row.sequence
     slot.quote_flags = np.uint32(flags)
     slot.quote_source_id = row.source_id
-    copy_bytes(block[QUOTES] + number * QUOTE_STRIDE, address, _QUOTE_SIZE)
+    slot.quote_definition_version = row.definition_version
 
 
 @compiled
