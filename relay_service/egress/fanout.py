@@ -300,8 +300,7 @@ class FanOut:
 
     def deliver(self, result: AcceptResult) -> None:
         """Queue what came of one frame or tick, and wake whoever got something; of a domain that is logged first, once it is logged."""
-        first = self._first.get(result.domain)
-        if first is not None:
+        if self._first and (first := self._first.get(result.domain)) is not None:
             first.take(result)
             return
         self._deliver(result)

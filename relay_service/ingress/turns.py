@@ -90,7 +90,7 @@ class Turns:
         offered again."""
         lane = self._lanes[domain]
         lane.arrive(job)
-        if lane.is_due and not self._scheduled:
+        if not self._scheduled and lane.is_due:
             self._schedule()
 
     def full_turns(self, domain: Domain) -> int:

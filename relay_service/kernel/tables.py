@@ -23,7 +23,7 @@ def table_of(count: int, dtype: np.dtype[Any], stride: int = 0) -> npt.NDArray[A
         memory = np.zeros(size + LINE, np.uint8)
         return np.ndarray((count,), dtype, memory, -memory.ctypes.data % LINE, (stride,))
     # In pages of 4 KiB every row of a large table is a walk through the page tables, too.
-    room = mmap.mmap(-1, size + _PAGE)
+    room = mmap.mmap(-1, size + _PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)  # shared memory gets none
     if hasattr(mmap, "MADV_HUGEPAGE"):
         with contextlib.suppress(OSError):  # a kernel without them
             room.madvise(mmap.MADV_HUGEPAGE)
