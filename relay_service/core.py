@@ -31,7 +31,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alphapulse.domain.domains import Domain
-from alphapulse.domain.errors import CircuitOpen, SourceRateLimited, WrongDomain
+from alphapulse.domain.errors import CircuitOpen, SourceRateLimited
 from alphapulse.records import (
     LAYOUTS,
     OPPORTUNITY,
@@ -42,6 +42,7 @@ from alphapulse.records import (
     Rows,
     without_faulty_texts,
 )
+from relay_service.accepted import ACCEPTED, refusal_of
 from relay_service.breaker import BreakerState
 from relay_service.counters import Counters, counters_of
 from relay_service.enrichment.replica import EnrichmentReplica
@@ -53,30 +54,12 @@ from relay_service.notes import Notes
 from relay_service.results import EMPTY, AcceptResult, Frame, Receipt, RowGroup, SourceGapRecord, among
 from relay_service.sources import MAX_SEQUENCE, NOTHING_AMISS, SourceState, SourceTable, take_run
 
-DERIVED_TYPES: Final = frozenset({OPPORTUNITY.event_type, SYNTHETIC_UPDATE.event_type})
-"""What the relay makes itself: refused from a source."""
-
-_TAKEN: Final = {
-    domain: {
-        kind: layout for kind, layout in LAYOUTS.items() if layout.domain is domain and kind not in DERIVED_TYPES
-    }
-    for domain in Domain
-}
-"""What a source of each domain may send."""
 _CIRCUIT_OPEN: Final = CircuitOpen.reason
 
 DefinitionCallback = Callable[[npt.NDArray[np.int32]], None]
 VenueCallback = Callable[[Sequence[str]], None]
 Gate = Callable[[int], str]
 """Why events of so many bytes cannot be taken now; empty where they can."""
-
-
-def _unfit(source: SourceState, event_type: int) -> str:
-    """Why a source may not send events of a type; empty where it may."""
-    layout = LAYOUTS.get(event_type)
-    if layout is None or event_type in DERIVED_TYPES:
-        return "TYPE_NOT_ACCEPTED"
-    return "" if layout.domain is source.domain else WrongDomain.reason
 
 
 class RelayCore:
@@ -216,9 +199,9 @@ class RelayCore:
         if run.missing:
             source.gap_pending = True
             gaps = (SourceGapRecord(source.name, "SOURCE_GAP", run.missing, self.engine.next_of(source.domain)),)
-        layout = _TAKEN[source.domain].get(event_type)
+        layout = ACCEPTED[source.domain].get(event_type)
         if layout is None:
-            refusal = _unfit(source, event_type)
+            refusal = refusal_of(event_type)
             self.reject(refusal, count - run.skip)
             return AcceptResult(
                 gaps=gaps,

@@ -39,7 +39,17 @@ class RateLimit:
     """One source's. A second's worth may come at once; a frame is taken whole, and paid back before the next one. Times are the relay's,
     nanoseconds."""
 
-    __slots__ = ("_bytes", "_bytes_left", "_events", "_events_left", "_filled_ns", "_told_ns", "_undeclared", "limits", "shed")
+    __slots__ = (
+        "_bytes",
+        "_bytes_left",
+        "_events",
+        "_events_left",
+        "_filled_ns",
+        "_told_ns",
+        "_undeclared",
+        "limits",
+        "shed",
+    )
 
     def __init__(self, limits: DomainLimits) -> None:
         self._events, self._bytes = limits.source_events, limits.source_bytes

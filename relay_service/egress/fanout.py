@@ -325,7 +325,8 @@ class FanOut:
             hits = self._index.select(group, result.source)
             if not hits and journal is None:
                 continue
-            now_ns = self._stamp(group)
+            now_ns = self._clock()
+            self._stamp_out(group.event_type, group.raw, len(group.slots), now_ns)
             data = queue_rows(group, hits, now_ns, touched, alone=alone)
             if journal is not None:
                 first, count = group.first_sequence, len(group.slots)

@@ -120,7 +120,7 @@ class IngressConnection(asyncio.BufferedProtocol):
     def _frames(self, rows: int) -> int:
         taken = 0
         for item in self._decoder.frames():
-            if type(item) is not Frame:
+            if isinstance(item, FrameFault):
                 self._fault(item)
                 taken += 1
             elif (layout := LAYOUTS.get(item.type)) is not None:

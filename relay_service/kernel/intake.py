@@ -231,9 +231,7 @@ def keep(
 
 
 @compiled
-def judge(
-    block: Any, slot: Any, kind: int, address: int, prices: tuple[float, float], flags: int, now_ns: int
-) -> int:
+def judge(block: Any, slot: Any, kind: int, address: int, prices: tuple[float, float], flags: int, now_ns: int) -> int:
     """The flags of a row of a listing."""
     if kind == QUOTE_TYPE:
         return int(judge_quote(block, slot, address, prices, flags, now_ns))

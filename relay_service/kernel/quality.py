@@ -160,9 +160,7 @@ def judge_trade(block: Any, slot: Any, address: int, price: float, flags: int, n
 
 
 @compiled
-def keep_trade(
-    block: Any, slot: Any, number: int, address: int, price: float, flags: int, now_ns: int
-) -> None:
+def keep_trade(block: Any, slot: Any, number: int, address: int, price: float, flags: int, now_ns: int) -> None:
     """A stamped trade becomes the listing's last one."""
     slot.trade = np.nan if flags & _OVERSIZE else price
     if not flags & _PRICE_BAND:

@@ -1,4 +1,4 @@
-"""Arrays whose rows begin at cache lines, large ones in huge pages: of tables of a million listings each line that a row touches is a wait for memory."""
+"""Arrays whose rows begin at cache lines, large ones in huge pages: each line that a row of a large table touches is a wait for memory."""
 
 from __future__ import annotations
 
