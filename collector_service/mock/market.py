@@ -11,8 +11,8 @@ from collector_service.mock import events as happened
 from collector_service.mock.books import OPENED_NS, MockBook
 from collector_service.mock.frames import FrameWriter
 from collector_service.mock.numbers import as_read, unit_ns
+from collector_service.mock.paths import template_paths
 from collector_service.mock.plans import is_told, records_of
-from collector_service.mock.records import template_paths
 from collector_service.spec import fields, records
 from collector_service.spec.source import SourceSpec
 

@@ -22,6 +22,7 @@ from collector_service.mock.listing import Listed, ListWriter
 from collector_service.mock.market import MockMarket, World
 from collector_service.mock.names import STYLES, price_decimals
 from collector_service.mock.numbers import Form, digits_of
+from collector_service.mock.paths import parts_of
 from collector_service.mock.plans import (
     Plan,
     Plans,
@@ -31,7 +32,7 @@ from collector_service.mock.plans import (
     records_of,
     scales_of,
 )
-from collector_service.mock.records import Pen, fill_needed, filled, parts_of, write
+from collector_service.mock.records import Pen, fill_needed, filled, write
 from collector_service.source import Source
 from collector_service.spec import Channel, Poll, records
 from collector_service.spec.books import Books, SnapshotOnly
