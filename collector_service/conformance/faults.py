@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from alphapulse.records import TRADE, TRADING_STATUS
 from collector_service.conformance.books import synced

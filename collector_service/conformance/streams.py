@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from alphapulse.domain.provenance import RecordFlag
 from alphapulse.records import BOOK_LEVEL, QUOTE, STATISTIC, TRADE, RecordLayout
@@ -121,7 +121,7 @@ def quotes_exact(source: Source) -> list[str]:
     for plan in plans:
         for gone in ({"bid": None, "bid_size": None}, {"ask": None, "ask_size": None}):
             instrument = next(iter(wire.venue.instruments.values()))
-            event = replace(wire.venue.market.quote(instrument), **gone)  # type: ignore[arg-type]
+            event = replace(wire.venue.market.quote(instrument), **gone)
             _compare(wire, wire.venue.say(plan, event), QUOTE.event_type, _quote_row)
     _only_of(wire)
     return _missing(wire, "Quote", "Hook")

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 Render = Callable[[Any], bytes]
 """A value as JSON."""
-Text = tuple[tuple[bytes, ...], tuple[tuple[Any, Render], ...]]
-"""What is between the blanks of a text, and of each blank in turn the name of its value and how it is written."""
+Text = tuple[bytes, tuple[tuple[Any, Render], ...]]
+"""A text with `%b` for its blanks, and of each blank in turn the name of its value and how it is written."""
 _TOKEN: Final = re.compile(rb'"\\u0000(\d+)"')
 
 
@@ -26,9 +26,10 @@ class Blanks:
         return Blank(name, self)
 
     def parted(self, text: bytes) -> Text:
-        """JSON that has blanks, in parts."""
+        """JSON that has blanks, and what they are."""
         found = _TOKEN.split(text)
-        return tuple(found[::2]), tuple(self.slots[int(number)] for number in found[1::2])
+        template = b"%b".join(part.replace(b"%", b"%%") for part in found[::2])
+        return template, tuple(self.slots[int(number)] for number in found[1::2])
 
 
 @dataclass(frozen=True, slots=True)

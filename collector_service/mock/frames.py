@@ -14,7 +14,7 @@ from collector_service.mock.draft import Draft, UnwritableError, encoded, word_o
 from collector_service.mock.kinds import Way, mark, steps_of, ways_of
 from collector_service.mock.numbers import Form
 from collector_service.mock.paths import parts_of, steps_at
-from collector_service.mock.prepared import Forms, ShapelessError, Told, shape_of
+from collector_service.mock.prepared import Forms, ShapelessError, Told
 from collector_service.mock.records import Pen, fill_needed, keep_silent, write
 from collector_service.source import Source
 from collector_service.spec import fields, records
@@ -55,7 +55,8 @@ class FrameWriter:
         self._ways: dict[tuple[str, tuple[int, ...]], Way] = {}
         self._seeds: dict[str, tuple[str, ...]] = {}
         self._forms = Forms()
-        self._learns = bool(self.learned_channels())
+        self.learns = bool(self.learned_channels())
+        """Its messages have numbers that stand for channels."""
 
     def route(self, kind: str) -> Sequence[Any]:
         """The records that read a kind."""
@@ -95,7 +96,7 @@ class FrameWriter:
         # What a function reads may tell a kind by anything.
         if not told or callable(self.dialect.kind) or isinstance(route[0], records.Hook):
             raise ShapelessError
-        return kind, self.form, self.connection if self._learns else 0, shape_of(told, route)
+        return kind, self.form, self.connection if self.learns else 0, self._forms.shape(told, route)
 
     def message(self, kind: str, told: Told) -> Any:
         """The same before it is JSON."""

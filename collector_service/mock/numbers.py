@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from collector_service.amounts import Amount
-from collector_service.mock.blanks import Blank
+from collector_service.mock.blanks import Blank, Render
 from collector_service.mock.draft import UnwritableError, encoded
 from collector_service.spec import fields
 
@@ -83,17 +83,25 @@ def path_of(field: Any) -> str:
     return path
 
 
-def amount_value(field: Any, amount: Amount, extras: Mapping[str, str], *, form: Form, sign: int = 1) -> Any:
+def amount_value(field: Any, amount: Amount | Blank, extras: Mapping[str, str], *, form: Form, sign: int = 1) -> Any:
     """What stands at an amount's path."""
     if isinstance(amount, Blank):
-        return amount.token(
-            (repr(field), sign), lambda known: encoded(amount_value(field, known, extras, form=form, sign=sign))
-        )
+        return amount.token((repr(field), sign), _writer_of(field, extras, form, sign))
     digits = digits_of(field, extras)
     if digits is not None:
         return sign * units(amount, digits)
     text = power_text(amount) if form.powers else decimal_text(amount)
     return number(("-" if sign < 0 else "") + text, bare=form.bare)
+
+
+def _writer_of(field: Any, extras: Mapping[str, str], form: Form, sign: int) -> Render:
+    """What writes amounts at one path as JSON."""
+    digits = digits_of(field, extras)
+    if digits is not None:
+        return lambda amount: b"%d" % (sign * units(amount, digits))
+    text = power_text if form.powers else decimal_text
+    written = (b"-%b" if form.bare else b'"-%b"') if sign < 0 else (b"%b" if form.bare else b'"%b"')
+    return lambda amount: written % text(amount).encode()
 
 
 def as_read(field: Any, amount: Amount, extras: Mapping[str, str]) -> Amount:
@@ -107,7 +115,7 @@ def unit_ns(field: Any) -> int:
     return _UNITS.get(type(field), 0)
 
 
-def time_value(field: Any, time_ns: int) -> Any:
+def time_value(field: Any, time_ns: int | Blank) -> Any:
     """What stands at a time's path."""
     if isinstance(time_ns, Blank):
         return time_ns.token(repr(field), lambda known: encoded(time_value(field, known)))

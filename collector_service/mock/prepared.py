@@ -7,14 +7,15 @@ written so.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from collector_service.mock import events as happened
-from collector_service.mock.blanks import BlankLevels, Blanks, Render, Text
+from collector_service.mock.blanks import BlankLevels, Blanks, Render
 from collector_service.mock.draft import Draft, UnwritableError, encoded
 from collector_service.mock.records import Pen, fill_level, list_of, write_level
 from collector_service.spec import records
@@ -39,6 +40,8 @@ class Forms:
     def __init__(self) -> None:
         self._met: set[Hashable] = set()
         self._known: dict[Hashable, _Form | None] = {}
+        self._lists: dict[tuple[int, int, bool], int] = {}
+        """Which list tells of levels, by the record, their side and whether they are gone."""
 
     def filled(self, shape: Hashable, told: Told) -> bytes | None:
         """A message by its form; None where there is none. Raises UnwritableError for a value that cannot be told."""
@@ -58,45 +61,110 @@ class Forms:
             return
         self._known[shape] = None
         try:
-            form = _Form.made(told, route, pen, write)
+            form = self._made(told, route, pen, write)
             if _PLAIN(form.filled(told)) == _PLAIN(data):
                 self._known[shape] = form
         except (ShapelessError, UnwritableError, TypeError, LookupError):
             return  # it cannot be told apart where a value stands: path by path, then
 
+    def shape(self, told: Told, route: Sequence[Any]) -> Hashable:
+        """What messages of a kind have to share so that one form gives them. Raises ShapelessError."""
+        shapes = [(place, *[self._shape(route[place], event) for event in group]) for place, group in told.items()]
+        return (*shapes, _shares_time(told))
+
+    def _shape(self, record: Any, event: happened.Event) -> Hashable:
+        match event:
+            case happened.TradeEvent():
+                return event.instrument.symbol, event.side
+            case happened.QuoteEvent():
+                empty = event.bid is None, event.ask is None, event.bid_size is None, event.ask_size is None
+                return event.instrument.symbol, empty
+            case happened.BookEvent():
+                return event.instrument.symbol, event.whole, event.depth, self._levels(record, event)
+            case happened.FigureEvent():
+                return event.instrument.symbol
+            case happened.StateEvent():
+                return event.instrument.symbol, event.word
+            case happened.DepthEvent():
+                return event.instrument.symbol, event.depth
+        raise ShapelessError
+
+    def _levels(self, record: Any, event: happened.BookEvent) -> Hashable:
+        if not isinstance(record, (records.BookSnapshot, records.BookUpdate)):
+            raise ShapelessError
+        if any(levels.path == "." for levels in record.levels):
+            return tuple((level.side, not level.size[0], level.known) for level in event.levels)
+        if len(record.levels) > 1 and len({levels.path for levels in record.levels}) < len(record.levels):
+            raise ShapelessError  # two lists in one: which items are of which follows from how many there are
+        return frozenset([self._list_of(record, level) for level in event.levels])
+
+    def _list_of(self, record: Any, level: happened.LevelEvent) -> int:
+        key = (id(record), level.side, not level.size[0])
+        found = self._lists.get(key)
+        if found is None:
+            found = self._lists[key] = list_of(record, level)
+        return found
+
+    def _made(self, told: Told, route: Sequence[Any], pen: Pen, write: Callable[[Told], Any]) -> _Form:
+        blanks = Blanks()
+        shares = _shares_time(told)
+        first = next(iter(told))
+        blanked: dict[int, list[happened.Event]] = {}
+        for place, group in told.items():
+            blanked[place] = []
+            for item, event in enumerate(group):
+                at = (place, item)
+                moment = blanks.blank((*((first, 0) if shares else at), _MOMENT))
+                blanked[place].append(self._blanked(event, route[place], at, moment, blanks, pen))
+        template, slots = blanks.parted(encoded(write(blanked)))
+        return _Form(template, tuple((place, item, _getter(name), render) for (place, item, name), render in slots))
+
+    def _blanked(
+        self, event: Any, record: Any, at: tuple[int, int], moment: Any, blanks: Blanks, pen: Pen
+    ) -> happened.Event:
+        """The event without what differs between messages of its shape."""
+        told: Sequence[str] = ()
+        more: dict[str, Any] = {}
+        match event:
+            case happened.DepthEvent():
+                return event
+            case happened.TradeEvent():
+                told = ("price", "size", "number")
+            case happened.QuoteEvent():
+                told = [name for name in _AMOUNTS if getattr(event, name) is not None]
+            case happened.FigureEvent():
+                told = ("value",)
+            case happened.BookEvent():
+                told = _NUMBERS
+                more = {"levels": self._blank_levels(event, record, at, blanks, pen)}
+        made: happened.Event = replace(
+            event, time_ns=moment, **{name: blanks.blank((*at, name)) for name in told}, **more
+        )
+        return made
+
+    def _blank_levels(
+        self, event: happened.BookEvent, record: Any, at: tuple[int, int], blanks: Blanks, pen: Pen
+    ) -> Any:
+        if any(levels.path == "." for levels in record.levels):
+            if len(event.levels) != 1:
+                raise ShapelessError
+            return (_blank_level(event.levels[0], blanks, at),)
+        lists = []
+        for place in sorted({self._list_of(record, level) for level in event.levels}):
+            ladder = _Ladder(record, place, pen, self._list_of)
+            token = blanks.blank((*at, f"levels{place}")).token(None, ladder.filled)
+            lists.append((record.levels[place].path, token))
+        return BlankLevels(tuple(lists))
+
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    parts: tuple[bytes, ...]
+    template: bytes
     slots: tuple[tuple[int, int, Callable[[Any], Any], Render], ...]
     """Of each blank the place and item of an event, what is taken from it, and how it is written."""
 
-    @classmethod
-    def made(cls, told: Told, route: Sequence[Any], pen: Pen, write: Callable[[Told], Any]) -> _Form:
-        blanks = Blanks()
-        shares = _shares_time(told)
-        blanked = {
-            place: [
-                _blanked(event, route[place], (place, item), (0, 0) if shares else (place, item), blanks, pen)
-                for item, event in enumerate(group)
-            ]
-            for place, group in told.items()
-        }
-        parts, slots = blanks.parted(encoded(write(blanked)))
-        first = next(iter(told), 0)
-        return cls(
-            parts,
-            tuple(
-                (first if shares and name == _MOMENT else place, item, _getter(name), render)
-                for (place, item, name), render in slots
-            ),
-        )
-
     def filled(self, told: Told) -> bytes:
-        found = [self.parts[0]]
-        for (place, item, get, render), part in zip(self.slots, self.parts[1:], strict=True):
-            found += (render(get(told[place][item])), part)
-        return b"".join(found)
+        return self.template % tuple([render(get(told[place][item])) for place, item, get, render in self.slots])
 
 
 @dataclass(slots=True)
@@ -106,110 +174,47 @@ class _Ladder:
     record: Any
     place: int
     pen: Pen
-    items: dict[tuple[int, bool, bool], Text] = field(default_factory=dict)
+    list_of: Callable[[Any, happened.LevelEvent], int]
+    items: dict[tuple[int, bool, bool], _Item] = field(default_factory=dict)
 
     def filled(self, event: happened.BookEvent) -> bytes:
-        lists = [self._level(level, event) for level in event.levels if list_of(self.record, level) == self.place]
-        return b"[" + b",".join(lists) + b"]"
+        told, items = [], self.items
+        for level in event.levels:
+            if self.list_of(self.record, level) != self.place:
+                continue
+            kind = (level.side, not level.size[0], level.known)
+            item = items.get(kind)
+            if item is None:
+                item = items[kind] = self._item(level, event)
+            told.append(item.filled(level, event.time_ns))
+        return b"[" + b",".join(told) + b"]"
 
-    def _level(self, level: happened.LevelEvent, event: happened.BookEvent) -> bytes:
-        kind = (level.side, not level.size[0], level.known)
-        known = self.items.get(kind)
-        if known is None:
-            known = self.items[kind] = self._item(level, event)
-        parts, slots = known
-        found = [parts[0]]
-        for (name, render), part in zip(slots, parts[1:], strict=True):
-            found += (render(getattr(event if name == _MOMENT else level, name)), part)
-        return b"".join(found)
-
-    def _item(self, level: happened.LevelEvent, event: happened.BookEvent) -> Text:
+    def _item(self, level: happened.LevelEvent, event: happened.BookEvent) -> _Item:
         blanks, draft, levels = Blanks(), Draft(), self.record.levels[self.place]
         moment = replace(event, time_ns=blanks.blank(_MOMENT))
-        write_level(draft, levels, _blank_level(level, blanks, ""), moment, (), self.pen)
+        write_level(draft, levels, _blank_level(level, blanks, ()), moment, (), self.pen)
         fill_level(draft, levels, ())
-        return blanks.parted(encoded(draft.build()))
+        template, slots = blanks.parted(encoded(draft.build()))
+        return _Item(template, tuple((None if name == _MOMENT else attrgetter(name), render) for name, render in slots))
 
 
-def shape_of(told: Told, route: Sequence[Any]) -> Hashable:
-    """What messages of a kind have to share so that one form gives them. Raises ShapelessError."""
-    shapes = tuple((place, *(_shape(route[place], event) for event in group)) for place, group in told.items())
-    return shapes, _shares_time(told)
+@dataclass(frozen=True, slots=True)
+class _Item:
+    template: bytes
+    slots: tuple[tuple[Callable[[Any], Any] | None, Render], ...]
+    """Of each blank what is taken from the level, or None for the time of the message, and how it is written."""
+
+    def filled(self, level: happened.LevelEvent, time_ns: int) -> bytes:
+        return self.template % tuple([render(get(level) if get is not None else time_ns) for get, render in self.slots])
 
 
 def _shares_time(told: Told) -> bool:
-    events = [event for group in told.values() for event in group]
-    moment = getattr(events[0], _MOMENT, None) if events else None
-    return moment is not None and all(getattr(event, _MOMENT, None) == moment for event in events)
+    """Whether all events have one time, which a message may tell once."""
+    moments = {getattr(event, _MOMENT, None) for group in told.values() for event in group}
+    return len(moments) == 1 and None not in moments
 
 
-def _shape(record: Any, event: happened.Event) -> Hashable:
-    match event:
-        case happened.TradeEvent():
-            return event.instrument.symbol, event.side
-        case happened.QuoteEvent():
-            return event.instrument.symbol, *(getattr(event, name) is None for name in _AMOUNTS)
-        case happened.BookEvent():
-            return event.instrument.symbol, event.whole, event.depth, _levels_shape(record, event)
-        case happened.FigureEvent():
-            return event.instrument.symbol
-        case happened.StateEvent():
-            return event.instrument.symbol, event.word
-        case happened.DepthEvent():
-            return event.instrument.symbol, event.depth
-    raise ShapelessError
-
-
-def _levels_shape(record: Any, event: happened.BookEvent) -> Hashable:
-    if not isinstance(record, (records.BookSnapshot, records.BookUpdate)):
-        raise ShapelessError
-    if any(levels.path == "." for levels in record.levels):
-        return tuple((level.side, not level.size[0], level.known) for level in event.levels)
-    if len({levels.path for levels in record.levels}) < len(record.levels):
-        raise ShapelessError  # two lists in one: which items are of which follows from how many there are
-    return frozenset(list_of(record, level) for level in event.levels)
-
-
-def _blanked(
-    event: Any, record: Any, at: tuple[int, int], moment_at: tuple[int, int], blanks: Blanks, pen: Pen
-) -> happened.Event:
-    """The event without what differs between messages of its shape."""
-
-    def blank(name: str) -> Any:
-        return blanks.blank((*at, name))
-
-    moment = blanks.blank((*moment_at, _MOMENT))
-    match event:
-        case happened.TradeEvent():
-            return replace(event, price=blank("price"), size=blank("size"), number=blank("number"), time_ns=moment)
-        case happened.QuoteEvent():
-            amounts = {name: blank(name) for name in _AMOUNTS if getattr(event, name) is not None}
-            return replace(event, time_ns=moment, **amounts)
-        case happened.FigureEvent():
-            return replace(event, value=blank("value"), time_ns=moment)
-        case happened.StateEvent():
-            return replace(event, time_ns=moment)
-        case happened.DepthEvent():
-            return event
-        case happened.BookEvent():
-            numbers = {name: blank(name) for name in _NUMBERS}
-            return replace(event, levels=_blank_levels(event, record, at, blanks, pen), time_ns=moment, **numbers)
-    raise ShapelessError
-
-
-def _blank_levels(event: happened.BookEvent, record: Any, at: tuple[int, int], blanks: Blanks, pen: Pen) -> Any:
-    if any(levels.path == "." for levels in record.levels):
-        if len(event.levels) != 1:
-            raise ShapelessError
-        return (_blank_level(event.levels[0], blanks, at),)
-    lists = []
-    for place in sorted({list_of(record, level) for level in event.levels}):
-        token = blanks.blank((*at, f"levels{place}")).token(None, _Ladder(record, place, pen).filled)
-        lists.append((record.levels[place].path, token))
-    return BlankLevels(tuple(lists))
-
-
-def _blank_level(level: happened.LevelEvent, blanks: Blanks, at: Any) -> happened.LevelEvent:
+def _blank_level(level: happened.LevelEvent, blanks: Blanks, at: tuple[int, ...]) -> happened.LevelEvent:
     def blank(name: str) -> Any:
         return blanks.blank((*at, f"level.{name}") if at else name)
 

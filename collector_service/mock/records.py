@@ -215,7 +215,7 @@ def _quote(draft: Draft, record: records.Quote, event: happened.QuoteEvent, base
     _time(draft, record.time, event.time_ns, base)
 
 
-def _cut_number(draft: Draft, field: Any, number: int, base: Steps) -> None:
+def _cut_number(draft: Draft, field: Any, number: int | Blank, base: Steps) -> None:
     if isinstance(field, int):
         return
     path, lens = lens_of(field)
@@ -261,8 +261,9 @@ def _levels(draft: Draft, record: Any, event: happened.BookEvent, base: Steps, p
 def _book(draft: Draft, record: Any, event: happened.BookEvent, base: Steps, pen: Pen) -> None:
     if not any(levels.symbol for levels in record.levels):
         _symbol(draft, record.symbol, event.instrument, base, pen)
-    if isinstance(event.levels, BlankLevels):
-        for path, token in event.levels.lists:
+    told: Any = event.levels
+    if isinstance(told, BlankLevels):
+        for path, token in told.lists:
             draft.put(steps_at(base, path), token)
     else:
         _levels(draft, record, event, base, pen)

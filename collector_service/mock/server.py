@@ -77,6 +77,12 @@ class MockServer:
         for outbox in self._outboxes.values():
             outbox.put_nowait(data)
 
+    def send(self, connection: int, data: bytes) -> None:
+        """Sends a frame on one connection, behind what was said on it before."""
+        outbox = self._outboxes.get(connection)
+        if outbox is not None and not self.is_silent:
+            outbox.put_nowait(data)
+
     def advance(self) -> None:
         """One moment of the market, told to everybody who subscribed to it."""
         for said in self.venue.step():
@@ -130,9 +136,8 @@ class MockServer:
         return socket
 
     def _say(self, connection: int, said: Iterable[Said]) -> None:
-        if not self.is_silent:
-            for one in said:
-                self._outboxes[connection].put_nowait(one.data)
+        for one in said:
+            self.send(connection, one.data)
 
     async def _write(self, socket: web.WebSocketResponse, outbox: asyncio.Queue[bytes]) -> None:
         packed = self.venue.dialect.compression is not Compression.NONE

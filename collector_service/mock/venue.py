@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from collector_service.compiler.subscribing import names_of
@@ -19,7 +19,7 @@ from collector_service.mock.events import Said
 from collector_service.mock.frames import FrameWriter
 from collector_service.mock.hearing import Hearing, Subscription
 from collector_service.mock.listing import Listed, ListWriter
-from collector_service.mock.market import MockMarket, World
+from collector_service.mock.market import MockMarket
 from collector_service.mock.names import STYLES, price_decimals
 from collector_service.mock.numbers import Form, digits_of
 from collector_service.mock.paths import parts_of
@@ -33,6 +33,7 @@ from collector_service.mock.plans import (
     scales_of,
 )
 from collector_service.mock.records import Pen, fill_needed, filled, write
+from collector_service.mock.world import World
 from collector_service.source import Source
 from collector_service.spec import Channel, Poll, records
 from collector_service.spec.books import Books, SnapshotOnly
@@ -40,7 +41,7 @@ from collector_service.spec.source import SourceSpec
 
 _SIZE_DECIMALS: Final = 4
 _SPELLINGS: Final = 4
-_SETTLED: Final[dict[tuple[str, bool], tuple[SourceSpec, str, int, ListWriter, list[Listed]]]] = {}
+_SETTLED: Final[dict[tuple[Any, ...], tuple[SourceSpec, str, int, ListWriter, list[Listed]]]] = {}
 """What was found out about the spelling of each source's symbols, for which specification, and the lists that were written so."""
 
 
@@ -74,11 +75,12 @@ class MockVenue:
         self._connections: dict[int, _Connection] = {}
         self._opened = 0
         self._expected: set[bytes] = set()
-        self.lists = ListWriter(source.spec, self.dialect.instruments, scales_of(self.dialect), wide=world is not None)
+        self.lists = ListWriter(source.spec, self.dialect.instruments, scales_of(self.dialect), world)
         self.listed: list[Listed] = []
         self._world = world
         self.market = MockMarket(source.spec, (), self.dice, world)
         self.writer = FrameWriter(source, self.dialect)
+        self._symbols: list[str] = []
         self._settle()
         self.hearing = Hearing(source, self.dialect.subscribe, self.instruments.values())
 
@@ -111,7 +113,8 @@ class MockVenue:
     def _settle(self) -> None:
         """Spells symbols as lists and streams can both say; the first spelling in which all can be told, or most."""
         assert self.source.spec is not None
-        key = self.source.name, self._world is not None
+        world = self._world
+        key = (self.source.name, world is not None, *(tuple(world.pairs.items()) if world is not None else ()))
         known = _SETTLED.get(key)
         if known is not None and known[0] is self.source.spec:
             self.lists, self.listed = known[3], known[4]
@@ -153,6 +156,7 @@ class MockVenue:
         )
         self.plans = Plans(writer, lambda record: market.sample(record, writer))
         market.reopen()
+        self._symbols = list(market.instruments)
         return True
 
     def _instrument(self, listed: Listed, spelling: int) -> happened.MockInstrument | None:
@@ -164,7 +168,11 @@ class MockVenue:
         ways = list(dict.fromkeys((*((own,) if own in spellings else ()), *spellings)))
         if spelling >= len(ways):
             return None
-        price, size = price_decimals(entry.base, entry.quote), _SIZE_DECIMALS
+        terms = self._world.pairs.get((entry.base, entry.quote)) if self._world is not None else None
+        if terms is not None:
+            price, size = terms.price_decimals, terms.size_decimals
+        else:
+            price, size = price_decimals(entry.base, entry.quote), _SIZE_DECIMALS
         for record in records_of(self.dialect):
             for is_price, amount in amounts_of(record):
                 try:
@@ -173,7 +181,8 @@ class MockVenue:
                     continue  # a record of instruments of another kind
                 if digits is not None:
                     price, size = (min(price, digits), size) if is_price else (price, min(size, digits))
-        return happened.MockInstrument(entry, ways[spelling], price, size)
+        made = happened.MockInstrument(entry, ways[spelling], price, size)
+        return made if terms is None else replace(made, lots=terms.lots, levels=terms.levels)
 
     # What is said of it
 
@@ -232,11 +241,12 @@ class MockVenue:
 
     def step(self, symbol: str = "") -> list[Said]:
         """A moment of the market: a book moves, its quote is told, and perhaps a trade."""
-        symbol = symbol or self.dice.choice(list(self.instruments))
+        symbol = symbol or self.dice.choice(self._symbols)
         instrument = self.instruments[symbol]
-        for number, connection in self._connections.items():
-            if any(one == symbol for _, one in connection.subscriptions):
-                self.writer.connection = number
+        if self.writer.learns:
+            for number, connection in self._connections.items():
+                if any(one == symbol for _, one in connection.subscriptions):
+                    self.writer.connection = number
         self.market.follow(symbol)
         said = self.move_book(symbol)
         if plans := self.plans.of(records.Quote):
@@ -368,6 +378,15 @@ class MockVenue:
             self._expected.add(answer)
             asked.append((self.say(plan, event), answer.decode()))
         return asked
+
+    def beat(self) -> list[Said]:
+        """What the venue says from time to time to show that it is there; nothing where its specification knows no such thing."""
+        return self._plain("heartbeat")
+
+    def forget_notes(self) -> None:
+        """Drops what was noted for whoever examines a source, where nobody does."""
+        for notes in (self.replies, self.misunderstood, self.polled, self.asked):
+            notes.clear()
 
     def refusal(self) -> list[Said]:
         """An error, where the dialect has a kind for it."""
