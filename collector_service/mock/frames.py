@@ -52,6 +52,7 @@ class FrameWriter:
         self.connection = 0
         self._numbers: dict[tuple[str, str], int] = {}
         self._channels: dict[int, str] = {}
+        self._symbols: dict[int, str] = {}
         self._ways: dict[tuple[str, tuple[int, ...]], Way] = {}
         self._seeds: dict[str, tuple[str, ...]] = {}
         self._forms = Forms()
@@ -68,7 +69,14 @@ class FrameWriter:
         known = self._numbers.setdefault((channel, symbol), len(self._numbers) + 1)
         number = 100_000 * (self.connection + 1) + known
         self._channels[number] = channel
+        self._symbols[number] = symbol
         return number
+
+    def named(self, number: int) -> tuple[str, str] | None:
+        """The channel and symbol that a number of this connection stands for; None for a number that was not given."""
+        if number // 100_000 != self.connection + 1 or number not in self._channels:
+            return None
+        return self._channels[number], self._symbols[number]
 
     def learned_channels(self) -> tuple[str, ...]:
         """The names under which the dialect learns numbers."""

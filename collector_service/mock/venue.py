@@ -23,6 +23,7 @@ from collector_service.mock.market import MockMarket
 from collector_service.mock.names import STYLES, price_decimals
 from collector_service.mock.numbers import Form, digits_of
 from collector_service.mock.paths import parts_of
+from collector_service.mock.plain import plain
 from collector_service.mock.plans import (
     Plan,
     Plans,
@@ -82,7 +83,7 @@ class MockVenue:
         self.writer = FrameWriter(source, self.dialect)
         self._symbols: list[str] = []
         self._settle()
-        self.hearing = Hearing(source, self.dialect.subscribe, self.instruments.values())
+        self.hearing = Hearing(source, self.dialect.subscribe, self.instruments.values(), self._numbered)
 
     @property
     def kept(self) -> Books | None:
@@ -338,24 +339,30 @@ class MockVenue:
             self.replies.append(text)
             return []
         subscribe = self.dialect.subscribe
+        self.writer.connection = connection
         heard = self.hearing.hear(text)
         if not heard.understood:
             self.misunderstood.append(text)
             return self.refusal()
         if heard.is_ping:
             self.pings += 1
-            return self._plain("pong")
+            return plain(self.writer, "pong")
         if heard.is_first and subscribe is not None and subscribe.after:
             return [Said(self.writer.plain(subscribe.after), subscribe.after)]
-        self.writer.connection = connection
         held = self._connections[connection].subscriptions
         held.difference_update(heard.removed)
         held.update(heard.added)
         said = [one for subscription in heard.added for one in self._acknowledged(*subscription)]
-        said += self._plain("subscri", "ack", "success", "result", "id")
+        said += plain(self.writer, "subscri", "ack", "success", "result", "id")
         for channel, symbol in heard.added:
             said += self.open_book(symbol) if channel is Channel.BOOKS else []
         return said
+
+    def _numbered(self, number: int) -> Subscription | None:
+        """What a number stands for that this connection was given."""
+        name, symbol = self.writer.named(number) or ("", "")
+        channels = (one for one in self.channels for plan in self.plans.learned_by(one) if plan.record.channel == name)
+        return next(((channel, symbol) for channel in channels), None)
 
     def _acknowledged(self, channel: Channel, symbol: str) -> list[Said]:
         instrument = self.instruments[symbol]
@@ -381,7 +388,7 @@ class MockVenue:
 
     def beat(self) -> list[Said]:
         """What the venue says from time to time to show that it is there; nothing where its specification knows no such thing."""
-        return self._plain("heartbeat")
+        return plain(self.writer, "heartbeat")
 
     def forget_notes(self) -> None:
         """Drops what was noted for whoever examines a source, where nobody does."""
@@ -390,19 +397,4 @@ class MockVenue:
 
     def refusal(self) -> list[Said]:
         """An error, where the dialect has a kind for it."""
-        return self._plain(*self.dialect.errors, refuses=True)
-
-    def _plain(self, *names: str, refuses: bool = False) -> list[Said]:
-        """A frame of the first kind that carries nothing and has one of these in its name; none where there is none that can be written."""
-        carrying = {*self.dialect.words, *self.dialect.silent} - self.dialect.errors
-        kinds = sorted(
-            kind for kind in (self.dialect.errors if refuses else carrying) if not kind.lower().startswith("un")
-        )
-        for name in names:
-            for kind in kinds:
-                if name.lower() in kind.lower():
-                    try:
-                        return [Said(self.writer.plain(kind), kind)]
-                    except UnwritableError:
-                        continue
-        return []
+        return plain(self.writer, *self.dialect.errors, refuses=True)

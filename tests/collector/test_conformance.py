@@ -39,23 +39,12 @@ UNTRIED = {
     "TRADOVATE": "its frames have a letter before them, its requests are lines, and its list is a join: functions read them",
 }
 """Sources that the mock cannot speak for, and why."""
-PARTLY = {
-    (
-        "BITFINEX",
-        "C12",
-    ): "the mock does not know the numbers of channels by which books are left, and answers with errors",
-}
-"""Checks that one source fails, and why."""
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.id)
 @pytest.mark.parametrize("name", sorted(NATIVE.keys() - UNTRIED.keys()))
 def test_every_source_does_what_every_source_has_to_do(name: str, check: Check) -> None:
-    reason = PARTLY.get((name, check.id.partition("-")[0]))
     outcome = run_check(check, SOURCES[name])
-    if reason is not None:
-        assert outcome.verdict is Verdict.FAILED, f"{name} passes {check.id}: take it out of PARTLY"
-        pytest.xfail(reason)
     assert outcome.verdict is not Verdict.FAILED, f"{check.says} {outcome.detail}"
     if outcome.verdict is Verdict.SKIPPED:
         pytest.skip(outcome.detail)
