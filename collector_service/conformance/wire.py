@@ -21,6 +21,11 @@ from collector_service.transport.base import Arrival, ArrivalKind, Fetch, Reques
 from collector_service.transport.listing import joined
 
 _TICK_NS: Final = 1_000_000
+BROKEN: Final = (
+    b'{"half', b"[1,2", b"", b"\x00\xff\xfe\x80noise", b"null", b"17", b'"text"', b"{}", b"[]", b"[[[[]]]]", b'{"a":' * 2_000, b"[" * 5_000,
+    b'{"a":1e999999999}', b"\xef\xbb\xbf{}", b'{"\\ud800":1}',
+)  # fmt: skip
+"""Frames that are no message of anybody."""
 Row = dict[str, int]
 
 
