@@ -11,7 +11,7 @@ from alphapulse.records import LAYOUTS, TRADE
 from collector_service.conformance.report import expect
 from collector_service.conformance.wire import BROKEN, Row, decimal_of
 from collector_service.listings import ListingIndex, VenueSymbol, listing_of
-from collector_service.mock.chain import Log, MockChain, decimals_of
+from collector_service.mock.chain import Log, MockChain
 from collector_service.mock.draft import encoded
 from collector_service.mock.events import Said
 from collector_service.rows import as_array
@@ -32,6 +32,12 @@ _EIGHTEEN: Final = Context(prec=18, rounding=ROUND_HALF_EVEN)
 _EXACT: Final = Context(prec=100)
 Told = tuple[int, int, Decimal, Decimal, int]
 """(listing, block's time, price, size, aggressor)."""
+
+
+def chain_of(source: Source) -> MockChain | None:
+    """A mock of the chain that a source reads; None for one that reads no EVM chain."""
+    chain = CHAIN_OF.get(source.name)
+    return MockChain(chain, source) if chain is not None else None
 
 
 class ChainWire:
@@ -82,10 +88,9 @@ class ChainWire:
         self, entry: VenueSymbol, amounts: tuple[int, int] = _AMOUNTS[0], *, buys: bool = True, block: int = -1
     ) -> Told:
         """What a swap has to become that is in a block, by its place in the chain."""
-        assert entry.pool is not None
-        base, quote = (entry.pool.tokens[place].address for place in entry.pool.pair)
-        size = _EXACT.scaleb(Decimal(amounts[0]), -decimals_of(base))
-        price = _EIGHTEEN.divide(_EXACT.scaleb(Decimal(amounts[1]), -decimals_of(quote)), size)
+        base, quote = self.chain.decimals(entry)
+        size = _EXACT.scaleb(Decimal(amounts[0]), -base)
+        price = _EIGHTEEN.divide(_EXACT.scaleb(Decimal(amounts[1]), -quote), size)
         time_ns = int(self.chain.blocks[block]["timestamp"], 16) * 10**9
         return self.listings.key(entry.symbol) or 0, time_ns, price, size, 1 if buys else 2
 
@@ -157,7 +162,7 @@ def _opened(source: Source) -> ChainWire:
 
 
 def subscribes(source: Source) -> list[str]:
-    """C01"""
+    """C01: the logs of every pool are subscribed to, and the heads of blocks."""
     wire = _opened(source)
     told = wire.chain.filters(1)
     named = encoded(told).decode()
@@ -170,7 +175,7 @@ def subscribes(source: Source) -> list[str]:
 
 
 def trades_exact(source: Source) -> list[str]:
-    """C03"""
+    """C03: every swap is a trade, once, in the order of the chain, its size exact and its price the quotient of 18 digits."""
     wire = _opened(source)
     wanted: list[Told] = []
     for entry in wire.listed.entries:
@@ -190,7 +195,7 @@ def trades_exact(source: Source) -> list[str]:
 
 
 def symbols_come_back(source: Source) -> list[str]:
-    """C05"""
+    """C05: every pool, and every pair of one that has several, is a listing of its own and is found by its symbol."""
     wire = ChainWire(source)
     entries = wire.listed.entries
     ids = {listing_of(entry, source.venue, source.name).id for entry in entries}
@@ -203,7 +208,7 @@ def symbols_come_back(source: Source) -> list[str]:
 
 
 def what_is_missed_is_asked_for(source: Source) -> list[str]:
-    """C07"""
+    """C07: a block that nobody told of is asked for, and its swaps come in their place."""
     wire = _opened(source)
     entry = wire.listed.entries[0]
     wire.chain.block(wire.log(entry, (3 * 10**18, 10**9)))
@@ -218,7 +223,7 @@ def what_is_missed_is_asked_for(source: Source) -> list[str]:
 
 
 def duplicates_and_disorder(source: Source) -> list[str]:
-    """C09"""
+    """C09: what comes twice or late is told once and in order; what is taken back is declared, or was never told."""
     wire = _opened(source)
     entry = wire.listed.entries[0]
     twice = wire.chain.mine(wire.log(entry))
@@ -256,7 +261,7 @@ def duplicates_and_disorder(source: Source) -> list[str]:
 
 
 def unknown_words(source: Source) -> list[str]:
-    """C10"""
+    """C10: logs of other events and other contracts are counted, and cost nothing of their block."""
     wire = _opened(source)
     entry = wire.listed.entries[0]
     contract, topics, data = wire.log(entry)
@@ -271,7 +276,7 @@ def unknown_words(source: Source) -> list[str]:
 
 
 def unknown_messages(source: Source) -> list[str]:
-    """C11"""
+    """C11: a message that nobody knows is counted, and costs nothing."""
     wire = _opened(source)
     wire.frame(encoded({"jsonrpc": "2.0", "method": "mock_unknown", "params": {"result": {}}}))
     expect(sum(wire.session.unknown_messages.values()) == 1, f"counted: {dict(wire.session.unknown_messages)}")
@@ -280,7 +285,7 @@ def unknown_messages(source: Source) -> list[str]:
 
 
 def broken_frames(source: Source) -> list[str]:
-    """C12"""
+    """C12: broken JSON, noise and cut frames are counted one by one and cost nothing else."""
     wire = _opened(source)
     entry = wire.listed.entries[0]
     said = wire.chain.mine(wire.log(entry))
@@ -297,7 +302,7 @@ def broken_frames(source: Source) -> list[str]:
 
 
 def slow_start(source: Source) -> list[str]:
-    """C13"""
+    """C13: a swap is not told before so many blocks stand on its own as have to."""
     wire = _opened(source)
     entry = wire.listed.entries[0]
     wire.tell(wire.chain.mine(wire.log(entry)))
@@ -310,7 +315,7 @@ def slow_start(source: Source) -> list[str]:
 
 
 def reconnects(source: Source) -> list[str]:
-    """C14"""
+    """C14: what happened while a connection was away is asked for, and nothing is missing."""
     wire = _opened(source)
     entry = wire.listed.entries[-1]
     for turn in range(3):

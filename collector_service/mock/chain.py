@@ -29,6 +29,7 @@ _OPENED_S: Final = 1_750_000_000
 _FIRST_BLOCK: Final = 1_000
 _HEADS: Final = "newHeads"
 _DECIMALS: Final = (18, 6, 8)
+_OWN_DECIMALS: Final = 18
 _FEE_PIPS: Final = 500
 _SPACING: Final = 10
 _READ: Final = {selector: name for name, selector in SELECTORS.items()}
@@ -68,7 +69,7 @@ class MockChain:
         """The log of an exchange, amounts in the smallest units of its tokens. `buys`: somebody took the base out of the pool."""
         assert entry.pool is not None
         terms = entry.pool
-        places = terms.pair
+        places = self.pair_of(entry)
         into = dict(zip(places, (-base, quote) if buys else (base, -quote), strict=True))
         sold, bought = sorted(places, key=lambda place: -into[place])
         paid, got = into[sold], -into[bought]
@@ -92,6 +93,18 @@ class MockChain:
                 more = (_FEE_PIPS, 1) if of is LogKind.BALANCER_V3 else ()
                 return log(self.chain.shared[kind], of, (int(terms.address, 16), *tokens), (paid, got, *more))
         raise UnwritableError(f"{terms.protocol}: nobody knows what such a pool logs")
+
+    def pair_of(self, entry: VenueSymbol) -> tuple[int, int]:
+        """The places of base and quote among the tokens of a listing's pool, as the chain's list of pools says."""
+        address, *told = entry.symbol.split("/")
+        one, two = (int(told[0]), int(told[1])) if told else (0, 1)
+        return (two, one) if self._pools[address].base else (one, two)
+
+    def decimals(self, entry: VenueSymbol) -> tuple[int, int]:
+        """Those of base and quote."""
+        tokens = tokens_of(self._pools[entry.symbol.partition("/")[0]])
+        base, quote = (decimals_of(tokens[place]) for place in self.pair_of(entry))
+        return base, quote
 
     def block(self, *logs: Log) -> dict[str, Any]:
         """One more block, of which nobody is told."""
@@ -228,7 +241,7 @@ class MockChain:
         pool = self._pools.get(f"0x{rest}" if name == "getPoolTokens(bytes32)" else f"0x{rest[-40:]}" if rest else to)
         pool = self._pools.get(to, pool)
         if name == "decimals()":
-            return word(_DECIMALS[int(to, 16) % len(_DECIMALS)])
+            return word(decimals_of(to))
         if name == "symbol()":
             return word(32) + word(5) + f"M{to[-4:].upper()}".encode().hex().ljust(64, "0")
         if pool is None:
@@ -260,9 +273,9 @@ def tokens_of(pool: Pool) -> list[str]:
     return sorted(f"0x{one.hexdigest()}" for one in made)
 
 
-def decimals_of(address: str, own: int = 18) -> int:
+def decimals_of(address: str) -> int:
     """What a token's contract answers; of the chain's own coin, whose address is nobody's, it is 18."""
-    return own if address in ("", NO_ADDRESS) else _DECIMALS[int(address, 16) % len(_DECIMALS)]
+    return _OWN_DECIMALS if address == NO_ADDRESS else _DECIMALS[int(address, 16) % len(_DECIMALS)]
 
 
 def log(contract: str, kind: LogKind, indexed: Iterable[int], values: Iterable[int]) -> Log:

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
+from collector_service.mock.chain import MockChain
 from collector_service.mock.events import Said
 from collector_service.mock.venue import MockVenue
 from collector_service.spec.dialect import Compression
@@ -20,7 +21,7 @@ from collector_service.spec.source import Endpoints
 class MockServer:
     """Serves one venue. An async context manager; the market moves when `advance` is called, and nothing happens by a clock."""
 
-    def __init__(self, venue: MockVenue, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(self, venue: MockVenue | MockChain, host: str = "127.0.0.1", port: int = 0) -> None:
         self.venue = venue
         self.address = (host, port)
         self.requests: Counter[str] = Counter()

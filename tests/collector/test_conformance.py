@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from collector_service.chain.source import Chain, chain_source
 from collector_service.compiler import compile_source
 from collector_service.conformance import CHECKS, Check, Verdict, run_check
 from collector_service.mock import MockVenue, UnwritableError
 from collector_service.mock.draft import Draft
 from collector_service.mock.texts import Cut, Grouped, Whole, Wish, solved
+from collector_service.source import Source
 from collector_service.sources import NATIVE, SOURCES
 from collector_service.sources.chains import CHAIN_OF
 from collector_service.spec import (
@@ -33,9 +35,8 @@ BY_ID = {check.id.partition("-")[0]: check for check in CHECKS}
 WORDS = st.text("ABCxyz019", min_size=1, max_size=6)
 
 
-_CHAIN = "what it lists are answers of contracts, and what counts follows from blocks: a node of its own speaks for it in its tests"
 UNTRIED = {
-    **dict.fromkeys((*CHAIN_OF, "SOLANA"), _CHAIN),
+    "SOLANA": "what counts follows from slots and accounts: a node of its own speaks for it in its tests",
     "TRADOVATE": "its frames have a letter before them, its requests are lines, and its list is a join: functions read them",
 }
 """Sources that the mock cannot speak for, and why."""
@@ -57,7 +58,9 @@ def test_what_is_untried_cannot_be_tried(name: str) -> None:
 
 
 def test_what_cannot_be_tried_is_told_and_is_little() -> None:
-    venues = {name: MockVenue(source) for name, source in NATIVE.items() if name not in UNTRIED}
+    venues = {
+        name: MockVenue(source) for name, source in NATIVE.items() if name not in UNTRIED.keys() | CHAIN_OF.keys()
+    }
     missing = {name: venue.plans.missing for name, venue in venues.items()}
     told = sum(len(venue.plans.told) for venue in venues.values())
     hidden = sum(map(len, missing.values()))
@@ -179,4 +182,28 @@ def test_a_fault_that_is_planted_is_found(number: str, name: str, harm: Callable
     assert run_check(BY_ID[number], told).verdict is Verdict.PASSED
     wrong = replace(compile_source(harm(_spec(name))), spec=told.spec)
     outcome = run_check(BY_ID[number], wrong)
+    assert outcome.verdict is Verdict.FAILED, outcome
+
+
+def _deaf(source: Source) -> Source:
+    return replace(source, dialects=(replace(source.live, subscribe=lambda *_: []),))
+
+
+def _turned(chain: Chain) -> Source:
+    return chain_source(replace(chain, pools=tuple(replace(pool, base=1 - pool.base) for pool in chain.pools)))
+
+
+POLYGON = CHAIN_OF["POLYGON"]
+CHAIN_FAULTS: list[tuple[str, Callable[[], Source]]] = [
+    ("C01", lambda: _deaf(SOURCES["POLYGON"])),
+    ("C03", lambda: _turned(POLYGON)),
+    ("C09", lambda: chain_source(replace(POLYGON, confirmations=POLYGON.confirmations + 1))),
+    ("C13", lambda: chain_source(replace(POLYGON, confirmations=POLYGON.confirmations - 1))),
+]
+
+
+@pytest.mark.parametrize(("number", "wrong"), CHAIN_FAULTS, ids=[number for number, _ in CHAIN_FAULTS])
+def test_a_fault_that_is_planted_in_a_chain_is_found(number: str, wrong: Callable[[], Source]) -> None:
+    assert run_check(BY_ID[number], SOURCES["POLYGON"]).verdict is Verdict.PASSED
+    outcome = run_check(BY_ID[number], wrong())
     assert outcome.verdict is Verdict.FAILED, outcome
