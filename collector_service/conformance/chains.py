@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from decimal import ROUND_HALF_EVEN, Context, Decimal
-from typing import Any, Final
+from typing import Final
 
 from alphapulse.domain.provenance import Provenance
 from alphapulse.records import LAYOUTS, TRADE
@@ -14,6 +14,7 @@ from collector_service.listings import ListingIndex, VenueSymbol, listing_of
 from collector_service.mock.chain import Log, MockChain
 from collector_service.mock.draft import encoded
 from collector_service.mock.events import Said
+from collector_service.mock.foreign import driven
 from collector_service.rows import as_array
 from collector_service.session import Session
 from collector_service.source import InstrumentList, Source
@@ -123,9 +124,7 @@ class ChainWire:
             assert answer is not None
             return answer
 
-        assert self.source.discovery.ask is not None
-        found: Any = self.source.discovery.ask(ask)
-        return _at_once(found)
+        return driven(self.source, ask)
 
     def _tick(self) -> int:
         self._now_ns += 1_000_000
@@ -142,16 +141,6 @@ class ChainWire:
             if isinstance(request, Send):
                 for said in self.chain.receive(self._connection, request.text):
                     self.frame(said.data)
-
-
-def _at_once(asking: Coroutine[Any, Any, InstrumentList]) -> InstrumentList:
-    """What a function answers whose questions are all answered at once."""
-    try:
-        asking.send(None)
-    except StopIteration as done:
-        found: InstrumentList = done.value
-        return found
-    raise AssertionError("it waits for something else than answers")
 
 
 def _opened(source: Source) -> ChainWire:

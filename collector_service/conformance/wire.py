@@ -13,6 +13,7 @@ from collector_service.conformance.report import expect
 from collector_service.listings import ListingIndex
 from collector_service.mock import MockVenue, Said
 from collector_service.mock.books import Top
+from collector_service.mock.foreign import asked_at_once
 from collector_service.rows import as_array
 from collector_service.session import Session
 from collector_service.source import InstrumentList, Source
@@ -207,6 +208,8 @@ def read_list(source: Source, venue: MockVenue) -> InstrumentList:
         assert found is not None
         return found
 
+    if source.discovery.ask is not None:
+        return asked_at_once(source, venue.answer)
     lists = []
     for request in source.discovery.requests:
         if request.given is not None:

@@ -11,6 +11,7 @@ import msgspec
 from alphapulse.domain.errors import InvalidArgument
 from collector_service.mock import events as happened
 from collector_service.mock.draft import Draft, UnwritableError, encoded, word_of
+from collector_service.mock.foreign import FOREIGN
 from collector_service.mock.kinds import Way, mark, steps_of, ways_of
 from collector_service.mock.numbers import Form
 from collector_service.mock.paths import parts_of, steps_at
@@ -56,6 +57,7 @@ class FrameWriter:
         self._ways: dict[tuple[str, tuple[int, ...]], Way] = {}
         self._seeds: dict[str, tuple[str, ...]] = {}
         self._forms = Forms()
+        self._foreign = FOREIGN.get(source.name)
         self.learns = bool(self.learned_channels())
         """Its messages have numbers that stand for channels."""
 
@@ -129,6 +131,8 @@ class FrameWriter:
 
     def packed(self, data: bytes) -> bytes:
         """In a list and compressed, where the dialect is."""
+        if self._foreign is not None and data.decode() not in self.dialect.words:
+            return self._foreign.pack(data)
         if self.dialect.many is True and data.decode() not in self.dialect.words:
             data = b"[" + data + b"]"
         if self.dialect.compression is Compression.NONE:
@@ -162,8 +166,13 @@ class FrameWriter:
                 write(draft, route[place], event, item, pen)
         symbol = instrument.symbol if instrument is not None else ""
         mark(draft, way, lambda word: self.number_of(word, symbol))
-        for path, value in self.dialect.marks.get(kind, {}).items():
+        marks = self._foreign.marks if self._foreign is not None else self.dialect.marks
+        for path, value in marks.get(kind, {}).items():
             draft.put(steps_of(path), value)
+        for place in told:
+            lacking = getattr(route[place], "lacking", "")
+            if lacking and not getattr(route[place], "each", "") and draft.has(steps_at((), lacking)):
+                raise UnwritableError(f"it is told in messages without {lacking}")
         for place, record in enumerate(route):
             if place not in told:
                 keep_silent(draft, record)

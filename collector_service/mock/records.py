@@ -59,8 +59,16 @@ def write(draft: Draft, record: Any, event: happened.Event, place: int, pen: Pen
                 draft.put(steps_at(base, path), number)
         case _:
             raise UnwritableError(f"a {type(record).__name__} cannot tell of a {type(event).__name__}")
-    if getattr(record, "having", ""):
-        draft.fill(steps_at(base, record.having), 1)
+    if having := getattr(record, "having", ""):
+        _have(draft, record, having, base)
+
+
+def _have(draft: Draft, record: Any, having: str, base: Steps) -> None:
+    """Sees to it that a message has what a record is told by. Raises UnwritableError where that is what it tells, and has not."""
+    steps, stem = steps_at(base, having), having.removesuffix("?")
+    if any(path.startswith(f"{stem}.") for path in paths_of(record)) and not draft.has(steps):
+        raise UnwritableError(f"it is told in messages with {having}")
+    draft.fill(steps, 1)
 
 
 def _item(record: Any, event: happened.Event, place: int) -> Steps:

@@ -6,31 +6,30 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-from collector_service.compiler.subscribing import names_of
 from collector_service.mock import events as happened
 from collector_service.mock.asked import polled, ticket
 from collector_service.mock.bodies import merged, written
 from collector_service.mock.books import MockBook
 from collector_service.mock.draft import Draft, UnwritableError, encoded
 from collector_service.mock.events import Said
+from collector_service.mock.foreign import FOREIGN, ForeignLists
 from collector_service.mock.frames import FrameWriter
 from collector_service.mock.hearing import Hearing, Subscription
+from collector_service.mock.instruments import instrument
 from collector_service.mock.listing import Listed, ListWriter
 from collector_service.mock.market import MockMarket
-from collector_service.mock.names import STYLES, price_decimals
-from collector_service.mock.numbers import Form, digits_of
+from collector_service.mock.names import STYLES
+from collector_service.mock.numbers import Form
 from collector_service.mock.paths import parts_of
 from collector_service.mock.plain import plain
 from collector_service.mock.plans import (
     Plan,
     Plans,
-    amounts_of,
     channel_of,
     parted,
-    records_of,
     scales_of,
 )
 from collector_service.mock.records import Pen, fill_needed, filled, write
@@ -42,7 +41,7 @@ from collector_service.spec.source import SourceSpec
 
 _SIZE_DECIMALS: Final = 4
 _SPELLINGS: Final = 4
-_SETTLED: Final[dict[tuple[Any, ...], tuple[SourceSpec, str, int, ListWriter, list[Listed]]]] = {}
+_SETTLED: Final[dict[tuple[Any, ...], tuple[SourceSpec, str, int, ListWriter | ForeignLists, list[Listed]]]] = {}
 """What was found out about the spelling of each source's symbols, for which specification, and the lists that were written so."""
 
 
@@ -76,7 +75,12 @@ class MockVenue:
         self._connections: dict[int, _Connection] = {}
         self._opened = 0
         self._expected: set[bytes] = set()
-        self.lists = ListWriter(source.spec, self.dialect.instruments, scales_of(self.dialect), world)
+        self._foreign = FOREIGN.get(source.name)
+        self.lists: ListWriter | ForeignLists = (
+            ForeignLists(source, self._foreign)
+            if self._foreign is not None
+            else ListWriter(source.spec, self.dialect.instruments, scales_of(self.dialect), world)
+        )
         self.listed: list[Listed] = []
         self._world = world
         self.market = MockMarket(source.spec, (), self.dice, world)
@@ -147,7 +151,8 @@ class MockVenue:
         # Of those whose numbers have no scale, where messages are of such numbers, the mock tells nothing.
         scales = self.lists.scales
         scaled = [one for one in self.listed if one.entry.streamed and scales <= one.entry.extras.keys()]
-        made = [self._instrument(one, spelling) for one in scaled]
+        terms = self._world.pairs if self._world is not None else {}
+        made = [instrument(one, spelling, self.dialect, terms, self._foreign) for one in scaled]
         if not made or any(one is None for one in made):
             return False
         assert self.source.spec is not None
@@ -159,31 +164,6 @@ class MockVenue:
         market.reopen()
         self._symbols = list(market.instruments)
         return True
-
-    def _instrument(self, listed: Listed, spelling: int) -> happened.MockInstrument | None:
-        entry = listed.entry
-        spellings = (entry.symbol, *entry.aliases)
-        own = names_of(entry, self.dialect.subscribe.spelling if self.dialect.subscribe is not None else "{symbol}")[
-            "symbol"
-        ]
-        ways = list(dict.fromkeys((*((own,) if own in spellings else ()), *spellings)))
-        if spelling >= len(ways):
-            return None
-        terms = self._world.pairs.get((entry.base, entry.quote)) if self._world is not None else None
-        if terms is not None:
-            price, size = terms.price_decimals, terms.size_decimals
-        else:
-            price, size = price_decimals(entry.base, entry.quote), _SIZE_DECIMALS
-        for record in records_of(self.dialect):
-            for is_price, amount in amounts_of(record):
-                try:
-                    digits = digits_of(amount, entry.extras)
-                except UnwritableError:
-                    continue  # a record of instruments of another kind
-                if digits is not None:
-                    price, size = (min(price, digits), size) if is_price else (price, min(size, digits))
-        made = happened.MockInstrument(entry, ways[spelling], price, size)
-        return made if terms is None else replace(made, lots=terms.lots, levels=terms.levels)
 
     # What is said of it
 

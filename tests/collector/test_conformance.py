@@ -37,7 +37,6 @@ WORDS = st.text("ABCxyz019", min_size=1, max_size=6)
 
 UNTRIED = {
     "SOLANA": "what counts follows from slots and accounts: a node of its own speaks for it in its tests",
-    "TRADOVATE": "its frames have a letter before them, its requests are lines, and its list is a join: functions read them",
 }
 """Sources that the mock cannot speak for, and why."""
 

@@ -23,7 +23,7 @@ OPENED_NS = 1_700_000_000_000_000_000
 TEXTS = {
     "ALPACA_NEWS", "ALPHA_VANTAGE", "ECB_PRESS", "FEDERAL_RESERVE", "FINNHUB_CALENDAR", "FRED_RELEASES", "GDELT", "REDDIT", "SEC_EDGAR",
 }  # fmt: skip
-MOCKED = sorted(NATIVE.keys() - CHAIN_OF.keys() - {"SOLANA", "TRADOVATE"} - TEXTS)
+MOCKED = sorted(NATIVE.keys() - CHAIN_OF.keys() - {"SOLANA"} - TEXTS)
 
 
 async def heard(name: str, market: Market, steps: int, rate: float = 500.0) -> Session:
