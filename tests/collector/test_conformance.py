@@ -6,10 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from collector_service.catalogue import UNTRIED, verified_by
 from collector_service.chain.source import Chain, chain_source
 from collector_service.compiler import compile_source
 from collector_service.conformance import CHECKS, Check, Verdict, run_check
@@ -28,17 +30,14 @@ from collector_service.spec import (
     SourceSpec,
     Text,
     Trade,
+    Verification,
     sides,
 )
 
 BY_ID = {check.id.partition("-")[0]: check for check in CHECKS}
+EVENTFUL = ("C03", "C04", "C06", "C19")
+"""Checks that nothing passes without events."""
 WORDS = st.text("ABCxyz019", min_size=1, max_size=6)
-
-
-UNTRIED = {
-    "SOLANA": "what counts follows from slots and accounts: a node of its own speaks for it in its tests",
-}
-"""Sources that the mock cannot speak for, and why."""
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.id)
@@ -46,6 +45,8 @@ UNTRIED = {
 def test_every_source_does_what_every_source_has_to_do(name: str, check: Check) -> None:
     outcome = run_check(check, SOURCES[name])
     assert outcome.verdict is not Verdict.FAILED, f"{check.says} {outcome.detail}"
+    if check.id.partition("-")[0] in EVENTFUL and outcome.verdict is Verdict.PASSED:
+        assert Verification.MOCK in verified_by(SOURCES[name]), f"{name} is tried with events, and no table says so"
     if outcome.verdict is Verdict.SKIPPED:
         pytest.skip(outcome.detail)
 
@@ -129,6 +130,29 @@ def test_a_seed_gives_the_same_frames_and_another_seed_others() -> None:
 
     assert frames(1) == frames(1)
     assert frames(1) != frames(2)
+
+
+@pytest.mark.parametrize("name", ["BINANCE", "BITFINEX", "BITMEX", "COINBASE", "DYDX", "KRAKEN", "TRADOVATE"])
+def test_a_prepared_form_gives_what_is_written_path_by_path(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same frames, number for number, and most of them by a form."""
+    prepared, plain = MockVenue(SOURCES[name], 3), MockVenue(SOURCES[name], 3)
+    monkeypatch.setattr(plain.writer._forms, "filled", lambda *_: None)
+    written, write = 0, prepared.writer.message
+
+    def counted(*told: Any) -> Any:
+        nonlocal written
+        written += 1
+        return write(*told)
+
+    monkeypatch.setattr(prepared.writer, "message", counted)
+    read = msgspec.json.Decoder(float_hook=str).decode
+    frames = 0
+    for _ in range(150):
+        for one, other in zip(prepared.step(), plain.step(), strict=True):
+            frames += 1
+            assert read(one.data.removeprefix(b"a")) == read(other.data.removeprefix(b"a"))
+    assert frames > 100
+    assert written * 2 < frames
 
 
 def _live(spec: SourceSpec, **changes: Any) -> SourceSpec:

@@ -8,6 +8,7 @@ from alphapulse.domain.errors import FailedPrecondition
 from alphapulse.domain.provenance import Provenance, RecordFlag, provenance_of
 from alphapulse.records import BOOK_LEVEL, QUOTE, STATISTIC, TRADE
 from alphapulse.runtime import load
+from collector_service.catalogue import UNTRIED, verified_by
 from collector_service.config import CollectorConfig
 from collector_service.decode import report_of
 from collector_service.fleet import Fleet
@@ -17,6 +18,7 @@ from collector_service.session import Session
 from collector_service.simulation import PAIRS, Market, SimulatedVenue, can_be_simulated
 from collector_service.sources import NATIVE, SOURCES
 from collector_service.sources.chains import CHAIN_OF
+from collector_service.spec import Verification
 from collector_service.transport.simulated import SimulatedTransport
 
 OPENED_NS = 1_700_000_000_000_000_000
@@ -87,6 +89,9 @@ async def test_a_seed_gives_the_same_rows() -> None:
 async def test_what_cannot_be_simulated_is_said() -> None:
     assert all(can_be_simulated(SOURCES[name]) for name in PAIRS)
     assert {name for name, source in SOURCES.items() if can_be_simulated(source)} == {*MOCKED}
+    # The table of sources says the same of them, and of the chains, which have a node.
+    tried = {name for name, source in NATIVE.items() if Verification.MOCK in verified_by(source)}
+    assert tried - UNTRIED.keys() == {*MOCKED, *CHAIN_OF}
     fleet = Fleet(load(CollectorConfig, {}), None, None)
     with pytest.raises(FailedPrecondition, match="ETHEREUM cannot be simulated"):
         fleet.start("ETHEREUM", "simulated")
