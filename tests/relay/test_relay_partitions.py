@@ -1,0 +1,403 @@
+"""The market divided between two relays: a source that is sent to both, a strategy that reads both, and what each refuses of the other's."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alphapulse.api.relay.v1 import relay_service_pb2 as pb
+from alphapulse.api.synthetic.v1.synthetic_pb2 import Synthetic
+from alphapulse.client import Backoff
+from alphapulse.domain.errors import (
+    AlphaPulseError,
+    ConfigurationError,
+    InvalidArgument,
+    ResumeTokenInvalid,
+    WrongPartition,
+)
+from alphapulse.domain.provenance import Provenance, RecordFlag
+from alphapulse.publishing import SplitLink
+from alphapulse.publishing.split import PartRows
+from alphapulse.records import QUOTE, FrameType
+from relay_service.config import RelayConfig, Role
+from strategy_sdk import (
+    Event,
+    EventType,
+    Gap,
+    Opportunity,
+    Places,
+    SyntheticState,
+    SyntheticUpdate,
+    connect,
+    connect_partitions,
+)
+
+PATIENCE = 20.0
+FAST: dict[str, Any] = {"heartbeat_seconds": 0.05, "backoff": lambda: Backoff(first=0.01, cap=0.05)}
+INSTRUMENTS = {1: 500, 2: 500, 3: 501, 4: 501}
+"""Of each listing: those of 500 are of partition 0, those of 501 of partition 1."""
+
+
+async def until(found: Callable[[], Any]) -> Any:
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            if answer := found():
+                return answer
+            await asyncio.sleep(0.002)
+
+
+class Homes:
+    """What the collector knows of instruments."""
+
+    def __init__(self, **_: Any) -> None:
+        self.version = 0
+        self.of: dict[int, int] = dict(INSTRUMENTS)
+
+    def home_of(self, listing_key: int) -> int:
+        return self.of.get(listing_key, listing_key)
+
+
+class Source:
+    """One source at both relays; its quotes are numbered in their bids."""
+
+    def __init__(self, build: Any, link: SplitLink) -> None:
+        self._build = build
+        self._sink = PartRows()
+        self.homes = Homes()
+        self.link = link
+        self.port = link.port("VENUE", Provenance.LIVE, self._sink, homes=self.homes)
+        self.sent: list[tuple[int, int]] = []
+
+    def send(self, *keys: int, **fields: Any) -> None:
+        self.write(*keys, **fields)
+        self.port.flush()
+
+    def write(self, *keys: int, **fields: Any) -> None:
+        rows = self._build.quotes(keys, first_bid=100 + len(self.sent))
+        rows["ask_price"] = 1 << 40  # nothing crosses where a test does not say so
+        for name, value in fields.items():
+            rows[name] = value
+        self.sent += zip(keys, rows["bid_price"].tolist(), strict=True)
+        self._sink.add(QUOTE.event_type, rows.tobytes(), len(rows))
+
+    def of(self, *keys: int) -> list[tuple[int, int]]:
+        """What was sent of these listings."""
+        return [one for one in self.sent if one[0] in keys]
+
+
+class Reader:
+    """What a strategy was given, one after the other."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+        self.found: list[Event | Gap] = []
+        self.task = asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        async for one in self.stream:
+            self.found.append(one)
+
+    @property
+    def events(self) -> list[Event]:
+        return [one for one in self.found if isinstance(one, Event)]
+
+    @property
+    def gaps(self) -> list[Gap]:
+        return [one for one in self.found if isinstance(one, Gap)]
+
+    def quotes(self, *keys: int) -> list[tuple[int, int]]:
+        return [
+            (one.listing_key, one.values["bid_price"])
+            for one in self.events
+            if one.layout is QUOTE and one.listing_key in keys
+        ]
+
+    def numbers(self, subscription_id: int) -> list[int]:
+        return [one.number for one in self.events if one.subscription_id == subscription_id]
+
+    async def end(self) -> None:
+        await self.stream.close()
+        await self.task
+
+
+@pytest.fixture
+def open_part(open_relay: Any, build: Any, fresh_redis_url: str, socket_folder: Path) -> Callable[..., Any]:
+    """A relay, or an edge, that is one of two."""
+
+    @asynccontextmanager
+    async def opened(index: int, **settings: Any) -> AsyncIterator[Any]:
+        name = settings.get("edge_id", "")
+        usual = {
+            "partition": f"{index}/2",
+            "log_url": fresh_redis_url,
+            "ingress_socket": socket_folder / f"in{index}.sock",
+            "egress_socket": socket_folder / f"out{index}{name}.sock",
+        }
+        async with open_relay(**usual | settings) as relay:
+            for key, instrument in INSTRUMENTS.items():
+                listing = build.listing(key, instrument, f"X{key}")
+                listing.fees.taker_bps.mantissa = 1
+                relay.define(listing)
+            yield relay
+
+    return opened
+
+
+@pytest.fixture
+async def source(build: Any, socket_folder: Path) -> AsyncIterator[Source]:
+    """Connected to both as soon as they are there."""
+    paths = [str(socket_folder / f"in{index}.sock") for index in range(2)]
+    async with SplitLink(paths, backoff=lambda: Backoff(first=0.01, cap=0.05)) as link:
+        yield Source(build, link)
+
+
+def ways(*relays: Any) -> list[str]:
+    return [str(relay.config.egress_socket) for relay in relays]
+
+
+async def test_each_listing_is_at_one_relay_and_a_strategy_has_all(open_part: Any, build: Any, source: Source) -> None:
+    """Listings of one instrument meet at one relay, which sees them cross; the other's sequences and numbers know nothing of it."""
+    async with open_part(0) as first, open_part(1) as second, connect_partitions(ways(first, second), **FAST) as stream:
+        taken = await stream.subscribe()
+        reader = Reader(stream)
+        for _ in range(20):
+            source.send(1, 3, 2, 4, 1, 3)
+        now = build.now_ns()
+        source.send(3, 4, collector_time_ns=now, venue_time_ns=now, bid_price=[9_000, 9_500], ask_price=[9_100, 9_600])
+        await until(lambda: any(isinstance(one, Opportunity) for one in reader.events))
+        await until(lambda: len(reader.quotes(1, 2, 3, 4)) == len(source.sent))
+        await until(lambda: len(reader.events) == first.app.core.last_sequence + second.app.core.last_sequence)
+        for key in INSTRUMENTS:
+            assert len(reader.quotes(key)) == len(source.of(key))
+            assert reader.quotes(key)[:-1] == source.of(key)[: len(reader.quotes(key)) - 1]
+        for index, relay in enumerate((first, second)):
+            own = [one for one in reader.events if stream.partition_of(one.subscription_id) == index]
+            assert {INSTRUMENTS[one.listing_key] % 2 for one in own} == {index}
+            assert [one.number for one in own] == list(range(1, len(own) + 1))
+            assert [one.sequence for one in own] == list(range(1, relay.app.core.last_sequence + 1))
+            assert relay.app.core.counters().rejects == {}
+            [health] = relay.app.core.sources.all()
+            assert (health.gap_events, health.duplicates) == (0, 0)
+        crossed = next(one for one in reader.events if isinstance(one, Opportunity))
+        assert {crossed.listing_key, crossed.sell_listing_key} == {3, 4}
+        assert reader.gaps == []
+        assert [part.id for part in taken.parts] == [1, 2]
+        source.port.gap("RECONNECTED")  # of all of the source: told by both
+        source.port.gap("BOOK_RESYNC", 3)
+        await until(lambda: len(reader.gaps) == 3)
+        told = sorted((gap.reason, stream.partition_of(gap.subscription_id), gap.listing_key) for gap in reader.gaps)
+        assert told == [("BOOK_RESYNC", 1, 3), ("RECONNECTED", 0, 0), ("RECONNECTED", 1, 0)]
+        status = await second.stub.GetRelayStatus(pb.GetRelayStatusRequest())
+        assert (status.partition.index, status.partition.count) == (1, 2)
+        await reader.end()
+
+
+async def test_a_relay_that_dies_is_a_matter_of_its_own_partition(open_part: Any, source: Source) -> None:
+    """What it took and the other's go on; what was sent to nobody is told as lost, at its own partition alone; a place of both goes on in another
+    process."""
+    async with AsyncExitStack() as stack:
+        second = await stack.enter_async_context(open_part(1))
+        async with open_part(0) as first:
+            stream = await stack.enter_async_context(connect_partitions(ways(first, second), **FAST))
+            taken = await stream.subscribe()
+            reader = Reader(stream)
+            source.send(1, 3)
+            await until(lambda: len(reader.events) == 2)
+            await until(lambda: all(part.place is not None for part in taken.parts))
+        for _ in range(50):
+            source.send(3, 4)
+        await until(lambda: reader.quotes(3, 4) == source.of(3, 4))
+        assert reader.gaps == []
+        source.send(1)  # waits for a relay that is away
+        async with open_part(0) as again:
+            source.send(2, 4)
+            await until(lambda: reader.quotes(1, 2) == source.of(1, 2) and reader.quotes(4) == source.of(4))
+            assert {gap.reason for gap in reader.gaps} == {"RELAY_RESTARTED"}
+            assert {stream.partition_of(gap.subscription_id) for gap in reader.gaps} == {0}
+            assert reader.numbers(1) == list(range(1, len(source.of(1, 2)) + 1))
+            assert reader.numbers(2) == list(range(1, len(source.of(3, 4)) + 1))
+            stats = stream.stats()
+            assert (stats.duplicates, stats.undeclared_gaps) == (0, 0)
+            assert stream.parts[0].relay_id.rpartition(".")[0] == "relay/0of2"
+            kept = str(taken.place)
+            await reader.end()
+            source.send(1, 3, 2, 4)  # while no process of the strategy runs
+            async with connect_partitions(ways(again, second), **FAST) as other:
+                await other.subscribe(start=Places.parse(kept))
+                later = Reader(other)
+                await until(lambda: len(later.events) == 4)
+                assert later.quotes(1, 2) == source.of(1, 2)[-2:]
+                assert later.quotes(3, 4) == source.of(3, 4)[-2:]
+                assert later.gaps == []
+                assert later.numbers(1)[0] == reader.numbers(1)[-1] + 1
+                assert later.numbers(2)[0] == reader.numbers(2)[-1] + 1
+                await later.end()
+
+
+async def test_a_strategy_at_an_edge_of_each_partition_moves_and_misses_nothing(open_part: Any, source: Source) -> None:
+    async with AsyncExitStack() as stack:
+        cores = [await stack.enter_async_context(open_part(index)) for index in range(2)]
+        source.send(1, 3)  # an edge serves what a relay has written
+        await until(lambda: all(core.app.core.last_sequence for core in cores))
+        edges = {
+            name: await stack.enter_async_context(open_part(int(name[-1]), role=Role.EDGE, edge_id=name))
+            for name in ("a0", "b0", "a1")
+        }
+        at_zero = f"{edges['a0'].handle.address},{edges['b0'].handle.address}"
+        stream = await stack.enter_async_context(connect_partitions([at_zero, edges["a1"].handle.address], **FAST))
+        await stream.subscribe()
+        reader = Reader(stream)
+        for turn in range(30):
+            source.send(1, 3, 2, 4)
+            if turn == 15:
+                await until(lambda: reader.quotes(1, 2))
+                edge, names = edges[stream.parts[0].edge_id.partition(".")[0]], stream.parts[0].edge_id
+                await edge.handle.server._server.stop(None)  # gone at once, and tells nobody
+                await until(lambda names=names: stream.parts[0].edge_id != names)
+        await until(lambda: reader.quotes(1, 2, 3, 4)[-1:] and len(reader.events) == len(source.sent) - 2)
+        for key in INSTRUMENTS:
+            assert reader.quotes(key) == source.of(key)[-len(reader.quotes(key)) :]
+        assert reader.gaps == []
+        assert stream.stats().undeclared_gaps == stream.stats().duplicates == 0
+        assert stream.parts[1].edge_id.startswith("a1.")
+        await reader.end()
+
+
+async def test_nothing_passes_for_another_partition(open_part: Any, source: Source, start_relay: Any) -> None:
+    """A place, a client, a source, and a filter's token of one partition at the other: refused, with what is told and what is there."""
+    async with open_part(0) as first, open_part(1) as second:
+        async with connect_partitions(ways(first, second), **FAST) as stream:
+            taken = await stream.subscribe()
+            reader = Reader(stream)
+            place = await until(lambda: taken.place)
+            with pytest.raises(ResumeTokenInvalid) as refused:
+                await stream.subscribe(start=Places(place.of[::-1]))
+            assert refused.value.violations[0].rule == "resume-token-log"
+            assert "relay/0of2" in str(refused.value) or "relay/1of2" in str(refused.value)
+            for wrong in (place.of[0], Places(place.of[:1])):
+                with pytest.raises(InvalidArgument) as counted:
+                    await stream.subscribe(start=wrong)
+                assert counted.value.violations[0].rule == "place-partitions"
+            assert len(stream.parts[0].subscriptions) == len(stream.parts[1].subscriptions) == 1
+            await reader.end()
+        for wanted in (ways(second, first), ways(first, second)[:1] * 2, [*ways(first, second), ways(second)[0]]):
+            with pytest.raises(WrongPartition) as swapped:
+                async with connect_partitions(wanted, **FAST):
+                    pass
+            assert re.search(r"partition [01]/2", str(swapped.value))
+        for way in ({"egress_socket": ways(first)[0]}, {"address": first.handle.address, "egress_socket": ""}):
+            with pytest.raises(AlphaPulseError, match="partition") as alone:
+                async with connect(**way):
+                    pass
+            assert alone.value.reason == "WRONG_PARTITION", "a part must not pass as the whole"
+        for told in (None, pb.Partition(index=1, count=2), pb.Partition(index=0, count=3)):
+            with pytest.raises(AssertionError):
+                await first.collector("OTHER", partition=told)
+        assert first.app.core.counters().rejects == {"HELLO_REFUSED": 3}
+        assert await first.collector("SIGNALS", domain=2, acknowledges=True), "strategies say signals where they like"
+
+
+async def test_rows_sent_to_the_wrong_relay_are_refused_counted_and_told(open_part: Any, build: Any) -> None:
+    """The planted fault of a collector that divides by another key: nothing of it is relayed, and who subscribes is told how much."""
+    async with open_part(1) as relay:
+        client = await relay.unix(partition=pb.Partition(index=1, count=2))
+        await client.put(filter={"include_unknown": True})
+        collector = await relay.collector(partition=pb.Partition(index=1, count=2))
+        await collector.send(build.quotes([3, 1, 99, 2, 4], first_bid=100))
+        kind, payload = await collector.answer()
+        refused = pb.FrameRejected.FromString(payload)
+        assert (kind, refused.reason, refused.events, refused.slot) == (FrameType.REJECT, "WRONG_PARTITION", 2, 7)
+        await client.rows(3)
+        assert client.of().bids == [100, 102, 104], "a listing that nobody knows is taken where it comes"
+        [gap] = client.of().source_gaps
+        assert (gap.reason, gap.count, gap.source) == ("WRONG_PARTITION", 2, "TEST")
+        assert client.of().rows[0]["flags"] & RecordFlag.GAP_BEFORE
+        await collector.send(build.quotes([2] * 300))
+        await until(lambda: relay.app.core.counters().rejects == {"WRONG_PARTITION": 302})
+        await client.until(lambda: sum(one.count for one in client.of().source_gaps) == 302)
+        [state] = relay.app.core.sources.all()
+        assert (state.gap_events, state.next_sequence) == (0, 306), "the source's own numbering has no hole"
+
+
+async def test_a_listing_that_changes_its_instrument_is_taken_until_its_collector_knows(
+    open_part: Any, build: Any, source: Source
+) -> None:
+    """And its book, told anew, goes to where it belongs from then on; the relay that had it keeps it out of snapshots."""
+    async with open_part(0) as first, open_part(1) as second, connect_partitions(ways(first, second), **FAST) as stream:
+        await stream.subscribe()
+        reader = Reader(stream)
+        source.send(1, 2, 3)
+        await until(lambda: len(reader.events) == 3)
+        for relay in (first, second):  # the registry finds that 1 is of the instrument of 3
+            relay.define(build.listing(1, 501, "X1", version=2))
+        source.send(1)
+        await until(lambda: len(reader.events) == 4)
+        assert stream.partition_of(reader.events[-1].subscription_id) == 0
+        source.port.on_lost = lambda: source.write(1, 2, 3)  # every book
+        source.homes.of[1], source.homes.version = 501, 1
+        source.send(1)
+        await until(lambda: len(reader.events) == 7)
+        assert [stream.partition_of(one.subscription_id) for one in reader.events[4:]] == [1, 1, 1]
+        assert sorted(one.listing_key for one in reader.events[4:]) == [1, 1, 3], "the books of that relay alone"
+        await reader.end()
+        async with connect_partitions(ways(first, second), **FAST) as other:
+            await other.subscribe(snapshot=True)
+            later = Reader(other)
+            await until(lambda: len(later.events) >= 3)
+            assert sorted(later.quotes(1, 2, 3, 4)) == sorted([source.of(1)[-1], source.of(2)[-2], source.of(3)[-1]])
+            await later.end()
+
+
+def synthetic(build: Any, key: int, name: str, *components: int) -> Synthetic:
+    made = Synthetic(synthetic_id=build.hex_id(key), listing_key=key, name=name, formula_version=1, status=1)
+    made.formula = " + ".join("abc"[: len(components)])
+    for variable, listing in zip("abc", components, strict=False):
+        made.components.add(variable=variable, listing_id=build.hex_id(listing))
+    return made
+
+
+async def test_a_synthetic_over_several_partitions_is_told_and_never_valued(
+    open_part: Any, build: Any, source: Source
+) -> None:
+    async with open_part(0) as first, open_part(1) as second, connect_partitions(ways(first, second), **FAST) as stream:
+        whole, divided = synthetic(build, 70, "WHOLE", 1, 2), synthetic(build, 71, "DIVIDED", 1, 3)
+        above = synthetic(build, 72, "ABOVE", 1)
+        above.formula = "a + b"
+        above.components.add(variable="b", synthetic="DIVIDED")
+        for relay in (first, second):
+            for one in (whole, divided, above):
+                relay.app.core.replica.apply_synthetic(one)
+        await stream.subscribe(event_types=[EventType.SYNTHETIC_UPDATE])
+        reader = Reader(stream)
+        source.send(1, 2, 3, 4)
+
+        def states(key: int) -> set[SyntheticState]:
+            return {one.state for one in reader.events if isinstance(one, SyntheticUpdate) and one.listing_key == key}
+
+        await until(lambda: SyntheticState.FRESH in states(70) and states(71) and states(72))
+        assert states(71) == states(72) == {SyntheticState.MISSING}
+        for relay in (first, second):
+            status = await relay.stub.GetRelayStatus(pb.GetRelayStatusRequest())
+            assert list(status.divided_synthetics) == ["ABOVE", "DIVIDED"]
+        await reader.end()
+
+
+@pytest.mark.parametrize("text", ["2/2", "x", "1"])
+def test_a_partition_that_is_none_stops_the_start(text: str, open_relay: Any) -> None:
+    with pytest.raises(ConfigurationError, match="RELAY_PARTITION") as refused:
+        _ = RelayConfig(partition=text).share
+    assert "k/n" in str(refused.value)
+
+
+def test_addresses_of_partitions_are_refused_where_one_stream_is_asked_for() -> None:
+    with pytest.raises(InvalidArgument, match="connect_partitions"):
+        connect("a:1;b:1", egress_socket="")
+    for wrong in (["a:1"], ["a:1", ""]):
+        with pytest.raises(InvalidArgument, match="partitions"):
+            connect_partitions(wrong)
