@@ -24,7 +24,7 @@ from alphapulse.domain.errors import (
 from alphapulse.domain.provenance import Provenance, RecordFlag
 from alphapulse.publishing import SplitLink
 from alphapulse.publishing.split import PartRows
-from alphapulse.records import QUOTE, FrameType
+from alphapulse.records import QUOTE, FrameDecoder, FrameType, encode_control, row_sizes
 from relay_service.config import RelayConfig, Role
 from strategy_sdk import (
     Event,
@@ -155,6 +155,19 @@ async def source(build: Any, socket_folder: Path) -> AsyncIterator[Source]:
     paths = [str(socket_folder / f"in{index}.sock") for index in range(2)]
     async with SplitLink(paths, backoff=lambda: Backoff(first=0.01, cap=0.05)) as link:
         yield Source(build, link)
+
+
+async def welcome_of(path: Path, partition: pb.Partition | None) -> Any:
+    """What a source of the market is told that says hello so."""
+    reader, writer = await asyncio.open_unix_connection(str(path))
+    hello = pb.SourceHello(source="OTHER", slot=7, epoch=1, provenance=1, row_sizes=row_sizes(), partition=partition)  # type: ignore[arg-type]
+    writer.write(encode_control(FrameType.HELLO, hello))
+    decoder, frames = FrameDecoder(), list[Any]()
+    while not frames:
+        frames = decoder.feed(await reader.read(4096))
+    writer.close()
+    await writer.wait_closed()
+    return pb.SourceWelcome.FromString(bytes(frames[0].payload))
 
 
 def ways(*relays: Any) -> list[str]:
@@ -297,8 +310,8 @@ async def test_nothing_passes_for_another_partition(open_part: Any, source: Sour
                     pass
             assert alone.value.reason == "WRONG_PARTITION", "a part must not pass as the whole"
         for told in (None, pb.Partition(index=1, count=2), pb.Partition(index=0, count=3)):
-            with pytest.raises(AssertionError):
-                await first.collector("OTHER", partition=told)
+            welcome = await welcome_of(first.config.ingress_socket, told)
+            assert (welcome.accepted, welcome.reason) == (False, "WRONG_PARTITION")
         assert first.app.core.counters().rejects == {"HELLO_REFUSED": 3}
         assert await first.collector("SIGNALS", domain=2, acknowledges=True), "strategies say signals where they like"
 
