@@ -234,8 +234,10 @@ class RelayCore:
         if self.replica.has_changed:
             self.settle()
         layout = LAYOUTS[event_type]
-        raw, strays = self._own(source, layout, raw)
-        count -= len(strays)
+        strays: tuple[int, ...] = ()
+        if self.placement is not None and source.domain is Domain.MARKET:
+            raw, strays = self._own(self.placement, source, layout, raw)
+            count -= len(strays)
         if breaker.shed or source.limit.shed or source.strays.count:
             gaps += shed_by(source, self.engine.next_of(source.domain), now_ns)
         engine = self.engine
@@ -272,12 +274,10 @@ class RelayCore:
         )
 
     def _own(
-        self, source: SourceState, layout: RecordLayout, raw: npt.NDArray[np.uint8]
+        self, placement: Placement, source: SourceState, layout: RecordLayout, raw: npt.NDArray[np.uint8]
     ) -> tuple[npt.NDArray[np.uint8], tuple[int, ...]]:
         """(the rows that are this partition's, the places of the others, which are counted)."""
-        if self.placement is None or source.domain is not Domain.MARKET:
-            return raw, ()
-        raw, strays = self.placement.without_strays(layout, raw)
+        raw, strays = placement.without_strays(layout, raw)
         if strays:
             self.reject(WrongPartition.reason, len(strays))
             source.strays.add(len(strays))

@@ -27,6 +27,7 @@ from alphapulse.publishing import SplitLink
 from alphapulse.publishing.split import PartRows
 from alphapulse.records import QUOTE, FrameDecoder, FrameType, encode_control, row_sizes
 from relay_service.config import RelayConfig, Role
+from relay_service.evidence.reading import replay
 from strategy_sdk import (
     Event,
     EventType,
@@ -370,6 +371,13 @@ async def test_rows_sent_to_the_wrong_relay_are_refused_counted_and_told(open_pa
         await client.until(lambda: sum(one.count for one in client.of().source_gaps) == 302)
         [state] = relay.app.core.sources.all()
         assert (state.gap_events, state.next_sequence) == (0, 306), "the source's own numbering has no hole"
+        await collector.send(build.quotes([4, 1]))  # the last loss that was told has something behind it
+        core, log = relay.app.core, relay.app.log
+        await until(lambda: core.counters().rejects == {"WRONG_PARTITION": 303} and log.unlogged == 0)
+        name = relay.app.fanout.relay_id
+        assert name.startswith("relay/1of2.")
+        again = await replay(log.store, log.incarnation, name)
+        assert (again.divergence, again.stopped, again.rows) == (None, "", core.last_sequence)
 
 
 async def test_a_listing_that_changes_its_instrument_is_taken_until_its_collector_knows(
