@@ -6,15 +6,15 @@ import asyncio
 import random
 import re
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.relay_partitions import FAST, INSTRUMENTS, PATIENCE, Reader, Source, parts, source_of, until, ways
 
 from alphapulse.api.relay.v1 import relay_service_pb2 as pb
 from alphapulse.api.synthetic.v1.synthetic_pb2 import Synthetic
-from alphapulse.client import Backoff
 from alphapulse.domain.errors import (
     AlphaPulseError,
     ConfigurationError,
@@ -22,16 +22,13 @@ from alphapulse.domain.errors import (
     ResumeTokenInvalid,
     WrongPartition,
 )
-from alphapulse.domain.provenance import Provenance, RecordFlag
-from alphapulse.publishing import SplitLink
-from alphapulse.publishing.split import PartRows
-from alphapulse.records import QUOTE, FrameDecoder, FrameType, encode_control, row_sizes
+from alphapulse.domain.provenance import RecordFlag
+from alphapulse.records import FrameDecoder, FrameType, encode_control, row_sizes
 from relay_service.config import RelayConfig, Role
 from relay_service.evidence.reading import replay
 from strategy_sdk import (
     Event,
     EventType,
-    Gap,
     Opportunity,
     Places,
     SyntheticState,
@@ -40,123 +37,18 @@ from strategy_sdk import (
     connect_partitions,
 )
 
-PATIENCE = 20.0
-FAST: dict[str, Any] = {"heartbeat_seconds": 0.05, "backoff": lambda: Backoff(first=0.01, cap=0.05)}
-INSTRUMENTS = {1: 500, 2: 500, 3: 501, 4: 501}
-"""Of each listing: those of 500 are of partition 0, those of 501 of partition 1."""
-
-
-async def until(found: Callable[[], Any]) -> Any:
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            if answer := found():
-                return answer
-            await asyncio.sleep(0.002)
-
-
-class Homes:
-    """What the collector knows of instruments."""
-
-    def __init__(self, **_: Any) -> None:
-        self.version = 0
-        self.of: dict[int, int] = dict(INSTRUMENTS)
-
-    def home_of(self, listing_key: int) -> int:
-        return self.of.get(listing_key, listing_key)
-
-
-class Source:
-    """One source at both relays; its quotes are numbered in their bids."""
-
-    def __init__(self, build: Any, link: SplitLink) -> None:
-        self._build = build
-        self._sink = PartRows()
-        self.homes = Homes()
-        self.link = link
-        self.port = link.port("VENUE", Provenance.LIVE, self._sink, homes=self.homes)
-        self.sent: list[tuple[int, int]] = []
-
-    def send(self, *keys: int, **fields: Any) -> None:
-        self.write(*keys, **fields)
-        self.port.flush()
-
-    def write(self, *keys: int, **fields: Any) -> None:
-        rows = self._build.quotes(keys, first_bid=100 + len(self.sent))
-        rows["ask_price"] = 1 << 40  # nothing crosses where a test does not say so
-        for name, value in fields.items():
-            rows[name] = value
-        self.sent += zip(keys, rows["bid_price"].tolist(), strict=True)
-        self._sink.add(QUOTE.event_type, rows.tobytes(), len(rows))
-
-    def of(self, *keys: int) -> list[tuple[int, int]]:
-        """What was sent of these listings."""
-        return [one for one in self.sent if one[0] in keys]
-
-
-class Reader:
-    """What a strategy was given, one after the other."""
-
-    def __init__(self, stream: Any) -> None:
-        self.stream = stream
-        self.found: list[Event | Gap] = []
-        self.task = asyncio.create_task(self._read())
-
-    async def _read(self) -> None:
-        async for one in self.stream:
-            self.found.append(one)
-
-    @property
-    def events(self) -> list[Event]:
-        return [one for one in self.found if isinstance(one, Event)]
-
-    @property
-    def gaps(self) -> list[Gap]:
-        return [one for one in self.found if isinstance(one, Gap)]
-
-    def quotes(self, *keys: int) -> list[tuple[int, int]]:
-        return [
-            (one.listing_key, one.values["bid_price"])
-            for one in self.events
-            if one.layout is QUOTE and one.listing_key in keys
-        ]
-
-    def numbers(self, subscription_id: int) -> list[int]:
-        return [one.number for one in self.events if one.subscription_id == subscription_id]
-
-    async def end(self) -> None:
-        await self.stream.close()
-        await self.task
-
 
 @pytest.fixture
 def open_part(open_relay: Any, build: Any, fresh_redis_url: str, socket_folder: Path) -> Callable[..., Any]:
     """A relay, or an edge, that is one of two."""
-
-    @asynccontextmanager
-    async def opened(index: int, **settings: Any) -> AsyncIterator[Any]:
-        name = settings.get("edge_id", "")
-        usual = {
-            "partition": f"{index}/2",
-            "log_url": fresh_redis_url,
-            "ingress_socket": socket_folder / f"in{index}.sock",
-            "egress_socket": socket_folder / f"out{index}{name}.sock",
-        }
-        async with open_relay(**usual | settings) as relay:
-            for key, instrument in INSTRUMENTS.items():
-                listing = build.listing(key, instrument, f"X{key}")
-                listing.fees.taker_bps.mantissa = 1
-                relay.define(listing)
-            yield relay
-
-    return opened
+    return parts(open_relay, build, fresh_redis_url, socket_folder)
 
 
 @pytest.fixture
 async def source(build: Any, socket_folder: Path) -> AsyncIterator[Source]:
     """Connected to both as soon as they are there."""
-    paths = [str(socket_folder / f"in{index}.sock") for index in range(2)]
-    async with SplitLink(paths, backoff=lambda: Backoff(first=0.01, cap=0.05)) as link:
-        yield Source(build, link)
+    async with source_of(build, socket_folder) as made:
+        yield made
 
 
 async def welcome_of(path: Path, partition: pb.Partition | None) -> Any:
@@ -171,10 +63,6 @@ async def welcome_of(path: Path, partition: pb.Partition | None) -> Any:
     writer.close()
     await writer.wait_closed()
     return pb.SourceWelcome.FromString(bytes(frames[0].payload))
-
-
-def ways(*relays: Any) -> list[str]:
-    return [str(relay.config.egress_socket) for relay in relays]
 
 
 async def test_each_listing_is_at_one_relay_and_a_strategy_has_all(open_part: Any, build: Any, source: Source) -> None:
@@ -366,14 +254,14 @@ async def test_rows_sent_to_the_wrong_relay_are_refused_counted_and_told(open_pa
         [gap] = client.of().source_gaps
         assert (gap.reason, gap.count, gap.source) == ("WRONG_PARTITION", 2, "TEST")
         assert client.of().rows[0]["flags"] & RecordFlag.GAP_BEFORE
-        await collector.send(build.quotes([2] * 300))
-        await until(lambda: relay.app.core.counters().rejects == {"WRONG_PARTITION": 302})
-        await client.until(lambda: sum(one.count for one in client.of().source_gaps) == 302)
+        await collector.send(build.quotes([2] * 150))
+        await until(lambda: relay.app.core.counters().rejects == {"WRONG_PARTITION": 152})
+        await client.until(lambda: sum(one.count for one in client.of().source_gaps) == 152)
         [state] = relay.app.core.sources.all()
-        assert (state.gap_events, state.next_sequence) == (0, 306), "the source's own numbering has no hole"
+        assert (state.gap_events, state.next_sequence) == (0, 156), "the source's own numbering has no hole"
         await collector.send(build.quotes([4, 1]))  # the last loss that was told has something behind it
         core, log = relay.app.core, relay.app.log
-        await until(lambda: core.counters().rejects == {"WRONG_PARTITION": 303} and log.unlogged == 0)
+        await until(lambda: core.counters().rejects == {"WRONG_PARTITION": 153} and log.unlogged == 0)
         name = relay.app.fanout.relay_id
         assert name.startswith("relay/1of2.")
         again = await replay(log.store, log.incarnation, name)
