@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from collector_service.listings import ListingIndex, VenueSymbol, instrument_of
+from collector_service.instruments import instrument_of
+from collector_service.listing_index import ListingIndex
+from collector_service.listings import VenueSymbol
 
 _KEY_DIGITS: Final = 16
 

@@ -19,7 +19,7 @@ from alphapulse.publishing import RelayLink, SplitLink
 from alphapulse.records import FrameType
 from alphapulse.runtime import load
 from collector_service.config import CollectorConfig
-from collector_service.listings import instrument_of
+from collector_service.instruments import instrument_of
 from collector_service.runtime import Registration, RunnerOptions, SourceRunner
 from collector_service.runtime.news import Ended
 from collector_service.simulation import Market, simulated_venue
