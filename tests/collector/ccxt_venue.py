@@ -23,6 +23,7 @@ from collector_service.sources import SOURCES
 from collector_service.spec import Channel
 
 ccxt = pytest.importorskip("ccxt", reason="ccxt is not installed")
+import ccxt.async_support as ccxt_async  # noqa: E402, F401 - for the tests: here it is known to be installed
 import ccxt.pro as ccxt_pro  # noqa: E402
 
 SOURCE = SOURCES["WHITEBIT"]
