@@ -16,7 +16,7 @@ from alphapulse.client import Backoff
 from alphapulse.records import TRADE
 from collector_service.ccxt_adapter import exchange
 from collector_service.ccxt_adapter.transport import CcxtTransport
-from collector_service.listings import ListingIndex
+from collector_service.listing_index import ListingIndex
 from collector_service.rows import as_array
 from collector_service.session import Session
 from collector_service.sources import SOURCES

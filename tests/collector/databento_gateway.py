@@ -14,7 +14,8 @@ from alphapulse.client import Backoff
 from alphapulse.domain.provenance import Provenance
 from collector_service.databento_adapter import records
 from collector_service.databento_adapter.transport import DatabentoTransport, Place
-from collector_service.listings import ListingIndex, VenueSymbol
+from collector_service.listing_index import ListingIndex
+from collector_service.listings import VenueSymbol
 from collector_service.session import Session
 from collector_service.sources import SOURCES
 

@@ -34,7 +34,8 @@ from collector.databento_gateway import (
 )
 from collector_service.databento_adapter import catalogue, records
 from collector_service.databento_adapter.definitions import instruments
-from collector_service.listings import VenueSymbol, instrument_of, listing_of
+from collector_service.instruments import instrument_of, listing_of
+from collector_service.listings import VenueSymbol
 from collector_service.rows import as_array
 from collector_service.session import Session
 from collector_service.sources import SOURCES

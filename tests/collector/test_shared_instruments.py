@@ -14,14 +14,8 @@ from alphapulse.domain.asset_class import AssetClass
 from alphapulse.domain.decimal import ExactDecimal
 from alphapulse.domain.identifiers import Level, Scheme
 from alphapulse.domain.instruments import ExerciseStyle, OptionRight
-from collector_service.listings import (
-    ContractTerms,
-    ProductTerms,
-    SecurityTerms,
-    VenueSymbol,
-    instrument_of,
-    listing_of,
-)
+from collector_service.instruments import instrument_of, listing_of
+from collector_service.listings import ContractTerms, ProductTerms, SecurityTerms, VenueSymbol
 from collector_service.runtime import GrpcFinder, GrpcRegistrar
 from collector_service.runtime.discovery import Discovery
 from collector_service.sources import SOURCES

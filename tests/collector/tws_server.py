@@ -12,7 +12,7 @@ import pytest
 
 from alphapulse.client import Backoff
 from alphapulse.domain.provenance import Provenance
-from collector_service.listings import ListingIndex
+from collector_service.listing_index import ListingIndex
 from collector_service.session import Session
 from collector_service.sources import SOURCES
 from collector_service.spec import Channel
