@@ -101,9 +101,11 @@ async def test_shares_that_a_list_knows_by_ticker_alone_are_those_that_others_re
         assert not nobody.listing_ids
         assert not nobody.refused
         apple = next(entry for entry in shares("TWELVE_DATA") if entry.symbol == "AAPL")
-        held = (await registrar.register([apple], "TWELVE_DATA", "TWELVE_DATA")).listing_ids["AAPL"]
+        registered = await registrar.register([apple], "TWELVE_DATA", "TWELVE_DATA")
+        held = registered.listing_ids["AAPL"]
         done = await registrar.register(filers, "SEC_EDGAR", "SEC_EDGAR")
         assert dict(done.listing_ids) == {"AAPL": held}
+        assert dict(done.instrument_ids) == dict(registered.instrument_ids) == {"AAPL": min(registered.instruments)}
         assert done.missing == {"NVDA", "BRK.B"}
         # What is listed there under a ticker, and not what was listed under it before.
         gone = await registrar.register([replace(filers[1], symbol="AAPL2")], "SEC_EDGAR", "SEC_EDGAR")
