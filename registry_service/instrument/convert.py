@@ -169,6 +169,7 @@ def _assertion(one: wire.IdentifierAssertion, path: str, at: int, findings: Find
         valid_to=findings.time(one, "valid_to", where) if one.HasField("valid_to") else None,
         source=one.source,
         venue=venue,
+        beside=one.beside,
     )
 
 

@@ -30,6 +30,8 @@ _DETAILS: Final = frozenset(one.name for one in wire.Instrument.DESCRIPTOR.oneof
 INSTRUMENT_FIELDS: Final = frozenset({"name", "status", "successor_ids", "identifiers"}) | _DETAILS
 LISTING_FIELDS: Final = frozenset({"status", "rules", "upcoming_rules", "fees", "primary", "valid_from", "valid_to"})
 REASON_LENGTH: Final = 512
+_OF_IDENTIFIERS: Final = frozenset({"one-at-a-time", "identifier-class"})
+"""Rules that an update breaks by nothing but the identifiers it brings."""
 _ENDED: Final = frozenset({wire.INSTRUMENT_STATUS_EXPIRED, wire.INSTRUMENT_STATUS_RETIRED})
 
 
@@ -58,8 +60,9 @@ async def update_instrument(
     )
     holdings = Holdings(session)
     await holdings.load_children([instrument_id.hex])
-    draft = await _checked(holdings, message, before, _listings_of(holdings, instrument_id.hex), minter)
-    if "identifiers" in request.update_mask.paths:
+    replaced = "identifiers" in request.update_mask.paths
+    draft = await _checked(holdings, message, before, _listings_of(holdings, instrument_id.hex), minter, replaced)
+    if replaced:
         await _replace_identifiers(holdings, draft, before, instrument_id, minter)
     if message == before:
         return before
@@ -85,10 +88,14 @@ async def _checked(
     before: wire.Instrument,
     listings: Sequence[wire.Listing],
     minter: Minter,
+    replaced: bool,
 ) -> Draft:
     """The draft of the changed instrument: all its rules, and its identity as it was."""
     draft = prepare(message, listings, minter)
     draft.violations = [one for one in draft.violations if one.rule != "listing-instrument"]
+    if not replaced:
+        # What it bears since before there was such a rule stays until it is replaced.
+        draft.violations = [one for one in draft.violations if one.rule not in _OF_IDENTIFIERS]
     await holdings.load(needs_of([draft]))
     violations = list(draft.violations)
     violations += broken_references(draft.references, holdings)
