@@ -24,8 +24,8 @@ from alphapulse.domain.instruments import Instrument, LpTokenDetails, OptionDeta
 _ALL: Final = None
 _MONEY: Final = "CTMX"
 """Groups of referential instruments that are money: currencies, commodities, others."""
-_FORWARD: Final = {"F": _ALL, "J": _ALL, "S": _ALL, "K": _ALL, "M": _ALL}
-_SPOT: Final = {"I": _ALL, "T": _MONEY, "M": _ALL}
+_FORWARD: Final[dict[str, str | None]] = {"F": _ALL, "J": _ALL, "S": _ALL, "K": _ALL, "M": _ALL}
+_SPOT: Final[dict[str, str | None]] = {"I": _ALL, "T": _MONEY, "M": _ALL}
 CFI_OF: Final[dict[AssetClass, dict[str, str | None]]] = {
     AssetClass.EQUITY: {"E": _ALL, "C": "IHBSFPMX", "R": _ALL, "M": _ALL},
     AssetClass.ETF: {"C": _ALL, "D": _ALL, "E": "LYMX", "M": _ALL},

@@ -71,5 +71,7 @@ def _merged(entry: service.InstrumentEntry, done: Exported) -> bool:
     """Whether an instrument was merged into another, which bears all that it bore: nothing of it could be registered anew."""
     one = entry.instrument
     if one.merged_into:
-        done.leave_out(one.instrument_id, f"it was merged into {one.merged_into}, whose entry has its names and listings")
+        done.leave_out(
+            one.instrument_id, f"it was merged into {one.merged_into}, whose entry has its names and listings"
+        )
     return bool(one.merged_into)

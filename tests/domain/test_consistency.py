@@ -185,7 +185,9 @@ def test_addresses_with_capitals_have_a_checksum() -> None:
         ("ESVUFR", AssetClass.TOKEN, True),
     ],
 )
-def test_the_category_and_group_of_a_cfi_are_ones_the_class_can_have(code: str, asset_class: AssetClass, fits: bool) -> None:
+def test_the_category_and_group_of_a_cfi_are_ones_the_class_can_have(
+    code: str, asset_class: AssetClass, fits: bool
+) -> None:
     details = {
         AssetClass.PERPETUAL: PerpetualDetails(BTC, USD, None, "DERIBIT"),
         AssetClass.CURRENCY: CurrencyDetails("BTC", CurrencyKind.CRYPTO),

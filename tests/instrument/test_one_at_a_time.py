@@ -122,9 +122,7 @@ async def test_an_event_begins_the_one_where_it_ends_the_other(registry, entries
     own = (await registry.register(share(entries, ("ISIN", ONE)))).entry.instrument.instrument_id
     event = wire.LifecycleEvent(instrument_id=own, effective_time=day(2020))
     part = event.identifier_change.replacements.add(scheme=common.IDENTIFIER_SCHEME_ISIN, new_value=TWO)
-    error = await registry.refused(
-        registry.stub.RecordLifecycleEvent(service.RecordLifecycleEventRequest(event=event))
-    )
+    error = await registry.refused(registry.stub.RecordLifecycleEvent(service.RecordLifecycleEventRequest(event=event)))
     assert [one.rule for one in error.violations] == ["one-at-a-time"]
     part.old_value = ONE
     await registry.stub.RecordLifecycleEvent(service.RecordLifecycleEventRequest(event=event))

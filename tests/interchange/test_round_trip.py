@@ -342,8 +342,11 @@ async def test_what_a_person_decided_to_be_one_comes_back_with_all_its_names(
     assert loaded.counts.refused == loaded.counts.conflicts == 0, loaded.rows
     held = (await second.everything())[winner].instrument
     assert {one.value: one.beside for one in held.identifiers} == {
-        **{"US5949181045": False, "594918104": False, figi: False},
-        **{"US0378331005": True, "037833100": True},
+        "US5949181045": False,
+        "594918104": False,
+        figi: False,
+        "US0378331005": True,
+        "037833100": True,
     }
     again = tmp_path / f"second.{file_format}"
     await export(second.channel, again, ExportOptions())

@@ -202,7 +202,9 @@ class Entering:
         message.CopyFrom(self.case.challenger)
         message.ClearField("instrument_id")
         before: list[IdentifierAssertion] = []
-        for one in message.identifiers:  # a case of former days may hold what is refused today: somebody decided about it
+        for (
+            one
+        ) in message.identifiers:  # a case of former days may hold what is refused today: somebody decided about it
             claim = assertion_of(one)
             one.beside = one.beside or rival(before, claim) is not None
             before.append(claim)
