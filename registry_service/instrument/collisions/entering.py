@@ -9,7 +9,7 @@ from datetime import datetime
 from alphapulse.domain.errors import FailedPrecondition, InvalidArgument
 from alphapulse.domain.ids import InstrumentId
 from alphapulse.domain.instruments import IdentifierAssertion
-from registry_service.instrument.convert import moment, service, stamp, wire
+from registry_service.instrument.convert import cut_times, moment, service, stamp, wire
 from registry_service.instrument.keys import SHARED, VENUE_SCOPED, truth_key
 from registry_service.instrument.registering.drafts import Draft, Minter, listing_key_of, prepare, signed
 from registry_service.instrument.registering.extension import assertion_of, extend
@@ -185,6 +185,7 @@ class Entering:
         for one in self.case.challenger_listings if listings is None else listings:
             copy = wire.Listing()
             copy.CopyFrom(one)
+            cut_times(copy)
             copy.ClearField("instrument_id")
             copy.ClearField("listing_id")
             sent.append(copy)
@@ -200,6 +201,7 @@ class Entering:
     def _message(self) -> wire.Instrument:
         message = wire.Instrument()
         message.CopyFrom(self.case.challenger)
+        cut_times(message)
         message.ClearField("instrument_id")
         before: list[IdentifierAssertion] = []
         for (

@@ -2,7 +2,7 @@
 
 | where a second one comes from | what becomes of it |
 |---|---|
-| one entry, or one update, that claims both | refused: nothing is held that it could contradict, and only who sent it can say which is right, or since when |
+| one entry, or one update, that claims both | refused: only who sent it can say which is right, or since when |
 | an entry that claims another than the one held | a case, SECOND_IDENTIFIER; the other one stays kept back until a person decides |
 | an event that ends the one and begins the other | taken: at each time there is one |
 | MERGE, KEEP_BOTH | taken, and marked `beside`, so that an export tells of the decision and an import of it holds |

@@ -12,7 +12,7 @@ from alphapulse.domain.errors import Collision, FailedPrecondition, FieldViolati
 from alphapulse.domain.ids import InstrumentId, ListingId
 from alphapulse.domain.validation import validate_listing
 from registry_service.calls import check_etag
-from registry_service.instrument.convert import Findings, listing_of, service, wire
+from registry_service.instrument.convert import Findings, cut_times, listing_of, service, wire
 from registry_service.instrument.keys import SHARED, truth_key
 from registry_service.instrument.lifecycle.events import move_end, note_status
 from registry_service.instrument.queries.facets import require
@@ -49,6 +49,8 @@ async def update_instrument(
         raise NotFound(f"no instrument {instrument_id.hex} is registered")
     before, message = wire.Instrument.FromString(held.body), wire.Instrument.FromString(held.body)
     check_etag(request.write.etag, before.etag)
+    for one in (before, message):
+        cut_times(one)
     if before.merged_into:
         raise FailedPrecondition(
             f"{before.instrument_id} was merged into {before.merged_into}: it changes no more",
@@ -77,6 +79,7 @@ def _listings_of(holdings: Holdings, instrument_id: str) -> list[wire.Listing]:
     found: dict[tuple[str, str], wire.Listing] = {}
     for held in holdings.children.get(instrument_id, {}).values():
         one = wire.Listing.FromString(held.body)
+        cut_times(one)
         if found.setdefault((one.venue, one.symbol), one).status == wire.LISTING_STATUS_DELISTED:
             found[one.venue, one.symbol] = one
     return list(found.values())
@@ -185,6 +188,8 @@ async def update_listing(session: WriteSession, request: service.UpdateListingRe
         raise NotFound(f"no listing {listing_id.hex} is registered")
     before, message = wire.Listing.FromString(held.body), wire.Listing.FromString(held.body)
     check_etag(request.write.etag, before.etag)
+    for one in (before, message):
+        cut_times(one)
     request.update_mask.MergeMessage(request.listing, message, replace_message_field=True, replace_repeated_field=True)
     if message.status != before.status:
         status, message.status = message.status, before.status
