@@ -218,8 +218,8 @@ class InstrumentEvents:
                 found.append(FieldViolation(field, one.value, "derived-id-mismatch", rule))
             begins = one.valid_from == self.at and truth_key(one.scheme, one.value, one.venue) in begun
             if begins and (other := rival(known, one)) is not None:
-                rule = f"{second(one, other)}: let that one end in the same event, as its old_value"
-                found.append(FieldViolation(field, one.value, RULE, rule))
+                told = f"{second(one, other)}: let that one end in the same event, as its old_value"
+                found.append(FieldViolation(field, one.value, RULE, told))
         if found:
             raise InvalidArgument.of(found)
 
