@@ -11,7 +11,7 @@ from alphapulse.runtime import load
 from collector_service.config import CollectorConfig
 from collector_service.decode import report_of
 from collector_service.fleet import Fleet, is_simulated
-from collector_service.listings import ListingIndex
+from collector_service.listing_index import ListingIndex
 from collector_service.mock import MockVenue
 from collector_service.session import Session
 from collector_service.simulation import PROTOCOLS, Market, MockedVenue
