@@ -75,3 +75,12 @@ def test_each_row_is_counted_by_the_time_it_came(blocks: list[tuple[int, int]]) 
     assert {int(place): int(counts[place]) for place in np.flatnonzero(counts)} == Counter(
         histogram.bucket(now - at) for at in came
     )
+
+
+def test_the_last_quotes_of_many_listings_are_read_back_in_the_order_asked_for() -> None:
+    engine = KernelEngine(KernelSettings(capacity=4096, max_provisional=4_000))
+    rows = quotes_of(np.random.default_rng(3), 3_000)
+    rows["listing_key"], rows["relay_in_ns"] = np.arange(1, 3_001), 5
+    slots = engine.absorb_bytes(QUOTE.event_type, rows.view(np.uint8), len(rows), 5)
+    order = np.random.default_rng(4).permutation(3_000)
+    assert engine.slots.quotes_of(slots[order]).tobytes() == rows[order].tobytes()
