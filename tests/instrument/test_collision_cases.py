@@ -152,6 +152,60 @@ async def test_a_clearly_different_name_is_kept_and_overwrites_nothing(registry,
     assert (await registry.isin(isin, read=LATEST)).explanation.endswith(f"collision case {case.case_id} is open")
 
 
+async def corrected(registry, entries, wrong, right):
+    """A share that was registered under another's ISIN, and given its own by a correction."""
+    held = await registry.register(entries.equity(wrong, name="Alpine Works AG"), entries.listing("XETR", "ALW"))
+    update = service.UpdateInstrumentRequest(
+        instrument=wire.Instrument(
+            instrument_id=held.entry.instrument.instrument_id, identifiers=[entries.identifier("ISIN", right)]
+        )
+    )
+    update.update_mask.paths.append("identifiers")
+    await registry.stub.UpdateInstrument(update)
+    return held.entry.instrument.instrument_id
+
+
+def preference(entries, isin):
+    return entries.equity(isin, name="Alpine Works AG Pref"), entries.listing("XETR", "ALW3")
+
+
+async def isins_of(registry, instrument_id):
+    return [one.value for one in (await get(registry, instrument_id)).instrument.identifiers]
+
+
+async def test_what_was_corrected_is_neither_undone_nor_taken_for_whoever_bears_it(registry, entries):
+    wrong, right = entries.isin(40), entries.isin(41)
+    held = await corrected(registry, entries, wrong, right)
+    again = await registry.register(entries.equity(wrong, name="Alpine Works AG"), entries.listing("XETR", "ALW"))
+    other = await registry.register(*preference(entries, wrong))
+    assert (again.outcome, other.outcome) == (COLLISION, COLLISION)
+    assert await isins_of(registry, held) == [right]
+    assert [one.symbol for one in (await get(registry, held)).listings] == ["ALW"]
+    assert (await registry.isin(wrong, read=LATEST)).outcome == common.LOOKUP_OUTCOME_NOT_FOUND
+    case = await case_of(registry, other.collision_case_id)
+    assert "was corrected since" in case.explanation
+
+    decided = await resolve(registry, case.case_id, SPLIT, winner_id="challenger")
+    (found,) = (await registry.isin(wrong, read=LATEST)).entries
+    assert found.instrument.instrument_id != held
+    assert [one.symbol for one in found.listings] == ["ALW3"]
+    assert decided.collision_case.winner_id == found.instrument.instrument_id
+    assert await isins_of(registry, held) == [right]
+    sent_again = await registry.register(*preference(entries, wrong))
+    assert sent_again.outcome == UNCHANGED
+    assert sent_again.entry.instrument.instrument_id == found.instrument.instrument_id
+
+
+@pytest.mark.parametrize(("resolution", "outcome", "borne"), [(MERGE, UNCHANGED, 2), (REJECT, COLLISION, 1)])
+async def test_what_was_corrected_is_as_it_was_decided(registry, entries, resolution, outcome, borne):
+    wrong, right = entries.isin(42), entries.isin(43)
+    held = await corrected(registry, entries, wrong, right)
+    old = entries.equity(wrong, name="Alpine Works AG")
+    await resolve(registry, (await registry.register(old)).collision_case_id, resolution)
+    assert (await registry.register(old)).outcome == outcome
+    assert len(await isins_of(registry, held)) == borne
+
+
 @pytest.mark.parametrize(
     "name", ["ALPHA WORKS AG", "Alpha Works", "Alphaworks SE", "ALP", "Alpha Wrks Holding", "ア株式会社"]
 )
