@@ -19,7 +19,8 @@ from alphapulse.api.instrument.v1 import instrument_service_pb2 as service
 from alphapulse.client.channel import open_channel
 from alphapulse.client.registration import RegistrationStream
 
-IN_FLIGHT = 8
+IN_FLIGHT = 16
+"""Batches: what is planned while Postgres writes has to be there already."""
 _TABLES = """
 CREATE TABLE floor_instrument (id text PRIMARY KEY, name text NOT NULL, revision bigint NOT NULL, body bytea NOT NULL);
 CREATE TABLE floor_identifier (scheme smallint, value text, instrument_id text NOT NULL, PRIMARY KEY (scheme, value));
@@ -79,7 +80,7 @@ class _Ours:
 
 
 async def measure(options: Options) -> Sequence[Metric]:
-    count, rounds = options.pick(5_000, 500), options.pick(4, 1)
+    count, rounds = options.pick(20_000, 500), options.pick(4, 1)
     async with AsyncExitStack() as stack:
         registry = await stack.enter_async_context(instrument_registry(durable=True))
         connection = await asyncpg.connect(registry.stores.database_url)

@@ -10,7 +10,9 @@ from alphapulse.domain.provenance import Provenance
 from alphapulse.records import LAYOUTS, TRADE
 from collector_service.conformance.report import expect
 from collector_service.conformance.wire import BROKEN, Row, decimal_of
-from collector_service.listings import ListingIndex, VenueSymbol, listing_of
+from collector_service.instruments import listing_of
+from collector_service.listing_index import ListingIndex
+from collector_service.listings import VenueSymbol
 from collector_service.mock.chain import Log, MockChain
 from collector_service.mock.draft import encoded
 from collector_service.mock.events import Said
@@ -255,7 +257,8 @@ def unknown_words(source: Source) -> list[str]:
     entry = wire.listed.entries[0]
     contract, topics, data = wire.log(entry)
     others = [(contract, [f"0x{'9' * 64}"], data), (f"0x{'6' * 40}", topics, data), (contract, [], data)]
-    wire.tell(wire.chain.mine(*others, wire.log(entry)))
+    for said in wire.chain.mine(*others, wire.log(entry)):
+        wire.frame(said.data)  # whether it was asked for or not
     wanted = wire.wanted(entry)
     wire.confirm()
     expect(wire.trades() == [wanted], "logs that are none of its own cost a swap of the same block, or became one")

@@ -14,7 +14,7 @@ from alphapulse.records import BOOK_LEVEL, QUOTE, STATISTIC, TRADE, RecordLayout
 from collector_service.amounts import Amount
 from collector_service.conformance.report import FailedError, SkippedError, expect
 from collector_service.conformance.wire import Row, Wire, decimal_of
-from collector_service.listings import instrument_of, listing_of
+from collector_service.instruments import instrument_of, listing_of
 from collector_service.mock import FigureEvent, Form, MockInstrument, QuoteEvent, Said, TradeEvent, UnwritableError
 from collector_service.mock.plans import Plan
 from collector_service.source import Source

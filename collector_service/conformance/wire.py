@@ -10,7 +10,7 @@ from typing import Any, Final
 from alphapulse.domain.provenance import Provenance, RecordFlag
 from alphapulse.records import BOOK_LEVEL, LAYOUTS
 from collector_service.conformance.report import expect
-from collector_service.listings import ListingIndex
+from collector_service.listing_index import ListingIndex
 from collector_service.mock import MockVenue, Said
 from collector_service.mock.books import Top
 from collector_service.mock.foreign import asked_at_once

@@ -168,8 +168,11 @@ class MockChain:
         return []
 
     def takes(self, connection: int, said: Said) -> bool:
-        """Whether a connection has subscribed to it."""
-        return connection in self._heads
+        """Whether a connection has subscribed to it: to heads, or to logs like this one."""
+        told = msgspec.json.decode(said.data)["params"]["result"]
+        if "topics" not in told:
+            return connection in self._heads
+        return any(_passes(one, told) for one in self._filters.get(connection, ()))
 
     def filters(self, connection: int) -> list[Mapping[str, Any]]:
         """The logs that a connection has subscribed to."""

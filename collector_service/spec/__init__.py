@@ -90,7 +90,6 @@ from collector_service.spec.source import (
     SignIn,
     SourceKind,
     SourceSpec,
-    Token,
     Verification,
 )
 
@@ -172,7 +171,6 @@ __all__ = [
     "Text",
     "Ticket",
     "Time",
-    "Token",
     "Told",
     "Trade",
     "Verification",

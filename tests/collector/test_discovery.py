@@ -16,7 +16,8 @@ from alphapulse.domain.errors import Unavailable
 from alphapulse.domain.ids import InstrumentId, ListingId
 from alphapulse.domain.instruments import CurrencyKind, ListingStatus
 from alphapulse.publishing import RelayLink
-from collector_service.listings import VenueSymbol, currency, listing_of, pair_of
+from collector_service.instruments import currency, listing_of, pair_of
+from collector_service.listings import VenueSymbol
 from collector_service.runtime import GrpcRegistrar, Registration, RunnerOptions, SourceRunner, SourceState
 from collector_service.runtime.news import news_of
 from collector_service.simulation import PAIRS, Market, SimulatedVenue

@@ -16,7 +16,8 @@ from alphapulse.api.instrument.v1 import instrument_service_pb2, instrument_serv
 from alphapulse.client import RegistrationStream, open_channel
 from alphapulse.publishing import RelayLink
 from collector_service import convert
-from collector_service.listings import ListingIndex, VenueSymbol
+from collector_service.listing_index import ListingIndex
+from collector_service.listings import VenueSymbol
 from collector_service.runtime import GrpcRegistrar, RunnerOptions, SourceRunner
 from collector_service.runtime.portions import PORTION
 from collector_service.simulation import Market, SimulatedVenue

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from alphapulse.domain.instruments import ListingStatus
 from alphapulse.domain.provenance import Provenance
-from collector_service.listings import ListingIndex, VenueSymbol
+from collector_service.listing_index import ListingIndex
+from collector_service.listings import VenueSymbol
 from collector_service.runtime import RunnerOptions, SourceRunner
 from collector_service.runtime.choosing import Places
 from collector_service.runtime.news import Ended, ended_of

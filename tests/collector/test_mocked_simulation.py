@@ -12,7 +12,7 @@ from collector_service.catalogue import UNTRIED, verified_by
 from collector_service.config import CollectorConfig
 from collector_service.decode import report_of
 from collector_service.fleet import Fleet
-from collector_service.listings import ListingIndex
+from collector_service.listing_index import ListingIndex
 from collector_service.mock import MockVenue
 from collector_service.session import Session
 from collector_service.simulation import PAIRS, Market, SimulatedVenue, can_be_simulated

@@ -28,7 +28,7 @@ from collector.test_chain_live import transport as node_transport
 from collector_service.book.machine import BookMachine
 from collector_service.decode import DecodeReport, decode_files, read_instruments, recording_files, report_of
 from collector_service.handover import Overlap
-from collector_service.listings import ListingIndex
+from collector_service.listing_index import ListingIndex
 from collector_service.recorder import RawRecorder
 from collector_service.session import Session
 from collector_service.simulation import Market, SimulatedVenue

@@ -19,7 +19,8 @@ from alphapulse.records import BOOK_LEVEL, TRADE, Rows
 from collector_service.book.machine import ASK, BID
 from collector_service.decode import report_of
 from collector_service.handover import Overlap
-from collector_service.listings import ListingIndex, VenueSymbol
+from collector_service.listing_index import ListingIndex
+from collector_service.listings import VenueSymbol
 from collector_service.rows import as_array
 from collector_service.session import Session
 from collector_service.simulation import PAIRS as SIMULATED

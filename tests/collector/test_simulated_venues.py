@@ -7,7 +7,8 @@ import pytest
 from alphapulse.domain.provenance import Provenance, RecordFlag, provenance_of
 from alphapulse.records import BOOK_LEVEL, QUOTE, TRADE
 from collector_service.decode import DecodeReport, report_of
-from collector_service.listings import ListingIndex, pair_of
+from collector_service.instruments import pair_of
+from collector_service.listing_index import ListingIndex
 from collector_service.runtime import RunnerOptions, SourceRunner, SourceState
 from collector_service.session import Session
 from collector_service.simulation import COMMON, PAIRS, Market, SimulatedVenue

@@ -21,16 +21,8 @@ from alphapulse.domain.decimal import ExactDecimal
 from alphapulse.domain.identifiers import Level, Scheme
 from alphapulse.domain.instruments import ExerciseStyle, OptionRight
 from collector_service.decode import read_instruments, recording_files
-from collector_service.listings import (
-    ContractTerms,
-    PoolTerms,
-    ProductTerms,
-    SecurityTerms,
-    TokenTerms,
-    VenueSymbol,
-    instrument_of,
-    listing_of,
-)
+from collector_service.instruments import instrument_of, listing_of
+from collector_service.listings import ContractTerms, PoolTerms, ProductTerms, SecurityTerms, TokenTerms, VenueSymbol
 from collector_service.runtime import GrpcFinder, GrpcRegistrar, Registration, RunnerOptions, SourceRunner
 from collector_service.runtime.discovery import Discovery
 from collector_service.simulation import PAIRS, Market, SimulatedVenue
