@@ -28,7 +28,8 @@ from collector_service.lane import codes
 
 _LEAST_ROOM: Final = 64
 _USUAL_ROOM: Final = 1_024
-_FIRST_ARENA: Final = 1 << 14
+_FIRST_ARENA: Final = 1 << 17
+"""Of which what no book has got yet is not in memory."""
 _LARGEST: Final = 2**62
 _FINEST: Final = -36
 _PER_FRAME: Final = 16
@@ -224,7 +225,9 @@ class Shelf:
         while self._used + room > len(self.keys):
             for name in ("keys", "sizes", "exponents"):
                 array = getattr(self, name)
-                setattr(self, name, np.concatenate((array, np.zeros_like(array))))
+                larger = np.zeros(2 * len(array), array.dtype)
+                larger[: self._used] = array[: self._used]
+                setattr(self, name, larger)
         at = self._used
         self._used += room
         return at
