@@ -2,8 +2,8 @@
 events and processor seconds, or of the error where it cannot read the venue.
 
 Runs by a Python that has cryptofeed 2.3.2, whose pins are not those of this project: nothing of this project is imported. Argument: the folder of
-recordings. Its callbacks take what it gives and count it. Each round begins with a feed of its own, as after a start; what it takes to make one is not
-timed.
+recordings. Its callbacks take what it gives and count it. Each round begins with a feed of its own, as after a start; what it takes to make one is
+not timed.
 """
 
 from __future__ import annotations
@@ -84,7 +84,8 @@ def read(folder: Path, venue: str) -> Recording:
             url, body = line.split(" -> ", 1)
             recorded[url].append(body.split(": ", 1)[1])
     listed = [json.loads(line.split(": ", 1)[1]) for line in lists if line.startswith("http")]
-    return Recording(listed, [tuple(line.split(": ", 1)) for line in frames], recorded, subscription)
+    messages = [(moment, text) for moment, _, text in (line.partition(": ") for line in frames)]
+    return Recording(listed, messages, recorded, subscription)
 
 
 async def measure(found: Recording, venue: str, configuration: str) -> dict[str, Any]:

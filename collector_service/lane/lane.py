@@ -102,6 +102,7 @@ class Lane:
             prepared.rest -= 1
             return 0, True
         self.shelf.refresh()
+        self.shelf.use_scales(prepared.program.scales)
         self._scratch = room = scratch()
         if arrivals[first].kind is ArrivalKind.RESPONSE:
             parts = self._answer(arrivals[first], prepared)

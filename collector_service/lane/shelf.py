@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from alphapulse.domain.errors import InvalidArgument
 from collector_service.book import (
     Book,
     BookMachine,
@@ -63,6 +64,7 @@ class Shelf:
         self._free: dict[int, list[int]] = {}
         self._lent_empty: list[int] = []
         self._version = -1
+        self._scales: tuple[str, ...] = ()
 
     def slot(self, symbol: str) -> int | None:
         """The row of a symbol; None for one that no list names."""
@@ -80,7 +82,23 @@ class Shelf:
         self._waits.append(0)
         self.books[found] = 0
         self.books[found, codes.B_KEY] = _signed(key)
+        if self._scales:
+            self._scale(found, symbol)
         return found
+
+    def use_scales(self, names: tuple[str, ...]) -> None:
+        """The decimals that listings have under these names are asked for from now on."""
+        if names != self._scales:
+            self._scales = names
+            for slot, symbol in enumerate(self.symbols):
+                self._scale(slot, symbol)
+
+    def _scale(self, slot: int, symbol: str) -> None:
+        for place, name in enumerate(self._scales, codes.B_SCALES):
+            try:
+                self.books[slot, place] = self._emitter.scale(symbol, name) + 1
+            except InvalidArgument:
+                self.books[slot, place] = 0
 
     def refresh(self) -> None:
         """Spellings may have other keys than before."""
@@ -90,6 +108,7 @@ class Shelf:
         self._version = listings.version
         for slot, symbol in enumerate(self.symbols):
             self.books[slot, codes.B_KEY] = _signed(listings.key(symbol) or 0)
+            self._scale(slot, symbol)
 
     def lend(self, slot: int, hold: Callable[[Sequence[BookUpdate]], bool] | None = None) -> bool:
         """Takes a book from its machine. False where that cannot be, or is not worth it. Where its snapshot was asked for, `hold` takes the updates

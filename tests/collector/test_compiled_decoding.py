@@ -25,13 +25,14 @@ from collector_service.sources import SOURCES
 from collector_service.transport.base import Arrival, ArrivalKind
 
 pytestmark = pytest.mark.recordings
-ORDINARY: Final = {"BITFINEX", "BITGET", "BITMEX", "BYBIT", "PHEMEX"}
+ORDINARY: Final = {"BITFINEX"}
 """Recorded venues of whose frames the kernel reads none."""
-BOOKS: Final = {"DYDX"}
+BOOKS: Final = {"BITMEX", "DYDX"}
 """Whose books it cannot keep."""
 DAMAGED: Final = (
     "BINANCE",
     "BINANCE_FUTURES",
+    "BITGET",
     "BITSTAMP",
     "COINBASE",
     "GATEIO",
@@ -39,6 +40,7 @@ DAMAGED: Final = (
     "HUOBI",
     "KRAKEN",
     "OKX",
+    "PHEMEX",
     "UPBIT",
 )
 """A machine of each kind, compressed frames, books that are fetched, levels with times of their own."""
