@@ -70,6 +70,7 @@ class Lane:
         self._emitter = emitter
         self._sink = sink
         self._run = kernel()
+        self._current: _Prepared | None = None
         self._prepared: dict[int, _Prepared | None] = {}
         self._scratch = scratch()
         self._dirty: Any = np.zeros(64, np.int64)
@@ -101,8 +102,11 @@ class Lane:
         if prepared.rest:
             prepared.rest -= 1
             return 0, True
-        self.shelf.refresh()
-        self.shelf.use_scales(prepared.program.scales)
+        if self.shelf.version != self._emitter.listings.version:
+            self.shelf.refresh()
+        if prepared is not self._current:
+            self._current = prepared
+            self.shelf.use_scales(prepared.program.scales)
         self._scratch = room = scratch()
         if arrivals[first].kind is ArrivalKind.RESPONSE:
             parts = self._answer(arrivals[first], prepared)
@@ -271,11 +275,11 @@ class Lane:
 
     def _drain(self) -> None:
         """The rows that are written go to the sink."""
-        state = self._numbers
+        state, data = self._numbers, self._scratch.bytes
         for place, layout in _PLACES:
             count = state[place]
             if count:
-                self._sink.extend(layout, self._scratch.rows[layout.event_type], count)
+                self._sink.extend(layout, data[layout.event_type], count)
                 state[place] = 0
 
     def _collect(self) -> None:

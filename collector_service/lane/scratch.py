@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from alphapulse.records import BOOK_LEVEL, QUOTE, TRADE, RecordLayout
+from alphapulse.records import BOOK_LEVEL, QUOTE, TRADE
 from collector_service.book import LevelChange
 from collector_service.lane import codes
 from collector_service.lane.checksums import TEXT_SIZE
@@ -16,8 +16,8 @@ from collector_service.lane.checksums import TEXT_SIZE
 BATCH: Final = 256
 """Frames that are decoded in one call at most."""
 ROWS: Final = 1 << 12
+"""Of each type, at first; of trades and quotes also those that one frame has at most."""
 _OPS: Final = codes.OPS_OF_FRAME + codes.MAX_HELD
-_TOUCHED: Final = 1 << 10
 _LAYOUTS: Final = {one.event_type: one for one in (TRADE, QUOTE, BOOK_LEVEL)}
 
 
@@ -28,12 +28,14 @@ class Scratch:
         self.frames: Any = np.zeros((codes.FRAME_WIDTH, BATCH), np.int64)
         self.sizes, self.times = (row.data for row in (self.frames[0], self.frames[1]))
         self.tape: Any = np.zeros((1 << 10, codes.TAPE_WIDTH), np.int32)
-        self.stack: Any = np.zeros(512, np.int64)
+        self.stack: Any = np.zeros(ROWS, np.int64)
         self.spelled: Any = np.zeros(TEXT_SIZE, np.int8)
         self.changes: Any = np.zeros((1 << 8, codes.LEVEL_WIDTH), np.int64)
         self.ops: Any = np.zeros((_OPS, codes.OP_WIDTH), np.int64)
-        self.touched: Any = np.zeros((_TOUCHED, 2), np.int64)
+        self.touched: Any = np.zeros((ROWS, 2), np.int64)
         self.rows = {number: layout.new(ROWS) for number, layout in _LAYOUTS.items()}
+        self.bytes = {number: rows.data.cast("B") for number, rows in self.rows.items()}
+        """Those of the rows."""
         self._longest = 512
 
     def fit(self, longest: int) -> None:
@@ -59,7 +61,8 @@ class Scratch:
     def fit_rows(self, event_type: int, count: int) -> None:
         """Room for rows of a type, which stand empty now."""
         if len(self.rows[event_type]) < count:
-            self.rows[event_type] = layout_of(event_type).new(2 * count)
+            rows = self.rows[event_type] = _LAYOUTS[event_type].new(2 * count)
+            self.bytes[event_type] = rows.data.cast("B")
 
 
 class _OfThread(threading.local):
@@ -75,8 +78,3 @@ def scratch() -> Scratch:
     if found is None:
         found = _HERE.scratch = Scratch()
     return found
-
-
-def layout_of(event_type: int) -> RecordLayout:
-    """Of the types of rows that the kernel writes."""
-    return _LAYOUTS[event_type]

@@ -56,6 +56,8 @@ class Shelf:
         self.sizes: Any = np.zeros(_FIRST_ARENA, np.int64)
         self.exponents: Any = np.zeros(_FIRST_ARENA, np.int16)
         self.symbols: list[str] = []
+        self._numbers = self.books.data.cast("B").cast("q")
+        """The books, for a look at one number."""
         self._emitter = emitter
         self._slots: dict[str, int] = {}
         self._machines: list[BookMachine | None] = []
@@ -63,7 +65,7 @@ class Shelf:
         self._used = 0
         self._free: dict[int, list[int]] = {}
         self._lent_empty: list[int] = []
-        self._version = -1
+        self.version = -1
         self._scales: tuple[str, ...] = ()
 
     def slot(self, symbol: str) -> int | None:
@@ -77,6 +79,7 @@ class Shelf:
         found = self._slots[symbol] = len(self.symbols)
         if found == len(self.books):
             self.books = np.concatenate((self.books, np.zeros_like(self.books)))
+            self._numbers = self.books.data.cast("B").cast("q")
         self.symbols.append(symbol)
         self._machines.append(None)
         self._waits.append(0)
@@ -101,11 +104,9 @@ class Shelf:
                 self.books[slot, place] = 0
 
     def refresh(self) -> None:
-        """Spellings may have other keys than before."""
+        """Spellings may have other keys than when the lists were of `version`."""
         listings = self._emitter.listings
-        if listings.version == self._version:
-            return
-        self._version = listings.version
+        self.version = listings.version
         for slot, symbol in enumerate(self.symbols):
             self.books[slot, codes.B_KEY] = _signed(listings.key(symbol) or 0)
             self._scale(slot, symbol)
@@ -164,7 +165,7 @@ class Shelf:
 
     def settle(self, slots: Iterable[int]) -> None:
         """Tells machines and emitter what has become of the books and listings of these rows."""
-        emitter, numbers = self._emitter, self.books.data.cast("B").cast("q")
+        emitter, numbers = self._emitter, self._numbers
         delivered_in_all = ignored_in_all = 0
         for slot in self._lent_empty:
             # In the order in which they were met: so they are told again.
