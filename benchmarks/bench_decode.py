@@ -34,7 +34,8 @@ from alphapulse.domain.provenance import Provenance
 from collector_service.batching import BatchSession
 from collector_service.decode import read_instruments, recording_files
 from collector_service.lane.kernel import load
-from collector_service.listings import ListingIndex, VenueSymbol
+from collector_service.listing_index import ListingIndex
+from collector_service.listings import VenueSymbol
 from collector_service.sources import SOURCES
 from collector_service.transport.base import Arrival, ArrivalKind
 from collector_service.transport.recording import is_stream, read_recording

@@ -1,4 +1,5 @@
-"""New listings of a venue's list, registered durably by a source that streams meanwhile: listings a second, and what its frames wait."""
+"""New listings of a venue's list, registered durably by a source that streams meanwhile: listings and instruments a second, and what its frames
+wait."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ from alphapulse.client.channel import open_channel
 from alphapulse.client.registration import RegistrationStream
 from alphapulse.domain.provenance import Provenance
 from collector_service import convert
-from collector_service.listings import VenueSymbol, currency, pair_of, unnamed_listing
+from collector_service.instruments import currency, pair_of, unnamed_listing
+from collector_service.listings import VenueSymbol
 from collector_service.runtime import GrpcRegistrar, Registration, RunnerOptions, SourceRunner
 from collector_service.source import InstrumentList, Source
 from collector_service.sources import SOURCES
@@ -138,6 +140,8 @@ class _Rounds:
     def __init__(self, venue: _Venue, registrar: _Registrar, stream: RegistrationStream, count: int) -> None:
         self._venue, self._registrar, self._stream, self._count = venue, registrar, stream, count
         self._bare = 0
+        self._known: set[str] = set()
+        self.instruments: list[float] = []
         self.busy: list[float] = []
         self.idle: list[float] = []
         self.work: list[float] = []
@@ -153,9 +157,12 @@ class _Rounds:
         if len(found.listing_ids) != self._count or found.refused:
             raise RuntimeError(f"{len(found.listing_ids)} of {self._count} listings were registered")
         self.busy.append(_p99(self._venue.waits))
-        rate = self._count / (ended - self._venue.asked_at)
-        await asyncio.sleep(1.0 if self._count > 1_000 else 0.1)
-        return rate
+        seconds = ended - self._venue.asked_at
+        # The currency that all of them are priced in is told again each time, and new the first time alone.
+        self.instruments.append(len(found.instruments - self._known) / seconds)
+        self._known |= found.instruments
+        await asyncio.sleep(_rest(self._count))
+        return self._count / seconds
 
     async def registered(self) -> float:
         """Listings a second, of entries that are there already, while the source streams and discovers nothing."""
@@ -164,9 +171,9 @@ class _Rounds:
         lines = [VenueSymbol(f"{name}-USD", name, "USD", frozenset({"USD"})) for name in names]
         coins = [convert.entry(currency(name, fiat=False, source="BARE")) for name in names]
         pairs = [convert.entry(pair_of(one, "BARE"), [unnamed_listing(one, "BARE", "BARE")]) for one in lines]
-        await asyncio.sleep(1.0 if self._count > 1_000 else 0.1)
+        await asyncio.sleep(_rest(self._count))
         self._venue.waits.clear()
-        await asyncio.sleep(1.0 if self._count > 1_000 else 0.1)
+        await asyncio.sleep(_rest(self._count))
         self.idle.append(_p99(self._venue.waits))
         begin, used = time.perf_counter(), time.process_time()
         for entries in (coins, pairs):
@@ -179,6 +186,11 @@ class _Rounds:
         return rate
 
 
+def _rest(count: int) -> float:
+    """Seconds in which nothing is registered."""
+    return 0.5 if count > 1_000 else 0.1
+
+
 def _p99(waits: Sequence[float]) -> float:
     """Milliseconds."""
     return statistics.quantiles(waits, n=100)[98] * 1e3 if len(waits) > 1 else 0.0
@@ -186,7 +198,7 @@ def _p99(waits: Sequence[float]) -> float:
 
 async def measure(options: Options) -> Sequence[Metric]:
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    count, rounds = options.pick(10_000, 200), options.pick(4, 1)
+    count, rounds = options.pick(5_000, 200), options.pick(3, 1)
     venue = _Venue()
     async with AsyncExitStack() as stack:
         registry = await stack.enter_async_context(instrument_registry(durable=True))
@@ -211,6 +223,10 @@ async def measure(options: Options) -> Sequence[Metric]:
         f"as durable (fsync on), by a source that decodes {RATE} frames/s meanwhile; floor: the same registrations, ready made, over "
         f"one registration stream beside the same source; median of {rounds} rounds"
     )
+    made = (
+        "instruments a second in the same rounds, each of them for itself: a new line is two, its currency and its pair, beside its listing; floor: "
+        "twice that of the listings"
+    )
     waited = (
         f"p99 of the time from when a frame of the {RATE}/s is due until it is decoded, while {count} listings are discovered; floor: "
         f"while none are; median of {rounds} rounds"
@@ -219,6 +235,7 @@ async def measure(options: Options) -> Sequence[Metric]:
     busy, idle = statistics.median(rounds_of.busy), statistics.median(rounds_of.idle)
     return [
         Metric("listings", rate, "listings/s", timed, floor, ratio),
+        Metric("instruments", statistics.median(rounds_of.instruments), "instruments/s", made, 2 * floor, ratio),
         paired("processor", rounds_of.work, rounds_of.bare_work, "us/listing", used),
         Metric("frame_wait_p99", busy, "ms", waited, idle, busy / idle if idle else None),
     ]

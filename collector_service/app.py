@@ -16,11 +16,12 @@ from alphapulse.publishing import RelayLink
 from alphapulse.runtime import GrpcService
 from collector_service import servicer
 from collector_service.config import CollectorConfig
-from collector_service.fleet import Fleet, is_simulated
+from collector_service.fleet import Fleet
 from collector_service.lease import Leases
 from collector_service.metrics import CollectorFigures
 from collector_service.recorder import RawRecorder
 from collector_service.runtime import GrpcFinder, GrpcRegistrar, Registrar
+from collector_service.simulation import can_be_simulated
 
 _DRAIN_SECONDS: Final = 2.0
 _log = structlog.stdlib.get_logger(__name__)
@@ -39,7 +40,7 @@ class CollectorApplication:
         config.check_names("RECORD_SOURCES", config.record_sources)
         for name in config.sources:
             config.spec(name)  # an address that is none is told before anything runs
-            if config.transport == "simulated" and not is_simulated(config.spec(name)):
+            if config.transport == "simulated" and not can_be_simulated(config.spec(name)):
                 rule = "with TRANSPORT=simulated sources of whose specification a venue can be made: no chain, and none that another library reads"
                 raise ConfigurationError.for_variable("SOURCES", name, rule)
         self._config = config

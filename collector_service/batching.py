@@ -90,4 +90,4 @@ class BatchSession(Session):
             self.frames += done
             self.last_frame_ns = last.time_ns
         elif self._dialect.snapshot is not None:
-            self._asked.pop(self._dialect.snapshot.symbol(last.url) or "", None)
+            self._requests.forget((self._dialect.snapshot.symbol(last.url) or "",))

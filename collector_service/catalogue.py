@@ -7,13 +7,30 @@ import inspect
 import linecache
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from collector_service import sources
 from collector_service.lane.program import coverage
 from collector_service.own import MODULES
 from collector_service.source import Source
-from collector_service.spec import Channel, Dialect, Hook, Notice, SourceSpec
+from collector_service.sources.chains import CHAIN_OF
+from collector_service.spec import (
+    BookSnapshot,
+    BookUpdate,
+    Channel,
+    Dialect,
+    Hook,
+    Notice,
+    Quote,
+    SourceSpec,
+    Statistic,
+    Trade,
+    Verification,
+)
+
+UNTRIED: Final = {"SOLANA": "what counts follows from slots and accounts: a node of its own speaks for it in its tests"}
+"""Sources for which the checks of every source do not run, and why."""
+_EVENTS: Final = (Trade, Quote, BookSnapshot, BookUpdate, Statistic)
 
 
 def summary(source: Source) -> dict[str, Any]:
@@ -28,8 +45,25 @@ def summary(source: Source) -> dict[str, Any]:
         "books": source.book_machine,
         "lines": lines,
         "hook lines": hooks,
-        "verified by": sorted(one.value for one in spec.verified),
+        "verified by": sorted(one.value for one in verified_by(source)),
     }
+
+
+def verified_by(source: Source) -> frozenset[Verification]:
+    """How it is known that a source reads what its venue says: what its specification says of it, and whether the checks of every source run
+    for it, with events, against a mock."""
+    by_mock = source is sources.NATIVE.get(source.name) and source.name not in UNTRIED and _can_be_told(source)
+    return _spec(source).verified | ({Verification.MOCK} if by_mock else frozenset())
+
+
+def _can_be_told(source: Source) -> bool:
+    """Whether a mock has events for it: texts, such as news, are nothing that happens at a mock venue."""
+    dialect = _spec(source).dialects[-1]
+    routes = (*dialect.routes.values(), *(poll.record for poll in dialect.polls))
+    told = [record for route in routes for record in (route if isinstance(route, tuple) else (route,))]
+    return source.name in CHAIN_OF or any(
+        isinstance(record, _EVENTS) or (isinstance(record, Hook) and record.write is not None) for record in told
+    )
 
 
 def details(source: Source) -> dict[str, Any]:

@@ -107,7 +107,7 @@ class CollectorConfig(ServerConfig):
     """File of pools to listen to on chains, JSON: [{"chain": "ETHEREUM", "address": "0x...", "protocol": "uniswap-v3", "base": 1}]. Of a chain
     that it names, it replaces the pools that are built in. A pool of Curve tells how many "coins" it has, one of Uniswap V4 its "key":
     {"currency0", "currency1", "fee", "tick_spacing", "hooks"}; the address of the latter and of Balancer V2 is the pool's id. {"chain",
-    "factory", "protocol", "tokens": [...]} in the place of a pool names those that a factory has made of these tokens."""
+    "factory", "protocol", "tokens": [...]} in the place of a pool names those that a factory has made, and makes, of these tokens."""
 
     confirmations: tuple[str, ...] = setting("CONFIRMATIONS", default=(), rule="CHAIN=BLOCKS, several with commas")
     """Blocks that have to stand on one before its swaps are told, where not as built in, such as ETHEREUM=12,POLYGON=64."""

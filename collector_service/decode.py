@@ -14,7 +14,7 @@ from alphapulse.domain.provenance import Provenance
 from alphapulse.records import LAYOUTS, Rows
 from collector_service.batching import BatchSession
 from collector_service.book import BookMachine, Level
-from collector_service.listings import ListingIndex
+from collector_service.listing_index import ListingIndex
 from collector_service.rows import as_array
 from collector_service.session import Session
 from collector_service.source import InstrumentList, Source

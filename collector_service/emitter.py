@@ -14,7 +14,8 @@ from collector_service.amounts import Amount, fitted
 from collector_service.book import BookMachine, BookUpdate, Delivery, LevelChange, MachineFactory, Result, Step
 from collector_service.conditions import condition, two_sides
 from collector_service.handover import Handover
-from collector_service.listings import ListingIndex, VenueSymbol, unknown_key
+from collector_service.listing_index import ListingIndex, unknown_key
+from collector_service.listings import VenueSymbol
 from collector_service.notices import OVERRUN, Notice, Notices
 from collector_service.rows import RowSink
 from collector_service.told import Told
@@ -63,6 +64,8 @@ class Emitter:
         """What a source with a memory of its own knows to be lost: (reason, symbol; empty: all of the source). Taken by the session."""
         self.refused: list[Exception] = []
         """Items of a message that could not be read and cost no other; taken by the session."""
+        self.announced = 0
+        """How often the venue has said that its list is another one now."""
         self.memory: Any = None
         """What the source's `new_memory` made."""
         self.last_trades: dict[str, int] = {}

@@ -14,7 +14,7 @@ from collector_service.config import CollectorConfig
 from collector_service.lease import Held, Leases
 from collector_service.recorder import RawRecorder, SourceRecorder
 from collector_service.runtime import Registrar, RunnerOptions, SourceRunner, SourceStatus
-from collector_service.simulation import COMMON, PAIRS, PROTOCOLS, Market, MockedVenue, can_be_mocked, simulated_venue
+from collector_service.simulation import COMMON, PAIRS, Market, SimulatedVenue, can_be_simulated
 from collector_service.source import Source
 from collector_service.transport.base import Transport
 from collector_service.transport.hosts import Hosts
@@ -91,7 +91,7 @@ class Fleet:
             return
         if kind == "replay":
             self._config.recordings_folder()
-        elif kind == "simulated" and not is_simulated(self.source(name)):
+        elif kind == "simulated" and not can_be_simulated(self.source(name)):
             raise FailedPrecondition(
                 f"{name} cannot be simulated: no venue can be made of its specification",
                 hint="start it with another transport",
@@ -170,12 +170,4 @@ class Fleet:
                 secrets=os.environ,
                 hosts=self._hosts,
             )
-        rate = self._config.simulation_rate
-        if name in PROTOCOLS:
-            return SimulatedTransport(simulated_venue(name, self._market, rate))
-        return SimulatedTransport(MockedVenue(spec, self._market, rate))
-
-
-def is_simulated(source: Source) -> bool:
-    """Whether a source can be run without its venue."""
-    return source.name in PROTOCOLS or can_be_mocked(source)
+        return SimulatedTransport(SimulatedVenue(spec, self._market, self._config.simulation_rate))

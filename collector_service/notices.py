@@ -11,7 +11,7 @@ from alphapulse.domain.errors import InvalidArgument
 from alphapulse.domain.provenance import RecordFlag
 from alphapulse.records import NOTICE
 from collector_service.amounts import Amount, fitted
-from collector_service.listings import ListingIndex
+from collector_service.listing_index import ListingIndex
 from collector_service.rows import RowSink
 from collector_service.told import Told
 

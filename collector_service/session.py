@@ -14,18 +14,18 @@ from alphapulse.domain.ids import source_id
 from alphapulse.domain.provenance import Provenance
 from collector_service.emitter import Emitter
 from collector_service.handover import Handover, Overlap
-from collector_service.listings import ListingIndex, VenueSymbol
+from collector_service.listing_index import ListingIndex
+from collector_service.listings import VenueSymbol
 from collector_service.refusals import REFUSALS, reason_of
+from collector_service.requests import Requests
 from collector_service.rows import RowSink
 from collector_service.source import Dialect, Route, Source
 from collector_service.spec import Channel
 from collector_service.staleness import Staleness, StalenessRules
-from collector_service.subscriptions import Subscriptions, first_of, partner_of, place_of, spellings_of
-from collector_service.transport.base import Arrival, ArrivalKind, Cease, Fetch, Request, Retire, Send
+from collector_service.subscriptions import Subscriptions, first_of, partner_of, spellings_of
+from collector_service.transport.base import Arrival, ArrivalKind, Request, Retire, Send
 from collector_service.transport.recording import Begun
 
-SNAPSHOT_PATIENCE_NS: Final = 10_000_000_000
-"""After so long without the snapshot that was asked for, it is asked for again."""
 ANSWER: Final = -1
 """The connection of what was asked for beside the streams."""
 _MAX_KINDS: Final = 256
@@ -65,13 +65,12 @@ class Session:
         """The symbols of each place for connections."""
         self.gaps: list[tuple[str, int]] = []
         """What was lost since it was last asked: (reason, listing key; 0: all of the source)."""
-        self._channels = channels
         self._clock = clock
         self._replays = provenance is Provenance.REPLAY
         self._is_placed = not self._replays
         self._begun = ""
         self._dialect = spec.live
-        self._asked: dict[str, int] = {}
+        self._requests = Requests(spec.live, channels, self.emitter)
         self._overlap = overlap or Overlap()
         self.staleness = Staleness(staleness)
         """Which instruments are silent; nothing is said of those of a recording, whose time is not ours."""
@@ -145,7 +144,7 @@ class Session:
         self._begun = told.begun
         self._place(arrival.time_ns)
         self.emitter.begin_anew()
-        self._asked.clear()
+        self._requests.forget(None)
         self._retiring.clear()
         if self.spec.new_memory is not None:
             self._memory = self.emitter.memory = self.spec.new_memory()
@@ -153,7 +152,7 @@ class Session:
     def _place(self, time_ns: int) -> None:
         """Of a recording: the format that the venue spoke then."""
         self._is_placed = True
-        self._dialect = self.spec.dialect_at(time_ns)
+        self._dialect = self._requests.dialect = self.spec.dialect_at(time_ns)
         self.emitter.new_book = self._dialect.new_book or self.spec.new_book
 
     def republish_books(self, time_ns: int) -> None:
@@ -186,9 +185,7 @@ class Session:
         keys = (self.emitter.listings.key(symbol) for symbol in (lost or ()))
         self.staleness.forget(key for key in keys if key is not None)
         self.emitter.lose_books(lost)
-        for symbol in list(self._asked):
-            if lost is None or symbol in lost:
-                del self._asked[symbol]
+        self._requests.forget(lost)
 
     def _announce(self, connection: int) -> None:
         """A connection is about to take the place of its partner."""
@@ -228,32 +225,17 @@ class Session:
         handover = self.emitter.handovers.get(connection)
         if handover is not None:
             handover.opened_ns = self.sink.received_ns
-            for symbol in self.subscriptions.spellings(connection) or ():
-                self._asked.pop(symbol, None)
+            self._requests.forget(self.subscriptions.spellings(connection) or ())
+        polls = self._requests.polls(connection, self.subscriptions.of(connection))
         greet = self._dialect.greet
         if greet is None:
-            return [*self._introduce(connection), *self._polls(connection, self.subscriptions.of(connection))]
-        return [
-            *(Send(connection, frame) for frame in greet()),
-            *self._polls(connection, self.subscriptions.of(connection)),
-        ]
+            return [*self._introduce(connection), *polls]
+        return [*(Send(connection, frame) for frame in greet()), *polls]
 
     def _introduce(self, connection: int) -> list[Request]:
         """Subscribes to all that the connection's place has: it is open, and the venue knows who we are."""
         self.subscriptions.told(connection)
-        entries = self.subscriptions.of(connection)
-        frames = self._dialect.subscribe(entries, self._channels) if entries else ()
-        return [Send(connection, frame) for frame in frames]
-
-    def _polls(self, connection: int, entries: Sequence[VenueSymbol]) -> list[Request]:
-        return [
-            Fetch(path, poll.every_s)
-            for poll in self._dialect.polls
-            if entries
-            for path in poll.paths(entry.symbol for entry in entries)
-            # One that is for no symbol is made once.
-            if place_of(connection) == 0 or path != poll.path
-        ]
+        return self._requests.subscribe(connection, self.subscriptions.of(connection))
 
     def join(self, place: int, entries: Sequence[VenueSymbol]) -> list[Request]:
         """More symbols for a place, which says so over its open connections; one that is not open yet subscribes to all of them then. The
@@ -261,40 +243,27 @@ class Session:
         self.subscriptions.join(place, entries)
         requests: list[Request] = []
         for connection in self.subscriptions.open_at(place):
+            self.emitter.subscribed = self.subscriptions.of(connection)
             handover = self.emitter.handovers.get(connection)
             if handover is not None:
                 handover.symbols |= {spelling for entry in entries for spelling in spellings_of(entry)}
-            said = self.subscriptions.of(connection) if self._dialect.replaces else entries
-            frames = (self._dialect.join or self._dialect.subscribe)(said, self._channels)
-            requests += [Send(connection, frame) for frame in frames]
-        return requests + self._polls(first_of(place), entries)
+            requests += self._requests.join(connection, entries, self.subscriptions.of(connection))
+        return requests + self._requests.polls(first_of(place), entries)
 
     def leave(self, symbols: Collection[str]) -> list[Request]:
         """The venue is no longer asked for these symbols, where it can be told so; their books end."""
         requests: list[Request] = []
         for place, entries in self.subscriptions.leave(symbols).items():
             for connection in self.subscriptions.open_at(place):
-                requests += [Send(connection, frame) for frame in self._farewell(connection, entries)]
-            for poll in self._dialect.polls:
-                if "{symbol}" in poll.path:
-                    requests += [Cease(path) for path in poll.paths(entry.symbol for entry in entries)]
+                self.emitter.subscribed = self.subscriptions.of(connection)
+                requests += self._requests.leave(connection, entries, self.subscriptions.of(connection))
+            requests += self._requests.cease(entries)
             spellings = {spelling for entry in entries for spelling in spellings_of(entry)}
             keys = (self.emitter.listings.key(spelling) for spelling in spellings)
             self.staleness.forget(key for key in keys if key is not None)
             self.emitter.lose_books(spellings)
-            for spelling in spellings:
-                self._asked.pop(spelling, None)
+            self._requests.forget(spellings)
         return requests
-
-    def _farewell(self, connection: int, entries: Sequence[VenueSymbol]) -> Sequence[str]:
-        if self._dialect.replaces:
-            left = self.subscriptions.of(connection)
-            return (self._dialect.join or self._dialect.subscribe)(left, self._channels) if left else ()
-        return self._dialect.leave(entries, self._channels, self._number_on(connection)) if self._dialect.leave else ()
-
-    def _number_on(self, connection: int) -> Callable[[str, VenueSymbol], object]:
-        """What a connection calls a channel of a symbol by; None where it has not told."""
-        return lambda channel, entry: self.emitter.number_of(connection, channel, spellings_of(entry))
 
     def _frame(self, arrival: Arrival) -> list[Request]:
         self.frames += 1
@@ -340,7 +309,7 @@ class Session:
         if request is None or symbol is None:
             return self._polled(arrival)
         self.emitter.requested = symbol
-        self._asked.pop(symbol, None)
+        self._requests.forget((symbol,))
         self._run(request.route, arrival.data)
         return self._repair(arrival)
 
@@ -426,20 +395,6 @@ class Session:
             if reason:
                 self.resyncs += 1
                 self.gaps.append(("BOOK_RESYNC", self.emitter.listings.key(symbol) or 0))
-            asked = self._asked.get(symbol)
-            if asked is not None and arrival.time_ns - asked < SNAPSHOT_PATIENCE_NS:
-                continue
-            self._asked[symbol] = arrival.time_ns
-            # A stream that opens with the snapshot is given its time before it is asked again.
-            if reason or asked is not None or self._dialect.snapshot is not None:
-                requests += self._snapshot_requests(symbol, arrival.connection)
+            requests += self._requests.book(symbol, arrival, is_lost=bool(reason))
         wanted.clear()
         return requests
-
-    def _snapshot_requests(self, symbol: str, connection: int) -> list[Request]:
-        entry = self.emitter.listings.entry(symbol)
-        if self._dialect.snapshot is not None:
-            return [Fetch(self._dialect.snapshot.path(symbol, entry.extras if entry is not None else {}))]
-        if entry is None:
-            return []
-        return [Send(connection, text) for text in self._dialect.resync(entry, self._number_on(connection))]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from collector_service.book import MachineFactory
+from collector_service.book import MachineFactory, SnapshotUpdatesMachine
 from collector_service.emitter import Emitter
 from collector_service.listings import VenueSymbol
 from collector_service.spec.source import Channel, Endpoints, Heartbeat, Limits, SignIn, SourceSpec
@@ -59,6 +59,8 @@ class Dialect:
     """The frames that subscribe to more on a connection that has subscribed before; None: as `subscribe`."""
     leave: Callable[[Sequence[VenueSymbol], Sequence[Channel], Numbers], Sequence[str]] | None = None
     """The frames that unsubscribe; None: that cannot be said."""
+    subscribes_always: bool = False
+    """`subscribe` has something to say where there is no symbol, too."""
     replaces: bool = False
     """What is subscribed to takes the place of what was subscribed to before: `join` is given all of it."""
     parts: Callable[[bytes], Sequence[bytes]] | None = None
@@ -225,6 +227,36 @@ class Source:
     """A token that is asked for before anything else."""
     reach: Callable[[Source, Mapping[str, str]], Transport] | None = None
     """Opens the way to its venue where another library has it, given the environment's secrets; None: its addresses are connected to."""
+
+    @classmethod
+    def of(
+        cls,
+        spec: SourceSpec,
+        dialects: tuple[Dialect, ...],
+        discovery: Discovery,
+        *,
+        new_book: MachineFactory = SnapshotUpdatesMachine,
+        book_machine: str = "",
+        new_memory: Callable[[], Memory] | None = None,
+        reach: Callable[[Source, Mapping[str, str]], Transport] | None = None,
+    ) -> Source:
+        """The source of a specification, whoever made its dialects."""
+        return cls(
+            name=spec.name,
+            venue=spec.venue or spec.name,
+            endpoints=spec.endpoints,
+            limits=spec.limits,
+            heartbeat=spec.heartbeat,
+            discovery=discovery,
+            dialects=dialects,
+            book_machine=book_machine,
+            new_book=new_book,
+            quirks=spec.notes,
+            spec=spec,
+            new_memory=new_memory,
+            sign_in=spec.sign_in,
+            reach=reach,
+        )
 
     def discovery_at(self, time_ns: int) -> Discovery:
         """How the venue listed its instruments at a time."""

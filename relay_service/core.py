@@ -31,7 +31,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alphapulse.domain.domains import Domain
-from alphapulse.domain.errors import CircuitOpen, SourceRateLimited, WrongDomain
+from alphapulse.domain.errors import CircuitOpen, SourceRateLimited
 from alphapulse.records import (
     LAYOUTS,
     OPPORTUNITY,
@@ -42,6 +42,8 @@ from alphapulse.records import (
     Rows,
     without_faulty_texts,
 )
+from relay_service.accepted import ACCEPTED, refusal_of
+from relay_service.breaker import BreakerState
 from relay_service.counters import Counters, counters_of
 from relay_service.enrichment.replica import EnrichmentReplica
 from relay_service.enrichment.synthetics import SyntheticEngine
@@ -50,10 +52,7 @@ from relay_service.kernel.slots import SlotTable
 from relay_service.limits import Limits
 from relay_service.notes import Notes
 from relay_service.results import EMPTY, AcceptResult, Frame, Receipt, RowGroup, SourceGapRecord, among
-from relay_service.sources import SourceState, SourceTable, take_run
-
-DERIVED_TYPES: Final = frozenset({OPPORTUNITY.event_type, SYNTHETIC_UPDATE.event_type})
-"""What the relay makes itself: refused from a source."""
+from relay_service.sources import MAX_SEQUENCE, NOTHING_AMISS, SourceState, SourceTable, take_run
 
 _CIRCUIT_OPEN: Final = CircuitOpen.reason
 
@@ -61,14 +60,6 @@ DefinitionCallback = Callable[[npt.NDArray[np.int32]], None]
 VenueCallback = Callable[[Sequence[str]], None]
 Gate = Callable[[int], str]
 """Why events of so many bytes cannot be taken now; empty where they can."""
-
-
-def _unfit(source: SourceState, event_type: int) -> str:
-    """Why a source may not send events of a type; empty where it may."""
-    layout = LAYOUTS.get(event_type)
-    if layout is None or event_type in DERIVED_TYPES:
-        return "TYPE_NOT_ACCEPTED"
-    return "" if layout.domain is source.domain else WrongDomain.reason
 
 
 class RelayCore:
@@ -197,14 +188,20 @@ class RelayCore:
         first_sequence: int,
         now_ns: int,
     ) -> AcceptResult:
-        run, rows = take_run(source, first_sequence, count), count
+        rows = count
+        if first_sequence == source.next_sequence and first_sequence + count <= MAX_SEQUENCE:
+            source.next_sequence = first_sequence + count
+            run = NOTHING_AMISS
+        else:
+            run = take_run(source, first_sequence, count)
         source.last_event_ns = now_ns
         gaps: tuple[SourceGapRecord, ...] = ()
         if run.missing:
             source.gap_pending = True
             gaps = (SourceGapRecord(source.name, "SOURCE_GAP", run.missing, self.engine.next_of(source.domain)),)
-        refusal = _unfit(source, event_type)
-        if refusal:
+        layout = ACCEPTED[source.domain].get(event_type)
+        if layout is None:
+            refusal = refusal_of(event_type)
             self.reject(refusal, count - run.skip)
             return AcceptResult(
                 gaps=gaps,
@@ -214,26 +211,25 @@ class RelayCore:
                 rejected=count - run.skip,
                 refusal=refusal,
             )
-        row_size = len(raw) // count
         if run.skip:
-            raw = raw[run.skip * row_size :]
+            raw = raw[run.skip * layout.row_size :]
             if run.skip == count:
                 return AcceptResult(domain=source.domain, now_ns=now_ns, source=source.name, duplicates=count)
             count -= run.skip
         breaker = source.breaker
-        if not breaker.admits(count, now_ns):
+        limit = source.limit
+        if breaker.state is not BreakerState.CLOSED and not breaker.admits(count, now_ns):
             return self._refused(source, _CIRCUIT_OPEN, count, run.skip, gaps, now_ns)
-        if not source.acknowledges and not source.limit.admits(count, len(raw), now_ns):
-            source.limit.shed_more(count)
+        if limit.limits and not source.acknowledges and not limit.admits(count, len(raw), now_ns):
+            limit.shed_more(count)
             return self._refused(source, SourceRateLimited.reason, count, run.skip, gaps, now_ns)
-        if breaker.shed or source.limit.shed:
+        if breaker.shed or limit.shed:
             gaps += self._shed(source, now_ns)
         if self.replica.has_changed:
             self.settle()
         engine = self.engine
         first = engine.next_of(source.domain)
         faulty: tuple[int, ...] = ()
-        layout = LAYOUTS[event_type]
         if layout.texts:
             raw, faulty = without_faulty_texts(layout, raw)
             count -= len(faulty)
@@ -256,7 +252,7 @@ class RelayCore:
                 self._notes.met(output.met)
             if source.domain is not Domain.MARKET:
                 self._notes.used(source.domain, output.slots)
-        groups = self._groups(event_type, raw[: written * row_size] if refused else raw, output, first, now_ns)
+        groups = self._groups(event_type, raw[: written * layout.row_size] if refused else raw, output, first, now_ns)
         refused += len(faulty)
         return AcceptResult(groups, gaps, source.domain, now_ns, source.name, written, refused, run.skip, "", frame)
 
@@ -341,7 +337,7 @@ class RelayCore:
         table = self.slots.table
         slots = slots[slots >= 0]
         if event_type == QUOTE.event_type:
-            rows = self.slots.quotes[slots[table["quote_sequence"][slots] != 0]]
+            rows = self.slots.quotes_of(slots)
         elif event_type == TRADE.event_type:
             rows = self.slots.trades[slots[table["has_trade"][slots] != 0]]
         elif event_type == TRADING_STATUS.event_type:

@@ -39,10 +39,22 @@ class RateLimit:
     """One source's. A second's worth may come at once; a frame is taken whole, and paid back before the next one. Times are the relay's,
     nanoseconds."""
 
-    __slots__ = ("_bytes", "_bytes_left", "_events", "_events_left", "_filled_ns", "_told_ns", "_undeclared", "shed")
+    __slots__ = (
+        "_bytes",
+        "_bytes_left",
+        "_events",
+        "_events_left",
+        "_filled_ns",
+        "_told_ns",
+        "_undeclared",
+        "limits",
+        "shed",
+    )
 
     def __init__(self, limits: DomainLimits) -> None:
         self._events, self._bytes = limits.source_events, limits.source_bytes
+        self.limits = bool(self._events or self._bytes)
+        """Whether it refuses anything at all."""
         self._events_left, self._bytes_left = float(self._events), float(self._bytes)
         self._filled_ns = 0
         self._undeclared = 0
@@ -52,7 +64,7 @@ class RateLimit:
 
     def admits(self, count: int, size: int, now_ns: int) -> bool:
         """Whether a frame of so many events and bytes may come now; it is paid for."""
-        if not (self._events or self._bytes):
+        if not self.limits:
             return True
         passed = now_ns - self._filled_ns
         if not 0 <= passed < _SECOND:  # the clock may have been set

@@ -13,7 +13,8 @@ from alphapulse.domain.provenance import Provenance
 from relay_service.breaker import Breaker
 from relay_service.limits import DomainLimits, Limits, RateLimit
 
-_MASK: Final = (1 << 64) - 1
+MAX_SEQUENCE: Final = (1 << 64) - 1
+"""The numbering of a source goes on with 0 behind it."""
 _HALF: Final = 1 << 63
 _OFFSET_WINDOW_NS: Final = 10_000_000_000
 
@@ -69,12 +70,12 @@ class SourceState:
     @property
     def last_sequence(self) -> int:
         """The last sequence taken."""
-        return (self.next_sequence - 1) & _MASK
+        return (self.next_sequence - 1) & MAX_SEQUENCE
 
     def ahead(self, sequence: int) -> int:
         """How far a sequence is beyond what is expected next; negative: it was taken before. Distances are modulo 2**64."""
-        distance = (sequence - self.next_sequence) & _MASK
-        return distance if distance < _HALF else distance - _MASK - 1
+        distance = (sequence - self.next_sequence) & MAX_SEQUENCE
+        return distance if distance < _HALF else distance - MAX_SEQUENCE - 1
 
     def acknowledge(self, epoch: int, sequence: int) -> None:
         """Everything of an epoch up to a sequence is relayed, or was refused for good."""
@@ -106,23 +107,24 @@ class Run(NamedTuple):
     """Events before it that never came."""
 
 
-_NOTHING_AMISS: Final = Run(0, 0)
+NOTHING_AMISS: Final = Run(0, 0)
+"""They are what was expected next."""
 
 
 def take_run(source: SourceState, first_sequence: int, count: int) -> Run:
     """Move a source on by `count` events numbered from `first_sequence`. Distances are modulo 2**64, so the numbering may wrap."""
     if first_sequence == source.next_sequence:
-        source.next_sequence = (first_sequence + count) & _MASK
-        return _NOTHING_AMISS
-    ahead = (first_sequence - source.next_sequence) & _MASK
+        source.next_sequence = (first_sequence + count) & MAX_SEQUENCE
+        return NOTHING_AMISS
+    ahead = (first_sequence - source.next_sequence) & MAX_SEQUENCE
     if ahead < _HALF:
         source.gap_events += ahead
-        source.next_sequence = (first_sequence + count) & _MASK
+        source.next_sequence = (first_sequence + count) & MAX_SEQUENCE
         return Run(0, ahead)
-    skip = min(_MASK + 1 - ahead, count)
+    skip = min(MAX_SEQUENCE + 1 - ahead, count)
     source.duplicates += skip
     if skip < count:
-        source.next_sequence = (first_sequence + count) & _MASK
+        source.next_sequence = (first_sequence + count) & MAX_SEQUENCE
     return Run(skip, 0)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+from pathlib import Path
 from typing import Final
 
 from violation_rules import ROOT, Site, name_of, rules, sites_of, source_files
@@ -82,7 +83,13 @@ def import_error_classes() -> None:
     for path in source_files():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ClassDef) and any(_gives_reason(one) for one in node.body):
-                importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+                importlib.import_module(_module(path))
+
+
+def _module(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    # A package under the name of its file would be defined a second time.
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def _gives_reason(statement: ast.stmt) -> bool:

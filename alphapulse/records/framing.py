@@ -34,6 +34,7 @@ MAX_PAYLOAD: Final = 4 << 20
 _HEADER: Final = struct.Struct("<HBBHHIQQ")  # all but the checksum
 _CHECKED: Final = _HEADER.size  # 28 bytes of the header are under the checksum
 _CRC: Final = struct.Struct("<I")
+_WHOLE: Final = struct.Struct("<HBBHHIQQI")
 _READ_SIZE: Final = 256 << 10
 
 
@@ -167,7 +168,7 @@ class FrameDecoder:
         """The whole frames received so far, and what was refused. After a fatal fault nothing more is read."""
         while self._end - self._start >= HEADER_SIZE:
             start = self._start
-            magic, version, kind, slot, _, size, sequence, time_ns = _HEADER.unpack_from(self._buffer, start)
+            magic, version, kind, slot, _, size, sequence, time_ns, expected = _WHOLE.unpack_from(self._buffer, start)
             if magic != MAGIC or version != VERSION or size > MAX_PAYLOAD:
                 self._start = self._end
                 yield FrameFault(_header_fault(magic, version, size), 0, 0, fatal=True)
@@ -176,7 +177,6 @@ class FrameDecoder:
             if stop > self._end:
                 return
             self._start = stop
-            (expected,) = _CRC.unpack_from(self._buffer, start + _CHECKED)
             raw = self._raw
             body = raw[start + HEADER_SIZE : stop]
             found = _extend(_checksum(raw[start : start + _CHECKED]), body)

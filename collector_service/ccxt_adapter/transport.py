@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
@@ -29,9 +28,9 @@ from collector_service.source import InstrumentList, Source
 from collector_service.spec import Channel
 from collector_service.transport.base import Arrival, ArrivalKind, Request, Send, TransportError
 from collector_service.transport.listing import fetch_instruments
+from collector_service.transport.sole import SoleConnection
 
 _QUEUE_FRAMES: Final = 8_192
-_TURN_FRAMES: Final = 16
 _POLL_SECONDS: Final = 1.0
 """A call for a symbol is not made again sooner, whatever the exchange allows."""
 _CALLS: Final[Mapping[Channel, tuple[str, str, str, str]]] = {
@@ -74,27 +73,23 @@ class CcxtTransport:
         self._backoff = backoff or Backoff(first=0.5, cap=60.0)
         self._poll_seconds = poll_seconds
         self._exchange: Any = None
-        self._arrived: asyncio.Queue[Arrival] = asyncio.Queue(_QUEUE_FRAMES)
+        self._sole = SoleConnection(self._converse, self._backoff, name="an exchange of ccxt", most=_QUEUE_FRAMES)
         self._outbox: asyncio.Queue[_Wanted] = asyncio.Queue()
         self._given: dict[str, TradeMemory] = {}
         self._quotes: dict[str, bytes] = {}
-        self._keeper: asyncio.Task[None] | None = None
-        self._taken = 0
-        self.reconnects = 0
+        self._is_used = False
 
     async def __aenter__(self) -> Self:
         self._exchange = await asyncio.to_thread(self._make)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.gather(self._keeper, return_exceptions=True)
+        await self._sole.close()
         await self._close()
 
     @property
     def pauses(self) -> bool:
-        return self._arrived.empty() or self._taken % _TURN_FRAMES == 0
+        return self._sole.pauses
 
     async def instruments(self, source: Source) -> InstrumentList:
         return await fetch_instruments(source, self._get)
@@ -110,45 +105,25 @@ class CcxtTransport:
             raise problem_of(error, exchange) from error
         return messages.market_lines(markets.values(), exchange.precisionMode)
 
-    async def arrivals(self, connections: int, paths: Sequence[str] = ()) -> AsyncIterator[Arrival]:
-        if connections != 1:
-            raise ValueError(f"connections={connections}: an exchange of ccxt is one connection")
-        self._keeper = asyncio.create_task(self._keep())
-        while True:
-            arrival = await self._arrived.get()
-            self._taken += 1
-            yield arrival
-            if self._taken % _TURN_FRAMES == 0:
-                await asyncio.sleep(0)
+    def arrivals(self, connections: int, paths: Sequence[str] = ()) -> AsyncIterator[Arrival]:
+        return self._sole.arrivals(connections)
 
     def extend(self, path: str | None) -> None:
-        raise ValueError(f"path={path!r}: an exchange of ccxt is one connection")
+        self._sole.extend(path)
 
     def submit(self, request: Request) -> None:
         if isinstance(request, Send):
             told = msgspec.json.decode(request.text)
             self._outbox.put_nowait(_Wanted(Channel(told["channel"]), told["symbol"]))
 
-    async def _keep(self) -> None:
-        while True:
-            try:
-                await self._converse()
-                return
-            except TransportError as error:
-                reason, wait = str(error), error.retry_after or 0.0
-            except Exception as error:  # a task that ends here would be silence without a reason
-                _log.exception("ccxt failed")
-                reason, wait = f"{type(error).__name__}: {error}", 0.0
-            self.reconnects += 1
-            await self._put(ArrivalKind.CLOSED, reason.encode())
-            await asyncio.sleep(max(wait, self._backoff.next()))
-            await self._renew()
-
     async def _converse(self) -> None:
         """From subscriptions to the first failure that concerns them all: raises TransportError."""
+        if self._is_used:
+            await self._renew()
+        self._is_used = True
         while not self._outbox.empty():
             self._outbox.get_nowait()  # meant for the exchange object of before
-        await self._put(ArrivalKind.OPENED, b"", f"ccxt:{self._exchange.id}")
+        await self._sole.put(ArrivalKind.OPENED, b"", f"ccxt:{self._exchange.id}")
         polled: list[_Wanted] = []
         try:
             async with asyncio.TaskGroup() as group:
@@ -234,26 +209,26 @@ class CcxtTransport:
         """What a call answered, as messages."""
         symbol = wanted.symbol
         if wanted.channel is Channel.BOOKS:
-            await self._put(ArrivalKind.FRAME, messages.book_frame(symbol, answer))
+            await self._sole.put(ArrivalKind.FRAME, messages.book_frame(symbol, answer))
         elif wanted.channel is Channel.QUOTES:
             frame = messages.quote_frame(symbol, answer)
             # A ticker tells of other things as well, and polled ones of nothing new.
             if frame is not None and self._quotes.get(symbol) != frame:
                 self._quotes[symbol] = frame
-                await self._put(ArrivalKind.FRAME, frame)
+                await self._sole.put(ArrivalKind.FRAME, frame)
         else:
             memory = self._given.setdefault(symbol, TradeMemory())
             before = bool(memory)
             fresh, met = memory.fresh(answer)
             if polled and before and fresh and not met:
-                await self._put(ArrivalKind.FRAME, messages.lost_frame(symbol, TRADES_LOST))
+                await self._sole.put(ArrivalKind.FRAME, messages.lost_frame(symbol, TRADES_LOST))
             for frame in messages.trade_frames(symbol, fresh):
-                await self._put(ArrivalKind.FRAME, frame)
+                await self._sole.put(ArrivalKind.FRAME, frame)
 
     async def _refuse(self, wanted: _Wanted, error: Exception, problem: TransportError) -> None:
         if not is_ccxt_error(error):
             _log.warning("ccxt cannot read an answer", call=str(wanted), error=str(problem))
-        await self._put(ArrivalKind.FAILED, f"{wanted}: {problem}".encode(), str(wanted))
+        await self._sole.put(ArrivalKind.FAILED, f"{wanted}: {problem}".encode(), str(wanted))
 
     async def _renew(self) -> None:
         """A new exchange object: one whose stream broke remembers books and subscriptions that are gone."""
@@ -269,6 +244,3 @@ class CcxtTransport:
                 await self._exchange.close()
             except Exception as error:  # what is left of a broken connection is of no interest
                 _log.info("ccxt did not close an exchange", error=str(error))
-
-    async def _put(self, kind: ArrivalKind, data: bytes, url: str = "") -> None:
-        await self._arrived.put(Arrival(kind, time.time_ns(), data, 0, url))

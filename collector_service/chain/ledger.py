@@ -95,7 +95,11 @@ class Ledger(Generic[Item]):
         self._complete: set[str] = set()
         self._asked: set[Ask] = set()
         self._doubted: set[str] = set()
-        """Blocks that were told just before the connection was lost: a log of theirs may have been on its way."""
+        """Told blocks that a log may be missing of: it was on its way when the connection was lost, or nobody had subscribed to it."""
+        self._awaited: set[str] = set()
+        """Those of them that the next block waits for, so that what is new to us is told in its order."""
+        self._is_narrow = False
+        """The next head may be of a block that was made before more was subscribed to."""
         self._tip: Block | None = None
         self._news: list[News[Item]] = []
         self._asks: list[Ask] = []
@@ -113,7 +117,9 @@ class Ledger(Generic[Item]):
     def head(self, block: Block) -> None:
         """The node's newest head. Its logs come by themselves."""
         self._blocks[block.hash] = self._tip = block
-        self._complete.add(block.hash)
+        if not self._is_narrow:
+            self._complete.add(block.hash)
+        self._is_narrow = False
         for doubted in sorted(self._doubted):
             self._ask(Wanted.LOGS, doubted)
         self._advance()
@@ -151,10 +157,13 @@ class Ledger(Generic[Item]):
     def answer_logs(self, block_hash: str, number: int, items: Mapping[int, Item] | None) -> None:
         """All items of a block; None where the node has no answer."""
         self._asked.discard(Ask(Wanted.LOGS, block_hash))
+        # One that the node has no answer for is asked for again, but nothing waits for it any more.
+        self._awaited.discard(block_hash)
         if items is not None and block_hash in self._doubted:
             self._doubted.discard(block_hash)
             for index, item in sorted(items.items()):
                 self.item(block_hash, number, index, item)
+            self._advance()
         elif items is not None and block_hash in self._blocks:
             self._logs.setdefault(block_hash, _Logs(number)).items.update(items)
             self._complete.add(block_hash)
@@ -166,9 +175,19 @@ class Ledger(Generic[Item]):
         self._blocks.clear()
         self._logs.clear()
         self._complete.clear()
+        self._is_narrow = False
         self._asked.clear()
         self._asks.clear()
         self._tip = None
+
+    def widened(self, since: int | None = None) -> None:
+        """More items are subscribed to: of the blocks that do not count yet all are asked for, and of those that do from number `since` on."""
+        self._complete.clear()
+        self._asked -= {ask for ask in self._asked if ask.what is Wanted.LOGS}
+        self._is_narrow = True
+        if since is not None:
+            self._awaited |= {one.block.hash for one in self._past if one.block.number >= since and one.block.parent}
+            self._doubted |= self._awaited
 
     def take(self) -> tuple[list[News[Item]], list[Ask]]:
         """What is new, in its order, and what the node has to be asked; each is given once."""
@@ -188,7 +207,7 @@ class Ledger(Generic[Item]):
         if path is None:
             return
         for block in reversed(path):
-            if block.number > tip.number - self._depth or block.hash not in self._complete:
+            if block.number > tip.number - self._depth or block.hash not in self._complete or self._awaited:
                 break
             self._tell(block)
 
@@ -224,7 +243,7 @@ class Ledger(Generic[Item]):
         if items:
             self._news.append(Told(block, tuple(items.values())))
         if len(self._past) > self._kept:
-            self._doubted.discard(self._past.popleft().block.hash)
+            self._trust(self._past.popleft().block.hash)
             oldest = self._past[0].block.number
             for orphan in [one.hash for one in self._blocks.values() if one.number <= oldest]:
                 self._forget(orphan)
@@ -234,7 +253,7 @@ class Ledger(Generic[Item]):
     def _withdraw(self, count: int) -> None:
         for _ in range(count):
             past = self._past.pop()
-            self._doubted.discard(past.block.hash)
+            self._trust(past.block.hash)
             if past.items:
                 self._news.append(Withdrawn(past.block, tuple(past.items.values())))
 
@@ -242,11 +261,16 @@ class Ledger(Generic[Item]):
         self._news.append(Missed(reason))
         self._past.clear()
         self._doubted.clear()
+        self._awaited.clear()
         self._anchor(tip)
 
     def _anchor(self, tip: Block) -> None:
         """What is below the first head is not ours to tell."""
         self._past.append(_Past(Block(tip.parent, "", tip.number - 1, 0), {}))
+
+    def _trust(self, block_hash: str) -> None:
+        self._doubted.discard(block_hash)
+        self._awaited.discard(block_hash)
 
     def _forget(self, block_hash: str) -> None:
         self._blocks.pop(block_hash, None)

@@ -14,8 +14,11 @@ import msgspec
 
 from alphapulse.domain.errors import InvalidArgument
 from collector_service.chain import abi
+from collector_service.chain.creations import Creations
 from collector_service.chain.events import LOGS_OF, SHARED, TOPICS, PoolKind
+from collector_service.chain.factories import Created, is_creation
 from collector_service.chain.ledger import Block, Ledger, Missed, Told, Wanted, Withdrawn
+from collector_service.chain.listing import PoolList
 from collector_service.chain.pools import PROTOCOLS
 from collector_service.chain.quotes import PoolQuote, quote
 from collector_service.chain.reading import Found, read
@@ -27,6 +30,8 @@ from collector_service.listings import VenueSymbol
 _NANOS: Final = 10**9
 HEADS_ID: Final = 1
 _MOST_FILTERS: Final = 16
+_FIRST_JOIN: Final = 512
+"""The ids of calls that subscribe to more begin here."""
 FIRST_QUESTION: Final = 1_000
 _METHODS: Final = {Wanted.HEAD: "eth_getBlockByHash", Wanted.LOGS: "eth_getLogs"}
 
@@ -67,7 +72,7 @@ class _Question:
     at: str
     left: int = 1
     number: int = 0
-    found: dict[int, Found] = field(default_factory=dict)
+    found: dict[int, Found | Created] = field(default_factory=dict)
     failed: bool = False
 
 
@@ -78,18 +83,21 @@ _decode_logs: Final = msgspec.json.Decoder(list[Item] | None).decode
 class Node:
     """What is remembered of a conversation with a node: the ledger of its blocks, the states of pools, and what it was asked."""
 
-    def __init__(self, confirmations: int, shared: Mapping[PoolKind, str]) -> None:
-        """`shared`: the contracts that log for all pools of a kind."""
-        self.ledger: Ledger[Found] = Ledger(confirmations)
-        self._filters: list[dict[str, Any]] = []
-        """What was subscribed to, and is asked for of a block that was not told of."""
+    def __init__(self, confirmations: int, shared: Mapping[PoolKind, str], pools: PoolList | None = None) -> None:
+        """`shared`: the contracts that log for all pools of a kind. `pools` is told what factories log."""
+        self.ledger: Ledger[Found | Created] = Ledger(confirmations)
         self._shared = shared
+        self._creations = Creations(pools)
         self._states = States(self.ledger.kept)
         self._questions: dict[int, _Question] = {}
         self._next = FIRST_QUESTION
         self._acknowledged: set[int] = set()
         self._seeds: Seeds | None = None
         """None before anything was subscribed to."""
+        self._known: set[str] = set()
+        """Symbols that were subscribed to, now or before."""
+        self._young: dict[str, int] = {}
+        """Those that were not there before a block which does not count yet, with its number."""
 
     def lost(self) -> None:
         """The connection is gone; the ledger catches up with the next one, or tells what it could not."""
@@ -101,12 +109,21 @@ class Node:
 
     def subscribed(self, frame: Frame, emitter: Emitter) -> None:
         """Heads are subscribed to after all logs: a head that is announced is of a block whose logs are announced as well."""
-        self._acknowledged.add(frame.id or 0)
-        self._filters = filters(emitter.subscribed, self._shared)
         if self._seeds is None:
             self._seeds = Seeds()
-            self._want({entry.symbol for entry in emitter.subscribed}, emitter)
-        if len(self._acknowledged) == (frame.id or 0) // _MOST_FILTERS:
+        fresh = {entry.symbol for entry in emitter.subscribed} - self._known
+        self._known |= fresh
+        young, number = self._creations.made(fresh), frame.id or 0
+        self._want(fresh - young.keys(), emitter)
+        self._young |= young
+        if young or number >= _FIRST_JOIN:
+            # What happened before we listened to them is asked for, from the block on that made them.
+            self._questions = {at: one for at, one in self._questions.items() if one.what is not Wanted.LOGS}
+            self.ledger.widened(min(young.values(), default=None))
+        if number >= _FIRST_JOIN:
+            return
+        self._acknowledged.add(number)
+        if len(self._acknowledged) == number // _MOST_FILTERS:
             emitter.reply(call(HEADS_ID, "eth_subscribe", ["newHeads"]))
 
     def notice_head(self, item: Item, emitter: Emitter) -> None:
@@ -118,10 +135,13 @@ class Node:
         """A log of a block, or that it is of no block any more."""
         at = abi.block_hash(item.blockHash)
         if item.removed:
+            # A pool that the block made is asked about once as many blocks count without it.
             self.ledger.removed(at)
         else:
             number, index = abi.quantity(item.blockNumber), abi.quantity(item.logIndex)
             found = self._read(item, index, emitter)
+            if isinstance(found, Created):
+                self._creations.seen(found, number)
             if found is not None:
                 self.ledger.item(at, number, index, found)
         self._flush(emitter)
@@ -167,12 +187,14 @@ class Node:
             question.failed = True
             self.ledger.answer_logs(at, 0, None)
             return
-        found: dict[int, Found] = {}
+        found: dict[int, Found | Created] = {}
         for item in logs:
             if abi.block_hash(item.blockHash) != at:
                 raise InvalidArgument.field("blockHash", str(item.blockHash), "block-other", f"logs of {at}")
             question.number, index = abi.quantity(item.blockNumber), abi.quantity(item.logIndex)
             one = self._read(item, index, emitter)
+            if isinstance(one, Created):
+                self._creations.seen(one, question.number)
             if one is not None:
                 found[index] = one
         question.found |= found
@@ -180,7 +202,9 @@ class Node:
         if not question.left:
             self.ledger.answer_logs(at, question.number, question.found)
 
-    def _read(self, item: Item, index: int, emitter: Emitter) -> Found | None:
+    def _read(self, item: Item, index: int, emitter: Emitter) -> Found | Created | None:
+        if is_creation(item.topics):
+            return self._creations.read(abi.address(item.address), item.topics or (), item.data, index, emitter)
         return read(abi.address(item.address), item.topics or (), item.data, index, emitter, self._shared)
 
     def _flush(self, emitter: Emitter) -> None:
@@ -189,16 +213,20 @@ class Node:
         for place, one in enumerate(news):
             match one:
                 case Told(block, items):
-                    self._tell(block, items, emitter)
+                    self._creations.told([item for item in items if isinstance(item, Created)], emitter.listings)
+                    self._tell(block, _of_pools(items), emitter)
                 case Withdrawn(block, items):
-                    swapped = dict.fromkeys(item.symbol for item in items if item.exchange is not None)
+                    self._creations.withdrawn((item for item in items if isinstance(item, Created)), block.number)
+                    swaps = _of_pools(items)
+                    swapped = dict.fromkeys(item.symbol for item in swaps if item.exchange is not None)
                     emitter.gaps += [("REORG", symbol) for symbol in swapped]
-                    self._states.withdrawn(block.hash, block.time_ns, {item.symbol for item in items})
+                    self._states.withdrawn(block.hash, block.time_ns, {item.symbol for item in swaps})
                     # What was asked as of this block alone says nothing any more.
-                    self._want({item.symbol for item in items if item.index >= AFTER_ALL}, emitter)
+                    self._want({item.symbol for item in swaps if item.index >= AFTER_ALL}, emitter)
                 case Missed(reason):
                     emitter.gaps.append((reason, ""))
                     self._states.missed()
+                    self._creations.missed()
                     self._want({entry.symbol for entry in emitter.subscribed}, emitter)
             # Of several blocks that are withdrawn together, the one below them is what stands.
             if not (isinstance(one, Withdrawn) and isinstance(next(iter(news[place + 1 :]), None), Withdrawn)):
@@ -206,6 +234,12 @@ class Node:
         for what, at in asks:
             self._ask(what, at, emitter)
         newest = self.ledger.newest
+        if newest is not None:
+            self._creations.counted(newest.number)
+            grown = {symbol for symbol, number in self._young.items() if number <= newest.number}
+            self._young = {symbol: number for symbol, number in self._young.items() if symbol not in grown}
+            self._want(grown, emitter)
+        emitter.announced += self._creations.take()
         if self._seeds is not None and newest is not None:
             for number, params in self._seeds.ask(newest, self._next):
                 emitter.reply(call(number, "eth_call", params))
@@ -241,12 +275,19 @@ class Node:
     def _ask(self, what: Wanted, at: str, emitter: Emitter) -> None:
         parts: list[list[Any]] = [[at, False]]
         if what is Wanted.LOGS:
-            parts = [[{"blockHash": at, **one}] for one in self._filters]
+            wanted = filters(emitter.subscribed, self._shared, self._creations.filter)
+            parts = [[{"blockHash": at, **one}] for one in wanted]
+            if not parts:  # nothing is listened to any more
+                self.ledger.answer_logs(at, 0, {})
         question = _Question(what, at, len(parts))
         for params in parts:
             self._questions[self._next] = question
             emitter.reply(call(self._next, _METHODS[what], params))
             self._next += 1
+
+
+def _of_pools(items: Iterable[Found | Created]) -> list[Found]:
+    return [item for item in items if isinstance(item, Found)]
 
 
 def _block(item: Item) -> Block:
@@ -258,8 +299,11 @@ def _block(item: Item) -> Block:
     )
 
 
-def filters(entries: Iterable[VenueSymbol], shared: Mapping[PoolKind, str]) -> list[dict[str, Any]]:
-    """What logs are asked for: one filter for pools that log themselves, and one for each contract that logs for many, narrowed to the pools."""
+def filters(
+    entries: Iterable[VenueSymbol], shared: Mapping[PoolKind, str], creations: Mapping[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    """What logs are asked for: one filter for pools that log themselves, one for each contract that logs for many, narrowed to the pools, and that
+    of `creations`."""
     pools = {one.pool.address: PROTOCOLS[one.pool.protocol].kind for one in entries if one.pool is not None}
     found: list[dict[str, Any]] = []
     own = {pool: kind for pool, kind in pools.items() if kind not in SHARED}
@@ -270,12 +314,12 @@ def filters(entries: Iterable[VenueSymbol], shared: Mapping[PoolKind, str]) -> l
         named = [f"0x{pool[2:]:0>64}" for pool, of in pools.items() if of is kind]
         if named:
             found.append({"address": [contract], "topics": [[TOPICS[log] for log in LOGS_OF[kind]], named]})
-    return found
+    return [*found, dict(creations)] if creations is not None else found
 
 
-def subscriptions(wanted: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The calls that subscribe to logs. The id of each says of how many it is one."""
-    first = len(wanted) * _MOST_FILTERS
+def subscriptions(wanted: Sequence[Mapping[str, Any]], *, more: bool = False) -> list[dict[str, Any]]:
+    """The calls that subscribe to logs. The id of each says of how many it is one, or that it is one of `more`."""
+    first = _FIRST_JOIN if more else len(wanted) * _MOST_FILTERS
     return [call(first + place, "eth_subscribe", ["logs", one]) for place, one in enumerate(wanted)]
 
 

@@ -25,7 +25,8 @@ from collector_service.chain.events import (
 from collector_service.chain.pools import PROTOCOLS
 from collector_service.chain.states import Change, Unread
 from collector_service.emitter import Emitter
-from collector_service.listings import ListingIndex, PoolTerms
+from collector_service.listing_index import ListingIndex
+from collector_service.listings import PoolTerms
 
 _WITH_STATE = frozenset({PoolKind.V2, PoolKind.V3})
 

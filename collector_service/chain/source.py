@@ -9,15 +9,14 @@ from typing import Any, Final
 import msgspec
 
 from alphapulse.domain.errors import InvalidArgument
-from collector_service.book import SnapshotUpdatesMachine
-from collector_service.chain.asking import Reader, read_chain
+from collector_service.chain.asking import Reader
 from collector_service.chain.events import PoolKind
-from collector_service.chain.factories import pools_of
+from collector_service.chain.listing import PoolList
 from collector_service.chain.node import FIRST_QUESTION, HEADS_ID, Frame, Node, filters, subscriptions
 from collector_service.chain.pools import Factory, Pool
 from collector_service.emitter import Emitter
 from collector_service.listings import VenueSymbol
-from collector_service.source import Asking, Dialect, Discovery, InstrumentList, Route, Source
+from collector_service.source import Dialect, Discovery, Route, Source
 from collector_service.spec import (
     TOPIC,
     Channel,
@@ -73,6 +72,10 @@ def _split(data: bytes, _: Emitter) -> tuple[str, Any]:
     return "other", frame
 
 
+def _calls(told: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [msgspec.json.encode(one).decode() for one in told]
+
+
 def _same(body: Any) -> Any:
     return body
 
@@ -81,28 +84,21 @@ def chain_source(chain: Chain) -> Source:
     """The chain as a source. Its node is the user's: `NAME_WS_URL` and `NAME_RPC_URL` in the environment say where it is."""
     if chain.confirmations < 0:
         raise InvalidArgument.field("confirmations", str(chain.confirmations), "range", "0 or more")
-    endpoints = Endpoints(
-        f"{{secret:{chain.name}_WS_URL|{chain.websocket}}}", f"{{secret:{chain.name}_RPC_URL|{chain.rest}}}"
-    )
-    limits = Limits(symbols_per_connection=10_000, messages_per_second=50.0, requests_per_second=10.0)
-    heartbeat = Heartbeat(stale_after_s=max(30.0, 8 * chain.block_seconds))
-    reader = Reader(chain.chain_id, chain.coin, chain.shared, {})
+    pools = PoolList(Reader(chain.chain_id, chain.coin, chain.shared, {}), chain.pools, chain.factories)
 
     def memory() -> Node:
-        return Node(chain.confirmations, chain.shared)
-
-    async def discover(ask: Asking) -> InstrumentList:
-        made, refused = await pools_of(chain.factories, ask)
-        named = {pool.address for pool in chain.pools}
-        pools = (*chain.pools, *(pool for pool in made if pool.address not in named))
-        found = await read_chain(reader, pools, ask)
-        return InstrumentList(found.entries, (*refused, *found.refused))
+        return Node(chain.confirmations, chain.shared, pools)
 
     def subscribe(entries: Sequence[VenueSymbol], channels: Sequence[Channel]) -> list[str]:
         # A swap tells what a pool holds as well, and what it holds is not told without the other logs: all or none.
         if not {Channel.TRADES, Channel.QUOTES} & set(channels):
             return []
-        return [msgspec.json.encode(one).decode() for one in subscriptions(filters(entries, chain.shared))]
+        return _calls(subscriptions(filters(entries, chain.shared, pools.creations)))
+
+    def join(entries: Sequence[VenueSymbol], channels: Sequence[Channel]) -> list[str]:
+        if not {Channel.TRADES, Channel.QUOTES} & set(channels):
+            return []
+        return _calls(subscriptions(filters(entries, chain.shared), more=True))
 
     routes = {
         "log": Route(_same, lambda item, emitter: emitter.memory.notice_log(item, emitter)),
@@ -117,6 +113,8 @@ def chain_source(chain: Chain) -> Source:
         books=frozenset(),
         silent=frozenset({"acknowledged"}),
         subscribe=subscribe,
+        join=join,
+        subscribes_always=pools.creations is not None,
         resync=lambda *_: [],
     )
     notes = (
@@ -134,9 +132,11 @@ def chain_source(chain: Chain) -> Source:
         read_on="2026-11-30",
         terms="Public chain data; a public node has terms of its own, and one of yours none.",
         verified=frozenset({Verification.MOCK}),
-        endpoints=endpoints,
-        limits=limits,
-        heartbeat=heartbeat,
+        endpoints=Endpoints(
+            f"{{secret:{chain.name}_WS_URL|{chain.websocket}}}", f"{{secret:{chain.name}_RPC_URL|{chain.rest}}}"
+        ),
+        limits=Limits(symbols_per_connection=10_000, messages_per_second=50.0, requests_per_second=10.0),
+        heartbeat=Heartbeat(stale_after_s=max(30.0, 8 * chain.block_seconds)),
         dialects=(
             DialectSpec(
                 name="JSON-RPC",
@@ -145,17 +145,4 @@ def chain_source(chain: Chain) -> Source:
         ),
         notes=notes,
     )
-    return Source(
-        name=chain.name,
-        venue=chain.name,
-        endpoints=endpoints,
-        limits=limits,
-        heartbeat=heartbeat,
-        discovery=Discovery((), discover),
-        dialects=(dialect,),
-        book_machine="",
-        new_book=SnapshotUpdatesMachine,
-        quirks=notes,
-        spec=spec,
-        new_memory=memory,
-    )
+    return Source.of(spec, (dialect,), Discovery((), pools.read), new_memory=memory)

@@ -54,19 +54,12 @@ def compile_source(spec: SourceSpec) -> Source:
             f"{spec.name}.dialects[-1].instruments", (), "the newest dialect has to say where instruments are listed"
         )
     kept = spec.dialects[-1].books or spec.books
-    return Source(
-        name=spec.name,
-        venue=spec.venue or spec.name,
-        endpoints=spec.endpoints,
-        limits=spec.limits,
-        heartbeat=spec.heartbeat,
-        discovery=discovery,
-        dialects=dialects,
+    return Source.of(
+        spec,
+        dialects,
+        discovery,
         book_machine=_MACHINES[type(kept)][0] if kept is not None else "",
         new_book=_machine(kept),
-        quirks=spec.notes,
-        spec=spec,
-        sign_in=spec.sign_in,
     )
 
 

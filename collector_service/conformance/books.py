@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from alphapulse.records import BOOK_LEVEL, TRADE
 from collector_service.conformance.report import SkippedError, expect

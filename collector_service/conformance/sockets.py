@@ -10,8 +10,10 @@ from dataclasses import replace
 from typing import Final
 
 from alphapulse.client import Backoff
+from collector_service.conformance.chains import chain_of
 from collector_service.conformance.report import FailedError, SkippedError, expect
 from collector_service.mock import MockServer, MockVenue
+from collector_service.mock.chain import MockChain
 from collector_service.runtime import RunnerOptions, SourceRunner, SourceState
 from collector_service.source import Source
 from collector_service.spec import Channel, records
@@ -122,13 +124,15 @@ class _Live:
         return bool(told) and told <= seen
 
     def reconnected(self) -> int:
-        """Losses of a connection that were declared."""
+        """Losses of a connection that were declared; with a chain those that were noticed, for what it missed it asks for."""
+        if isinstance(self.server.venue, MockChain):
+            return self.runner.status().reconnects
         session = self.runner.session
         return sum(reason == "RECONNECTED" for reason, _ in session.gaps) if session is not None else 0
 
 
-def _streaming(source: Source) -> MockVenue:
-    venue = MockVenue(source)
+def _streaming(source: Source) -> MockVenue | MockChain:
+    venue = chain_of(source) or MockVenue(source)
     if not venue.channels:
         raise SkippedError("it has no stream")
     return venue

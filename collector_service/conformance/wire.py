@@ -10,9 +10,10 @@ from typing import Any, Final
 from alphapulse.domain.provenance import Provenance, RecordFlag
 from alphapulse.records import BOOK_LEVEL, LAYOUTS
 from collector_service.conformance.report import expect
-from collector_service.listings import ListingIndex
+from collector_service.listing_index import ListingIndex
 from collector_service.mock import MockVenue, Said
 from collector_service.mock.books import Top
+from collector_service.mock.foreign import asked_at_once
 from collector_service.rows import as_array
 from collector_service.session import Session
 from collector_service.source import InstrumentList, Source
@@ -21,6 +22,11 @@ from collector_service.transport.base import Arrival, ArrivalKind, Fetch, Reques
 from collector_service.transport.listing import joined
 
 _TICK_NS: Final = 1_000_000
+BROKEN: Final = (
+    b'{"half', b"[1,2", b"", b"\x00\xff\xfe\x80noise", b"null", b"17", b'"text"', b"{}", b"[]", b"[[[[]]]]", b'{"a":' * 2_000, b"[" * 5_000,
+    b'{"a":1e999999999}', b"\xef\xbb\xbf{}", b'{"\\ud800":1}',
+)  # fmt: skip
+"""Frames that are no message of anybody."""
 Row = dict[str, int]
 
 
@@ -202,6 +208,8 @@ def read_list(source: Source, venue: MockVenue) -> InstrumentList:
         assert found is not None
         return found
 
+    if source.discovery.ask is not None:
+        return asked_at_once(source, venue.answer)
     lists = []
     for request in source.discovery.requests:
         if request.given is not None:

@@ -92,10 +92,6 @@ def databento_sources() -> tuple[Source, ...]:
 
 
 def _source(one: DataSet) -> Source:
-    endpoints = Endpoints(f"databento.{one.id}", "")
-    limits = Limits(_ALL_SYMBOLS, 10.0, 1.0)
-    heartbeat = Heartbeat(stale_after_s=45.0)
-    notes = (*NOTES, *one.notes)
     channels = {channel: wanted for channel, wanted in SCHEMAS.items() if any(name in one.schemas for name in wanted)}
     streamed: dict[Channel, tuple[str, ...]] = {
         channel: tuple(name for name in wanted if name in one.schemas) for channel, wanted in channels.items()
@@ -108,24 +104,18 @@ def _source(one: DataSet) -> Source:
         read_on="2026-11-30",
         terms="For the holder of the key, under Databento's agreement and the licences of the exchanges; redistribution needs theirs.",
         verified=frozenset({Verification.ADAPTER}),
-        endpoints=endpoints,
-        limits=limits,
-        heartbeat=heartbeat,
+        endpoints=Endpoints(f"databento.{one.id}", ""),
+        limits=Limits(_ALL_SYMBOLS, 10.0, 1.0),
+        heartbeat=Heartbeat(stale_after_s=45.0),
         dialects=(Dialect(name="DBN version 3", subscribe=Subscribe(message={"schema": CHANNEL}, channels=streamed)),),
-        notes=notes,
+        notes=(*NOTES, *one.notes),
     )
-    return Source(
-        name=one.name,
-        venue=one.name,
-        endpoints=endpoints,
-        limits=limits,
-        heartbeat=heartbeat,
-        discovery=Discovery(()),
-        dialects=(dialect_of(one.schemas),),
+    return Source.of(
+        spec,
+        (dialect_of(one.schemas),),
+        Discovery(()),
         book_machine="snapshot only" if Channel.BOOKS in streamed else "",
         new_book=SnapshotOnlyMachine,
-        quirks=notes,
-        spec=spec,
         reach=partial(_reach, one),
     )
 

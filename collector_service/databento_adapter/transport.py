@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
 import msgspec
-import structlog
 
 from alphapulse.client.backoff import Backoff
 from alphapulse.domain.errors import FailedPrecondition
 from alphapulse.domain.provenance import Provenance
 from collector_service.databento_adapter import definitions
 from collector_service.source import InstrumentList, Source
-from collector_service.transport.base import Arrival, ArrivalKind, Request, Send, TransportError
+from collector_service.transport.base import Arrival, Request, Send, TransportError
+from collector_service.transport.sole import SoleConnection
 
 PORT: Final = 13_000
-_TURN_FRAMES: Final = 16
-_HIGH_WATER: Final = 16_384
-"""Records that wait for the decoder; beyond it the socket is not read, and TCP slows the gateway."""
-_LOW_WATER: Final = 4_096
 _CONNECT_SECONDS: Final = 15.0
 _LIST_SECONDS: Final = 300.0
 _HEARTBEAT_SECONDS: Final = 15
@@ -33,7 +28,6 @@ _REFUSED_SECONDS: Final = 60.0
 """Asking again sooner does not make a key right."""
 _PARENTS: Final = (".FUT", ".OPT", ".SPOT")
 _ALL: Final = "ALL_SYMBOLS"
-_log = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +83,10 @@ class DatabentoTransport:
         self._place = place
         self._backoff = backoff or Backoff(first=0.5, cap=60.0)
         self._silence = silence_seconds
-        self._arrived: asyncio.Queue[Arrival] = asyncio.Queue()
+        self._sole = SoleConnection(self._converse, self._backoff, name="a data set of Databento")
         self._session: Any = None
         self._dbn: Any = None
         self._make: Any = None
-        self._keeper: asyncio.Task[None] | None = None
-        self._paused = False
-        self._heard = 0.0
-        self._taken = 0
 
     async def __aenter__(self) -> Self:
         protocols, self._dbn = await asyncio.to_thread(library)
@@ -104,13 +94,11 @@ class DatabentoTransport:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.gather(self._keeper, return_exceptions=True)
+        await self._sole.close()
 
     @property
     def pauses(self) -> bool:
-        return self._arrived.empty() or self._taken % _TURN_FRAMES == 0
+        return self._sole.pauses
 
     async def instruments(self, source: Source) -> InstrumentList:
         """The definitions of the day, each spelling's over a session of its own: the gateway replays them, and says when that is done."""
@@ -148,21 +136,11 @@ class DatabentoTransport:
             completed.cancel()
         return found
 
-    async def arrivals(self, connections: int, paths: Sequence[str] = ()) -> AsyncIterator[Arrival]:
-        if connections != 1:
-            raise ValueError(f"connections={connections}: a data set is one connection")
-        self._keeper = asyncio.create_task(self._keep())
-        while True:
-            arrival = await self._arrived.get()
-            self._taken += 1
-            if self._paused and self._arrived.qsize() <= _LOW_WATER:
-                self._read_on()
-            yield arrival
-            if self._taken % _TURN_FRAMES == 0:
-                await asyncio.sleep(0)
+    def arrivals(self, connections: int, paths: Sequence[str] = ()) -> AsyncIterator[Arrival]:
+        return self._sole.arrivals(connections)
 
     def extend(self, path: str | None) -> None:
-        raise ValueError(f"path={path!r}: a data set is one connection")
+        self._sole.extend(path)
 
     def submit(self, request: Request) -> None:
         if not isinstance(request, Send) or self._session is None or self._session.transport.is_closing():
@@ -172,46 +150,26 @@ class DatabentoTransport:
         if not self._session.is_streaming:
             self._session.start()
 
-    async def _keep(self) -> None:
-        while True:
-            try:
-                await self._converse()
-                return
-            except TransportError as error:
-                reason, wait = str(error), error.retry_after or 0.0
-            except Exception as error:  # a task that ends here would be silence without a reason
-                _log.exception("a session of Databento failed")
-                reason, wait = f"{type(error).__name__}: {error}", 0.0
-            self._put(ArrivalKind.CLOSED, reason.encode())
-            await asyncio.sleep(max(wait, self._backoff.next()))
-
     async def _converse(self) -> None:
         """From the connection to its end: raises TransportError."""
         session = await self._connect(self._take)
-        self._session, self._paused, self._heard = session, False, time.monotonic()
-        self._put(ArrivalKind.OPENED, b"", f"{self._place.host}:{self._place.port}")
+        self._session = session
+        self._sole.opened(f"{self._place.host}:{self._place.port}", session.transport)
         try:
             while not session.disconnected.done():
                 await asyncio.wait((session.disconnected,), timeout=self._silence / 3)
-                if not self._paused and time.monotonic() - self._heard > self._silence:
+                if self._sole.quiet_s > self._silence:
                     raise TransportError(f"{self._place.dataset}: the gateway has said nothing for {self._silence:g} s")
         finally:
             self._session = None
+            self._sole.ended()
             session.transport.abort()
         raise TransportError(f"{self._place.dataset}: {_why(session)}")
 
     def _take(self, record: Any) -> None:
-        self._heard = time.monotonic()
+        self._sole.heard()
         self._backoff.reset()
-        self._put(ArrivalKind.FRAME, bytes(record))
-        if not self._paused and self._arrived.qsize() >= _HIGH_WATER and self._session is not None:
-            self._paused = True
-            self._session.transport.pause_reading()
-
-    def _read_on(self) -> None:
-        self._paused, self._heard = False, time.monotonic()
-        if self._session is not None and not self._session.transport.is_closing():
-            self._session.transport.resume_reading()
+        self._sole.tell(bytes(record))
 
     async def _connect(self, take: Callable[[Any], None]) -> Any:
         """A session that has signed in. Raises TransportError."""
@@ -240,9 +198,6 @@ class DatabentoTransport:
             if session is not None and not signed_in:
                 session.transport.abort()
         raise TransportError(f"{place.dataset} at {place.host}:{place.port}: {problem}")
-
-    def _put(self, kind: ArrivalKind, data: bytes, url: str = "") -> None:
-        self._arrived.put_nowait(Arrival(kind, time.time_ns(), data, 0, url))
 
 
 def _spellings(symbols: Sequence[str]) -> list[tuple[str, list[str]]]:

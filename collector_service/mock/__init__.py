@@ -18,6 +18,7 @@ from collector_service.mock.events import (
 from collector_service.mock.numbers import Form
 from collector_service.mock.server import MockServer
 from collector_service.mock.venue import MockVenue
+from collector_service.mock.world import Terms, World
 
 __all__ = [
     "BookEvent",
@@ -30,6 +31,8 @@ __all__ = [
     "MockVenue",
     "QuoteEvent",
     "Said",
+    "Terms",
     "TradeEvent",
     "UnwritableError",
+    "World",
 ]

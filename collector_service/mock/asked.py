@@ -12,7 +12,8 @@ from collector_service.mock.draft import Draft, UnwritableError, encoded
 from collector_service.mock.frames import FrameWriter
 from collector_service.mock.market import MockMarket
 from collector_service.mock.numbers import Form, month_of
-from collector_service.mock.records import Pen, fill_needed, steps_at, write
+from collector_service.mock.paths import steps_at
+from collector_service.mock.records import Pen, fill_needed, write
 from collector_service.spec import Dialect, Period, Poll
 
 Told = tuple[tuple[Any, happened.Event], ...]

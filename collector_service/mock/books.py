@@ -16,15 +16,14 @@ from collector_service.spec.records import ASK, BID
 
 OPENED_NS: Final = 1_750_000_000_000_000_000
 """When mock venues begin, nanoseconds since the Unix epoch."""
-LEVELS: Final = 8
-"""A side, where the venue tells all of it."""
 _BEYOND: Final = 4
 """Levels that a venue of limited depth has and does not show."""
 _SHOWN_AT_MOST: Final = 30
 _MAX_NUMBERS: Final = 4_096
+_HOLE: Final = 6
+"""Halves of what is between two levels, of which there are two between the best bid and offer."""
 _NEAR: Final = 10_000
 """A book is where it should be within one part in so many."""
-_MAX_LOTS: Final = 90_000
 
 Top = list[tuple[Decimal, Decimal]]
 """(price, size), the best first."""
@@ -40,8 +39,9 @@ class MockBook:
         dice: random.Random,
         mid: int,
         written: Callable[[Amount, Amount], tuple[Amount, Amount]],
+        apart: int = 1,
     ) -> None:
-        """`mid` in ticks; `written` gives a price and a size the digits that the source reads."""
+        """`mid` in ticks, `apart` half of what is between two levels; `written` gives a price and a size the digits that the source reads."""
         self.instrument = instrument
         self.number = 1_000
         """The number of the last change told."""
@@ -55,17 +55,18 @@ class MockBook:
         self._dice = dice
         self._written = written
         self._mid = mid
+        self._apart = apart
         self.depth = spec.depth if spec is not None and 0 < spec.depth <= _SHOWN_AT_MOST else 0
         """Levels a side that are told; 0: all."""
-        self._size = self.depth + _BEYOND if self.depth else LEVELS
+        self._size = self.depth + _BEYOND if self.depth else instrument.levels
         self._levels: dict[int, dict[int, int]] = {BID: {}, ASK: {}}
         self._told: dict[int, dict[int, int]] = {BID: {}, ASK: {}}
+        self._shadow = Book()
+        """What has been told, as the source reads it: checksums are of it."""
         self._numbers: dict[tuple[int, int], int] = {}
         self._last_number = 0
         self._named: set[int] = set()
-        for place in range(self._size):
-            self._levels[BID][mid - 1 - 2 * place] = self._lots()
-            self._levels[ASK][mid + 1 + 2 * place] = self._lots()
+        self._place()
         self._show()
 
     def truth(self) -> tuple[Top, Top]:
@@ -74,8 +75,9 @@ class MockBook:
 
     def best(self, side: int) -> tuple[Amount, Amount]:
         """(price, size) of the best level."""
-        price = self._ranked(side)[0]
-        return self.price(price), self.size(self._levels[side][price])
+        levels = self._levels[side]
+        price = max(levels) if side == BID else min(levels)
+        return self.price(price), self.size(levels[price])
 
     def price(self, ticks: int) -> Amount:
         """Ticks as a price."""
@@ -96,30 +98,32 @@ class MockBook:
         return BookEvent(self.instrument, True, levels, last, last, last, self.checksum(), self.depth or 1_000, time_ns)
 
     def aim(self, mid: int) -> None:
-        """Takes the whole book to a price, in ticks, once it is far from it: `step` tells what has changed by that."""
-        shift = mid - self._mid
-        if abs(shift) * _NEAR < mid:
-            return
-        self._mid = mid
-        self._levels = {
-            side: {price + shift: lots for price, lots in levels.items()} for side, levels in self._levels.items()
-        }
+        """Takes the book to a price, in ticks, once it is far from it, or has a hole there: `step` tells what has changed by that."""
+        hole = min(self._levels[ASK]) - max(self._levels[BID])
+        if abs(mid - self._mid) * _NEAR >= mid or hole > _HOLE * self._apart:
+            self._mid = mid
+            self._place()
+
+    def _place(self) -> None:
+        """Levels at the places around the price where there should be one; of what was there already nothing changes."""
+        between = 2 * self._apart
+        best = self._mid // between * between
+        for side, way in ((BID, -between), (ASK, between)):
+            first = best if side == BID else best + between
+            held = self._levels[side]
+            places = range(first, first + way * self._size, way)
+            self._levels[side] = {price: held.get(price) or self._lots() for price in places}
 
     def step(self) -> list[LevelEvent]:
         """Moves the book; what has to be told of it. It is told once `told` has numbered it."""
         for _ in range(self._dice.randint(1, 4)):
             self._move()
-        before = self._told
-        self._show()
-        changes: list[LevelEvent] = []
-        for side in (BID, ASK):
-            # What is gone comes first, so that no order in which it is told crosses the book.
-            changes += [self._event(side, price, 0) for price in before[side] if price not in self._levels[side]]
-        for side in (BID, ASK):
-            changes += [
-                self._event(side, price, lots) for price, lots in self._shown(side) if before[side].get(price) != lots
-            ]
-        return changes
+        gone, changed = self._show()
+        # What is gone comes first, so that no order in which it is told crosses the book.
+        return [
+            *[self._event(side, price, 0) for side, price in gone if price not in self._levels[side]],
+            *[self._event(side, price, lots) for side, price, lots in changed],
+        ]
 
     def told(self, changes: Sequence[LevelEvent], time_ns: int) -> BookEvent:
         """A message of these changes, with the numbers it has."""
@@ -139,11 +143,7 @@ class MockBook:
         """Of what is told now, as the source's specification takes it; 0 where it takes none."""
         if not isinstance(self._spec, books.Checksum):
             return 0
-        book = Book()
-        for side, levels in ((BID, book.bids), (ASK, book.asks)):
-            for price, lots in self._shown(side):
-                levels.set(*self._written(self.price(price), self.size(lots)))
-        found = zlib.crc32(self._spec.text(book).encode("ascii"))
+        found = zlib.crc32(self._spec.text(self._shadow).encode("ascii"))
         return found - 2**32 if self._spec.signed and found >= 2**31 else found
 
     def _event(self, side: int, price: int, lots: int) -> LevelEvent:
@@ -164,38 +164,49 @@ class MockBook:
         }
 
     def _lots(self) -> int:
-        return self._dice.randint(1, _MAX_LOTS)
+        return self._dice.randint(*self.instrument.lots)
 
     def _move(self) -> None:
         side = self._dice.choice((BID, ASK))
-        levels, ranked = self._levels[side], self._ranked(side)
+        levels = self._levels[side]
         match self._dice.randrange(4):
-            case 0 if len(ranked) > max(2, self._size // 2):
+            case 0 if len(levels) > max(2, self._size // 2):
+                ranked = self._ranked(side)
                 del levels[ranked[0] if self._dice.random() < 0.4 else self._dice.choice(ranked)]
-            case 1 if len(ranked) < self._size:
+            case 1 if len(levels) < self._size:
                 price = self._free(side)
                 if price:
                     levels[price] = self._lots()
             case _:
-                levels[self._dice.choice(ranked)] = self._lots()
+                levels[self._dice.choice(list(levels))] = self._lots()
 
     def _free(self, side: int) -> int:
         """A price that is free and does not cross the other side; 0 for none."""
         other = self._ranked(ASK if side == BID else BID)[0]
         way = -1 if side == BID else 1
-        near = [other + way * distance for distance in range(1, 2 * self._size + 2)]
+        near = [other + way * self._apart * distance for distance in range(1, 2 * self._size + 2)]
         free = [price for price in near if price > 0 and price not in self._levels[side]]
         return self._dice.choice(free) if free else 0
 
     def _ranked(self, side: int) -> list[int]:
         return sorted(self._levels[side], reverse=side == BID)
 
-    def _show(self) -> None:
-        self._told = {side: dict(self._ranked_levels(side)) for side in (BID, ASK)}
+    def _show(self) -> tuple[list[tuple[int, int]], list[tuple[int, int, int]]]:
+        """What is told from now on: (side, price) of what is told no more, (side, price, lots) of what is new or another."""
+        before, self._told = self._told, {side: dict(self._ranked_levels(side)) for side in (BID, ASK)}
+        gone, changed = [], []
+        for side, told in self._told.items():
+            gone += [(side, price) for price in before[side] if price not in told]
+            changed += [(side, *level) for level in sorted(told.items() - before[side].items(), reverse=side == BID)]
+        if isinstance(self._spec, books.Checksum):
+            for side, price, lots in (*((*level, 0) for level in gone), *changed):
+                shadow = self._shadow.bids if side == BID else self._shadow.asks
+                shadow.set(*self._written(self.price(price), self.size(lots)))
+        return gone, changed
 
     def _ranked_levels(self, side: int) -> list[tuple[int, int]]:
         shown = min(map(len, self._levels.values())) if self.paired else self.depth or None
-        return [(price, self._levels[side][price]) for price in self._ranked(side)[:shown]]
+        return sorted(self._levels[side].items(), reverse=side == BID)[:shown]
 
     def _shown(self, side: int) -> list[tuple[int, int]]:
         return list(self._told[side].items())

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from collector_service.mock.blanks import Blank
 from collector_service.mock.texts import Lens, Wish, solved
 
 Step = str | int | tuple[str, str]
@@ -33,6 +34,8 @@ class Draft:
     def put(self, steps: Steps, value: Any) -> None:
         """A value, which a second one may not contradict. Raises UnwritableError."""
         self._take(steps)
+        if isinstance(value, Blank):
+            value = value.token(None, encoded)
         held = self._values.setdefault(steps, value)
         if held is not value and encoded(held) != encoded(value):
             raise UnwritableError(f"{shown(steps)} would have to be {_said(held)} and {_said(value)} at once")

@@ -5,8 +5,11 @@ Amounts are (mantissa, exponent), times nanoseconds since the Unix epoch.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from collector_service.amounts import Amount
 from collector_service.listings import VenueSymbol
@@ -23,6 +26,10 @@ class MockInstrument:
     """How streams write it."""
     price_decimals: int
     size_decimals: int
+    lots: tuple[int, int] = (1, 90_000)
+    """The least and the most that a level of its book has, in units of the last decimal."""
+    levels: int = 8
+    """A side of its book, where the venue tells all of it."""
 
     @property
     def symbol(self) -> str:
@@ -30,8 +37,7 @@ class MockInstrument:
         return self.entry.symbol
 
 
-@dataclass(frozen=True, slots=True)
-class TradeEvent:
+class TradeEvent(Struct, frozen=True):
     """A trade; the aggressor as in the API: 1 the buyer, 2 the seller."""
 
     instrument: MockInstrument
@@ -42,8 +48,7 @@ class TradeEvent:
     time_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class QuoteEvent:
+class QuoteEvent(Struct, frozen=True):
     """The best bid and offer; None: that side is empty."""
 
     instrument: MockInstrument
@@ -54,8 +59,7 @@ class QuoteEvent:
     time_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class LevelEvent:
+class LevelEvent(Struct, frozen=True):
     """A level as it is now; size 0: it is gone."""
 
     side: int
@@ -68,8 +72,7 @@ class LevelEvent:
     """The venue has told of it before, by its number."""
 
 
-@dataclass(frozen=True, slots=True)
-class BookEvent:
+class BookEvent(Struct, frozen=True):
     """A whole book, or a change of one, with every number that a book machine may want."""
 
     instrument: MockInstrument
@@ -83,8 +86,7 @@ class BookEvent:
     time_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class FigureEvent:
+class FigureEvent(Struct, frozen=True):
     """A figure of an instrument."""
 
     instrument: MockInstrument
@@ -92,8 +94,7 @@ class FigureEvent:
     time_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class StateEvent:
+class StateEvent(Struct, frozen=True):
     """A trading status, by the venue's word."""
 
     instrument: MockInstrument
@@ -101,16 +102,14 @@ class StateEvent:
     time_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class DepthEvent:
+class DepthEvent(Struct, frozen=True):
     """How many levels a side will be sent."""
 
     instrument: MockInstrument
     depth: int
 
 
-@dataclass(frozen=True, slots=True)
-class NumberEvent:
+class NumberEvent(Struct, frozen=True):
     """A connection's number of a channel and symbol."""
 
     instrument: MockInstrument
@@ -118,8 +117,7 @@ class NumberEvent:
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class PingEvent:
+class PingEvent(Struct, frozen=True):
     """The venue asks for an answer; what stands at each path of its template."""
 
     numbers: tuple[tuple[str, int], ...]
@@ -130,13 +128,12 @@ Event = TradeEvent | QuoteEvent | BookEvent | FigureEvent | StateEvent | DepthEv
 
 def at_time(event: Event, time_ns: int) -> Event:
     """The event at another time, where it has one."""
-    if isinstance(event, (DepthEvent, NumberEvent, PingEvent)):
+    if isinstance(event, (DepthEvent, NumberEvent, PingEvent)) or event.time_ns == time_ns:
         return event
     return replace(event, time_ns=time_ns)
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(Struct, frozen=True):
     """One frame, and what it tells: pairs of record and event."""
 
     data: bytes

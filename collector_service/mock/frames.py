@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -11,15 +11,15 @@ import msgspec
 from alphapulse.domain.errors import InvalidArgument
 from collector_service.mock import events as happened
 from collector_service.mock.draft import Draft, UnwritableError, encoded, word_of
+from collector_service.mock.foreign import FOREIGN
 from collector_service.mock.kinds import Way, mark, steps_of, ways_of
 from collector_service.mock.numbers import Form
-from collector_service.mock.records import Pen, fill_needed, keep_silent, parts_of, steps_at, write
+from collector_service.mock.paths import parts_of, steps_at
+from collector_service.mock.prepared import Forms, ShapelessError, Told
+from collector_service.mock.records import Pen, fill_needed, keep_silent, write
 from collector_service.source import Source
 from collector_service.spec import fields, records
 from collector_service.spec.dialect import Compression, Dialect
-
-Told = Mapping[int, Sequence[happened.Event]]
-"""Events by the place of the record, in its route, that reads them; several are items of a repeated record."""
 
 _PLAIN: Final = msgspec.json.Decoder(float_hook=str).decode
 _WINDOW: Final = {Compression.GZIP: 31, Compression.DEFLATE: -15, Compression.ZLIB: 15}
@@ -53,8 +53,13 @@ class FrameWriter:
         self.connection = 0
         self._numbers: dict[tuple[str, str], int] = {}
         self._channels: dict[int, str] = {}
+        self._symbols: dict[int, str] = {}
         self._ways: dict[tuple[str, tuple[int, ...]], Way] = {}
         self._seeds: dict[str, tuple[str, ...]] = {}
+        self._forms = Forms()
+        self._foreign = FOREIGN.get(source.name)
+        self.learns = bool(self.learned_channels())
+        """Its messages have numbers that stand for channels."""
 
     def route(self, kind: str) -> Sequence[Any]:
         """The records that read a kind."""
@@ -66,7 +71,14 @@ class FrameWriter:
         known = self._numbers.setdefault((channel, symbol), len(self._numbers) + 1)
         number = 100_000 * (self.connection + 1) + known
         self._channels[number] = channel
+        self._symbols[number] = symbol
         return number
+
+    def named(self, number: int) -> tuple[str, str] | None:
+        """The channel and symbol that a number of this connection stands for; None for a number that was not given."""
+        if number // 100_000 != self.connection + 1 or number not in self._channels:
+            return None
+        return self._channels[number], self._symbols[number]
 
     def learned_channels(self) -> tuple[str, ...]:
         """The names under which the dialect learns numbers."""
@@ -77,7 +89,24 @@ class FrameWriter:
 
     def frame(self, kind: str, told: Told) -> bytes:
         """The frame, packed as the venue packs it. Raises UnwritableError, and SpokenTooError for records that have to be told something too."""
-        return self.packed(encoded(self.message(kind, told)))
+        route = self.route(kind)
+        try:
+            shape = self._shape(kind, told, route)
+        except ShapelessError:
+            return self.packed(encoded(self.message(kind, told)))
+        data = self._forms.filled(shape, told)
+        if data is None:
+            data = encoded(self.message(kind, told))
+            way = self._ways[kind, tuple(told)]
+            pen = self._pen(way, _instrument_of(told))
+            self._forms.learn(shape, told, route, pen, data, lambda blanked: self._written(kind, blanked, way))
+        return self.packed(data)
+
+    def _shape(self, kind: str, told: Told, route: Sequence[Any]) -> Hashable:
+        # What a function reads may tell a kind by anything.
+        if not told or callable(self.dialect.kind) or isinstance(route[0], records.Hook):
+            raise ShapelessError
+        return kind, self.form, self.connection if self.learns else 0, self._forms.shape(told, route)
 
     def message(self, kind: str, told: Told) -> Any:
         """The same before it is JSON."""
@@ -102,6 +131,8 @@ class FrameWriter:
 
     def packed(self, data: bytes) -> bytes:
         """In a list and compressed, where the dialect is."""
+        if self._foreign is not None and data.decode() not in self.dialect.words:
+            return self._foreign.pack(data)
         if self.dialect.many is True and data.decode() not in self.dialect.words:
             data = b"[" + data + b"]"
         if self.dialect.compression is Compression.NONE:
@@ -128,25 +159,20 @@ class FrameWriter:
         if route and isinstance(route[0], records.Hook):
             return _hooked(route[0], told)
         draft = Draft()
-        instrument = next(
-            (
-                event.instrument
-                for group in told.values()
-                for event in group
-                if not isinstance(event, happened.PingEvent)
-            ),
-            None,
-        )
-        symbol = instrument.symbol if instrument is not None else ""
-        channel = next((word for part, word in way if isinstance(part, fields.Learned) and word), "")
-        named = channel or next(iter(self.learned_channels()), "")
-        pen = Pen(self.form, lambda: self.number_of(named, symbol))
+        instrument = _instrument_of(told)
+        pen = self._pen(way, instrument)
         for place, group in told.items():
             for item, event in enumerate(group):
                 write(draft, route[place], event, item, pen)
+        symbol = instrument.symbol if instrument is not None else ""
         mark(draft, way, lambda word: self.number_of(word, symbol))
-        for path, value in self.dialect.marks.get(kind, {}).items():
+        marks = self._foreign.marks if self._foreign is not None else self.dialect.marks
+        for path, value in marks.get(kind, {}).items():
             draft.put(steps_of(path), value)
+        for place in told:
+            lacking = getattr(route[place], "lacking", "")
+            if lacking and not getattr(route[place], "each", "") and draft.has(steps_at((), lacking)):
+                raise UnwritableError(f"it is told in messages without {lacking}")
         for place, record in enumerate(route):
             if place not in told:
                 keep_silent(draft, record)
@@ -158,6 +184,12 @@ class FrameWriter:
             raise SpokenTooError(others)
         return message
 
+    def _pen(self, way: Way, instrument: happened.MockInstrument | None) -> Pen:
+        symbol = instrument.symbol if instrument is not None else ""
+        channel = next((word for part, word in way if isinstance(part, fields.Learned) and word), "")
+        named = channel or next(iter(self.learned_channels()), "")
+        return Pen(self.form, lambda: self.number_of(named, symbol))
+
     def seeds(self, instrument: happened.MockInstrument | None) -> tuple[str, ...]:
         """Texts that the source says about an instrument: topics, mostly, which the venue says back."""
         if instrument is None or self.dialect.subscribe is None:
@@ -167,6 +199,11 @@ class FrameWriter:
             texts = [text for frame in frames if frame[:1] in "{[" for text in _texts(msgspec.json.decode(frame))]
             self._seeds[instrument.symbol] = tuple(dict.fromkeys(texts))
         return self._seeds[instrument.symbol]
+
+
+def _instrument_of(told: Told) -> happened.MockInstrument | None:
+    events = (event for group in told.values() for event in group)
+    return next((event.instrument for event in events if not isinstance(event, happened.PingEvent)), None)
 
 
 def _hooked(hook: records.Hook, told: Told) -> Any:

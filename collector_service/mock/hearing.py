@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
@@ -13,7 +13,7 @@ import msgspec
 from collector_service.mock.events import MockInstrument
 from collector_service.source import Source
 from collector_service.spec import Channel
-from collector_service.spec.dialect import NOW, NUMBER, SYMBOLS, TOPICS, UUID, ForEach, Subscribe
+from collector_service.spec.dialect import NOW, NUMBER, SYMBOLS, TOPICS, UUID, ForEach, Subscribe, Told
 
 _SEPARATORS: Final = re.compile(r"[,:=&@]")
 Subscription = tuple[Channel, str]
@@ -45,15 +45,26 @@ class _Atom:
 class Hearing:
     """Understands the frames of one source about these instruments."""
 
-    def __init__(self, source: Source, subscribe: Subscribe | None, instruments: Iterable[MockInstrument]) -> None:
+    def __init__(
+        self,
+        source: Source,
+        subscribe: Subscribe | None,
+        instruments: Iterable[MockInstrument],
+        named: Callable[[int], Subscription | None],
+    ) -> None:
+        """`named` tells what a number stands for that the venue gave, None for one that it did not give."""
         self._ping = source.heartbeat.ping
         self._firsts = subscribe.first if subscribe is not None else ()
         # Where an answer is waited for, what is said first is apart from what subscribes.
         before = len(self._firsts) if subscribe is not None and not subscribe.after else 0
         self._first = [_plain(part) for part in self._firsts]
         self._atoms: list[_Atom] = []
+        self._named = named
+        self._numbered: list[Mapping[str, Any]] = []
         if subscribe is None:
             return
+        said = (*subscribe.resync, *(subscribe.leave or ()))
+        self._numbered = [one for one in said if isinstance(one, Mapping) and _told(one) is not None]
         for instrument in instruments:
             for channel in subscribe.channels:
                 frames = source.live.subscribe([instrument.entry], [channel])[before:]
@@ -62,7 +73,7 @@ class Hearing:
                     for text in frames
                 ]
             if Channel.BOOKS in subscribe.channels and subscribe.resync:
-                frames = source.live.resync(instrument.entry, lambda *_: None)
+                frames = source.live.resync(instrument.entry, lambda *_: 0)
                 a_message = max(1, len(frames) // len(subscribe.resync))
                 for place, text in enumerate(frames):
                     turn = min(place // a_message, len(subscribe.resync) - 1)
@@ -87,8 +98,28 @@ class Hearing:
                 held = heard.removed if atom.leaves else heard.added
                 if atom.subscription not in held:
                     held.append(atom.subscription)
+        left = self._left(message)
+        if left is not None:
+            heard.understood = True
+            heard.removed.append(left)
         heard.removed = [one for one in heard.removed if one not in heard.added]
         return heard
+
+    def _left(self, message: Any) -> Subscription | None:
+        """What a message leaves by its number."""
+        for template in self._numbered:
+            key = _told(template)
+            if not isinstance(message, Mapping) or message.keys() != template.keys():
+                continue
+            number = message[key]
+            if isinstance(number, int) and all(message[name] == part for name, part in template.items() if name != key):
+                return self._named(number)
+        return None
+
+
+def _told(template: Mapping[str, Any]) -> str | None:
+    """The name under which a message has a number that the venue gave."""
+    return next((name for name, part in template.items() if isinstance(part, Told)), None)
 
 
 def _parsed(text: str) -> Any:

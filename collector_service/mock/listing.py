@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, cast
@@ -31,12 +31,14 @@ from collector_service.mock.lines import (
 from collector_service.mock.names import PAIRS, QUOTES, STYLES, TICKERS, price_decimals
 from collector_service.mock.numbers import time_value
 from collector_service.mock.texts import Grouped, Lens, Whole, lens_of, shares
+from collector_service.mock.world import Terms, World
 from collector_service.source import InstrumentList, ListRequest
 from collector_service.spec import fields
 from collector_service.spec.listing import Contract, Instruments, Line
 from collector_service.spec.source import SourceSpec
 
 EXPIRY: Final = datetime(2027, 3, 26, 8, tzinfo=UTC)
+_MOST: Final = "9000000"
 _STRIKE: Final = "60000"
 _SCALE: Final = "8"
 _SIZE_DECIMALS: Final = 4
@@ -74,10 +76,12 @@ class ListWriter:
     """Writes the lists of one dialect. `scales` are the extras that scale whole numbers."""
 
     def __init__(
-        self, spec: SourceSpec, instruments: Iterable[Instruments], scales: frozenset[str], *, wide: bool = False
+        self, spec: SourceSpec, instruments: Iterable[Instruments], scales: frozenset[str], world: World | None = None
     ) -> None:
-        """`wide`: several instruments of each line, however many lines there are."""
+        """In a world there are several instruments of each line, however many lines there are, or the pairs that the world has."""
         self._spec = spec
+        self._world = world
+        self._terms: Mapping[tuple[str, str], Terms] = world.pairs if world is not None else {}
         self._scales = self.scales = scales
         self.unwritten: list[str] = []
         """Lines that could not be written: a sentence each."""
@@ -86,7 +90,7 @@ class ListWriter:
         self._lists: list[list[Listed]] = []
         self._turn = 0
         kinds = sum(len(kinds_of(line)) for one, _ in self._requests for line in one.lines)
-        self._per_line = _PER_LINE if wide or kinds < _MANY else 1
+        self._per_line = len(self._terms) or (_PER_LINE if world is not None or kinds < _MANY else 1)
 
     def write(self, style: str) -> list[Listed]:
         """All lines, symbols in a style where the list leaves it open."""
@@ -100,7 +104,7 @@ class ListWriter:
                 kinds = kinds_of(line)
                 for kind in kinds:
                     found = self._of_kind(request, compiled.parse, line, kind, made)
-                    if not found:
+                    if not found and not self._terms:
                         self.unwritten.append(
                             f"{request.path} lines[{place}]{'' if kind is None else f' ({kind.name})'}"
                         )
@@ -159,7 +163,9 @@ class ListWriter:
         taken = {one.entry.symbol for made in self._lists for one in made} | {one.entry.symbol for one in before}
         rights = rights_of(line) if kind is AssetClass.OPTION else ("",)
         alone = line.index is not None or line.security is not None
-        for base, quote in (*(("", quote) for quote in QUOTES for _ in range(_PER_LINE)),) if alone else PAIRS:
+        for base, quote in (
+            (*(("", quote) for quote in QUOTES for _ in range(_PER_LINE)),) if alone else self._pairs(before)
+        ):
             if not self._may_be(line, _Wanted(base, quote, "", kind, rights[0])):
                 continue
             for right in rights:
@@ -178,6 +184,11 @@ class ListWriter:
                 break
         return found
 
+    def _pairs(self, before: list[Listed]) -> Sequence[tuple[str, str]]:
+        # A venue has each of the world's pairs once, by the first line that can tell it.
+        had = {(one.entry.base, one.entry.quote) for one in before}
+        return [pair for pair in self._terms if pair not in had] if self._terms else PAIRS
+
     def _may_be(self, line: Line, wanted: _Wanted) -> bool:
         """Whether a line can be of this pair at all, whatever its symbol."""
         try:
@@ -187,6 +198,8 @@ class ListWriter:
         return True
 
     def _symbols(self, base: str, quote: str, kind: AssetClass | None, right: str) -> Iterator[str]:
+        if self._world is not None and kind is None and (own := self._world.symbol(base, quote)):
+            yield own
         styles = dict.fromkeys((self.style, *STYLES))
         ends = {None: ("",), AssetClass.PERPETUAL: ("PERP", "", "SWAP", "PERPETUAL")}.get(
             kind, ("260327", "27MAR26") if not right else (f"26MAR27-60000-{right[:1].upper()}",)
@@ -233,10 +246,13 @@ class ListWriter:
             self._text(draft, line.symbol, wanted.symbol, hints)
         put_status(draft, line.status, ListingStatus.TRADING)
         self._alone(draft, line)
-        put_step(draft, line.tick, price_decimals(wanted.base, wanted.quote))
-        put_step(draft, line.lot, _SIZE_DECIMALS)
-        for rule in (line.min_size, line.max_size, line.min_notional):
-            put_step(draft, rule, 0)
+        terms = self._terms.get((wanted.base, wanted.quote))
+        put_step(draft, line.tick, terms.price_decimals if terms else price_decimals(wanted.base, wanted.quote))
+        put_step(draft, line.lot, terms.size_decimals if terms else _SIZE_DECIMALS)
+        put_step(draft, line.min_size, terms.size_decimals if terms else 0)
+        if line.max_size is not None:
+            put_amount(draft, line.max_size, _MOST if terms else "1", 0)
+        put_step(draft, line.min_notional, terms.min_notional_decimals if terms else 0)
         for name, field in line.extras.items():
             self._extra(draft, field, _SCALE if name in self._scales else f"{wanted.base.lower()}{place}")
         if line.having:

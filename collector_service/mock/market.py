@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import replace
-from typing import Any, Final, Protocol
+from typing import Any, Final
+
+from msgspec.structs import replace
 
 from collector_service.mock import events as happened
 from collector_service.mock.books import OPENED_NS, MockBook
 from collector_service.mock.frames import FrameWriter
 from collector_service.mock.numbers import as_read, unit_ns
+from collector_service.mock.paths import template_paths
 from collector_service.mock.plans import is_told, records_of
-from collector_service.mock.records import template_paths
+from collector_service.mock.world import World
 from collector_service.spec import fields, records
 from collector_service.spec.source import SourceSpec
 
@@ -20,23 +23,10 @@ _STEP_NS: Final = 1_001_000_000
 """So that numbers which are times rise, whatever their unit."""
 _MIDS: Final = (6_400_000, 310_000, 15_000, 4_200_000)
 """In ticks."""
-_MAX_LOTS: Final = 90_000
-
-
 _LEAST_NS: Final = 1_000_000
-
-
-class World(Protocol):
-    """What goes on around a venue: time, and prices that other venues have as well."""
-
-    @property
-    def now_ns(self) -> int:
-        """Nanoseconds since the Unix epoch."""
-        ...
-
-    def mid(self, base: str, quote: str) -> float | None:
-        """The price of a pair now; None for one that has none."""
-        ...
+_FIRST_TRADE: Final = 1_000
+_CLOSE: Final = 20_000
+"""In a world half of what is between two levels is one part of the price in so many: half a basis point."""
 
 
 class MockMarket:
@@ -54,7 +44,7 @@ class MockMarket:
         self._world = world
         self._spec = spec
         self._dice = dice
-        self._trade_number = 1_000
+        self._trade_numbers: Counter[str] = Counter()
         self.instruments = {one.symbol: one for one in instruments}
         self.books: dict[str, MockBook] = {}
         self.reopen()
@@ -89,11 +79,11 @@ class MockMarket:
         """A trade at the best price of one side."""
         side = self._dice.choice((records.BID, records.ASK))
         book = self.books[instrument.symbol]
-        price, _ = book.best(records.ASK if side == records.BID else records.BID)
-        self._trade_number += 1
-        return happened.TradeEvent(
-            instrument, price, book.size(self._dice.randint(1, _MAX_LOTS)), side, self._trade_number, self.now()
-        )
+        price, (lots, _) = book.best(records.ASK if side == records.BID else records.BID)
+        self._trade_numbers[instrument.symbol] += 1
+        size = book.size(max(1, lots // self._dice.randint(2, 20)))
+        number = _FIRST_TRADE + self._trade_numbers[instrument.symbol]
+        return happened.TradeEvent(instrument, price, size, side, number, self.now())
 
     def quote(self, instrument: happened.MockInstrument) -> happened.QuoteEvent:
         """The book's best bid and offer."""
@@ -154,7 +144,9 @@ class MockMarket:
                 else (as_read(levels.price, price, extras), as_read(levels.size, size, extras))
             )
 
-        book = MockBook(instrument, self._spec.dialects[-1].books or self._spec.books, self._dice, mid, written)
+        apart = 1 if self._world is None else max(1, mid // _CLOSE)
+        kept = self._spec.dialects[-1].books or self._spec.books
+        book = MockBook(instrument, kept, self._dice, mid, written, apart)
         for record in told:
             if (
                 record.time is not None

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
 
 from collector_service.amounts import Amount
-from collector_service.mock.draft import UnwritableError
+from collector_service.mock.blanks import Blank, Render
+from collector_service.mock.draft import UnwritableError, encoded
 from collector_service.spec import fields
 
 _NANOS: Final = 10**9
@@ -81,13 +83,25 @@ def path_of(field: Any) -> str:
     return path
 
 
-def amount_value(field: Any, amount: Amount, extras: Mapping[str, str], *, form: Form, sign: int = 1) -> Any:
+def amount_value(field: Any, amount: Amount | Blank, extras: Mapping[str, str], *, form: Form, sign: int = 1) -> Any:
     """What stands at an amount's path."""
+    if isinstance(amount, Blank):
+        return amount.token((repr(field), sign), _writer_of(field, extras, form, sign))
     digits = digits_of(field, extras)
     if digits is not None:
         return sign * units(amount, digits)
     text = power_text(amount) if form.powers else decimal_text(amount)
     return number(("-" if sign < 0 else "") + text, bare=form.bare)
+
+
+def _writer_of(field: Any, extras: Mapping[str, str], form: Form, sign: int) -> Render:
+    """What writes amounts at one path as JSON."""
+    digits = digits_of(field, extras)
+    if digits is not None:
+        return lambda amount: b"%d" % (sign * units(amount, digits))
+    text = power_text if form.powers else decimal_text
+    written = (b"-%b" if form.bare else b'"-%b"') if sign < 0 else (b"%b" if form.bare else b'"%b"')
+    return lambda amount: written % text(amount).encode()
 
 
 def as_read(field: Any, amount: Amount, extras: Mapping[str, str]) -> Amount:
@@ -101,19 +115,26 @@ def unit_ns(field: Any) -> int:
     return _UNITS.get(type(field), 0)
 
 
-def time_value(field: Any, time_ns: int) -> Any:
+def time_value(field: Any, time_ns: int | Blank) -> Any:
     """What stands at a time's path."""
+    if isinstance(time_ns, Blank):
+        return time_ns.token(repr(field), lambda known: encoded(time_value(field, known)))
     unit = unit_ns(field)
     if isinstance(field, fields.Period):
         return f"{datetime.fromtimestamp(time_ns // _NANOS, UTC):%Y-%m}"
     if not unit:
         seconds, rest = divmod(time_ns, _NANOS)
-        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1000:06d}Z"
+        return f"{_second(seconds)}.{rest // 1000:06d}Z"
     whole, rest = divmod(time_ns, unit)
     if not rest:
         return whole
     places = len(str(unit)) - 1
     return msgspec.Raw(f"{whole}.{str(rest).rjust(places, '0').rstrip('0')}".encode())
+
+
+@lru_cache(maxsize=8)
+def _second(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def month_of(time_ns: int) -> int:

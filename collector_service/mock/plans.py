@@ -63,13 +63,17 @@ class Plans:
         self.told: list[Plan] = []
         self.missing: dict[str, str] = {}
         self._writer = writer
+        self._of: dict[tuple[type, ...], list[Plan]] = {}
         for kind in writer.dialect.routes:
             for place, record in enumerate(writer.route(kind)):
                 self._plan(kind, place, record, sample)
 
     def of(self, *types: type) -> list[Plan]:
         """The plans of records of these types."""
-        return [plan for plan in self.told if isinstance(plan.record, types)]
+        found = self._of.get(types)
+        if found is None:
+            found = self._of[types] = [plan for plan in self.told if isinstance(plan.record, types)]
+        return found
 
     def learned_by(self, channel: Channel) -> list[Plan]:
         """The `Learn` records whose numbers a channel's messages bear."""

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Final
 
-from collector_service.compiler.paths import Path, read_path
 from collector_service.mock import events as happened
+from collector_service.mock.blanks import Blank, BlankLevels
 from collector_service.mock.draft import Draft, Steps, UnwritableError
 from collector_service.mock.numbers import Form, amount_value, path_of, side_word, time_value
+from collector_service.mock.paths import NAME, is_optional, parts_of, paths_of, paths_of_level, steps_at
 from collector_service.mock.texts import Whole, lens_of, shares
 from collector_service.spec import fields, records
 
-NAME: Final = "@name"
-"""The path of the name that an item has in its object."""
 _OTHER: Final = "mock-other"
 """A word that stands where a record that is not meant would look for its own."""
 
@@ -27,22 +25,6 @@ class Pen:
     form: Form
     number_of: Callable[[], int]
     """The connection's number of this channel and instrument."""
-
-
-@cache
-def _read(path: str) -> Path:
-    return read_path(path, "mock")
-
-
-def steps_at(base: Steps, path: str) -> Steps:
-    """The absolute steps of a path that begins at a base, or with `^` at the whole message."""
-    found = _read(path)
-    return (*(() if found.from_root else base), *found.steps)
-
-
-def is_optional(path: str) -> bool:
-    """Whether it may be absent."""
-    return path.endswith("?")
 
 
 def write(draft: Draft, record: Any, event: happened.Event, place: int, pen: Pen) -> None:
@@ -77,14 +59,16 @@ def write(draft: Draft, record: Any, event: happened.Event, place: int, pen: Pen
                 draft.put(steps_at(base, path), number)
         case _:
             raise UnwritableError(f"a {type(record).__name__} cannot tell of a {type(event).__name__}")
-    if getattr(record, "having", ""):
-        draft.fill(steps_at(base, record.having), 1)
+    if having := getattr(record, "having", ""):
+        _have(draft, record, having, base)
 
 
-def parts_of(record: Any) -> tuple[str, ...]:
-    """The paths of `each`, one within the other; none for a message that is one record."""
-    each = getattr(record, "each", "")
-    return each if isinstance(each, tuple) else (each,) if each else ()
+def _have(draft: Draft, record: Any, having: str, base: Steps) -> None:
+    """Sees to it that a message has what a record is told by. Raises UnwritableError where that is what it tells, and has not."""
+    steps, stem = steps_at(base, having), having.removesuffix("?")
+    if any(path.startswith(f"{stem}.") for path in paths_of(record)) and not draft.has(steps):
+        raise UnwritableError(f"it is told in messages with {having}")
+    draft.fill(steps, 1)
 
 
 def _item(record: Any, event: happened.Event, place: int) -> Steps:
@@ -127,7 +111,7 @@ def fill_needed(draft: Draft, record: Any) -> None:
     if parts and not is_optional(parts[0]):
         draft.fill(steps_at((), parts[0].removesuffix(".*")), {} if parts[0].endswith(".*") else [])
     for base in _items(draft, record):
-        for path in _paths(record):
+        for path in paths_of(record):
             if path != NAME and not is_optional(path):
                 draft.fill(steps_at(base, path), None)
         for levels in getattr(record, "levels", ()):
@@ -142,9 +126,14 @@ def _fill_levels(draft: Draft, levels: records.Levels, base: Steps) -> None:
             draft.fill(steps, [])
         items = [(*steps, place) for place in places(draft, steps)]
     for item in items:
-        for path in _level_paths(levels):
-            if not is_optional(path):
-                draft.fill(steps_at(item, path), None)
+        fill_level(draft, levels, item)
+
+
+def fill_level(draft: Draft, levels: records.Levels, item: Steps) -> None:
+    """Puts something at every path that a level has to have."""
+    for path in paths_of_level(levels):
+        if not is_optional(path):
+            draft.fill(steps_at(item, path), None)
 
 
 def places(draft: Draft, steps: Steps) -> list[int]:
@@ -153,66 +142,6 @@ def places(draft: Draft, steps: Steps) -> list[int]:
     while draft.has((*steps, place)):
         place += 1
     return list(range(place))
-
-
-def _paths(record: Any) -> Iterator[str]:
-    yield from getattr(record, "where", {})
-    for name in ("having", "lacking", "trade_id", "first", "last", "previous", "checksum", "key"):
-        if path := getattr(record, name, None):
-            yield path_of(path)
-    for name in (
-        "price",
-        "size",
-        "bid",
-        "ask",
-        "bid_size",
-        "ask_size",
-        "value",
-        "time",
-        "effective",
-        "side",
-        "state",
-        "depth",
-    ):
-        field = getattr(record, name, None)
-        if field is not None and not isinstance(field, int):
-            yield path_of(field)
-    yield from _symbol_paths(getattr(record, "symbol", None))
-    if isinstance(record, records.Reply):
-        yield from template_paths(record.template)
-
-
-def _symbol_paths(field: Any) -> Iterator[str]:
-    match field:
-        case str():
-            yield field
-        case fields.Text(path) | fields.Learned(path):
-            yield path
-        case fields.Join(parts):
-            for part in parts:
-                yield from _symbol_paths(part)
-
-
-def _level_paths(levels: records.Levels) -> Iterator[str]:
-    yield from levels.where
-    yield from levels.gone
-    yield from levels.unless
-    for field in (levels.price, levels.size, levels.time, levels.side):
-        if field is not None and not isinstance(field, int):
-            yield path_of(field)
-    yield from (path for path in (levels.id, levels.offset, levels.symbol) if path)
-
-
-def template_paths(template: Any) -> Iterator[str]:
-    """The paths that a reply's template names."""
-    if isinstance(template, Mapping):
-        for part in template.values():
-            yield from template_paths(part)
-    elif isinstance(template, (list, tuple)):
-        for part in template:
-            yield from template_paths(part)
-    elif isinstance(template, str) and template[:1] == "{" and template[-1:] == "}":
-        yield template[1:-1]
 
 
 def _symbol(draft: Draft, field: Any, instrument: happened.MockInstrument, base: Steps, pen: Pen) -> None:
@@ -294,12 +223,14 @@ def _quote(draft: Draft, record: records.Quote, event: happened.QuoteEvent, base
     _time(draft, record.time, event.time_ns, base)
 
 
-def _cut_number(draft: Draft, field: Any, number: int, base: Steps) -> None:
+def _cut_number(draft: Draft, field: Any, number: int | Blank, base: Steps) -> None:
     if isinstance(field, int):
         return
     path, lens = lens_of(field)
     if isinstance(lens, Whole):
         draft.put(steps_at(base, path), number)
+    elif isinstance(number, Blank):
+        raise UnwritableError("a number that is part of a text has no blank")
     else:
         draft.wish(steps_at(base, path), lens, (str(number),))
 
@@ -311,25 +242,39 @@ def fitting(levels: records.Levels, level: happened.LevelEvent) -> bool:
     return not level.size[0] if levels.size is None else True
 
 
-def _book(draft: Draft, record: Any, event: happened.BookEvent, base: Steps, pen: Pen) -> None:
-    if not any(levels.symbol for levels in record.levels):
-        _symbol(draft, record.symbol, event.instrument, base, pen)
+def list_of(record: Any, level: happened.LevelEvent) -> int:
+    """The place, among a record's lists of levels, of the one that tells of a level. Raises UnwritableError."""
+    # A list of what is gone goes before one where size 0 would say it.
+    fits = [place for place, levels in enumerate(record.levels) if fitting(levels, level)]
+    if not fits:
+        raise UnwritableError(f"no list of levels can tell of {level}")
+    return min(fits, key=lambda place: record.levels[place].size is not None)
+
+
+def _levels(draft: Draft, record: Any, event: happened.BookEvent, base: Steps, pen: Pen) -> None:
     taken: dict[int, int] = {}
     for level in event.levels:
-        # A list of what is gone goes before one where size 0 would say it.
-        fits = [place for place, levels in enumerate(record.levels) if fitting(levels, level)]
-        fits.sort(key=lambda place: record.levels[place].size is not None)
-        if not fits:
-            raise UnwritableError(f"no list of levels can tell of {level}")
-        levels = record.levels[fits[0]]
+        chosen = list_of(record, level)
+        levels = record.levels[chosen]
         item = base
         if levels.path != ".":
-            place = taken.get(fits[0], 0)
-            taken[fits[0]] = place + 1
+            place = taken.get(chosen, 0)
+            taken[chosen] = place + 1
             item = (*steps_at(base, levels.path), place)
         elif len(event.levels) > 1:
             raise UnwritableError("a message tells of one level")
-        _level(draft, levels, level, event, item, pen)
+        write_level(draft, levels, level, event, item, pen)
+
+
+def _book(draft: Draft, record: Any, event: happened.BookEvent, base: Steps, pen: Pen) -> None:
+    if not any(levels.symbol for levels in record.levels):
+        _symbol(draft, record.symbol, event.instrument, base, pen)
+    told: Any = event.levels
+    if isinstance(told, BlankLevels):
+        for path, token in told.lists:
+            draft.put(steps_at(base, path), token)
+    else:
+        _levels(draft, record, event, base, pen)
     for levels in record.levels:
         if levels.path != "." and not is_optional(levels.path):
             draft.fill(steps_at(base, levels.path), [])
@@ -342,9 +287,10 @@ def _book(draft: Draft, record: Any, event: happened.BookEvent, base: Steps, pen
     _time(draft, record.time, event.time_ns, base)
 
 
-def _level(
+def write_level(
     draft: Draft, levels: records.Levels, level: happened.LevelEvent, event: happened.BookEvent, item: Steps, pen: Pen
 ) -> None:
+    """Puts a level where a list of levels reads it. Raises UnwritableError."""
     instrument, gone = event.instrument, not level.size[0]
     for path, words in levels.where.items():
         draft.wish(steps_at(item, path), Whole(), words if isinstance(words, tuple) else (words,))

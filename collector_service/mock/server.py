@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
+from collector_service.mock.chain import MockChain
 from collector_service.mock.events import Said
 from collector_service.mock.venue import MockVenue
 from collector_service.spec.dialect import Compression
@@ -20,7 +21,7 @@ from collector_service.spec.source import Endpoints
 class MockServer:
     """Serves one venue. An async context manager; the market moves when `advance` is called, and nothing happens by a clock."""
 
-    def __init__(self, venue: MockVenue, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(self, venue: MockVenue | MockChain, host: str = "127.0.0.1", port: int = 0) -> None:
         self.venue = venue
         self.address = (host, port)
         self.requests: Counter[str] = Counter()
@@ -77,6 +78,12 @@ class MockServer:
         for outbox in self._outboxes.values():
             outbox.put_nowait(data)
 
+    def send(self, connection: int, data: bytes) -> None:
+        """Sends a frame on one connection, behind what was said on it before."""
+        outbox = self._outboxes.get(connection)
+        if outbox is not None and not self.is_silent:
+            outbox.put_nowait(data)
+
     def advance(self) -> None:
         """One moment of the market, told to everybody who subscribed to it."""
         for said in self.venue.step():
@@ -130,9 +137,8 @@ class MockServer:
         return socket
 
     def _say(self, connection: int, said: Iterable[Said]) -> None:
-        if not self.is_silent:
-            for one in said:
-                self._outboxes[connection].put_nowait(one.data)
+        for one in said:
+            self.send(connection, one.data)
 
     async def _write(self, socket: web.WebSocketResponse, outbox: asyncio.Queue[bytes]) -> None:
         packed = self.venue.dialect.compression is not Compression.NONE

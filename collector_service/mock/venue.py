@@ -9,29 +9,31 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from collector_service.compiler.subscribing import names_of
 from collector_service.mock import events as happened
 from collector_service.mock.asked import polled, ticket
 from collector_service.mock.bodies import merged, written
 from collector_service.mock.books import MockBook
 from collector_service.mock.draft import Draft, UnwritableError, encoded
 from collector_service.mock.events import Said
+from collector_service.mock.foreign import FOREIGN, ForeignLists
 from collector_service.mock.frames import FrameWriter
 from collector_service.mock.hearing import Hearing, Subscription
+from collector_service.mock.instruments import instrument
 from collector_service.mock.listing import Listed, ListWriter
-from collector_service.mock.market import MockMarket, World
-from collector_service.mock.names import STYLES, price_decimals
-from collector_service.mock.numbers import Form, digits_of
+from collector_service.mock.market import MockMarket
+from collector_service.mock.names import STYLES
+from collector_service.mock.numbers import Form
+from collector_service.mock.paths import parts_of
+from collector_service.mock.plain import plain
 from collector_service.mock.plans import (
     Plan,
     Plans,
-    amounts_of,
     channel_of,
     parted,
-    records_of,
     scales_of,
 )
-from collector_service.mock.records import Pen, fill_needed, filled, parts_of, write
+from collector_service.mock.records import Pen, fill_needed, filled, write
+from collector_service.mock.world import World
 from collector_service.source import Source
 from collector_service.spec import Channel, Poll, records
 from collector_service.spec.books import Books, SnapshotOnly
@@ -39,7 +41,7 @@ from collector_service.spec.source import SourceSpec
 
 _SIZE_DECIMALS: Final = 4
 _SPELLINGS: Final = 4
-_SETTLED: Final[dict[tuple[str, bool], tuple[SourceSpec, str, int, ListWriter, list[Listed]]]] = {}
+_SETTLED: Final[dict[tuple[Any, ...], tuple[SourceSpec, str, int, ListWriter | ForeignLists, list[Listed]]]] = {}
 """What was found out about the spelling of each source's symbols, for which specification, and the lists that were written so."""
 
 
@@ -73,13 +75,19 @@ class MockVenue:
         self._connections: dict[int, _Connection] = {}
         self._opened = 0
         self._expected: set[bytes] = set()
-        self.lists = ListWriter(source.spec, self.dialect.instruments, scales_of(self.dialect), wide=world is not None)
+        self._foreign = FOREIGN.get(source.name)
+        self.lists: ListWriter | ForeignLists = (
+            ForeignLists(source, self._foreign)
+            if self._foreign is not None
+            else ListWriter(source.spec, self.dialect.instruments, scales_of(self.dialect), world)
+        )
         self.listed: list[Listed] = []
         self._world = world
         self.market = MockMarket(source.spec, (), self.dice, world)
         self.writer = FrameWriter(source, self.dialect)
+        self._symbols: list[str] = []
         self._settle()
-        self.hearing = Hearing(source, self.dialect.subscribe, self.instruments.values())
+        self.hearing = Hearing(source, self.dialect.subscribe, self.instruments.values(), self._numbered)
 
     @property
     def kept(self) -> Books | None:
@@ -110,7 +118,8 @@ class MockVenue:
     def _settle(self) -> None:
         """Spells symbols as lists and streams can both say; the first spelling in which all can be told, or most."""
         assert self.source.spec is not None
-        key = self.source.name, self._world is not None
+        world = self._world
+        key = (self.source.name, world is not None, *(tuple(world.pairs.items()) if world is not None else ()))
         known = _SETTLED.get(key)
         if known is not None and known[0] is self.source.spec:
             self.lists, self.listed = known[3], known[4]
@@ -142,7 +151,8 @@ class MockVenue:
         # Of those whose numbers have no scale, where messages are of such numbers, the mock tells nothing.
         scales = self.lists.scales
         scaled = [one for one in self.listed if one.entry.streamed and scales <= one.entry.extras.keys()]
-        made = [self._instrument(one, spelling) for one in scaled]
+        terms = self._world.pairs if self._world is not None else {}
+        made = [instrument(one, spelling, self.dialect, terms, self._foreign) for one in scaled]
         if not made or any(one is None for one in made):
             return False
         assert self.source.spec is not None
@@ -152,27 +162,8 @@ class MockVenue:
         )
         self.plans = Plans(writer, lambda record: market.sample(record, writer))
         market.reopen()
+        self._symbols = list(market.instruments)
         return True
-
-    def _instrument(self, listed: Listed, spelling: int) -> happened.MockInstrument | None:
-        entry = listed.entry
-        spellings = (entry.symbol, *entry.aliases)
-        own = names_of(entry, self.dialect.subscribe.spelling if self.dialect.subscribe is not None else "{symbol}")[
-            "symbol"
-        ]
-        ways = list(dict.fromkeys((*((own,) if own in spellings else ()), *spellings)))
-        if spelling >= len(ways):
-            return None
-        price, size = price_decimals(entry.base, entry.quote), _SIZE_DECIMALS
-        for record in records_of(self.dialect):
-            for is_price, amount in amounts_of(record):
-                try:
-                    digits = digits_of(amount, entry.extras)
-                except UnwritableError:
-                    continue  # a record of instruments of another kind
-                if digits is not None:
-                    price, size = (min(price, digits), size) if is_price else (price, min(size, digits))
-        return happened.MockInstrument(entry, ways[spelling], price, size)
 
     # What is said of it
 
@@ -231,11 +222,12 @@ class MockVenue:
 
     def step(self, symbol: str = "") -> list[Said]:
         """A moment of the market: a book moves, its quote is told, and perhaps a trade."""
-        symbol = symbol or self.dice.choice(list(self.instruments))
+        symbol = symbol or self.dice.choice(self._symbols)
         instrument = self.instruments[symbol]
-        for number, connection in self._connections.items():
-            if any(one == symbol for _, one in connection.subscriptions):
-                self.writer.connection = number
+        if self.writer.learns:
+            for number, connection in self._connections.items():
+                if any(one == symbol for _, one in connection.subscriptions):
+                    self.writer.connection = number
         self.market.follow(symbol)
         said = self.move_book(symbol)
         if plans := self.plans.of(records.Quote):
@@ -327,24 +319,30 @@ class MockVenue:
             self.replies.append(text)
             return []
         subscribe = self.dialect.subscribe
+        self.writer.connection = connection
         heard = self.hearing.hear(text)
         if not heard.understood:
             self.misunderstood.append(text)
             return self.refusal()
         if heard.is_ping:
             self.pings += 1
-            return self._plain("pong")
+            return plain(self.writer, "pong")
         if heard.is_first and subscribe is not None and subscribe.after:
             return [Said(self.writer.plain(subscribe.after), subscribe.after)]
-        self.writer.connection = connection
         held = self._connections[connection].subscriptions
         held.difference_update(heard.removed)
         held.update(heard.added)
         said = [one for subscription in heard.added for one in self._acknowledged(*subscription)]
-        said += self._plain("subscri", "ack", "success", "result", "id")
+        said += plain(self.writer, "subscri", "ack", "success", "result", "id")
         for channel, symbol in heard.added:
             said += self.open_book(symbol) if channel is Channel.BOOKS else []
         return said
+
+    def _numbered(self, number: int) -> Subscription | None:
+        """What a number stands for that this connection was given."""
+        name, symbol = self.writer.named(number) or ("", "")
+        channels = (one for one in self.channels for plan in self.plans.learned_by(one) if plan.record.channel == name)
+        return next(((channel, symbol) for channel in channels), None)
 
     def _acknowledged(self, channel: Channel, symbol: str) -> list[Said]:
         instrument = self.instruments[symbol]
@@ -368,21 +366,15 @@ class MockVenue:
             asked.append((self.say(plan, event), answer.decode()))
         return asked
 
+    def beat(self) -> list[Said]:
+        """What the venue says from time to time to show that it is there; nothing where its specification knows no such thing."""
+        return plain(self.writer, "heartbeat")
+
+    def forget_notes(self) -> None:
+        """Drops what was noted for whoever examines a source, where nobody does."""
+        for notes in (self.replies, self.misunderstood, self.polled, self.asked):
+            notes.clear()
+
     def refusal(self) -> list[Said]:
         """An error, where the dialect has a kind for it."""
-        return self._plain(*self.dialect.errors, refuses=True)
-
-    def _plain(self, *names: str, refuses: bool = False) -> list[Said]:
-        """A frame of the first kind that carries nothing and has one of these in its name; none where there is none that can be written."""
-        carrying = {*self.dialect.words, *self.dialect.silent} - self.dialect.errors
-        kinds = sorted(
-            kind for kind in (self.dialect.errors if refuses else carrying) if not kind.lower().startswith("un")
-        )
-        for name in names:
-            for kind in kinds:
-                if name.lower() in kind.lower():
-                    try:
-                        return [Said(self.writer.plain(kind), kind)]
-                    except UnwritableError:
-                        continue
-        return []
+        return plain(self.writer, *self.dialect.errors, refuses=True)

@@ -13,7 +13,8 @@ from alphapulse.client import Backoff
 from alphapulse.domain.errors import AlphaPulseError, InvalidArgument, Unavailable
 from alphapulse.domain.provenance import Provenance
 from alphapulse.publishing import RelayLink
-from collector_service.listings import ListingIndex, VenueSymbol
+from collector_service.listing_index import ListingIndex
+from collector_service.listings import VenueSymbol
 from collector_service.runtime.news import news_of
 from collector_service.runtime.portions import made_of
 from collector_service.runtime.registrar import Registrar, Registration

@@ -4,21 +4,19 @@ made of its tokens in the same way; an index or a security is made of no other i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 import grpc
 
+from alphapulse.api.instrument.v1.instrument_service_pb2 import RegisterInstrumentsResponse
 from alphapulse.client import RegistrationStream
 from alphapulse.domain.identity import mint_instrument_id
 from alphapulse.domain.ids import InstrumentId, ListingId
 from alphapulse.domain.instruments import Instrument, PairDetails
 from collector_service import convert
-from collector_service.listings import (
-    PoolTerms,
-    TokenTerms,
-    VenueSymbol,
+from collector_service.instruments import (
     currency,
     derivative,
     instrument_of,
@@ -29,12 +27,14 @@ from collector_service.listings import (
     underlying_of,
     unnamed_listing,
 )
+from collector_service.listings import PoolTerms, TokenTerms, VenueSymbol
 from collector_service.runtime.finding import Finder
 from collector_service.runtime.news import Ended
 from collector_service.runtime.portions import made_of
 from collector_service.runtime.unlisted import end_unlisted
 
 _BATCH: Final = 500
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class GrpcRegistrar:
 
     async def _register(self, entries: Sequence[VenueSymbol], venue: str, source: str) -> Registration:
         coins = await _currencies(entries, source) | await _tokens(entries, source)
-        coin_results, _ = await self._submit(await made_of(list(coins.values()), convert.entry), source)
+        coin_results, _ = await self._submit(list(coins.values()), convert.entry, source)
         refused: dict[str, str] = {}
         ids: dict[str, InstrumentId] = {}
         instruments: set[str] = set()
@@ -107,7 +107,7 @@ class GrpcRegistrar:
         def line(entry: VenueSymbol) -> convert.Entry:
             return convert.entry(_with_ids(entry, ids, pairs, venue, source), [unnamed_listing(entry, venue, source)])
 
-        results, token = await self._submit(await made_of(entries, line), source)
+        results, token = await self._submit(entries, line, source)
         listing_ids: dict[str, ListingId] = {}
 
         def note(told: tuple[VenueSymbol, convert.Registered]) -> None:
@@ -156,7 +156,7 @@ class GrpcRegistrar:
         self, made: Mapping[str, Instrument], refused: dict[str, str], instruments: set[str], source: str
     ) -> dict[str, InstrumentId]:
         """Registers instruments without listings: their ids by name."""
-        results, _ = await self._submit(await made_of(list(made.values()), convert.entry), source)
+        results, _ = await self._submit(list(made.values()), convert.entry, source)
         found: dict[str, InstrumentId] = {}
         for (name, one), result in zip(made.items(), results, strict=True):
             if result.error:
@@ -179,15 +179,25 @@ class GrpcRegistrar:
             for entry in entries
             if entry.pool is not None and entry.pool.is_shared
         }
-        results, _ = await self._submit([convert.entry(pool) for pool in made.values()], source)
+        results, _ = await self._submit(list(made.values()), convert.entry, source)
         for address, result in zip(made, results, strict=True):
             if result.error:
                 refused[address] = result.error
             instruments.add(result.instrument_id)
 
-    async def _submit(self, entries: Sequence[convert.Entry], source: str) -> tuple[list[convert.Registered], str]:
-        batches = [entries[at : at + _BATCH] for at in range(0, len(entries), _BATCH)]
-        answers = await asyncio.gather(*(self._stream.submit(batch, actor=f"collector {source}") for batch in batches))
+    async def _submit(
+        self, items: Sequence[_T], make: Callable[[_T], convert.Entry], source: str
+    ) -> tuple[list[convert.Registered], str]:
+        """Registers what is made of each: the registry works on one batch while the next is made."""
+        sent: list[asyncio.Task[RegisterInstrumentsResponse]] = []
+        try:
+            for at in range(0, len(items), _BATCH):
+                entries = await made_of(items[at : at + _BATCH], make)
+                sent.append(asyncio.create_task(self._stream.submit(entries, actor=f"collector {source}")))
+            answers = await asyncio.gather(*sent)
+        finally:
+            for task in sent:
+                task.cancel()  # where one failed, or we were, nobody waits for the others
         found = [one for answer in answers for one in convert.results(answer)]
         return found, answers[-1].revision_token if answers else ""
 

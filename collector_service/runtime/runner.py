@@ -21,7 +21,8 @@ from alphapulse.publishing import Port, RelayLink
 from collector_service.batching import BatchSession
 from collector_service.handover import Overlap
 from collector_service.lane.loading import load_beside
-from collector_service.listings import ListingIndex, VenueSymbol
+from collector_service.listing_index import ListingIndex
+from collector_service.listings import VenueSymbol
 from collector_service.recorder import RecorderFigures, SourceRecorder
 from collector_service.runtime.choosing import Places, chosen
 from collector_service.runtime.discovery import Discovery
@@ -124,6 +125,7 @@ class SourceRunner:
         self._port: Port | None = None
         self._places = Places(spec)
         self._unlisted = asyncio.Event()
+        self._announced = asyncio.Event()
         self._state = SourceState.STOPPED
         self._error = ""
         self._reconnects = 0
@@ -267,7 +269,7 @@ class SourceRunner:
     async def _pump(self, transport: Transport, session: BatchSession, port: Port | None) -> None:
         paths = self._places.paths if self.spec.live.path_of is not None else ()
         drains = transport if isinstance(transport, Draining) else None
-        known = 0
+        known, heard = 0, 0
         async for arrival in transport.arrivals(len(self._places), paths):
             arrivals = [arrival] if drains is None else [arrival, *drains.ready(_BATCH)]
             for one in arrivals:
@@ -283,6 +285,10 @@ class SourceRunner:
                         port.gap(reason, key)
             if session.emitter.unlisted > known:
                 known = session.emitter.unlisted
+                self._unlisted.set()
+            if session.emitter.announced > heard:
+                heard = session.emitter.announced
+                self._announced.set()
                 self._unlisted.set()
             if session.frames >= _WORTH_COMPILED and session.lane is None and self._compiling is None:
                 self._compiling = asyncio.create_task(self._compile(session))
@@ -320,15 +326,16 @@ class SourceRunner:
             _log.warning("request failed", source=self.spec.name, reason=self._error)
 
     async def _repeat_discovery(self, transport: Transport, session: Session) -> None:
-        """What is listed later, changed or delisted is told, and what trades now or no more is subscribed to or no longer. A symbol that comes
-        and is in no list asks for the next one at once."""
+        """What is listed later, changed or delisted is told, and what trades now or no more is subscribed to or no longer. A venue that says that its
+        list is another one is asked at once, and one of which a symbol comes that is in no list within a minute."""
         pause = min(self._options.unlisted_seconds, self._options.discovery_seconds)
         is_news = False
         while True:
-            await asyncio.sleep(pause)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._options.discovery_seconds - pause):
-                    await self._unlisted.wait()
+            for event, seconds in ((self._announced, pause), (self._unlisted, self._options.discovery_seconds - pause)):
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(seconds):
+                        await event.wait()
+            self._announced.clear()
             self._unlisted.clear()
             is_news |= await self._discovery.again(transport)
             try:

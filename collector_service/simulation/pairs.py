@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
+from collector_service.mock import Terms
+
 REFERENCE: Final = {
     "BTC": 64_000.0, "ETH": 3_100.0, "SOL": 145.0, "XRP": 0.55, "ADA": 0.44, "DOGE": 0.14, "DOT": 6.6, "LINK": 14.5,
     "LTC": 82.0, "AVAX": 34.0, "ATOM": 8.2, "UNI": 7.9, "EUR": 1.08, "USD": 0.9997, "USDT": 1.0,
@@ -14,6 +16,10 @@ REFERENCE: Final = {
 FIAT: Final = frozenset({"EUR", "USD"})
 _COINS: Final = tuple(code for code in REFERENCE if code not in FIAT | {"USDT"})
 _SIGNIFICANT: Final = 5
+_NOTIONAL: Final = (2_000.0, 60_000.0)
+"""USDT a level, at least and at most."""
+_LEVELS: Final = 20
+"""A side of a book."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +36,11 @@ class SimulatedPair:
         """`BTC/USDT`."""
         return f"{self.base}/{self.quote}"
 
-    def price_text(self, ticks: int) -> str:
-        """Ticks as the decimal number they stand for."""
-        return _text(ticks, self.price_decimals)
-
-    def size_text(self, lots: int) -> str:
-        """Lots as the decimal number they stand for."""
-        return _text(lots, self.size_decimals)
-
-
-def _text(units: int, decimals: int) -> str:
-    digits = str(units).rjust(decimals + 1, "0")
-    return f"{digits[:-decimals]}.{digits[-decimals:]}" if decimals else digits
+    @property
+    def terms(self) -> Terms:
+        """How it trades."""
+        least, most = (max(1, int(usdt / REFERENCE[self.base] * 10**self.size_decimals)) for usdt in _NOTIONAL)
+        return Terms(self.price_decimals, self.size_decimals, (least, most), _LEVELS, 4 if self.quote == "BTC" else 0)
 
 
 def _pair(base: str, quote: str) -> SimulatedPair:
@@ -63,9 +62,8 @@ PAIRS: Final = {
     "COINBASE": (*COMMON, *_WITH_USD),
     "KRAKEN": (*COMMON, *_WITH_USD, _pair("EUR", "USD")),
 }
-"""What each venue lists, by source."""
-
-
-def pairs_of(source: str) -> tuple[SimulatedPair, ...]:
-    """What the simulated venue of a source lists."""
-    return PAIRS[source]
+"""What each venue of the demo lists, by source; other venues list what their specification lets a mock write."""
+SPELLINGS: Final = {"BINANCE": "{base}{quote}", "COINBASE": "{base}-{quote}", "KRAKEN": "{base}/{quote}"}
+"""How each of them spells its symbols, which its list leaves open."""
+OWN_CODES: Final = {"KRAKEN": {"BTC": "XBT", "DOGE": "XDG"}}
+"""What it calls assets in them."""

@@ -1,93 +1,51 @@
-"""A simulated venue: connections, subscriptions and what is sent on them. Its protocol is a separate object."""
+"""A simulated venue: the mock of a source's specification at the prices of the market that all simulated venues share."""
 
 from __future__ import annotations
 
 import random
-import typing
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final
+from collections.abc import Mapping
+from functools import cached_property
+from types import MappingProxyType
+from typing import Final
 
-import msgspec
-
-from collector_service.simulation.ladder import FRAMES_A_STEP, Ladder, Step
+from collector_service.mock import MockVenue, Terms, UnwritableError
+from collector_service.mock.plans import records_of
 from collector_service.simulation.market import Market
-from collector_service.simulation.pairs import SimulatedPair
-from collector_service.spec import Channel
+from collector_service.simulation.pairs import OWN_CODES, PAIRS, REFERENCE, SPELLINGS, SimulatedPair
+from collector_service.source import Source
 
-_NANOS: Final = 10**9
+_FRAMES_A_STEP: Final = 2.7
+"""A book, a quote, and mostly a trade."""
 _CATCH_UP_SECONDS: Final = 0.5
+_AT_ONCE: Final = 200
+"""Steps without a pause: others wait for them."""
 _BURST_CHANCE: Final = 0.25
 """How often the pair of a planted dislocation is the one that moves: where something happens, more is said."""
-
-Subscription = tuple[Channel, str]
-"""(channel, the pair's name)."""
-
-
-@dataclass(slots=True)
-class Wish:
-    """What a client's message asks for."""
-
-    replies: list[str] = field(default_factory=list)
-    added: list[Subscription] = field(default_factory=list)
-    removed: list[Subscription] = field(default_factory=list)
-
-
-class Protocol(typing.Protocol):
-    """How a venue talks."""
-
-    websocket_path: str
-    heartbeats: bool
-
-    def symbol(self, pair: SimulatedPair) -> str:
-        """The venue's spelling on its streams."""
-        ...
-
-    def request(self, path: str, ladders: Mapping[str, Ladder]) -> bytes | None:
-        """The answer to a REST request, None for 404."""
-        ...
-
-    def welcome(self) -> list[str]:
-        """What a new connection hears."""
-        ...
-
-    def understand(self, message: Any, pairs: Mapping[str, SimulatedPair]) -> Wish:
-        """What a client's message asks for. `pairs` by the venue's spelling."""
-        ...
-
-    def opening(self, ladder: Ladder, channel: Channel, time_ns: int) -> list[str]:
-        """What a new subscription hears first."""
-        ...
-
-    def frames(self, step: Step, ladder: Ladder) -> list[tuple[Channel, str]]:
-        """What a step says on each channel."""
-        ...
-
-    def heartbeat(self, pairs: Iterable[SimulatedPair], time_ns: int) -> list[str]:
-        """What is said once a second."""
-        ...
+_NANOS: Final = 10**9
+_TERMS: Final = {
+    name: MappingProxyType({(pair.base, pair.quote): pair.terms for pair in pairs}) for name, pairs in PAIRS.items()
+}
 
 
 class SimulatedVenue:
-    """Advances in steps; each step moves one pair. The same seed, rate and calls give the same frames."""
+    """Advances in steps; each step moves one instrument. The same seed, rate and calls give the same frames. What is no pair of the market, a
+    share, keeps its price.
+    """
 
-    def __init__(
-        self, source: str, protocol: Protocol, market: Market, pairs: Sequence[SimulatedPair], rate: float
-    ) -> None:
-        self.source = source
-        self.protocol = protocol
+    def __init__(self, source: Source, market: Market, rate: float) -> None:
+        """`rate` in frames a second. Raises UnwritableError for a source of which no venue can be made."""
+        self.source = source.name
         self.market = market
-        self.steps_per_second = rate / FRAMES_A_STEP
         self.steps = 0
-        self._dice = random.Random(f"venue|{market.seed}|{source}")  # noqa: S311 - a simulation, not a secret
-        self._pairs = {protocol.symbol(pair): pair for pair in pairs}
-        self._names = [pair.name for pair in pairs]
-        self._ladders = {pair.name: Ladder(pair, self._dice) for pair in pairs}
-        self._subscriptions: dict[int, set[Subscription]] = {}
-        self._connections = 0
+        self.steps_per_second = rate / _FRAMES_A_STEP
+        self._dice = random.Random(f"venue|{market.seed}|{source.name}")  # noqa: S311 - a simulation, not a secret
         self._second = 0
-        for ladder in self._ladders.values():
-            ladder.step(self._mid(ladder.pair), self.now_ns)
+        self.mock = MockVenue(source, market.seed, self)
+
+    @property
+    def websocket_path(self) -> str:
+        """Where its WebSocket is."""
+        return self.mock.dialect.path
 
     @property
     def now_s(self) -> float:
@@ -100,76 +58,85 @@ class SimulatedVenue:
         return self.market.start_ns + int(self.now_s * _NANOS)
 
     @property
-    def websocket_path(self) -> str:
-        """Where its WebSocket is."""
-        return self.protocol.websocket_path
+    def pairs(self) -> Mapping[tuple[str, str], Terms]:
+        """What it lists; empty: whatever its list can say."""
+        return _TERMS.get(self.source, {})
+
+    def symbol(self, base: str, quote: str) -> str:
+        """How it spells a pair; empty: as its list can say it."""
+        own = OWN_CODES.get(self.source, {})
+        return SPELLINGS.get(self.source, "").format(base=own.get(base, base), quote=own.get(quote, quote))
+
+    def mid(self, base: str, quote: str) -> float | None:
+        """The price of a pair now, on this venue; None for one that the market does not have."""
+        if base not in REFERENCE or quote not in REFERENCE:
+            return None
+        return self.market.venue_price(self.source, SimulatedPair(base, quote, 0, 0), self.now_s)
 
     def request(self, path: str, body: bytes | None = None) -> bytes | None:
         """Answers a REST request, None for 404."""
-        return None if body is not None else self.protocol.request(path, self._ladders)
+        if body is not None:
+            return self.mock.lists.posted(path.partition("#")[0], body) or self.mock.answer(path)
+        return self.mock.answer(path)
 
-    def connect(self) -> tuple[int, list[str]]:
+    def connect(self) -> tuple[int, list[bytes]]:
         """A new connection's number, and what it hears first."""
-        self._connections += 1
-        self._subscriptions[self._connections] = set()
-        return self._connections, self.protocol.welcome()
+        return self.mock.connect(), [said.data for said in self.mock.welcome()]
 
     def disconnect(self, connection: int) -> None:
         """The connection is gone."""
-        self._subscriptions.pop(connection, None)
+        self.mock.disconnect(connection)
 
-    def receive(self, connection: int, text: str) -> list[str]:
+    def receive(self, connection: int, text: str) -> list[bytes]:
         """A client's message; answers what is sent back."""
-        try:
-            wish = self.protocol.understand(msgspec.json.decode(text), self._pairs)
-        except (msgspec.DecodeError, KeyError, TypeError, AttributeError):
-            return ['{"type":"error","message":"not understood"}']
-        held = self._subscriptions[connection]
-        held.difference_update(wish.removed)
-        held.update(wish.added)
-        replies = list(wish.replies)
-        for channel, name in wish.added:
-            replies += self.protocol.opening(self._ladders[name], channel, self.now_ns)
-        return replies
+        return [one.data for one in self.mock.receive(connection, text)]
 
     def due(self, seconds: float) -> int:
         """How many steps a venue that has run for so many seconds should have made. One that was held up for long does not make up for
         it: the market went on without anybody listening."""
         wanted = int(seconds * self.steps_per_second)
-        self.steps = max(self.steps, wanted - int(_CATCH_UP_SECONDS * self.steps_per_second))
+        self.steps = max(self.steps, wanted - min(_AT_ONCE, int(_CATCH_UP_SECONDS * self.steps_per_second)))
         return wanted
 
-    def step(self) -> list[tuple[int, str]]:
+    def step(self) -> list[tuple[int, bytes]]:
         """One step: (connection, frame) for everybody who subscribed to it."""
         self.steps += 1
-        name = self._choose()
-        ladder = self._ladders[name]
-        step = ladder.step(self._mid(ladder.pair), self.now_ns)
-        frames = self.protocol.frames(step, ladder)
+        self.mock.forget_notes()
+        told = [] if not self.mock.channels else self.mock.step(self._choose())
+        beats = self._heartbeats()
         sent = [
-            (connection, text)
-            for connection, held in self._subscriptions.items()
-            for channel, text in frames
-            if (channel, name) in held
+            (connection, said.data)
+            for said in told
+            for connection in self.mock.connections
+            if self.mock.takes(connection, said)
         ]
-        return [*self._heartbeats(), *sent]
+        return beats + sent
 
     def _choose(self) -> str:
         planted = self.market.dislocations.active(self.now_s)
-        if planted is not None and planted.pair in self._ladders and self._dice.random() < _BURST_CHANCE:
-            return planted.pair
-        return self._dice.choice(self._names)
+        symbol = self._symbols.get(planted.pair) if planted is not None else None
+        return symbol if symbol is not None and self._dice.random() < _BURST_CHANCE else ""
 
-    def _mid(self, pair: SimulatedPair) -> float:
-        return self.market.venue_price(self.source, pair, self.now_s)
+    @cached_property
+    def _symbols(self) -> Mapping[str, str]:
+        """What streams and is no contract, by the pair's name."""
+        entries = (one.entry for one in self.mock.instruments.values())
+        return {entry.pair: entry.symbol for entry in entries if entry.contract is None}
 
-    def _heartbeats(self) -> list[tuple[int, str]]:
-        if int(self.now_s) == self._second or not self.protocol.heartbeats:
+    def _heartbeats(self) -> list[tuple[int, bytes]]:
+        if int(self.now_s) == self._second:
             return []
         self._second = int(self.now_s)
-        beats: list[tuple[int, str]] = []
-        for connection, held in self._subscriptions.items():
-            names = {name for _, name in held}
-            pairs = [ladder.pair for name, ladder in self._ladders.items() if name in names]
-            beats += [(connection, text) for text in self.protocol.heartbeat(pairs, self.now_ns)]
-        return beats
+        return [(connection, said.data) for said in self.mock.beat() for connection in self.mock.connections]
+
+
+def can_be_simulated(source: Source) -> bool:
+    """Whether a venue can be made of a source's specification that has something to say: what another
+    library reads has one without messages, and texts, such as news, are nothing that happens at a mock venue."""
+    try:
+        if source.spec is None or source.reach is not None:
+            return False
+        venue = MockVenue(source)
+        return any(venue.market.sample(record, venue.writer) is not None for record in records_of(venue.dialect))
+    except UnwritableError:
+        return False

@@ -15,7 +15,6 @@ from typing import Any, Final
 import msgspec
 
 from alphapulse.domain.errors import InvalidArgument
-from collector_service.book import SnapshotUpdatesMachine
 from collector_service.chain.amounts import exchange
 from collector_service.chain.events import Swap
 from collector_service.chain.pools import Pool
@@ -205,12 +204,6 @@ def _same(body: Any) -> Any:
 
 def solana_source(chain: Solana) -> Source:
     """Solana as a source. Its node is the user's: `SOLANA_WS_URL` and `SOLANA_RPC_URL` in the environment say where it is."""
-    endpoints = Endpoints(
-        f"{{secret:{chain.name}_WS_URL|wss://api.mainnet-beta.solana.com}}",
-        f"{{secret:{chain.name}_RPC_URL|https://api.mainnet-beta.solana.com}}",
-    )
-    limits = Limits(symbols_per_connection=1_000, messages_per_second=10.0, requests_per_second=4.0)
-    heartbeat = Heartbeat(stale_after_s=60.0)
     decimals: dict[str, int] = {}
 
     async def discover(ask: Asking) -> InstrumentList:
@@ -258,9 +251,12 @@ def solana_source(chain: Solana) -> Source:
         read_on="2026-11-30",
         terms="Public chain data; a public node has terms of its own, and one of yours none.",
         verified=frozenset({Verification.MOCK}),
-        endpoints=endpoints,
-        limits=limits,
-        heartbeat=heartbeat,
+        endpoints=Endpoints(
+            f"{{secret:{chain.name}_WS_URL|wss://api.mainnet-beta.solana.com}}",
+            f"{{secret:{chain.name}_RPC_URL|https://api.mainnet-beta.solana.com}}",
+        ),
+        limits=Limits(symbols_per_connection=1_000, messages_per_second=10.0, requests_per_second=4.0),
+        heartbeat=Heartbeat(stale_after_s=60.0),
         dialects=(
             DialectSpec(
                 name="JSON-RPC",
@@ -269,17 +265,4 @@ def solana_source(chain: Solana) -> Source:
         ),
         notes=notes,
     )
-    return Source(
-        name=chain.name,
-        venue=chain.name,
-        endpoints=endpoints,
-        limits=limits,
-        heartbeat=heartbeat,
-        discovery=Discovery((), discover),
-        dialects=(dialect,),
-        book_machine="",
-        new_book=SnapshotUpdatesMachine,
-        quirks=notes,
-        spec=spec,
-        new_memory=Conversation,
-    )
+    return Source.of(spec, (dialect,), Discovery((), discover), new_memory=Conversation)

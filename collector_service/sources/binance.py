@@ -60,7 +60,7 @@ SPEC: Final = SourceSpec(
     documentation="https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams",
     read_on="2025-06-01",
     terms="Public market data, free to read; redistribution needs Binance's consent.",
-    verified=frozenset({Verification.RECORDING, Verification.MOCK}),
+    verified=frozenset({Verification.RECORDING}),
     endpoints=Endpoints(
         "wss://stream.binance.com:9443",
         "https://api.binance.com",

@@ -115,7 +115,7 @@ SPEC: Final = SourceSpec(
     documentation="https://docs.cdp.coinbase.com/exchange/websocket-feed/channels",
     read_on="2025-06-01",
     terms="Public market data, free to read for personal and internal use under Coinbase's market data terms.",
-    verified=frozenset({Verification.RECORDING, Verification.MOCK}),
+    verified=frozenset({Verification.RECORDING}),
     endpoints=Endpoints(
         "wss://ws-feed.exchange.coinbase.com",
         "https://api.exchange.coinbase.com",

@@ -210,7 +210,7 @@ SPEC: Final = SourceSpec(
     documentation="https://docs.kraken.com/api/docs/websocket-v2/book",
     read_on="2025-06-01",
     terms="Public market data, free to read; commercial redistribution needs Kraken's consent.",
-    verified=frozenset({Verification.RECORDING, Verification.FIXTURE, Verification.MOCK}),
+    verified=frozenset({Verification.RECORDING, Verification.FIXTURE}),
     endpoints=Endpoints("wss://ws.kraken.com", "https://api.kraken.com"),
     limits=Limits(100, 10.0, 1.0),
     # Both versions send a heartbeat a second where nothing else is sent.

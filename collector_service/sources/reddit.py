@@ -19,9 +19,9 @@ from collector_service.spec import (
     Poll,
     Requested,
     Seconds,
+    SignIn,
     SourceKind,
     SourceSpec,
-    Token,
     Verification,
 )
 
@@ -40,11 +40,14 @@ SPEC: Final = SourceSpec(
     endpoints=Endpoints(
         "",
         "https://oauth.reddit.com",
-        headers=(("User-Agent", "{secret:REDDIT_USER_AGENT}"),),
-        token=Token(
-            url="https://www.reddit.com/api/v1/access_token",
-            credentials=("{secret:REDDIT_CLIENT_ID}", "{secret:REDDIT_CLIENT_SECRET}"),
-        ),
+        headers=(("User-Agent", "{secret:REDDIT_USER_AGENT}"), ("Authorization", "Bearer {secret:REDDIT_TOKEN}")),
+    ),
+    sign_in=SignIn(
+        path="https://www.reddit.com/api/v1/access_token",
+        client=("{secret:REDDIT_CLIENT_ID}", "{secret:REDDIT_CLIENT_SECRET}"),
+        body={"grant_type": "client_credentials"},
+        secret="REDDIT_TOKEN",  # noqa: S106 - what it is called
+        expires="expires_in",
     ),
     # A client has 100 requests a minute.
     limits=Limits(1000, 1.0, 1.0),

@@ -91,7 +91,6 @@ from collector_service.spec.source import (
     SignIn,
     SourceKind,
     SourceSpec,
-    Token,
     Verification,
 )
 
@@ -174,7 +173,6 @@ __all__ = [
     "Text",
     "Ticket",
     "Time",
-    "Token",
     "Told",
     "Trade",
     "Verification",

@@ -43,18 +43,6 @@ class Verification(Enum):
     LIVE = "live"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Token:
-    """A bearer's token that requests need, asked for by POST with a name and a secret, as RFC 6749 has it for clients (4.4): `access_token`
-    in the answer, and `expires_in`, in seconds."""
-
-    url: str
-    """The whole address."""
-    credentials: tuple[str, str]
-    """The client's name and its secret; `{secret:NAME}` in both is filled in from the environment."""
-    form: tuple[tuple[str, str], ...] = (("grant_type", "client_credentials"),)
-
-
 @dataclass(frozen=True, slots=True)
 class Endpoints:
     """Base addresses, without a trailing slash."""
@@ -68,25 +56,28 @@ class Endpoints:
     headers: tuple[tuple[str, str], ...] = ()
     """Of requests behind the REST address, names and values; `{secret:NAME}` in them is filled in from the environment. Requests that have any
     follow no redirection."""
-    token: Token | None = None
-    """What these requests need beside; they follow no redirection either."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignIn:
-    """A token that is asked for by POST before anything else, and again before it ends. In addresses, headers and what is said it is
-    `{secret:NAME}` as any other secret."""
+    """A token that is asked for by POST before anything else, and again before it ends or when a request is refused with it (401). In addresses,
+    headers and what is said it is `{secret:NAME}` as any other secret."""
 
     path: str
-    """Behind the REST address."""
+    """Behind the REST address, or a whole address."""
     body: Mapping[str, Any]
     """What is sent, as JSON; `{secret:NAME}` in its texts is filled in from the environment."""
-    token: str
-    """Where the answer has it: a name of its object."""
     secret: str
     """The NAME that it becomes."""
-    lifetime_s: float
-    """After so long it is asked for anew; somewhat less than the venue grants."""
+    client: tuple[str, str] | None = None
+    """The name and the secret of a client, with their places for secrets, where they prove who asks as RFC 6749 has it (2.3.1, 4.4); what is sent is
+    a form then."""
+    token: str = "access_token"  # noqa: S105 - where it is
+    """Where the answer has it: a name of its object."""
+    expires: str = ""
+    """Where the answer has the seconds it holds for; empty: it does not tell."""
+    lifetime_s: float = 3_600.0
+    """After so long it is asked for anew, where the answer does not tell; somewhat less than the venue grants."""
 
 
 @dataclass(frozen=True, slots=True)

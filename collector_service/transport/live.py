@@ -20,11 +20,10 @@ from collector_service.source import AddressRequest, InstrumentList, Source
 from collector_service.spec import Endpoints, Heartbeat, Limits, SignIn
 from collector_service.subscriptions import first_of, place_of
 from collector_service.transport.base import Arrival, ArrivalKind, Cease, Fetch, Request, Send, TransportError
-from collector_service.transport.bearer import Bearer
 from collector_service.transport.hosts import Hosts, retry_after
 from collector_service.transport.line import Line, Way
 from collector_service.transport.listing import fetch_instruments
-from collector_service.transport.token import Token
+from collector_service.transport.token import Question, Token
 
 _QUEUE_FRAMES: Final = 8_192
 """Frames that wait for the decoder; beyond it the sockets are read no further, and TCP slows the venue."""
@@ -75,8 +74,8 @@ class LiveTransport:
         self._hosts = hosts or Hosts()
         self._overlap = overlap or Overlap()
         self._secrets = dict(secrets or {})
-        self._bearer = Bearer(endpoints.token, self._filled) if endpoints.token is not None else None
         self._token = Token(sign_in, self._secrets) if sign_in is not None else None
+        self._token_place = f"{{secret:{sign_in.secret}}}" if sign_in is not None else ""
         self._fetches: asyncio.Queue[str] = asyncio.Queue()
         self._polls: dict[str, asyncio.Task[None]] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -208,35 +207,41 @@ class LiveTransport:
         return url, url.partition("?")[0]
 
     async def _get(self, path: str, body: bytes | None = None) -> bytes:
-        await self._signed_in()
         return await self._request("GET" if body is None else "POST", path, body)
 
     async def _signed_in(self) -> None:
         """Sees to it that there is a token, where one is asked for. Raises TransportError."""
         if self._token is not None:
-            await self._token.renew(lambda path, body: self._request("POST", path, body, bare=True))
+            await self._token.renew(self._ask_token)
 
-    async def _request(self, method: str, path: str, body: bytes | None = None, *, bare: bool = False) -> bytes:
-        """One answer, asked for a few times; the venue's Retry-After is kept to. A body is JSON. `bare` is a request without the venue's headers,
-        which may want what it asks for. Raises TransportError."""
+    async def _ask_token(self, question: Question) -> bytes:
+        # Once: venues lock out who tries again and again.
+        return await self._request("POST", question.path, question.body, proof=question.headers)
+
+    async def _request(
+        self, method: str, path: str, body: bytes | None = None, *, proof: Mapping[str, str] | None = None
+    ) -> bytes:
+        """One answer, asked for a few times; the venue's Retry-After is kept to. A body is JSON. With `proof`, headers of its own, it is a request
+        for a token, made once and without what wants one. Raises TransportError."""
         assert self._client is not None
         backoff = Backoff(self._backoff.first, self._backoff.cap)
-        host = self._hosts.of(self._endpoints.rest)
-        problem, wait = "", 0.0
-        for attempt in range(_REQUEST_ATTEMPTS):
+        address = path if "://" in path else f"{self._endpoints.rest}{path}"
+        host = self._hosts.of(address)
+        problem, wait, token = "", 0.0, ""
+        for attempt in range(_REQUEST_ATTEMPTS if proof is None else 1):
             if attempt:
                 await self._wait(max(wait, backoff.next()))
             await host.request(self._limits.requests_per_second)
-            headers = self._headers(body, bare=bare)
+            if self._token is not None and proof is None:
+                await self._signed_in()
+                token = self._token.held
             try:
-                if self._bearer is not None:
-                    headers["Authorization"] = await self._bearer.header(self._client, self._headers(None, bare=False))
                 async with self._client.request(
                     method,
-                    self._filled(f"{self._endpoints.rest}{path}"),
+                    self._filled(address),
                     data=body,
-                    headers=headers,
-                    allow_redirects=not self._endpoints.headers and self._bearer is None,
+                    headers=self._headers(body, proof),
+                    allow_redirects=not self._endpoints.headers and self._token is None,
                 ) as answer:
                     if answer.status == 200:
                         return await answer.read()
@@ -244,18 +249,20 @@ class LiveTransport:
                     wait = retry_after(answer.headers.get("Retry-After"))
                     if answer.status in _REFUSALS:
                         host.stop(wait or self._backoff.first)
-                    if answer.status == _UNAUTHORISED and self._bearer is not None:
-                        self._bearer.forget(headers["Authorization"])
+                    if answer.status == _UNAUTHORISED and self._token is not None:
+                        self._token.forget(token)
             except aiohttp.InvalidURL:  # says the address itself, secrets and all
                 problem = "the address is none"
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
                 # What aiohttp says may hold the whole address.
-                problem = hidden(f"{type(error).__name__}: {error}", self._secrets, f"{self._endpoints.rest}{path}")
-        raise TransportError(f"{self._endpoints.rest}{path}: {problem}", retry_after=wait or None)
+                problem = hidden(f"{type(error).__name__}: {error}", self._secrets, address)
+        raise TransportError(f"{address}: {problem}", retry_after=wait or None)
 
-    def _headers(self, body: bytes | None, *, bare: bool) -> dict[str, str]:
-        made = {name: self._filled(value) for name, value in self._endpoints.headers if not bare}
-        return {**made, "Content-Type": "application/json"} if body is not None else made
+    def _headers(self, body: bytes | None, proof: Mapping[str, str] | None) -> dict[str, str]:
+        wanted = [one for one in self._endpoints.headers if proof is None or self._token_place not in one[1]]
+        made = {name: self._filled(value) for name, value in wanted}
+        content = {"Content-Type": "application/json"} if body is not None else {}
+        return {**made, **(content if proof is None else proof)}
 
     def _filled(self, path: str) -> str:
         """Raises TransportError for a secret that nobody told."""

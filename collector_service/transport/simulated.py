@@ -11,7 +11,7 @@ from typing import Final, Self
 import msgspec
 
 from alphapulse.domain.provenance import Provenance
-from collector_service.simulation import MockedVenue, SimulatedVenue
+from collector_service.simulation import SimulatedVenue
 from collector_service.source import InstrumentList, Source
 from collector_service.subscriptions import first_of, place_of
 from collector_service.transport.base import Arrival, ArrivalKind, Fetch, Request, Send, TransportError
@@ -28,7 +28,7 @@ class SimulatedTransport:
     provenance = Provenance.SIMULATED
     lossless = True
 
-    def __init__(self, venue: SimulatedVenue | MockedVenue, *, steps: int | None = None) -> None:
+    def __init__(self, venue: SimulatedVenue, *, steps: int | None = None) -> None:
         self._venue = venue
         self._steps = steps
         self._waiting: deque[Arrival] = deque()
@@ -78,7 +78,7 @@ class SimulatedTransport:
         self._connections.append(connection)
         self._put(ArrivalKind.OPENED, number, b"", self._venue.websocket_path)
         for said in welcome:
-            self._put(ArrivalKind.FRAME, number, _data(said))
+            self._put(ArrivalKind.FRAME, number, said)
 
     def submit(self, request: Request) -> None:
         if isinstance(request, Fetch):
@@ -88,7 +88,7 @@ class SimulatedTransport:
         if not isinstance(request, Send):
             return
         for said in self._venue.receive(self._connections[place_of(request.connection)], request.text):
-            self._put(ArrivalKind.FRAME, request.connection, _data(said))
+            self._put(ArrivalKind.FRAME, request.connection, said)
 
     def _answer(self, path: str) -> None:
         body = self._venue.request(path)
@@ -121,12 +121,8 @@ class SimulatedTransport:
         for connection, said in self._venue.step():
             number = numbers.get(connection)
             if number is not None:
-                self._put(ArrivalKind.FRAME, number, _data(said))
+                self._put(ArrivalKind.FRAME, number, said)
 
     def _put(self, kind: ArrivalKind, number: int, data: bytes, url: str = "") -> None:
         now = self._venue.now_ns if self._steps is not None else time.time_ns()
         self._waiting.append(Arrival(kind, now, data, number, url))
-
-
-def _data(said: str | bytes) -> bytes:
-    return said.encode() if isinstance(said, str) else said

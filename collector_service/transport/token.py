@@ -1,11 +1,14 @@
-"""A venue's token: asked for with a name and a password, kept as long as it holds, and shown nowhere."""
+"""A venue's token: asked for with proof of who asks, kept as long as it holds, and shown nowhere."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from base64 import b64encode
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -16,6 +19,17 @@ from collector_service.transport.base import TransportError
 
 REFUSED_SECONDS: Final = 60.0
 """Asking again sooner does not make a password right, and venues lock out who tries."""
+_EARLY: Final = 60.0
+"""Seconds before its end at which a token is asked for anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is posted for a token."""
+
+    path: str
+    body: bytes
+    headers: dict[str, str]
 
 
 class Token:
@@ -27,33 +41,57 @@ class Token:
         self._until = 0.0
         self._turn = asyncio.Lock()
 
-    async def renew(self, ask: Callable[[str, bytes], Awaitable[bytes]]) -> None:
+    @property
+    def held(self) -> str:
+        """The token itself; empty where there is none."""
+        return self._secrets.get(self._sign_in.secret, "")
+
+    def forget(self, token: str) -> None:
+        """The venue does not take this one; one that was asked for since is kept."""
+        if token == self.held:
+            self._until = 0.0
+
+    async def renew(self, ask: Callable[[Question], Awaitable[bytes]]) -> None:
         """Asks for one where there is none, or it is about to end; whoever comes meanwhile waits for it. Raises TransportError."""
         async with self._turn:
-            if time.monotonic() < self._until:
+            now = time.monotonic()
+            if now < self._until:
                 return
             spec = self._sign_in
             try:
-                body = {name: _told(value, self._secrets) for name, value in spec.body.items()}
+                question = _question(spec, self._secrets)
             except FailedPrecondition as error:
                 raise TransportError(f"to sign in: {error}", retry_after=REFUSED_SECONDS) from error
-            answer = await ask(spec.path, msgspec.json.encode(body))
-            token = _at(answer, spec.token)
-            if not token:
+            told = _told(await ask(question))
+            token = told.get(spec.token)
+            if (
+                not isinstance(token, str)
+                or not token.isascii()
+                or not token.isprintable()
+                or not token
+                or " " in token
+            ):
                 # What the venue says instead may repeat what was sent.
                 raise TransportError(f"{spec.path}: the venue gave no {spec.token}", retry_after=REFUSED_SECONDS)
+            holds_s = told.get(spec.expires) if spec.expires else None
+            if holds_s is not None and (isinstance(holds_s, bool) or not isinstance(holds_s, int | float)):
+                raise TransportError(f"{spec.path}: {spec.expires} is no number", retry_after=REFUSED_SECONDS)
             self._secrets[spec.secret] = token
-            self._until = time.monotonic() + spec.lifetime_s
+            self._until = now + (spec.lifetime_s if holds_s is None else holds_s - _EARLY)
 
 
-def _told(value: Any, secrets: MutableMapping[str, str]) -> Any:
-    return filled(value, secrets, 0) if isinstance(value, str) else value
+def _question(spec: SignIn, secrets: MutableMapping[str, str]) -> Question:
+    body = {name: filled(one, secrets, 0) if isinstance(one, str) else one for name, one in spec.body.items()}
+    if spec.client is None:
+        return Question(spec.path, msgspec.json.encode(body), {"Content-Type": "application/json"})
+    proof = b64encode(":".join(filled(one, secrets, 0) for one in spec.client).encode()).decode()
+    headers = {"Content-Type": "application/x-www-form-urlencoded", "Authorization": f"Basic {proof}"}
+    return Question(spec.path, urlencode(body).encode(), headers)
 
 
-def _at(answer: bytes, name: str) -> str:
+def _told(answer: bytes) -> dict[str, Any]:
     try:
         told = msgspec.json.decode(answer)
     except msgspec.DecodeError:
-        return ""
-    found = told.get(name) if isinstance(told, dict) else None
-    return found if isinstance(found, str) else ""
+        return {}
+    return told if isinstance(told, dict) else {}

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Final
 
 from alphapulse.domain.errors import FailedPrecondition
-from collector_service.book import SnapshotUpdatesMachine
 from collector_service.source import Discovery, Source
 from collector_service.spec import (
     CHANNEL,
@@ -45,10 +44,6 @@ NOTES: Final = (
 
 def interactive_brokers() -> Source:
     """The source."""
-    endpoints = Endpoints("ib_async", "")
-    # 50 messages a second, of which the library uses 45.
-    limits = Limits(1_000_000, 45.0, 45.0)
-    heartbeat = Heartbeat(stale_after_s=60.0)
     spec = SourceSpec(
         name="INTERACTIVE_BROKERS",
         title="Interactive Brokers (TWS API)",
@@ -57,9 +52,10 @@ def interactive_brokers() -> Source:
         read_on="2026-11-30",
         terms="For the account's own use, under its market data subscriptions; not to be redistributed without the exchanges' licence.",
         verified=frozenset({Verification.ADAPTER}),
-        endpoints=endpoints,
-        limits=limits,
-        heartbeat=heartbeat,
+        endpoints=Endpoints("ib_async", ""),
+        # 50 messages a second, of which the library uses 45.
+        limits=Limits(1_000_000, 45.0, 45.0),
+        heartbeat=Heartbeat(stale_after_s=60.0),
         dialects=(
             Dialect(
                 name="TWS API",
@@ -69,21 +65,7 @@ def interactive_brokers() -> Source:
         aliases=("IB", "IBKR"),
         notes=NOTES,
     )
-    return Source(
-        name=spec.name,
-        venue=spec.name,
-        endpoints=endpoints,
-        limits=limits,
-        heartbeat=heartbeat,
-        discovery=Discovery(()),
-        dialects=(DIALECT,),
-        book_machine="by position",
-        new_book=SnapshotUpdatesMachine,
-        quirks=NOTES,
-        spec=spec,
-        new_memory=Desk,
-        reach=_reach,
-    )
+    return Source.of(spec, (DIALECT,), Discovery(()), book_machine="by position", new_memory=Desk, reach=_reach)
 
 
 def place_of(secrets: Mapping[str, str]) -> Place:

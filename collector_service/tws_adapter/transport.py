@@ -5,13 +5,11 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
 import msgspec
-import structlog
 
 from alphapulse.client.backoff import Backoff
 from alphapulse.domain.errors import FailedPrecondition, InvalidArgument
@@ -19,14 +17,11 @@ from alphapulse.domain.provenance import Provenance
 from collector_service.listings import VenueSymbol
 from collector_service.source import InstrumentList, Source
 from collector_service.spec import Channel
-from collector_service.transport.base import Arrival, ArrivalKind, Request, Send, TransportError
+from collector_service.transport.base import Arrival, Request, Send, TransportError
+from collector_service.transport.sole import SoleConnection
 from collector_service.tws_adapter import contracts, dialect
 from collector_service.tws_adapter.depth import ROWS
 
-_TURN_FRAMES: Final = 16
-_HIGH_WATER: Final = 16_384
-"""Messages that wait for the decoder; beyond it the socket is not read, and TCP slows TWS."""
-_LOW_WATER: Final = 4_096
 _CONNECT_SECONDS: Final = 10.0
 _LIST_SECONDS: Final = 60.0
 _SILENCE_SECONDS: Final = 60.0
@@ -36,7 +31,6 @@ _LIVE: Final = 1
 _RESTORED_WITHOUT_DATA: Final = "1101"
 _PORT_MOVED: Final = "1300"
 _ACCOUNTS: Final = "15"
-_log = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,30 +142,24 @@ class TwsTransport:
         self._backoff = backoff or Backoff(first=1.0, cap=60.0)
         self._silence = silence_seconds
         self._settle = settle_seconds
-        self._arrived: asyncio.Queue[Arrival] = asyncio.Queue()
+        self._sole = SoleConnection(self._converse, self._backoff, name="a TWS")
         self._clients: Any = None
         self._contracts: Any = None
         self._line: _Line | None = None
         self._requests = 0
         self._books: dict[str, tuple[int, bool]] = {}
         self._unsettled: set[str] = set()
-        self._keeper: asyncio.Task[None] | None = None
-        self._paused = False
-        self._heard = 0.0
-        self._taken = 0
 
     async def __aenter__(self) -> Self:
         self._clients, self._contracts = await asyncio.to_thread(library)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.gather(self._keeper, return_exceptions=True)
+        await self._sole.close()
 
     @property
     def pauses(self) -> bool:
-        return self._arrived.empty() or self._taken % _TURN_FRAMES == 0
+        return self._sole.pauses
 
     async def instruments(self, source: Source) -> InstrumentList:
         """What TWS tells of the contracts that are wanted, over a connection of its own."""
@@ -223,21 +211,11 @@ class TwsTransport:
             primaryExchange=one.primary,
         )
 
-    async def arrivals(self, connections: int, paths: Sequence[str] = ()) -> AsyncIterator[Arrival]:
-        if connections != 1:
-            raise ValueError(f"connections={connections}: a TWS is one connection")
-        self._keeper = asyncio.create_task(self._keep())
-        while True:
-            arrival = await self._arrived.get()
-            self._taken += 1
-            if self._paused and self._arrived.qsize() <= _LOW_WATER:
-                self._read_on()
-            yield arrival
-            if self._taken % _TURN_FRAMES == 0:
-                await asyncio.sleep(0)
+    def arrivals(self, connections: int, paths: Sequence[str] = ()) -> AsyncIterator[Arrival]:
+        return self._sole.arrivals(connections)
 
     def extend(self, path: str | None) -> None:
-        raise ValueError(f"path={path!r}: a gateway is one connection")
+        self._sole.extend(path)
 
     def submit(self, request: Request) -> None:
         line = self._line
@@ -261,44 +239,32 @@ class TwsTransport:
             self._unsettled.add(str(number))
             line.client.reqMktDepth(number, contract, ROWS, smart, [])
 
-    async def _keep(self) -> None:
-        while True:
-            try:
-                await self._converse()
-                return
-            except TransportError as error:
-                reason, wait = str(error), error.retry_after or 0.0
-            except Exception as error:  # a task that ends here would be silence without a reason
-                _log.exception("a conversation with TWS failed")
-                reason, wait = f"{type(error).__name__}: {error}", 0.0
-            self._put(ArrivalKind.CLOSED, reason.encode())
-            await asyncio.sleep(max(wait, self._backoff.next()))
-
     async def _converse(self) -> None:
         """From the connection to its end: raises TransportError."""
         line = _Line(self._clients, self._take)
         await line.open(self._place, self._place.client_id)
-        self._line, self._paused, self._heard = line, False, time.monotonic()
+        self._line = line
         self._requests, self._books, self._unsettled = 0, {}, set()
         line.client.reqMarketDataType(_LIVE)
-        self._put(ArrivalKind.OPENED, b"", f"{self._place.host}:{self._place.port}")
+        self._sole.opened(f"{self._place.host}:{self._place.port}", line.client.conn.transport)
         try:
             while not line.ended.done():
                 await asyncio.wait((line.ended,), timeout=self._silence / 3)
-                quiet = 0.0 if self._paused else time.monotonic() - self._heard
-                if quiet > self._silence:
+                quiet_s = self._sole.quiet_s
+                if quiet_s > self._silence:
                     line.end(f"it has said nothing for {self._silence:g} s")
-                elif quiet > self._silence / 4 and not line.ended.done():
+                elif quiet_s > self._silence / 4 and not line.ended.done():
                     line.client.reqCurrentTime()
             reason = line.ended.result()
         finally:
             self._line = None
+            self._sole.ended()
             line.close()
         self._put_fields([dialect.LOST, "RECONNECTED"])
         raise TransportError(f"TWS: {reason}"[:300])
 
     def _take(self, fields: list[str]) -> None:
-        self._heard = time.monotonic()
+        self._sole.heard()
         kind = fields[0]
         # What is said while we sign in is of no request, and which accounts there are is nobody's business.
         if self._line is None or kind == _ACCOUNTS:
@@ -311,24 +277,13 @@ class TwsTransport:
             self._line.end(fields[4] if len(fields) > 4 else fields[3])
         elif kind in ("1", "99"):
             self._backoff.reset()
-        if not self._paused and self._arrived.qsize() >= _HIGH_WATER and self._line.client.conn.transport is not None:
-            self._paused = True
-            self._line.client.conn.transport.pause_reading()
 
     def _settled(self, line: _Line, number: str) -> None:
         if line is self._line:
             self._put_fields([dialect.SETTLED, number])
 
-    def _read_on(self) -> None:
-        self._paused, self._heard = False, time.monotonic()
-        if self._line is not None and self._line.client.conn.transport is not None:
-            self._line.client.conn.transport.resume_reading()
-
     def _put_fields(self, fields: Sequence[str]) -> None:
-        self._put(ArrivalKind.FRAME, "\0".join(fields).encode())
-
-    def _put(self, kind: ArrivalKind, data: bytes, url: str = "") -> None:
-        self._arrived.put_nowait(Arrival(kind, time.time_ns(), data, 0, url))
+        self._sole.tell("\0".join(fields).encode())
 
 
 def _listed(told: Any) -> InstrumentList:

@@ -87,8 +87,8 @@ def _require_alive(raw: Any, record: ConnectionPoolEntry, _: object) -> None:
 
 
 def driver(connection: AsyncConnection) -> asyncpg.Connection:
-    """asyncpg's own connection below SQLAlchemy's, for COPY and for what is asked most. What has to be in a transaction comes after
-    a statement of SQLAlchemy's, which begins it."""
+    """asyncpg's own connection below SQLAlchemy's, for COPY and for what is asked most. Where SQLAlchemy keeps the transaction, a
+    statement of its own has to come first, which begins it."""
     below = connection.sync_connection
     if below is None:
         raise Internal("the connection is not open")

@@ -13,10 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alphapulse.domain.errors import AlphaPulseError, Internal, RequestIdReused
+from registry_service.storage.database import driver
 from registry_service.storage.flush import RequestRow
 from registry_service.storage.model import Needs, Operation, WriteOutcome
 from registry_service.storage.reads import Reads, one_of
@@ -83,7 +84,7 @@ class Plan:
     @classmethod
     async def locked(cls, connection: AsyncConnection, reads: Reads, tables: Tables, replay_window: timedelta) -> Plan:
         """An empty plan on what is committed. The connection's transaction holds the counter's lock from here on."""
-        value, last, clock = await lock(connection, tables)
+        value, last, clock = await lock(connection, tables.schema)
         now = max(clock, last + _TICK)
         return cls(GroupState(connection, value, now), reads, tables, replay_window)
 
@@ -182,17 +183,18 @@ class Plan:
         return WriteOutcome(response, group.revision, replayed=False)
 
 
-async def lock(connection: AsyncConnection, tables: Tables) -> tuple[int, datetime, datetime]:
+async def lock(connection: AsyncConnection, schema: str) -> tuple[int, datetime, datetime]:
     """Locks the counter: its value, the time of the last commit, and what time it is now."""
-    counter = tables.revision
     # Where somebody else committed while this waited, Postgres reads the row again, and with it the clock.
-    wanted = select(counter.c.value, counter.c.commit_time, func.clock_timestamp()).with_for_update()
-    row = (await connection.execute(wanted)).one()
+    wanted = f'SELECT value, commit_time, clock_timestamp() FROM "{schema}".revision FOR UPDATE'  # noqa: S608
+    row = await driver(connection).fetchrow(wanted)
+    if row is None:
+        raise Internal(f"the counter of the {schema} registry is not there")
     return row[0], row[1], row[2]
 
 
 async def _clock(connection: AsyncConnection) -> datetime:
     # Times of commits are strictly later than the one before, also when the clock was set back (`max` above): known_at has
     # to find one place.
-    clock: datetime = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
+    clock: datetime = await driver(connection).fetchval("SELECT clock_timestamp()")
     return clock

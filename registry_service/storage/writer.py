@@ -98,7 +98,8 @@ class GroupWriter:
         limits: WriterLimits | None = None,
         fail_at: FailAt = _no_failure,
     ) -> None:
-        self._engine = engine
+        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        """Transactions are begun and committed at the driver: what SQLAlchemy adds to each statement of so few is more than they cost."""
         self._tables = tables
         self._reads = reads
         self._on_commit = on_commit
@@ -207,7 +208,6 @@ class GroupWriter:
         try:
             if flight.planned.done() and not flight.planned.cancelled() and await self._anything(flight):
                 async with self._engine.connect() as reader:
-                    await reader.execution_options(isolation_level="AUTOCOMMIT")
                     plan = await flight.planned.result().ahead(reader)
                     await self._plan_ahead(flight, plan, taken)
         except Exception as error:
@@ -300,21 +300,34 @@ class GroupWriter:
         """Plans what is not planned yet, flushes, commits, and tells."""
         if not writes:
             return True
+        changes: list[Change] = []
         async with self._engine.connect() as connection:
-            self._fail_at("lock")
-            plan = await self._locked(connection, writes, plan)
-            changes: list[Change] = []
-            if plan.changes_anything:
-                rendered = await plan.rendering.complete()
-                changes = rendered.changes
-                flight.planned.set_result(plan)
-                raw = driver(connection)
-                requests = list(plan.requests.values())
-                await flush.write(raw, self._tables.schema, rendered, requests, self._fail_at)
-                self._fail_at("commit")
-                await connection.commit()
-                self._fail_at("committed")
-                self.groups += 1
+            raw = driver(connection)
+            transaction = raw.transaction()
+            await transaction.start()
+            try:
+                self._fail_at("lock")
+                plan = await self._locked(connection, writes, plan)
+                if plan.changes_anything:
+                    rendered = await plan.rendering.complete()
+                    changes = rendered.changes
+                    flight.planned.set_result(plan)
+                    requests = list(plan.requests.values())
+                    await flush.write(raw, self._tables.schema, rendered, requests, self._fail_at)
+                    self._fail_at("commit")
+                    await transaction.commit()
+                    self._fail_at("committed")
+                    self.groups += 1
+                else:
+                    await transaction.rollback()
+            except BaseException:
+                try:
+                    await transaction.rollback()
+                except BaseException as error:
+                    # In no state to be given to anybody, and with the counter's lock. Why it came to that says more than this.
+                    _log.debug("a transaction was given up with its connection: %s", error)
+                    await connection.invalidate()
+                raise
         # Durable from here on: nothing may make it look refused. The cache is voided before anybody is told.
         if changes:
             try:
@@ -328,7 +341,7 @@ class GroupWriter:
     async def _locked(self, connection: AsyncConnection, writes: list[Write], plan: Plan | None) -> Plan:
         """The plan, under the counter's lock: the one made ahead where it holds, a new one where it does not."""
         if plan is not None:
-            value, last, _ = await lock(connection, self._tables)
+            value, last, _ = await lock(connection, self._tables.schema)
             if plan.holds_after(value, last):
                 plan.group.connection = connection
                 return plan

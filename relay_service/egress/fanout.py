@@ -300,8 +300,7 @@ class FanOut:
 
     def deliver(self, result: AcceptResult) -> None:
         """Queue what came of one frame or tick, and wake whoever got something; of a domain that is logged first, once it is logged."""
-        first = self._first.get(result.domain)
-        if first is not None:
+        if self._first and (first := self._first.get(result.domain)) is not None:
             first.take(result)
             return
         self._deliver(result)
@@ -326,7 +325,8 @@ class FanOut:
             hits = self._index.select(group, result.source)
             if not hits and journal is None:
                 continue
-            now_ns = self._stamp(group)
+            now_ns = self._clock()
+            self._stamp_out(group.event_type, group.raw, len(group.slots), now_ns)
             data = queue_rows(group, hits, now_ns, touched, alone=alone)
             if journal is not None:
                 first, count = group.first_sequence, len(group.slots)

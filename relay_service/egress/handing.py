@@ -20,7 +20,7 @@ def queue_rows(
         for held in hits.whole:
             if held.members:
                 _give(held, selected, touched, alone)
-    if len(hits.places):
+    if hits.parted:
         _divide(group, hits, now_ns, touched, alone)
     return data
 

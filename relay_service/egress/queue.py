@@ -91,18 +91,19 @@ class Lane:
 class SendQueue:
     """The lanes of one subscriber; what belongs to no subscription waits in the market's."""
 
-    __slots__ = ("_heartbeat", "_lanes", "_market", "_others", "_urgent")
+    __slots__ = ("_heartbeat", "_lanes", "_market", "_others", "_urgent", "_waiting")
 
     def __init__(self, bounds: Mapping[Domain, int]) -> None:
         self._lanes = {domain: Lane(domain, bounds[domain]) for domain in URGENCY}
         self._market = self._lanes[Domain.MARKET]
         self._others = tuple(lane for lane in self._lanes.values() if lane is not self._market)
         self._urgent: deque[tuple[bytes, Lane]] = deque()
+        self._waiting = (self._urgent, *(lane.items for lane in self._lanes.values()))
         self._heartbeat = False
 
     def __bool__(self) -> bool:
-        first, second = self._others
-        return bool(self._urgent or self._market.items or first.items or second.items)
+        urgent, first, second, third = self._waiting
+        return bool(urgent or first or second or third)
 
     def __iter__(self) -> Iterator[Item]:
         return (item for lane in self._lanes.values() for item in lane.items)

@@ -71,15 +71,15 @@ class Subscriber:
 
     def pass_on(self, subscription: Subscription, selected: Selected) -> bool:
         """Write rows at once where nothing waits and the transport takes them; False where they have to go through the queue."""
-        write = self.write_rows
-        if write is None or self.queue or not subscription.passes_on or len(selected.data) > subscription.piece_bytes:
+        write, data = self.write_rows, selected.data
+        if write is None or self.queue or not subscription.passes_on or len(data) > subscription.piece_bytes:
             return False
         if self.ledger is not None and self.ledger.lacks(selected):
             return False
-        count = selected.count
+        count, kind = selected.count, selected.event_type
         number = subscription.pass_on(count)
-        self._figures.add(selected.event_type, count)
-        write(selected.event_type, selected.data, subscription.wanted.subscription_id, number)
+        self._figures.add(kind, count)
+        write(kind, data, subscription.wanted.subscription_id, number)
         return True
 
     def accept(self, subscription: Subscription, selected: Selected) -> None:

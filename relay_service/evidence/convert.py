@@ -10,7 +10,7 @@ from alphapulse.domain.domains import Domain
 from alphapulse.domain.errors import InvalidArgument
 from alphapulse.domain.provenance import PROVENANCE_MASK
 from alphapulse.records import Rows
-from relay_service.core import DERIVED_TYPES
+from relay_service.accepted import DERIVED_TYPES
 from relay_service.evidence.explaining import Explanation
 from relay_service.evidence.finding import Found
 from relay_service.evidence.origins import Missing, Origin

@@ -11,7 +11,7 @@ from alphapulse.domain.domains import Domain
 from alphapulse.domain.errors import AlphaPulseError, InvalidArgument, NoEventLog
 from alphapulse.domain.provenance import RecordFlag
 from alphapulse.records import EXECUTION_REPORT, OPPORTUNITY, QUOTE, STRATEGY_SIGNAL, SYNTHETIC_UPDATE, TRADE
-from relay_service.core import DERIVED_TYPES
+from relay_service.accepted import DERIVED_TYPES
 from relay_service.egress.fanout import FanOut
 from relay_service.evidence.definitions import Definition, DefinitionFinder
 from relay_service.evidence.finding import Found, find_event

@@ -9,7 +9,7 @@ from typing import Final
 
 from alphapulse.domain.errors import LogHole, OutOfRange
 from alphapulse.records import LAYOUTS, Rows
-from relay_service.core import DERIVED_TYPES
+from relay_service.accepted import DERIVED_TYPES
 from relay_service.evidence.lives import Lives
 from relay_service.log.entries import Entry, EntryKind, EntryUnreadableError
 from relay_service.log.reader import LogReader

@@ -19,7 +19,8 @@ from alphapulse.api.venue.v1.venue_pb2 import Venue
 from alphapulse.domain.domains import Domain
 from alphapulse.domain.provenance import Provenance
 from alphapulse.records import LAYOUTS
-from relay_service.core import DERIVED_TYPES, RelayCore
+from relay_service.accepted import DERIVED_TYPES
+from relay_service.core import RelayCore
 from relay_service.egress.fanout import FanOut
 from relay_service.egress.settings import FanOutSettings
 from relay_service.enrichment.replica import EnrichmentReplica

@@ -123,22 +123,17 @@ class IngressConnection(asyncio.BufferedProtocol):
             if isinstance(item, FrameFault):
                 self._fault(item)
                 taken += 1
+            elif (layout := LAYOUTS.get(item.type)) is not None:
+                taken += self._events(item, layout, rows - taken)
             else:
-                taken += self._handle(item, rows - taken)
+                self._control(item)
+                taken += 1
             if self._ended or self._barrier is not None:
                 break
             if taken >= rows:
                 self.waits = True
                 break
         return taken
-
-    def _handle(self, frame: Frame, rows: int) -> int:
-        """How many rows of a turn a frame has cost."""
-        layout = LAYOUTS.get(frame.type)
-        if layout is not None:
-            return self._events(frame, layout, rows)
-        self._control(frame)
-        return 1
 
     def _control(self, frame: Frame) -> None:
         if frame.type == FrameType.HELLO:

@@ -49,15 +49,18 @@ class _Lane:
         self.jobs: deque[Job] = deque()
         self.full_turns = 0
 
-    def arrive(self, job: Job) -> None:
+    def arrive(self, job: Job) -> bool:
+        """Whether a turn is wanted now: something waits, or half of the bound is used up."""
         room = self.rows - self.arrived - self.turned
         if not self.jobs and room > 0:
-            self.arrived += job.step(room)
+            taken = job.step(room)
+            self.arrived += taken
             if not job.waits:
-                return
+                return 2 * (self.rows - room + taken) > self.rows
         elif not job.waits:
             job.hold()
         self.jobs.append(job)
+        return True
 
     def turn(self) -> None:
         room = self.rows - self.arrived
@@ -89,8 +92,7 @@ class Turns:
         """A job has something to take: at once where nothing of the domain waits and its turn is not full, else in its turn. A job that waits is not
         offered again."""
         lane = self._lanes[domain]
-        lane.arrive(job)
-        if lane.is_due and not self._scheduled:
+        if lane.arrive(job) and not self._scheduled:
             self._schedule()
 
     def full_turns(self, domain: Domain) -> int:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from alphapulse.records import QUOTE
 from relay_service.kernel.ahead import look_ahead
-from relay_service.kernel.intake import SHAPE_SIZE, hold, is_full, provisional
+from relay_service.kernel.intake import SHAPE_SIZE, hold, prices_of, provisional, room_of
 from relay_service.kernel.jit import carray, compiled
 from relay_service.kernel.lookup import find
 from relay_service.kernel.memory import load_i64, load_u32, pointer
@@ -35,9 +35,13 @@ def absorb(block: Any, rows: Any, numbers: Any, start: int, stop: int, kind: int
     prefix = load_i64(shape + 8)
     base = rows.ctypes.data
     slots = carray(pointer(block[SLOTS]), (block[SLOT_CAPACITY],), SLOT)
+    room = 0
     for k in range(start, stop):
-        if is_full(block):
-            return k
+        if room <= 0:
+            room = room_of(block)
+            if room <= 0:
+                return k
+        room -= 1
         address = base + k * size
         head = address + prefix
         look_ahead(block, slots, head, size, k, start, stop)
@@ -47,7 +51,8 @@ def absorb(block: Any, rows: Any, numbers: Any, start: int, stop: int, kind: int
             number = provisional(block, slots, key, load_i64(shape + 40))
         numbers[k] = number
         if number >= 0:
-            hold(block, slots[number], number, kind, address, int(load_u32(head + _FLAGS)), now_ns)
+            flags = int(load_u32(head + _FLAGS))
+            hold(block, slots[number], number, kind, address, prices_of(kind, address), flags, now_ns)
     return stop
 
 

@@ -14,8 +14,6 @@ from relay_service.kernel.state import (
     GROUP,
     GROUPS,
     MEMBERS,
-    QUOTE_STRIDE,
-    QUOTES,
     SLOT,
     SLOTS,
 )
@@ -30,6 +28,7 @@ _START: Final = int(_GROUP_FIELDS["start"][1])
 _COUNT: Final = int(_GROUP_FIELDS["count"][1])
 
 # How many rows before its turn something is fetched: the farther, the longer the way to it.
+_TO_ROW: Final = 40
 FARTHEST: Final = 18
 _TO_SLOT: Final = 13
 _TO_GROUP: Final = 9
@@ -44,6 +43,8 @@ FEW: Final = 3
 def look_ahead(block: Any, slots: Any, head: int, size: int, k: int, start: int, stop: int) -> None:
     """Fetch what the rows behind row `k` will touch, step by step, each from what the step before has fetched: tables of many listings lie outside of
     the caches, and one wait for several rows is one wait. `head`: of row `k`, which may lie before `start`."""
+    # Only a hint, which may lie behind the last row.
+    prefetch(head + _TO_ROW * size)
     at = k + FARTHEST
     if start <= at < stop:
         expect(block, load_i64(head + FARTHEST * size + _KEY))
@@ -56,8 +57,6 @@ def look_ahead(block: Any, slots: Any, head: int, size: int, k: int, start: int,
             prefetch(address + LINE)
             prefetch(address)
             prefetch(address + 2 * LINE)
-            prefetch(block[QUOTES] + number * QUOTE_STRIDE)
-            prefetch(block[QUOTES] + number * QUOTE_STRIDE + LINE)
     at = k + _TO_GROUP
     if start <= at < stop:
         number = block[AHEAD + at % AHEAD_SIZE]

@@ -191,14 +191,15 @@ class KernelEngine:
         """`intake` of `count` rows given as their bytes."""
         block, words = self._block, self._words
         numbers = self._single if count == 1 else np.empty(count, np.int32)
+        start = self._compiled.intake(block, raw, numbers, 0, count, event_type, source_id, provenance, gap, now_ns)
+        if words[state.WRITTEN] == count and not (
+            words[state.OUT_COUNT] or words[state.TOUCHED_COUNT] or words[state.MET_COUNT]
+        ):
+            return KernelOutput(count, numbers, None, _NO_SLOTS, _NO_SLOTS, ())
         parts: list[tuple[Rows, npt.NDArray[np.int32], npt.NDArray[np.int32]]] = []
         touched: tuple[int, ...] = ()
         met: tuple[int, ...] = ()
-        start = 0
         while True:
-            start = self._compiled.intake(
-                block, raw, numbers, start, count, event_type, source_id, provenance, gap, now_ns
-            )
             gap = gap and not words[state.WRITTEN]
             if words[state.OUT_COUNT]:
                 parts.append(self._take_out())
@@ -210,6 +211,9 @@ class KernelEngine:
                 break
             if self.slots.count >= self.slots.capacity:
                 self.slots.grow()
+            start = self._compiled.intake(
+                block, raw, numbers, start, count, event_type, source_id, provenance, gap, now_ns
+            )
         written = int(words[state.WRITTEN])
         kept = numbers if written == count else numbers[:written]
         refused = () if written == count else tuple(reversed(numbers[written:].tolist()))

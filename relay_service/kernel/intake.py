@@ -30,6 +30,8 @@ from relay_service.kernel.quality import (
     keep_quote,
     keep_status,
     keep_trade,
+    prices_of_quote,
+    prices_of_trade,
 )
 from relay_service.kernel.state import (
     BATCH,
@@ -172,22 +174,34 @@ def stamp(block: Any, head: int, version: int, place: int, source_id: int, now_n
     venue_time = load_i64(head + _VENUE_TIME)
     collector_time = load_i64(head + _COLLECTOR_TIME)
     if collector_time > 0:
-        record(block[HISTOGRAMS], COLLECTOR_TO_RELAY, now_ns - collector_time)
+        record(block[HISTOGRAMS], COLLECTOR_TO_RELAY, now_ns - collector_time, 1)
         # The venue's time of a replayed event is that of its recording.
         if venue_time > 0 and int(load_u32(head + _FLAGS)) & PROVENANCE_MASK != _REPLAY:
-            record(block[HISTOGRAMS], VENUE_TO_COLLECTOR, collector_time - venue_time)
+            record(block[HISTOGRAMS], VENUE_TO_COLLECTOR, collector_time - venue_time, 1)
     return int(sequence)
 
 
 @compiled
-def hold(block: Any, slot: Any, number: int, kind: int, address: int, flags: int, now_ns: int) -> bool:
+def prices_of(kind: int, address: int) -> tuple[float, float]:
+    """The prices of a row as doubles: what is judged of them is also kept, and a division costs as much as ten comparisons."""
+    if kind == QUOTE_TYPE:
+        return prices_of_quote(address)
+    if kind == TRADE_TYPE:
+        return prices_of_trade(address)
+    return np.nan, np.nan
+
+
+@compiled
+def hold(
+    block: Any, slot: Any, number: int, kind: int, address: int, prices: tuple[float, float], flags: int, now_ns: int
+) -> bool:
     """A stamped row becomes the last one of its listing; False where it changes nothing."""
     if kind == QUOTE_TYPE:
         if is_late(slot, flags, now_ns):
             return False
-        keep_quote(block, slot, number, address, flags, now_ns)
+        keep_quote(block, slot, address, prices, flags, now_ns)
     elif kind == TRADE_TYPE:
-        keep_trade(block, slot, number, address, flags, now_ns)
+        keep_trade(block, slot, number, address, prices[0], flags, now_ns)
     elif kind == STATUS_TYPE:
         keep_status(block, slot, number, address)
     else:
@@ -196,10 +210,12 @@ def hold(block: Any, slot: Any, number: int, kind: int, address: int, flags: int
 
 
 @compiled
-def keep(block: Any, slots: Any, number: int, kind: int, address: int, flags: int, now_ns: int) -> None:
+def keep(
+    block: Any, slots: Any, number: int, kind: int, address: int, prices: tuple[float, float], flags: int, now_ns: int
+) -> None:
     """A stamped row changes the state of its listing and, where it may, the opportunity of its group."""
     slot = slots[number]
-    if not hold(block, slot, number, kind, address, flags, now_ns):
+    if not hold(block, slot, number, kind, address, prices, flags, now_ns):
         return
     touch(block, slot, number)
     if slot.group < 0 or kind == TRADE_TYPE:
@@ -215,27 +231,27 @@ def keep(block: Any, slots: Any, number: int, kind: int, address: int, flags: in
 
 
 @compiled
-def judge(block: Any, slot: Any, kind: int, address: int, flags: int, now_ns: int) -> int:
+def judge(block: Any, slot: Any, kind: int, address: int, prices: tuple[float, float], flags: int, now_ns: int) -> int:
     """The flags of a row of a listing."""
     if kind == QUOTE_TYPE:
-        return int(judge_quote(block, slot, address, flags, now_ns))
+        return int(judge_quote(block, slot, address, prices, flags, now_ns))
     if kind == TRADE_TYPE:
-        return int(judge_trade(block, slot, address, flags, now_ns))
+        return int(judge_trade(block, slot, address, prices[0], flags, now_ns))
     if kind == LEVEL_TYPE:
         return int(judge_level(slot, address, flags))
     return int(flags)
 
 
 @compiled
-def is_full(block: Any) -> bool:
-    """Whether the next row might not fit: Python makes room and calls again."""
-    return bool(
-        block[OUT_COUNT] + 2 > OUT_CAPACITY
-        or block[TOUCHED_COUNT] >= block[TOUCHED_CAPACITY]
-        or block[MET_COUNT] >= block[TOUCHED_CAPACITY]
-        or block[SLOT_COUNT] >= block[SLOT_CAPACITY]
-        or 2 * (block[SLOT_COUNT] + 1) > block[HASH_MASK] + 1
+def room_of(block: Any) -> int:
+    """How many rows there is room for, whatever comes of them; 0: Python makes room and calls again."""
+    room = min(
+        (OUT_CAPACITY - block[OUT_COUNT]) >> 1,
+        block[TOUCHED_CAPACITY] - max(block[TOUCHED_COUNT], block[MET_COUNT]),
+        block[SLOT_CAPACITY] - block[SLOT_COUNT],
+        (block[HASH_MASK] + 1 >> 1) - block[SLOT_COUNT],
     )
+    return int(room)
 
 
 @compiled
@@ -267,9 +283,13 @@ def intake(
     if ahead:
         for k in range(start - FARTHEST, start):
             look_ahead(block, slots, base + k * size + prefix, size, k, start, stop)
+    room = 0
     for k in range(start, stop):
-        if is_full(block):
-            return k
+        if room <= 0:
+            room = room_of(block)
+            if room <= 0:
+                return k
+        room -= 1
         address = base + k * size
         number = -1
         if ahead:
@@ -325,13 +345,14 @@ def take(
     venue_time = load_i64(head + _VENUE_TIME)
     if 0 < block[STALE_NS] < now_ns - venue_time and venue_time > 0 and flags & PROVENANCE_MASK != _REPLAY:
         flags |= _STALE
+    prices = prices_of(kind, address)
     if number >= 0:
         meet(block, slots[number], number)
-        flags = judge(block, slots[number], kind, address, flags, now_ns)
+        flags = judge(block, slots[number], kind, address, prices, flags, now_ns)
     store_u32(head + _FLAGS, np.uint32(flags))
     stamp(block, head, version, load_i64(shape + 32), source_id, now_ns)
     if number >= 0:
-        keep(block, slots, number, kind, address, flags, now_ns)
+        keep(block, slots, number, kind, address, prices, flags, now_ns)
     return int(number)
 
 
@@ -365,7 +386,13 @@ def stamp_out(block: Any, rows: Any, total: int, kind: int, now_ns: int, hop: in
     shape = block[SHAPES] + 8 * SHAPE_SIZE * kind
     size = load_i64(shape)
     head = rows.ctypes.data + load_i64(shape + 8)
+    came, many = load_i64(head + _RELAY_IN), 0
     for _ in range(total):
         store_i64(head + _RELAY_OUT, now_ns)
-        record(block[HISTOGRAMS], hop, now_ns - load_i64(head + _RELAY_IN))
+        relay_in = load_i64(head + _RELAY_IN)
+        if relay_in != came:  # rows of one frame came at one time, and are counted at once
+            record(block[HISTOGRAMS], hop, now_ns - came, many)
+            came, many = relay_in, 0
+        many += 1
         head += size
+    record(block[HISTOGRAMS], hop, now_ns - came, many)

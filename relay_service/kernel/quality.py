@@ -11,13 +11,12 @@ from alphapulse.records import BOOK_LEVEL, QUOTE, TRADE, TRADING_STATUS
 from relay_service.kernel.jit import carray, compiled
 from relay_service.kernel.memory import copy_bytes, load_f64, pointer
 from relay_service.kernel.numbers import is_multiple, to_double
-from relay_service.kernel.state import BAND, BAND_AGE_NS, QUOTE_STRIDE, QUOTES, SETTINGS, STATUSES, TRADES
+from relay_service.kernel.state import BAND, BAND_AGE_NS, SETTINGS, STATUSES, TRADES
 
 _QUOTE = QUOTE.dtype
 _TRADE = TRADE.dtype
 _BOOK_LEVEL = BOOK_LEVEL.dtype
 _STATUS = TRADING_STATUS.dtype
-_QUOTE_SIZE: Final = QUOTE.row_size
 _TRADE_SIZE: Final = TRADE.row_size
 _STATUS_SIZE: Final = TRADING_STATUS.row_size
 
@@ -59,9 +58,9 @@ def outside(block: Any, slot: Any, price: float, flags: int, now_ns: int) -> boo
     if slot.reference_provenance != flags & PROVENANCE_MASK:
         return False
     distance = abs(price - slot.reference)
-    if slot.tick > 0 and distance <= BAND_TICKS * to_double(slot.tick, slot.tick_exponent):
+    if not distance > band * slot.reference:
         return False
-    return bool(distance > band * slot.reference)
+    return slot.tick <= 0 or bool(distance > BAND_TICKS * to_double(slot.tick, slot.tick_exponent))
 
 
 @compiled
@@ -74,10 +73,25 @@ def refer(slot: Any, price: float, flags: int, now_ns: int) -> None:
 
 
 @compiled
-def judge_quote(block: Any, slot: Any, address: int, flags: int, now_ns: int) -> int:
-    """The flags of a quote of this listing, those of its collector included."""
+def prices_of_quote(address: int) -> tuple[float, float]:
+    """Bid and ask of a row as doubles, whether or not they are there."""
     row = carray(pointer(address), (1,), _QUOTE)[0]
-    if row.venue_time_ns > 0 and row.venue_time_ns < slot.quote_venue_time_ns:
+    return to_double(row.bid_price, row.price_exponent), to_double(row.ask_price, row.price_exponent)
+
+
+@compiled
+def prices_of_trade(address: int) -> tuple[float, float]:
+    """The price of a row as a double, twice."""
+    row = carray(pointer(address), (1,), _TRADE)[0]
+    price = to_double(row.price, row.price_exponent)
+    return price, price
+
+
+@compiled
+def judge_quote(block: Any, slot: Any, address: int, prices: tuple[float, float], flags: int, now_ns: int) -> int:
+    """The flags of a quote of this listing, those of its collector included. `prices`: those of `prices_of_quote`."""
+    row = carray(pointer(address), (1,), _QUOTE)[0]
+    if row.venue_time_ns > 0 and row.venue_time_ns < slot.last_venue_time_ns:
         flags |= _OUT_OF_ORDER
     if flags & _OVERSIZE:
         return flags
@@ -91,8 +105,8 @@ def judge_quote(block: Any, slot: Any, address: int, flags: int, now_ns: int) ->
         has_ask and not on_grid(slot, row.ask_price, row.price_exponent)
     ):
         flags |= _OFF_TICK
-    if (has_bid and outside(block, slot, to_double(row.bid_price, row.price_exponent), flags, now_ns)) or (
-        has_ask and outside(block, slot, to_double(row.ask_price, row.price_exponent), flags, now_ns)
+    if (has_bid and outside(block, slot, prices[0], flags, now_ns)) or (
+        has_ask and outside(block, slot, prices[1], flags, now_ns)
     ):
         flags |= _PRICE_BAND
     return flags
@@ -107,46 +121,48 @@ def is_late(slot: Any, flags: int, now_ns: int) -> bool:
 
 
 @compiled
-def keep_quote(block: Any, slot: Any, number: int, address: int, flags: int, now_ns: int) -> None:
+def keep_quote(block: Any, slot: Any, address: int, prices: tuple[float, float], flags: int, now_ns: int) -> None:
     """A stamped quote becomes the listing's last one."""
     row = carray(pointer(address), (1,), _QUOTE)[0]
     usable = not flags & _OVERSIZE
     slot.bid_price, slot.bid_size = row.bid_price, row.bid_size
     slot.ask_price, slot.ask_size = row.ask_price, row.ask_size
     slot.price_exponent, slot.size_exponent = row.price_exponent, row.size_exponent
-    slot.bid = to_double(row.bid_price, row.price_exponent) if usable and not flags & _BID_ABSENT else np.nan
-    slot.ask = to_double(row.ask_price, row.price_exponent) if usable and not flags & _ASK_ABSENT else np.nan
+    slot.bid = prices[0] if usable and not flags & _BID_ABSENT else np.nan
+    slot.ask = prices[1] if usable and not flags & _ASK_ABSENT else np.nan
     middle = (slot.bid + slot.ask) / 2
     # A quote wider than the band says too little: its own sides would be outside.
     if not flags & (_CROSSED | _PRICE_BAND) and slot.ask - middle <= load_f64(block[SETTINGS] + 8 * BAND) * middle:
         refer(slot, middle, flags, now_ns)
     slot.quote_time_ns = now_ns
+    slot.quote_venue_time_ns = row.venue_time_ns
     if row.venue_time_ns > 0:
-        slot.quote_venue_time_ns = row.venue_time_ns
+        slot.last_venue_time_ns = row.venue_time_ns
+    slot.quote_collector_time_ns = row.collector_time_ns
+    slot.quote_relay_out_ns = row.relay_out_ns
     slot.quote_sequence = row.sequence
     slot.quote_flags = np.uint32(flags)
     slot.quote_source_id = row.source_id
-    copy_bytes(block[QUOTES] + number * QUOTE_STRIDE, address, _QUOTE_SIZE)
+    slot.quote_definition_version = row.definition_version
 
 
 @compiled
-def judge_trade(block: Any, slot: Any, address: int, flags: int, now_ns: int) -> int:
+def judge_trade(block: Any, slot: Any, address: int, price: float, flags: int, now_ns: int) -> int:
     """The flags of a trade of this listing."""
     row = carray(pointer(address), (1,), _TRADE)[0]
     if flags & _OVERSIZE:
         return flags
     if not on_grid(slot, row.price, row.price_exponent):
         flags |= _OFF_TICK
-    if outside(block, slot, to_double(row.price, row.price_exponent), flags, now_ns):
+    if outside(block, slot, price, flags, now_ns):
         flags |= _PRICE_BAND
     return flags
 
 
 @compiled
-def keep_trade(block: Any, slot: Any, number: int, address: int, flags: int, now_ns: int) -> None:
+def keep_trade(block: Any, slot: Any, number: int, address: int, price: float, flags: int, now_ns: int) -> None:
     """A stamped trade becomes the listing's last one."""
-    row = carray(pointer(address), (1,), _TRADE)[0]
-    slot.trade = np.nan if flags & _OVERSIZE else to_double(row.price, row.price_exponent)
+    slot.trade = np.nan if flags & _OVERSIZE else price
     if not flags & _PRICE_BAND:
         refer(slot, slot.trade, flags, now_ns)
     slot.trade_time_ns = now_ns

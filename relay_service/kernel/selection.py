@@ -25,6 +25,7 @@ SUMS: Final = 3
 _AHEAD: Final = 12
 """Rows between the one that is looked at and the one whose words are fetched."""
 _BITS: Final = 64
+_SHIFT: Final = 6
 _ONE: Final = np.uint64(1)
 NEAR_BITS: Final = 16
 """Of a filter's number, plus one, in the word beside a row of `match`; there is room for four."""
@@ -32,7 +33,8 @@ MANY: Final = np.uint64(2**64 - 1)
 """What stands there instead where there are more."""
 _NEAR: Final = 64 // NEAR_BITS
 _MOST: Final = 2**NEAR_BITS - 1
-_SPREAD: Final = 1 << 32
+_SPREAD_SHIFT: Final = 32
+_SPREAD: Final = 1 << _SPREAD_SHIFT
 """A pair is the place of the row times this, and the number of the filter."""
 
 
@@ -99,7 +101,7 @@ def pair(
             while packed:
                 number = int(packed & np.uint64(_MOST)) - 1
                 packed >>= np.uint64(NEAR_BITS)
-                if allowed[number // _BITS] >> np.uint64(number % _BITS) & _ONE:
+                if allowed[number >> _SHIFT] >> np.uint64(number & _BITS - 1) & _ONE:
                     found, wanted = want(number, k, found, wanted, counts, hits, pairs)
             continue
         for w in range(allowed.shape[0]):
@@ -158,7 +160,7 @@ def divide(
         number = pairs[k] & (_SPREAD - 1)
         place = counts[number]
         if place != 0:
-            listed[place - 1] = pairs[k] // _SPREAD
+            listed[place - 1] = pairs[k] >> _SPREAD_SHIFT
             counts[number] = place + 1
     for k in range(parted):
         counts[hits[k]] = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,24 @@ from relay_service.kernel.tables import table_of
 
 _SPREAD = 0x9E3779B97F4A7C15
 _MASK64 = (1 << 64) - 1
+_QUOTE_COLUMNS: Final = {
+    "listing_key": "key",
+    "sequence": "quote_sequence",
+    "venue_time_ns": "quote_venue_time_ns",
+    "collector_time_ns": "quote_collector_time_ns",
+    "relay_in_ns": "quote_time_ns",
+    "relay_out_ns": "quote_relay_out_ns",
+    "source_id": "quote_source_id",
+    "definition_version": "quote_definition_version",
+    "flags": "quote_flags",
+    "bid_price": "bid_price",
+    "bid_size": "bid_size",
+    "ask_price": "ask_price",
+    "ask_size": "ask_size",
+    "price_exponent": "price_exponent",
+    "size_exponent": "size_exponent",
+}
+"""Where the table holds each field of a last quote: all of a row that is not the same in every row."""
 
 
 class Names:
@@ -63,8 +81,6 @@ class SlotTable:
         self._words = words_of(block)
         self.table: npt.NDArray[np.void] = _new_slots(capacity)
         """Shape (capacity,), dtype `state.SLOT`; rows from `count` on are not in use."""
-        self.quotes: Rows = table_of(capacity, QUOTE.dtype, state.QUOTE_STRIDE)
-        """Shape (capacity,): the last quote of each slot, where table["quote_sequence"] is not 0."""
         self.trades: Rows = np.zeros(capacity, TRADE.dtype)
         """Shape (capacity,): the last trade, where table["has_trade"]."""
         self.statuses: Rows = np.zeros(capacity, TRADING_STATUS.dtype)
@@ -95,6 +111,15 @@ class SlotTable:
         """The slots of many listing_keys, -1 where there is none."""
         return np.fromiter((self.slot_of(int(key)) for key in keys), np.int32, len(keys))
 
+    def quotes_of(self, slots: npt.NDArray[np.integer[Any]]) -> Rows:
+        """The last quotes of those of these slots that have one, in their order: rows made anew of what the table holds of them."""
+        held = self.table[slots]
+        held = held[held["quote_sequence"] != 0]
+        rows = QUOTE.new(len(held))
+        for name, column in _QUOTE_COLUMNS.items():
+            rows[name] = held[column]
+        return rows
+
     def add(self, key: int) -> int:
         """The slot of a listing_key, taken when it has none. A key is never 0."""
         if not key:
@@ -116,7 +141,6 @@ class SlotTable:
         """Room for twice as many."""
         count, capacity = self.count, 2 * self.capacity
         self.table = _extended(self.table, _new_slots(capacity), count)
-        self.quotes = _extended(self.quotes, table_of(capacity, QUOTE.dtype, state.QUOTE_STRIDE), count)
         self.trades = _extended(self.trades, np.zeros(capacity, TRADE.dtype), count)
         self.statuses = _extended(self.statuses, np.zeros(capacity, TRADING_STATUS.dtype), count)
         self._hash(2 * capacity)
@@ -146,7 +170,6 @@ class SlotTable:
         return (
             (state.SLOTS, self.table),
             (state.HASH, self._hash_table),
-            (state.QUOTES, self.quotes),
             (state.TRADES, self.trades),
             (state.STATUSES, self.statuses),
         )

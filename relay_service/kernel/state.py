@@ -14,7 +14,7 @@ from alphapulse.domain.domains import Domain
 from alphapulse.records import OPPORTUNITY, QUOTE, TRADE, TRADING_STATUS
 from relay_service.kernel.tables import LINE
 
-SLOT: Final = np.dtype(
+_SLOT_FIELDS: Final = np.dtype(
     [
         # The first cache line: all that detection reads of the other members of a group.
         ("quote_sequence", "u8"),  # of the last quote; 0: none yet
@@ -29,36 +29,52 @@ SLOT: Final = np.dtype(
         ("venue_status", "u1"),  # VenueStatus of the registry; 0: not known
         ("trading_state", "u1"),  # TradingState of the last event; 0: none
         ("known", "u1"),  # 1: the registries know it
-        # The second one: what a quote of the listing itself needs; the third: what few of them do.
+        # The second one: the rest of the last quote. It is held nowhere else: a row is made of it again where one is asked for.
         ("key", "u8"),  # listing_key
-        ("group", "i4"),  # of the same instrument, currency and multiplier; -1: none
-        ("definition_version", "u4"),  # 0: not known to the registries
-        ("tick", "i8"),  # mantissa of the tick size; 0: not known
-        ("tick_exponent", "i4"),
-        ("price_exponent", "i4"),
-        ("size_exponent", "i4"),
-        ("quote_source_id", "u4"),
         ("bid_price", "i8"),
         ("ask_price", "i8"),
         ("quote_venue_time_ns", "i8"),
-        ("watched", "u1"),  # 1: a synthetic depends on it
-        ("has_trade", "u1"),  # 1: SlotTable.trades holds its last trade
-        ("has_status", "u1"),  # 1: SlotTable.statuses holds its last status
-        ("asset_class", "u1"),  # AssetClass; 0: not known
-        ("venue", "i4"),  # index into SlotTable.venues; -1: not known
-        ("instrument", "i4"),  # index into SlotTable.instruments; -1: not known
-        ("trade", "f8"),  # last trade price; NaN: none yet
-        ("trade_time_ns", "i8"),  # relay_in_ns of the last trade
-        ("batch", "i8"),  # the last batch that reported this slot as touched
+        ("quote_collector_time_ns", "i8"),
+        ("quote_relay_out_ns", "i8"),
+        ("price_exponent", "i4"),
+        ("size_exponent", "i4"),
+        ("quote_source_id", "u4"),
+        ("quote_definition_version", "u4"),
+        # The third: what else a quote of the listing itself needs.
+        ("tick", "i8"),  # mantissa of the tick size; 0: not known
+        ("last_venue_time_ns", "i8"),  # of the last quote whose venue told one
         # What prices are compared with: the last trade, or middle of a narrow quote, inside the band itself.
         ("reference", "f8"),  # 0: none yet
         ("reference_time_ns", "i8"),  # relay_in_ns of what it was taken from
+        ("batch", "i8"),  # the last batch that reported this slot as touched
         ("reference_provenance", "u4"),
+        ("tick_exponent", "i4"),
+        ("group", "i4"),  # of the same instrument, currency and multiplier; -1: none
+        ("definition_version", "u4"),  # 0: not known to the registries
+        ("watched", "u1"),  # 1: a synthetic depends on it
         ("met", "u1"),  # 1: an event of it came
+        ("has_trade", "u1"),  # 1: SlotTable.trades holds its last trade
+        ("has_status", "u1"),  # 1: SlotTable.statuses holds its last status
+        # The fourth: what quotes do not.
+        ("venue", "i4"),  # index into SlotTable.venues; -1: not known
+        ("trade", "f8"),  # last trade price; NaN: none yet
+        ("trade_time_ns", "i8"),  # relay_in_ns of the last trade
+        ("instrument", "i4"),  # index into SlotTable.instruments; -1: not known
+        ("asset_class", "u1"),  # AssetClass; 0: not known
     ],
     align=True,
 )
-"""One listing, or one synthetic, as the kernel sees it: three cache lines, see `tables`."""
+
+SLOT: Final = np.dtype(
+    {
+        "names": list(_SLOT_FIELDS.names or ()),
+        "formats": [dtype for dtype, *_ in (_SLOT_FIELDS.fields or {}).values()],
+        "offsets": [offset for _, offset, *_ in (_SLOT_FIELDS.fields or {}).values()],
+        "itemsize": -(-_SLOT_FIELDS.itemsize // LINE) * LINE,
+    },
+    align=True,
+)
+"""One listing, or one synthetic, as the kernel sees it: four cache lines, see `tables`."""
 
 GROUP: Final = np.dtype(
     [
@@ -90,13 +106,10 @@ GROUP: Final = np.dtype(
 
 HASHED: Final = np.dtype([("key", "u8"), ("slot", "i8")])
 """A place of the hash table: key 0 where it is free."""
-QUOTE_STRIDE: Final = -(-QUOTE.row_size // LINE) * LINE
-"""Bytes from a last quote to the next one: each begins at a cache line."""
 
 # Places in the block. Addresses first, then counts, then settings.
 SLOTS: Final = 0
 HASH: Final = 1
-QUOTES: Final = 3
 TRADES: Final = 4
 STATUSES: Final = 5
 GROUPS: Final = 6

@@ -40,12 +40,14 @@ class FilterClass:
 class Hits:
     """The classes that want rows of a group. Valid until the next group is looked at: the places lie in memory that is used again."""
 
-    __slots__ = ("_parts", "whole")
+    __slots__ = ("_parts", "parted", "whole")
 
     def __init__(self, whole: Sequence[FilterClass], parts: Parts | None = None) -> None:
         self.whole = whole
         """The classes that want all rows."""
         self._parts = parts
+        self.parted = parts is not None
+        """Whether there are classes that want some rows."""
 
     def __bool__(self) -> bool:
         return bool(self.whole) or self._parts is not None

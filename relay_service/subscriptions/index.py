@@ -6,6 +6,7 @@ Equal filters share one bit, so that a thousand subscribers of one filter cost o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +16,21 @@ from relay_service.results import RowGroup
 from relay_service.subscriptions.compiled import CompiledFilter
 from relay_service.subscriptions.facets import Slots
 from relay_service.subscriptions.hits import NO_HITS, Divider, FilterClass, Hits, Places
-from relay_service.subscriptions.matches import BITS, MatchTable, bit
+from relay_service.subscriptions.matches import BITS, MANY_NEAR, MatchTable, bit
 from relay_service.subscriptions.wanted import Filter
+
+_MOST_ALONE: Final = 4096
+"""Combinations of filters that are remembered of one type and source."""
+
+
+class _Allowed(NamedTuple):
+    """Of one type and source: the classes that may want such events."""
+
+    bits: npt.NDArray[np.uint64]
+    words: list[int]
+    """The same as numbers; none where no class does."""
+    alone: dict[int, Hits]
+    """What `select` gives for a single row, by the word beside its listing's bits."""
 
 
 class FilterIndex:
@@ -29,8 +43,8 @@ class FilterIndex:
         self._by_number: list[FilterClass | None] = []
         self._table = MatchTable()
         self._evaluated = 0
-        self._allowed: dict[tuple[int, str], tuple[npt.NDArray[np.uint64], list[int]]] = {}
-        """By type and source: the classes that may want such events, and the same as numbers, a word each."""
+        self._allowed: dict[tuple[int, str], _Allowed] = {}
+        """By type and source; begun anew with each class that comes or goes."""
         self._divider = Divider()
         self._divider.resize(BITS)
 
@@ -80,19 +94,19 @@ class FilterIndex:
 
     def select(self, group: RowGroup, source: str) -> Hits:
         """The classes that want rows of the group, each with the places of these rows."""
-        allowed, words = self._allowed.get((group.event_type, source)) or self._allow(group.event_type, source)
-        if not words:
+        allowed = self._allowed.get((group.event_type, source)) or self._allow(group.event_type, source)
+        if not allowed.words:
             return NO_HITS
         slots, others = group.slots, group.other_slots
         if len(slots) == 1 and others is None:
-            return self._select_one(words, slots.item())
+            return self._select_one(allowed, slots.item())
         if self._slot_count() > self._evaluated:
             self._evaluate_new()
-        return self._divider.divide(self._table, allowed, slots, others, self._by_number)
+        return self._divider.divide(self._table, allowed.bits, slots, others, self._by_number)
 
     def select_for(self, held: FilterClass, group: RowGroup, source: str) -> tuple[bool, Places | None]:
         """(whether a class wants any row of the group, the places of these rows; None: all): what `select` gives, for one class."""
-        allowed, _ = self._allowed.get((group.event_type, source)) or self._allow(group.event_type, source)
+        allowed = (self._allowed.get((group.event_type, source)) or self._allow(group.event_type, source)).bits
         if not allowed[held.number // BITS] & bit(held.number):
             return False, None
         self._evaluate_new()
@@ -103,12 +117,19 @@ class FilterIndex:
             return True, None if places is None else places.copy()
         return False, None
 
-    def _select_one(self, allowed: list[int], slot: int) -> Hits:
+    def _select_one(self, allowed: _Allowed, slot: int) -> Hits:
         """`select` for one row: cheaper without the compiled code, whose call costs more than the row."""
         if slot >= self._evaluated:
             self._evaluate_new()
-        numbers = self._table.numbers(slot + 1, allowed)
-        return Hits([self._of(number) for number in numbers]) if numbers else NO_HITS
+        near = self._table.near_words[slot + 1]
+        known = allowed.alone.get(near)
+        if known is not None:
+            return known
+        numbers = self._table.numbers(slot + 1, allowed.words)
+        hits = Hits([self._of(number) for number in numbers]) if numbers else NO_HITS
+        if near != MANY_NEAR and len(allowed.alone) < _MOST_ALONE:
+            allowed.alone[near] = hits
+        return hits
 
     def _of(self, number: int) -> FilterClass:
         held = self._by_number[number]
@@ -150,7 +171,7 @@ class FilterIndex:
         self._table.widen(words)
         self._divider.resize(words * BITS)
 
-    def _allow(self, event_type: int, source: str) -> tuple[npt.NDArray[np.uint64], list[int]]:
+    def _allow(self, event_type: int, source: str) -> _Allowed:
         """Which classes want this type of this source at all; no words where none does. Events without a source pass every filter by source."""
         allowed = np.zeros(self._table.bits.shape[1], np.uint64)
         domain = domain_of(event_type)
@@ -159,6 +180,6 @@ class FilterIndex:
             typed = wanted.domain is domain and (not wanted.event_types or event_type in wanted.event_types)
             if typed and (not source or not wanted.sources or source in wanted.sources):
                 allowed[held.number // BITS] |= bit(held.number)
-        result = (allowed, allowed.tolist() if allowed.any() else [])
+        result = _Allowed(allowed, allowed.tolist() if allowed.any() else [], {})
         self._allowed[event_type, source] = result
         return result

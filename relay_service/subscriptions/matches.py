@@ -15,7 +15,8 @@ from relay_service.results import Slots
 BITS: Final = 64
 """Of a word."""
 _ONE: Final = np.uint64(1)
-_MANY: Final = int(MANY)
+MANY_NEAR: Final = int(MANY)
+"""The word beside the bits of a row that has more than a word has room for."""
 _NUMBER: Final = (1 << NEAR_BITS) - 1
 
 
@@ -39,7 +40,7 @@ class MatchTable:
         # Of a memoryview single words are read faster.
         bits: Any = self.bits
         near: Any = self.near
-        self._words, self._packed = memoryview(bits), memoryview(near)
+        self._words, self.near_words = memoryview(bits), memoryview(near)
 
     def reserve(self, rows: int) -> None:
         """Room for so many rows, and for twice as many as before where it has to be made."""
@@ -86,9 +87,9 @@ class MatchTable:
 
     def numbers(self, row: int, allowed: list[int]) -> list[int]:
         """The filters of these that a row matches; `allowed` are words."""
-        packed = self._packed[row]
+        packed = self.near_words[row]
         found: list[int] = []
-        if packed != _MANY:
+        if packed != MANY_NEAR:
             while packed:
                 number = (packed & _NUMBER) - 1
                 packed >>= NEAR_BITS

@@ -11,7 +11,7 @@ from typing import Any
 from alphapulse.domain.provenance import Provenance
 from collector_service.batching import BatchSession
 from collector_service.decode import read_instruments, recording_files
-from collector_service.listings import ListingIndex
+from collector_service.listing_index import ListingIndex
 from collector_service.sources import SOURCES
 from collector_service.transport.base import Arrival
 from collector_service.transport.recording import is_stream, read_recording

@@ -72,8 +72,12 @@ Event = tuple[str, list[str], str]
 class Node:
     """Blocks, logs and subscriptions of one chain."""
 
-    def __init__(self, chain_id: int = 1) -> None:
+    def __init__(self, chain_id: int = 1, *, strict: bool = False) -> None:
+        """A `strict` one says only what was subscribed to."""
         self.chain_id = chain_id
+        self.strict = strict
+        self.calls = dict(CALLS)
+        self.called: list[tuple[str, str]] = []
         self.chain: list[dict[str, Any]] = []
         self.blocks: dict[str, dict[str, Any]] = {}
         self.logs: dict[str, list[dict[str, Any]]] = {}
@@ -113,7 +117,8 @@ class Node:
         """One more block, which is told of."""
         block = self.block(*events)
         for log in self.logs[block["hash"]]:
-            await self.say("logs", log)
+            if not self.strict or any(_passes(one, log) for one in self.filters):
+                await self.say("logs", log)
         await self.say("newHeads", block)
 
     async def undo(self, count: int) -> None:
@@ -135,7 +140,8 @@ class Node:
         if method == "eth_chainId":
             found = hex(self.chain_id)
         elif method == "eth_call":
-            called = CALLS.get((params[0]["to"], params[0]["data"]))
+            self.called.append((params[0]["to"], params[0]["data"]))
+            called = self.calls.get(self.called[-1])
             if called is None:
                 return {"jsonrpc": "2.0", "id": asked["id"], "error": {"code": 3, "message": "execution reverted"}}
             found = f"0x{called}"

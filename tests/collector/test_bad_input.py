@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from alphapulse.domain.provenance import Provenance, RecordFlag
 from alphapulse.records import LAYOUTS, QUOTE, TRADE
 from collector_service.decode import decode_files, recording_files, report_of
-from collector_service.listings import ListingIndex, VenueSymbol
+from collector_service.listing_index import ListingIndex
+from collector_service.listings import VenueSymbol
 from collector_service.session import Session
 from collector_service.sources import SOURCES
 from collector_service.transport import Arrival, ArrivalKind, Send

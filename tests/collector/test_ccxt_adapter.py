@@ -34,7 +34,7 @@ from collector_service.ccxt_adapter.memory import TradeMemory
 from collector_service.ccxt_adapter.transport import CcxtTransport
 from collector_service.config import CollectorConfig
 from collector_service.fleet import Fleet
-from collector_service.listings import ListingIndex
+from collector_service.listing_index import ListingIndex
 from collector_service.rows import as_array
 from collector_service.runtime import SourceRunner, SourceState
 from collector_service.session import Session

@@ -172,6 +172,12 @@ class NodeModel(RuleBasedStateMachine):
     def connection_is_back(self) -> None:
         self.connected = True
 
+    @rule(since=st.none() | st.integers(FIRST, FIRST + 30))
+    def more_is_subscribed_to(self, since: int | None) -> None:
+        """What was asked before was of too little: its answers are passed over. Asking anew tells nothing twice, and nothing that does not count."""
+        self.asks = [ask for ask in self.asks if ask.what is Wanted.HEAD]
+        self.ledger.widened(since)
+
     @invariant()
     def nothing_counts_twice(self) -> None:
         told = [(name, index) for name, items in self.counts for index in items]

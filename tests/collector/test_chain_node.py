@@ -14,7 +14,7 @@ from collector_service.chain.calls import SELECTORS
 from collector_service.chain.events import TOPICS, LogKind, PoolKind
 from collector_service.chain.pools import BALANCER_V2, CURVE, UNISWAP_V2, UNISWAP_V3, Pool
 from collector_service.chain.source import chain_source
-from collector_service.listings import ListingIndex
+from collector_service.listing_index import ListingIndex
 from collector_service.rows import as_array
 from collector_service.session import Session
 from collector_service.source import InstrumentList, Source

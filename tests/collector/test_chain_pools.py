@@ -25,7 +25,7 @@ from collector_service.chain.pools import (
     v4_pool,
 )
 from collector_service.chain.source import chain_source
-from collector_service.listings import instrument_of, listing_of
+from collector_service.instruments import instrument_of, listing_of
 from collector_service.source import Asking, InstrumentList
 from collector_service.sources.chains import CHAINS
 

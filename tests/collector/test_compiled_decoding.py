@@ -20,7 +20,8 @@ from collector.lanes import Recorded, in_batches, one_by_one, picture, recorded
 from collector.test_recorded_sources import VENUES
 from collector_service.batching import BatchSession
 from collector_service.lane.program import program_of
-from collector_service.listings import ListingIndex, VenueSymbol
+from collector_service.listing_index import ListingIndex
+from collector_service.listings import VenueSymbol
 from collector_service.sources import SOURCES
 from collector_service.transport.base import Arrival, ArrivalKind
 

@@ -20,7 +20,9 @@ from collector_service.book import RangeSequenceMachine, SnapshotOnlyMachine
 from collector_service.compiler import SpecificationError, compile_source
 from collector_service.compiler.listing import compile_instruments
 from collector_service.compiler.subscribing import compile_subscribe
-from collector_service.listings import ListingIndex, VenueSymbol, instrument_of, listing_of
+from collector_service.instruments import instrument_of, listing_of
+from collector_service.listing_index import ListingIndex
+from collector_service.listings import VenueSymbol
 from collector_service.session import Session
 from collector_service.source import Source
 from collector_service.sources.binance import SPEC

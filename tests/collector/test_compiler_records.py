@@ -18,7 +18,8 @@ from collector_service.compiler import SpecificationError
 from collector_service.compiler.kinds import compile_splitter
 from collector_service.compiler.records import compile_route
 from collector_service.emitter import Emitter
-from collector_service.listings import ListingIndex, VenueSymbol
+from collector_service.listing_index import ListingIndex
+from collector_service.listings import VenueSymbol
 from collector_service.rows import RowSink, as_array
 from collector_service.sources.binance import SPEC
 from collector_service.spec import (

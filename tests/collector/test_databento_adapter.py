@@ -23,7 +23,9 @@ from alphapulse.records import BOOK_LEVEL, QUOTE, TRADE, TRADING_STATUS
 from collector_service.databento_adapter import catalogue, records
 from collector_service.databento_adapter.definitions import instruments
 from collector_service.databento_adapter.transport import DatabentoTransport, Place
-from collector_service.listings import ListingIndex, VenueSymbol, instrument_of, listing_of
+from collector_service.instruments import instrument_of, listing_of
+from collector_service.listing_index import ListingIndex
+from collector_service.listings import VenueSymbol
 from collector_service.rows import as_array
 from collector_service.session import Session
 from collector_service.sources import SOURCES

@@ -16,10 +16,11 @@ from alphapulse.domain.errors import Unavailable
 from alphapulse.domain.ids import InstrumentId, ListingId
 from alphapulse.domain.instruments import CurrencyKind, ListingStatus
 from alphapulse.publishing import RelayLink
-from collector_service.listings import VenueSymbol, currency, listing_of, pair_of
+from collector_service.instruments import currency, listing_of, pair_of
+from collector_service.listings import VenueSymbol
 from collector_service.runtime import GrpcRegistrar, Registration, RunnerOptions, SourceRunner, SourceState
 from collector_service.runtime.news import news_of
-from collector_service.simulation import PROTOCOLS, Market, simulated_venue
+from collector_service.simulation import PAIRS, Market, SimulatedVenue
 from collector_service.source import InstrumentList, Source
 from collector_service.sources import SOURCES
 from collector_service.transport.simulated import SimulatedTransport
@@ -73,7 +74,7 @@ async def registrar_of(registry: SmallRegistry) -> AsyncIterator[GrpcRegistrar]:
 
 
 def transport(source: str, steps: int = 200) -> SimulatedTransport:
-    return SimulatedTransport(simulated_venue(source, Market(1, 1_700_000_000_000_000_000), 500.0), steps=steps)
+    return SimulatedTransport(SimulatedVenue(SOURCES[source], Market(1, 1_700_000_000_000_000_000), 500.0), steps=steps)
 
 
 async def test_currencies_come_before_the_pairs_made_of_them() -> None:
@@ -210,7 +211,7 @@ async def test_a_registry_lost_later_costs_no_event() -> None:
     registrar = LostLater(away=0)
     runner = SourceRunner(
         SOURCES["BINANCE"],
-        lambda: SimulatedTransport(simulated_venue("BINANCE", Market(1, 1_700_000_000_000_000_000), 500.0)),
+        lambda: SimulatedTransport(SimulatedVenue(SOURCES["BINANCE"], Market(1, 1_700_000_000_000_000_000), 500.0)),
         registrar=registrar,
         options=RunnerOptions(discovery_seconds=0.01),
         backoff=Backoff(first=0.01, cap=0.01),
@@ -265,7 +266,7 @@ def test_ids_do_not_depend_on_the_process_or_the_order() -> None:
     assert isinstance(pair_of(entry).id, InstrumentId)
 
 
-@pytest.mark.parametrize("source", sorted(PROTOCOLS))
+@pytest.mark.parametrize("source", sorted(PAIRS))
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[]", b'{"symbols":3}', b"\xff\xfe", b"<html>", b'{"error":["EService:Busy"]}']
 )
@@ -279,7 +280,7 @@ async def test_a_list_that_cannot_be_read_is_backed_off_from(source: str, body: 
     attempts: list[str] = []
     runner = SourceRunner(
         SOURCES[source],
-        lambda: Broken(simulated_venue(source, Market(1, 1_700_000_000_000_000_000), 500.0), steps=20),
+        lambda: Broken(SimulatedVenue(SOURCES[source], Market(1, 1_700_000_000_000_000_000), 500.0), steps=20),
         backoff=Backoff(first=0.001, cap=0.001),
     )
     await runner.run()

@@ -16,10 +16,11 @@ from alphapulse.api.instrument.v1 import instrument_service_pb2, instrument_serv
 from alphapulse.client import RegistrationStream, open_channel
 from alphapulse.publishing import RelayLink
 from collector_service import convert
-from collector_service.listings import ListingIndex, VenueSymbol
+from collector_service.listing_index import ListingIndex
+from collector_service.listings import VenueSymbol
 from collector_service.runtime import GrpcRegistrar, RunnerOptions, SourceRunner
 from collector_service.runtime.portions import PORTION
-from collector_service.simulation import Market, simulated_venue
+from collector_service.simulation import Market, SimulatedVenue
 from collector_service.sources import SOURCES
 from collector_service.transport.base import ArrivalKind
 from collector_service.transport.simulated import SimulatedTransport
@@ -112,7 +113,7 @@ async def test_ten_thousand_listings_are_registered_while_frames_flow(
     made: list[Grown] = []
 
     def transport() -> Grown:
-        made.append(Grown(simulated_venue("COINBASE", Market(1, 1_700_000_000_000_000_000), 2_000.0)))
+        made.append(Grown(SimulatedVenue(SOURCES["COINBASE"], Market(1, 1_700_000_000_000_000_000), 2_000.0)))
         return made[-1]
 
     async def watch(runner: SourceRunner) -> None:

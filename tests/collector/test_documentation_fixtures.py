@@ -38,7 +38,8 @@ import pytest
 from alphapulse.domain.asset_class import AssetClass
 from alphapulse.domain.provenance import Provenance, RecordFlag
 from alphapulse.records import BOOK_LEVEL, LAYOUTS, NOTICE, QUOTE, STATISTIC, TRADE, TRADING_STATUS
-from collector_service.listings import ListingIndex, SecurityTerms, VenueSymbol
+from collector_service.listing_index import ListingIndex
+from collector_service.listings import SecurityTerms, VenueSymbol
 from collector_service.rows import as_array
 from collector_service.session import Session
 from collector_service.sources import NATIVE, SOURCES

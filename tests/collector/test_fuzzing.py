@@ -24,7 +24,8 @@ from alphapulse.records import BOOK_LEVEL, LAYOUTS, QUOTE, STATISTIC, TRADE
 from collector.damage import FRAMES, Written, damaged, encoded, numbers, plain, read
 from collector_service.chain.events import TOPICS, LogKind, PoolKind
 from collector_service.conformance.wire import Wire
-from collector_service.listings import ListingIndex, PoolTerms, SecurityTerms, TokenTerms, VenueSymbol
+from collector_service.listing_index import ListingIndex
+from collector_service.listings import PoolTerms, SecurityTerms, TokenTerms, VenueSymbol
 from collector_service.rows import as_array
 from collector_service.session import Session
 from collector_service.sources import NATIVE, SOURCES

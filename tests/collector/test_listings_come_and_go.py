@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 
 from alphapulse.domain.instruments import ListingStatus
 from alphapulse.domain.provenance import Provenance
-from collector_service.listings import ListingIndex, VenueSymbol
+from collector_service.listing_index import ListingIndex
+from collector_service.listings import VenueSymbol
 from collector_service.runtime import RunnerOptions, SourceRunner
 from collector_service.runtime.choosing import Places
 from collector_service.runtime.news import Ended, ended_of
 from collector_service.session import Session
-from collector_service.simulation import Market, simulated_venue
+from collector_service.simulation import Market, SimulatedVenue
 from collector_service.simulation.server import VenueServer
 from collector_service.source import InstrumentList, Source
 from collector_service.sources import SOURCES
@@ -277,7 +278,7 @@ class Served(LiveTransport):
 
 
 async def test_a_running_source_follows_its_list_and_disturbs_nothing() -> None:
-    venue = simulated_venue("COINBASE", MARKET, 2_000.0)
+    venue = SimulatedVenue(SOURCES["COINBASE"], MARKET, 2_000.0)
     async with VenueServer(venue) as server:
         limits = Limits(3, 1_000.0, 1_000.0)
         endpoints = Endpoints(server.websocket_url, server.rest_url)

@@ -14,7 +14,7 @@ from alphapulse.domain.asset_class import AssetClass
 from alphapulse.domain.provenance import Provenance
 from collector_service.listings import ContractTerms, VenueSymbol
 from collector_service.runtime import GrpcRegistrar, RunnerOptions, SourceRunner
-from collector_service.simulation import Market, simulated_venue
+from collector_service.simulation import Market, SimulatedVenue
 from collector_service.source import InstrumentList, Source
 from collector_service.sources import SOURCES
 from collector_service.transport.base import ArrivalKind
@@ -69,7 +69,7 @@ async def test_what_left_the_list_meanwhile_is_delisted_after_a_restart(registry
             await until_compared(
                 SourceRunner(
                     SOURCES["COINBASE"],
-                    lambda: transport(simulated_venue("COINBASE", MARKET, 500.0)),
+                    lambda: transport(SimulatedVenue(SOURCES["COINBASE"], MARKET, 500.0)),
                     registrar=registrar,
                 )
             )
@@ -125,7 +125,7 @@ async def test_a_symbol_that_is_in_no_list_has_the_list_read_at_once() -> None:
     made: list[Any] = []
 
     def transport() -> Unlisted:
-        made.append(Unlisted(simulated_venue("COINBASE", MARKET, 500.0)))
+        made.append(Unlisted(SimulatedVenue(SOURCES["COINBASE"], MARKET, 500.0)))
         return made[-1]
 
     options = RunnerOptions(discovery_seconds=10_000.0, unlisted_seconds=0.02)

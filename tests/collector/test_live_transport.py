@@ -19,7 +19,8 @@ from collector_service.compiler.address import compile_ticket
 from collector_service.decode import report_of
 from collector_service.runtime import RunnerOptions, SourceRunner, SourceState
 from collector_service.session import Session
-from collector_service.simulation import PROTOCOLS, Market, simulated_venue
+from collector_service.simulation import PAIRS as SIMULATED
+from collector_service.simulation import Market, SimulatedVenue
 from collector_service.simulation.server import VenueServer
 from collector_service.source import Source
 from collector_service.sources import SOURCES
@@ -27,7 +28,7 @@ from collector_service.spec import Channel, Endpoints, Heartbeat, Limits, Ticket
 from collector_service.transport import Arrival, ArrivalKind, TransportError
 from collector_service.transport.live import LiveTransport
 
-VENUES = sorted(PROTOCOLS)
+VENUES = sorted(SIMULATED)
 FAST = Limits(300, 1_000.0, 1_000.0)
 PAIRS = frozenset({"BTC/USDT", "ETH/EUR", "ETH/BTC"})
 
@@ -51,7 +52,7 @@ def transport_of(spec: Source) -> LiveTransport:
 
 @asynccontextmanager
 async def served(source: str, rate: float = 1_500.0) -> AsyncIterator[VenueServer]:
-    async with VenueServer(simulated_venue(source, Market(1, 1_700_000_000_000_000_000), rate)) as server:
+    async with VenueServer(SimulatedVenue(SOURCES[source], Market(1, 1_700_000_000_000_000_000), rate)) as server:
         yield server
 
 
@@ -111,8 +112,8 @@ async def test_a_cut_connection_comes_back_and_the_books_are_built_again(source:
 async def test_garbage_from_the_venue_costs_nothing_else(source: str) -> None:
     async with served(source) as server, running(spec_at(server, source)) as runner:
         await until(lambda: in_step(runner))
-        server.inject('{"half')
-        server.inject("[1,2")
+        server.inject(b'{"half')
+        server.inject(b"[1,2")
         await until(lambda: sum(runner.status().rejects.values()) == 2)
         trades = runner.status().events[1]
         await until(lambda: runner.status().events[1] > trades and in_step(runner))
@@ -120,7 +121,7 @@ async def test_garbage_from_the_venue_costs_nothing_else(source: str) -> None:
 
 async def test_a_venue_that_falls_silent_is_left_and_found_again() -> None:
     async with served("KRAKEN", rate=1.0) as server:
-        server.venue.protocol.heartbeats = False
+        server.is_silent = True
         async with running(spec_at(server, "KRAKEN", Heartbeat(stale_after_s=0.05))) as runner:
             await until(lambda: runner.status().reconnects >= 2)
             assert server.connections >= 2

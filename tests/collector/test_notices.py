@@ -17,7 +17,8 @@ from alphapulse.domain.provenance import Provenance, RecordFlag
 from alphapulse.records import NOTICE, STATISTIC, texts_at_fault
 from collector_service.compiler import SpecificationError, values
 from collector_service.compiler.records import compile_route
-from collector_service.listings import ListingIndex, SecurityTerms, VenueSymbol
+from collector_service.listing_index import ListingIndex
+from collector_service.listings import SecurityTerms, VenueSymbol
 from collector_service.notices import MAX_SUBJECTS, OVERRUN, Notice, Notices, clipped
 from collector_service.rows import RowSink, as_array
 from collector_service.session import Session

@@ -18,7 +18,8 @@ from alphapulse.records import QUOTE, TRADE
 from collector import older
 from collector.older import Recording
 from collector_service.decode import DecodeReport, decode_files, read_instruments, recording_files
-from collector_service.listings import ListingIndex, instrument_of
+from collector_service.instruments import instrument_of
+from collector_service.listing_index import ListingIndex
 from collector_service.session import Session
 from collector_service.sources import source_named
 from collector_service.transport.base import Send

@@ -28,10 +28,10 @@ from collector.test_chain_live import transport as node_transport
 from collector_service.book.machine import BookMachine
 from collector_service.decode import DecodeReport, decode_files, read_instruments, recording_files, report_of
 from collector_service.handover import Overlap
-from collector_service.listings import ListingIndex
+from collector_service.listing_index import ListingIndex
 from collector_service.recorder import RawRecorder
 from collector_service.session import Session
-from collector_service.simulation import Market, simulated_venue
+from collector_service.simulation import Market, SimulatedVenue
 from collector_service.simulation.server import VenueServer
 from collector_service.source import InstrumentList
 from collector_service.sources import SOURCES
@@ -109,7 +109,7 @@ def written_again(files: Iterable[Path], folder: Path, source: str, **options: A
 @pytest.mark.parametrize("source", ["BINANCE", "KRAKEN"])
 async def test_a_live_session_is_decoded_from_its_recording_byte_for_byte(source: str, tmp_path: Path) -> None:
     """Several connections that are cut, end, and follow each other; refused requests, noise, and what nobody knows."""
-    venue = simulated_venue(source, Market(1, 1_700_000_000_000_000_000), 600.0)
+    venue = SimulatedVenue(SOURCES[source], Market(1, 1_700_000_000_000_000_000), 600.0)
     async with VenueServer(venue) as server, RawRecorder(tmp_path, flush_seconds=0.05) as recorder:
         spec = replace(
             SOURCES[source],
@@ -135,8 +135,8 @@ async def test_a_live_session_is_decoded_from_its_recording_byte_for_byte(source
                     for request in session.handle(arrival):
                         recorded.submit(request)
                     if len(kinds) == 50:
-                        server.inject("{noise")
-                        server.inject('{"e":"?","event":"fireworks"}')
+                        server.inject(b"{noise")
+                        server.inject(b'{"e":"?","event":"fireworks"}')
                         # As often as it is asked for: then the request has failed.
                         server.refuse_requests = [(500, "0")] * 3
                     if kinds.count(ArrivalKind.RETIRED) == 2 and ArrivalKind.CLOSED not in kinds:

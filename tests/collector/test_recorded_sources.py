@@ -20,7 +20,7 @@ from alphapulse.records import BOOK_LEVEL, LAYOUTS, QUOTE, TRADE
 from collector import recorded
 from collector.recorded import Ladder, change
 from collector_service.decode import DecodeReport, decode_files, read_instruments, recording_files
-from collector_service.listings import instrument_of, listing_of, pair_of
+from collector_service.instruments import instrument_of, listing_of, pair_of
 from collector_service.sources import SOURCES
 
 pytestmark = pytest.mark.recordings

@@ -19,10 +19,12 @@ from alphapulse.records import BOOK_LEVEL, TRADE, Rows
 from collector_service.book.machine import ASK, BID
 from collector_service.decode import report_of
 from collector_service.handover import Overlap
-from collector_service.listings import ListingIndex, VenueSymbol
+from collector_service.listing_index import ListingIndex
+from collector_service.listings import VenueSymbol
 from collector_service.rows import as_array
 from collector_service.session import Session
-from collector_service.simulation import PROTOCOLS, Market, simulated_venue
+from collector_service.simulation import PAIRS as SIMULATED
+from collector_service.simulation import Market, SimulatedVenue
 from collector_service.simulation.server import VenueServer
 from collector_service.sources import SOURCES
 from collector_service.spec import Endpoints, Heartbeat, Limits
@@ -50,10 +52,10 @@ def followed(rows: Rows) -> dict[tuple[int, int], dict[tuple[int, int], tuple[in
     return books
 
 
-@pytest.mark.parametrize("source", sorted(PROTOCOLS))
+@pytest.mark.parametrize("source", sorted(SIMULATED))
 async def test_a_connection_is_followed_by_another_without_a_hole(source: str) -> None:
     """Every trade once; books that a reader of the rows has as they are; no gap, no book built again, nothing closed."""
-    venue = simulated_venue(source, Market(1, 1_700_000_000_000_000_000), 1_000.0)
+    venue = SimulatedVenue(SOURCES[source], Market(1, 1_700_000_000_000_000_000), 1_000.0)
     async with VenueServer(venue) as server:
         spec = SOURCES[source]
         limits = Limits(300, 1_000.0, 1_000.0, connection_lifetime_s=3.0)

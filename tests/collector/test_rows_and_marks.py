@@ -14,7 +14,8 @@ from collector_service.amounts import parse_amount
 from collector_service.book import SnapshotUpdatesMachine
 from collector_service.book.machine import ASK, BID, LevelChange
 from collector_service.emitter import MAX_UNKNOWN, Emitter
-from collector_service.listings import ListingIndex, VenueSymbol
+from collector_service.listing_index import ListingIndex
+from collector_service.listings import VenueSymbol
 from collector_service.rows import RowSink, as_array
 from collector_service.sources import SOURCES
 

@@ -20,7 +20,8 @@ from alphapulse.domain.provenance import Provenance, RecordFlag
 from alphapulse.records import QUOTE, TRADE
 from alphapulse.runtime import load
 from collector_service.config import CollectorConfig
-from collector_service.listings import ListingIndex, VenueSymbol
+from collector_service.listing_index import ListingIndex
+from collector_service.listings import VenueSymbol
 from collector_service.rows import as_array
 from collector_service.session import Session
 from collector_service.solana.accounts import TOKENS, WHIRLPOOLS, read_mint, read_whirlpool

@@ -9,7 +9,7 @@ from typing import Any
 from alphapulse.client import Backoff
 from alphapulse.publishing import RelayLink
 from collector_service.runtime import SourceRunner, SourceState
-from collector_service.simulation import Market, simulated_venue
+from collector_service.simulation import Market, SimulatedVenue
 from collector_service.sources import SOURCES
 from collector_service.transport.base import Arrival
 from collector_service.transport.simulated import SimulatedTransport
@@ -35,7 +35,7 @@ async def test_a_source_that_fails_is_started_again_under_a_later_epoch(small_re
     async with RelayLink(str(small_relay.path)) as link:
         runner = SourceRunner(
             SOURCES["COINBASE"],
-            lambda: FaultyOnce(simulated_venue("COINBASE", market, 500.0)),
+            lambda: FaultyOnce(SimulatedVenue(SOURCES["COINBASE"], market, 500.0)),
             link=link,
             faults=Backoff(first=0.01, cap=0.02),
         )

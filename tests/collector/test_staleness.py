@@ -13,7 +13,8 @@ from alphapulse.domain.provenance import Provenance
 from alphapulse.runtime import load
 from collector_service.config import CollectorConfig
 from collector_service.fleet import Fleet
-from collector_service.listings import ListingIndex, VenueSymbol
+from collector_service.listing_index import ListingIndex
+from collector_service.listings import VenueSymbol
 from collector_service.metrics import CollectorFigures
 from collector_service.runtime import SourceRunner
 from collector_service.servicer import CollectorServicer

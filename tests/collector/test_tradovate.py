@@ -21,7 +21,8 @@ from alphapulse.client import Backoff
 from alphapulse.domain.instruments import FutureDetails
 from alphapulse.domain.provenance import Provenance
 from alphapulse.records import BOOK_LEVEL, QUOTE
-from collector_service.listings import ListingIndex, instrument_of, listing_of
+from collector_service.instruments import instrument_of, listing_of
+from collector_service.listing_index import ListingIndex
 from collector_service.runtime import RunnerOptions, SourceRunner
 from collector_service.session import Session
 from collector_service.source import Source

@@ -22,7 +22,8 @@ from alphapulse.domain.identifiers import Scheme
 from alphapulse.domain.instruments import FutureDetails
 from alphapulse.domain.provenance import Provenance
 from alphapulse.records import QUOTE, TRADE
-from collector_service.listings import ListingIndex, instrument_of, listing_of
+from collector_service.instruments import instrument_of, listing_of
+from collector_service.listing_index import ListingIndex
 from collector_service.rows import as_array
 from collector_service.session import Session
 from collector_service.sources import SOURCES, source_named

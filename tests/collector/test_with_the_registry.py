@@ -21,19 +21,11 @@ from alphapulse.domain.decimal import ExactDecimal
 from alphapulse.domain.identifiers import Level, Scheme
 from alphapulse.domain.instruments import ExerciseStyle, OptionRight
 from collector_service.decode import read_instruments, recording_files
-from collector_service.listings import (
-    ContractTerms,
-    PoolTerms,
-    ProductTerms,
-    SecurityTerms,
-    TokenTerms,
-    VenueSymbol,
-    instrument_of,
-    listing_of,
-)
+from collector_service.instruments import instrument_of, listing_of
+from collector_service.listings import ContractTerms, PoolTerms, ProductTerms, SecurityTerms, TokenTerms, VenueSymbol
 from collector_service.runtime import GrpcFinder, GrpcRegistrar, Registration, RunnerOptions, SourceRunner
 from collector_service.runtime.discovery import Discovery
-from collector_service.simulation import PROTOCOLS, Market, simulated_venue
+from collector_service.simulation import PAIRS, Market, SimulatedVenue
 from collector_service.source import InstrumentList, Source
 from collector_service.sources import SOURCES
 from collector_service.transport.simulated import SimulatedTransport
@@ -46,7 +38,7 @@ async def test_every_listed_instrument_is_registered_and_found_by_its_symbol(
     async with open_channel(registry_address) as channel, RegistrationStream(channel) as stream:
         registrar = GrpcRegistrar(stream)
         stub = instrument_service_pb2_grpc.InstrumentServiceStub(channel)
-        for source, spec in ((name, SOURCES[name]) for name in sorted(PROTOCOLS)):
+        for source, spec in ((name, SOURCES[name]) for name in sorted(PAIRS)):
             entries = read_instruments(recording_files(recordings_dir, source), source).entries
             done = await registrar.register(entries, spec.venue, source)
             assert not done.refused
@@ -379,7 +371,7 @@ async def test_changed_rules_a_delisting_and_a_return_reach_the_registry(registr
         market = Market(1, 1_700_000_000_000_000_000)
         runner = SourceRunner(
             SOURCES["COINBASE"],
-            lambda: ChangingList(simulated_venue("COINBASE", market, 500.0)),
+            lambda: ChangingList(SimulatedVenue(SOURCES["COINBASE"], market, 500.0)),
             registrar=registrar,
             options=RunnerOptions(discovery_seconds=0.01),
         )

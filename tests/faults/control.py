@@ -73,7 +73,7 @@ class Controller:
             raise AssertionError(f"{name} has not carried out in time: {order}") from None
 
     async def _until(self, found: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not found():
                 self._changed.clear()
                 await self._changed.wait()

@@ -59,6 +59,8 @@ class Walk:
         self._came: list[Table] = []
         self._spans: list[Span] = []
         self._losses: list[Loss] = []
+        self._holes: list[tuple[int, int, int]] = []
+        """Of a life, from the last loss of a source that was told before, up to this event: losses that the log could not keep are told by these."""
 
     def take(self, entry: Entry) -> None:
         """One entry."""
@@ -245,6 +247,8 @@ class Walk:
 
     def _hole(self, reason: str, count: int, last: int) -> None:
         self._counted = None
+        told = [loss.sequence for loss in self._losses if loss.life == self._life]
+        self._holes.append((self._life, max(told, default=0), last))
         if not count:
             self._open = True
         elif len(self._expected(last)) > count:
@@ -316,7 +320,7 @@ class Walk:
     def _was_told(self, loss: Loss) -> bool:
         spans = [span for span in self._spans if span.life == loss.life and span.first < loss.sequence < span.last]
         spans = [span for span in spans if not span.chosen.get("sources") or loss.source in span.chosen["sources"]]
-        if not spans:
+        if not spans or any(life == loss.life and first <= loss.sequence <= last for life, first, last in self._holes):
             return True
         told = [
             one for one in self._losses if (one.life, one.source, one.reason) == (loss.life, loss.source, loss.reason)

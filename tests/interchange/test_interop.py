@@ -18,7 +18,7 @@ from alphapulse.interchange.mapping_rules import Faults
 from alphapulse.interchange.writers import writer_for
 from collector_service.convert import entry
 from collector_service.decode import read_instruments, recording_files
-from collector_service.listings import currency, listing_of, pair_of
+from collector_service.instruments import currency, listing_of, pair_of
 
 CONTRACT = {
     "underlying_id": {"currency_id": "base", "kind": "crypto"},

@@ -21,7 +21,7 @@ from alphapulse.records import NOTICE
 from alphapulse_cli import market_lines
 from alphapulse_cli.main import cli
 from collector_service.compiler import compile_source
-from collector_service.listings import ListingIndex
+from collector_service.listing_index import ListingIndex
 from collector_service.runtime.runner import SourceRunner
 from collector_service.sources.edgar import SPEC
 from collector_service.spec import Limits

@@ -159,7 +159,8 @@ def test_kernel_equals_its_twin(
     for key, one in twin.listings.items():
         slot = engine.slots.slot_of(key)
         if one.quote is not None:
-            assert {name: engine.slots.quotes[name][slot].item() for name in QUOTE.fields} == one.quote
+            held = engine.slots.quotes_of(np.array([slot]))
+            assert {name: held[name].item() for name in QUOTE.fields} == one.quote
 
 
 @pytest.mark.parametrize("seed", range(6))

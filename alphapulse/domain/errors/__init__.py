@@ -53,59 +53,22 @@ interceptor turns an error into google.rpc.Status, the SDK turns it back into th
 # ruff: noqa: N818 - the names are those of the conditions, as in google.rpc.Code; a suffix on each would say nothing.
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from typing import ClassVar, Final
+from collections.abc import Iterable
 
+from alphapulse.domain.errors.base import GRPC_CODES as GRPC_CODES
+from alphapulse.domain.errors.base import AlphaPulseError as AlphaPulseError
+from alphapulse.domain.errors.base import from_reason as from_reason
+from alphapulse.domain.errors.base import reasons as reasons
+from alphapulse.domain.errors.frames import BadMagic as BadMagic
+from alphapulse.domain.errors.frames import CorruptFrame as CorruptFrame
+from alphapulse.domain.errors.frames import FrameError as FrameError
+from alphapulse.domain.errors.frames import FrameTooLarge as FrameTooLarge
+from alphapulse.domain.errors.frames import SequenceFenced as SequenceFenced
+from alphapulse.domain.errors.frames import TruncatedFrame as TruncatedFrame
+from alphapulse.domain.errors.frames import UnknownFrameType as UnknownFrameType
+from alphapulse.domain.errors.frames import UnsupportedVersion as UnsupportedVersion
 from alphapulse.domain.violations import FieldViolation as FieldViolation
 from alphapulse.domain.violations import shorten
-
-GRPC_CODES: Final = frozenset(
-    (
-        *("CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS"),
-        *("PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE"),
-        *("UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED"),
-    )
-)
-_REASON: Final = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*")
-_registry: Final[dict[str, type[AlphaPulseError]]] = {}
-
-
-class AlphaPulseError(Exception):
-    """Base of all errors. `retry_after` in seconds, None where a retry does not help; `hint` says how to mend it."""
-
-    reason: ClassVar[str] = "UNKNOWN_REASON"
-    code: ClassVar[str] = "UNKNOWN"
-
-    def __init_subclass__(cls, **kwargs: object) -> None:
-        super().__init_subclass__(**kwargs)
-        if not _REASON.fullmatch(cls.reason):
-            raise TypeError(f"{cls.__qualname__}.reason {cls.reason!r} is not UPPER_SNAKE")
-        if cls.code not in GRPC_CODES:
-            raise TypeError(f"{cls.__qualname__}.code {cls.code!r} is not a gRPC status name")
-        held = _registry.get(cls.reason, AlphaPulseError if cls.reason == AlphaPulseError.reason else None)
-        if held is not None and (held.__module__, held.__qualname__) != (cls.__module__, cls.__qualname__):
-            raise TypeError(f"{cls.__qualname__}.reason {cls.reason!r} is already the reason of {held.__qualname__}")
-        _registry[cls.reason] = cls
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        metadata: Mapping[str, str] | None = None,
-        violations: Iterable[FieldViolation] = (),
-        hint: str | None = None,
-        retry_after: float | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.message = message
-        self.metadata: dict[str, str] = dict(metadata or {})
-        self.violations: tuple[FieldViolation, ...] = tuple(violations)
-        self.hint = hint
-        self.retry_after = retry_after
-
-    def __str__(self) -> str:
-        return f"{self.message} ({self.hint})" if self.hint else self.message
 
 
 class InvalidArgument(AlphaPulseError):
@@ -352,74 +315,3 @@ class LogHole(DataLoss):
     """The relay relayed the event, and its log does not have it; metadata `first_sequence` and `last_sequence` of what is missing with it."""
 
     reason = "LOG_HOLE"
-
-
-class FrameError(AlphaPulseError):
-    """The bytes on a Unix socket are not a valid frame."""
-
-    reason, code = "FRAME_ERROR", "INVALID_ARGUMENT"
-
-
-class BadMagic(FrameError):
-    """The header does not start with the magic bytes: not our protocol, or out of step."""
-
-    reason = "FRAME_BAD_MAGIC"
-
-
-class UnsupportedVersion(FrameError):
-    """The header names a version this side does not speak."""
-
-    reason = "FRAME_UNSUPPORTED_VERSION"
-
-
-class CorruptFrame(FrameError):
-    """The checksum does not match the payload."""
-
-    reason, code = "FRAME_CORRUPT", "DATA_LOSS"
-
-
-class UnknownFrameType(FrameError):
-    """The type byte names no known frame; the frame is skipped, the stream goes on."""
-
-    reason = "FRAME_UNKNOWN_TYPE"
-
-
-class FrameTooLarge(FrameError):
-    """The header announces more payload than the limit; metadata `size` and `limit` in bytes."""
-
-    reason, code = "FRAME_TOO_LARGE", "RESOURCE_EXHAUSTED"
-
-
-class TruncatedFrame(FrameError):
-    """The stream ended inside a frame."""
-
-    reason, code = "FRAME_TRUNCATED", "DATA_LOSS"
-
-
-class SequenceFenced(FrameError):
-    """A newer connection of the same source took over; this one must stop and not reconnect by itself."""
-
-    reason, code = "FRAME_SEQUENCE_FENCED", "ABORTED"
-
-
-def reasons() -> Iterator[tuple[str, type[AlphaPulseError]]]:
-    """Every registered (reason, class), sorted by reason: what the error catalogue is made from."""
-    return iter(sorted(_registry.items()))
-
-
-def from_reason(
-    reason: str,
-    message: str,
-    metadata: Mapping[str, str] | None = None,
-    violations: Iterable[FieldViolation] = (),
-    *,
-    hint: str | None = None,
-    retry_after: float | None = None,
-) -> AlphaPulseError:
-    """The error that was raised on the other side. An unknown reason gives the base class with metadata `reason`."""
-    known = _registry.get(reason)
-    if known is None:
-        metadata = {**(metadata or {}), "reason": reason}
-    return (known or AlphaPulseError)(
-        message, metadata=metadata, violations=violations, hint=hint, retry_after=retry_after
-    )
