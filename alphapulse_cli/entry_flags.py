@@ -12,6 +12,7 @@ import click
 from alphapulse.api.common.v1 import common_pb2
 from alphapulse.api.instrument.v1 import instrument_pb2 as wire
 from alphapulse.api.instrument.v1 import instrument_service_pb2 as pb
+from alphapulse_cli.moment import Moment
 from alphapulse_cli.registry_calls import number_of, stamp
 
 _CLASSES: Final = ("equity", "etf", "fund", "bond", "index")
@@ -48,7 +49,7 @@ def entry_options(function: Callable[..., None]) -> Callable[..., None]:
         metavar="VENUE:SYMBOL:CURRENCY",
         help="Where it is listed, the primary listing first; can be repeated.",
     )
-    @click.option("--since", type=click.DateTime(("%Y-%m-%d",)), help="First day of the listings (UTC).")
+    @click.option("--since", type=Moment(), help="When the listings began: a day, or a time.")
     @click.option("--source", default="", help="Who says so.")
     @functools.wraps(function)
     def with_entry(**kwargs: Any) -> None:

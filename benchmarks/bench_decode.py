@@ -44,8 +44,8 @@ HERE: Final = Path(__file__).resolve().parent
 RECORDINGS: Final = Path(os.environ.get("RECORDINGS") or HERE.parents[1] / "shared" / "recordings")
 THEIR_PYTHON: Final = os.environ.get("CRYPTOFEED_PYTHON", "")
 NAMED: Final = ("BINANCE", "COINBASE", "KRAKEN")
-NAMED_ROUNDS: Final = 9
-ROUNDS: Final = 5
+NAMED_ROUNDS: Final = 7
+ROUNDS: Final = 3
 """Of the other venues."""
 _PATIENCE: Final = 300.0
 """Seconds that a peer may take for a round."""

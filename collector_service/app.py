@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from alphapulse.client import RegistrationStream, open_channel
 from alphapulse.domain.errors import ConfigurationError
-from alphapulse.publishing import RelayLink
+from alphapulse.publishing import RelayLink, SplitLink
 from alphapulse.runtime import GrpcService
 from collector_service import servicer
 from collector_service.config import CollectorConfig
@@ -47,7 +47,7 @@ class CollectorApplication:
         self._metrics = metrics
         self._stack = AsyncExitStack()
         self._fleet: Fleet | None = None
-        self._link: RelayLink | None = None
+        self._link: RelayLink | SplitLink | None = None
 
     @property
     def name(self) -> str:
@@ -65,7 +65,7 @@ class CollectorApplication:
         async with AsyncExitStack() as stack:
             config = self._config
             if config.relay_ingress_socket:
-                self._link = await stack.enter_async_context(RelayLink(config.relay_ingress_socket))
+                self._link = await stack.enter_async_context(config.make_link())
             leases = None
             if config.lease_url:
                 leases = Leases(config.lease_url, seconds=config.lease_seconds)

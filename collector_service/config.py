@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from alphapulse.domain.errors import ConfigurationError, FailedPrecondition, InvalidArgument
+from alphapulse.publishing import RelayLink, SplitLink, links_to
 from alphapulse.runtime import ServerConfig, setting
 from collector_service.chain.pools import AllowList, read_pools
 from collector_service.chain.source import chain_source
@@ -49,8 +50,11 @@ class CollectorConfig(ServerConfig):
     symbols: tuple[str, ...] = setting("SYMBOLS", default=())
     """Pairs to subscribe to, such as BTC/USDT, and tickers of shares, AAPL. Empty: the simulated venues' pairs when live, else all of them."""
 
-    relay_ingress_socket: str = setting("RELAY_INGRESS_SOCKET", default="", rule="path of a Unix socket")
-    """Where the relay takes events. Empty: events are decoded and counted, and go nowhere."""
+    relay_ingress_socket: str = setting(
+        "RELAY_INGRESS_SOCKET", default="", rule="path of a Unix socket, or one for each partition, with commas"
+    )
+    """Where the relay takes events; where several divide the market (RELAY_PARTITION), the sockets of 0/n to n-1/n in this order.
+    Empty: events are decoded and counted, and go nowhere."""
 
     registry_enabled: bool = setting("REGISTRY_ENABLED", default=True)
     """Whether discovered listings are registered; otherwise their ids are minted here, and are the same."""
@@ -111,6 +115,14 @@ class CollectorConfig(ServerConfig):
 
     confirmations: tuple[str, ...] = setting("CONFIRMATIONS", default=(), rule="CHAIN=BLOCKS, several with commas")
     """Blocks that have to stand on one before its swaps are told, where not as built in, such as ETHEREUM=12,POLYGON=64."""
+
+    def make_link(self) -> RelayLink | SplitLink:
+        """The connection to the relay, or to all of them. Raises ConfigurationError."""
+        try:
+            return links_to(self.relay_ingress_socket)
+        except InvalidArgument as error:
+            rule = f"must be {error.violations[0].description}"
+            raise ConfigurationError.for_variable("RELAY_INGRESS_SOCKET", self.relay_ingress_socket, rule) from error
 
     def recordings_folder(self) -> Path:
         """The folder of recordings. Raises ConfigurationError where there is none."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from alphapulse.domain.errors import FailedPrecondition, NotFound
-from alphapulse.publishing import RelayLink
+from alphapulse.publishing import RelayLink, SplitLink
 from collector_service.config import CollectorConfig
 from collector_service.lease import Held, Leases
 from collector_service.recorder import RawRecorder, SourceRecorder
@@ -34,7 +34,7 @@ class Fleet:
     def __init__(
         self,
         config: CollectorConfig,
-        link: RelayLink | None,
+        link: RelayLink | SplitLink | None,
         registrar: Registrar | None,
         leases: Leases | None = None,
         recorder: RawRecorder | None = None,

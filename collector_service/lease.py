@@ -112,7 +112,7 @@ class Leases:
         while True:
             begun = time.monotonic()
             try:
-                answer = await self._eval(_TAKE, 2, _lease(source), _fence(source), token, self._milliseconds)
+                answer = await self._asked(_TAKE, 2, _lease(source), _fence(source), token, self._milliseconds)
                 if isinstance(answer, list):
                     return Held(token, int(answer[0]), self._until(begun))
                 waits("another collector runs the source")
@@ -131,7 +131,7 @@ class Leases:
                 return
             try:
                 async with asyncio.timeout(left):
-                    if not await self._eval(_PROLONG, 1, _lease(source), held.token, self._milliseconds):
+                    if not await self._asked(_PROLONG, 1, _lease(source), held.token, self._milliseconds):
                         return
                 held.until = self._until(begun)
             except _FAILURES as error:
@@ -150,6 +150,16 @@ class Leases:
     @property
     def _milliseconds(self) -> int:
         return int(self._seconds * 1_000)
+
+    async def _asked(self, script: str, keys: int, *arguments: str | int) -> Any:
+        """As `_eval`, but whoever is cancelled ends: where that comes together with the client's own time limit, the client makes a
+        failure of both, after which one would try again."""
+        try:
+            return await self._eval(script, keys, *arguments)
+        finally:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise asyncio.CancelledError
 
     async def _eval(self, script: str, keys: int, *arguments: str | int) -> Any:
         return await self._redis.eval(script, keys, *map(str, arguments))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from alphapulse.publishing import RelayLink
+from alphapulse.publishing import RelayLink, SplitLink
 from alphapulse.records import LAYOUTS
 from collector_service.runtime import SourceStatus
 
@@ -15,7 +15,7 @@ from collector_service.runtime import SourceStatus
 class CollectorFigures(Collector):
     """`statuses` gives every source's figures by name."""
 
-    def __init__(self, statuses: Callable[[], Mapping[str, SourceStatus]], link: RelayLink | None) -> None:
+    def __init__(self, statuses: Callable[[], Mapping[str, SourceStatus]], link: RelayLink | SplitLink | None) -> None:
         self._statuses = statuses
         self._link = link
 

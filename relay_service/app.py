@@ -58,11 +58,12 @@ class RelayApplication:
                 registry_enabled=config.registry_enabled,
             ),
             self.limits,
+            config.share,
         )
         self.turns = Turns(self.limits)
         # Counters begin anew with each life of the process, so each has a name of its own.
         start_ns = time.time_ns()
-        relay_id = f"{config.relay_id}.{start_ns:x}"
+        relay_id = f"{config.log_name}.{start_ns:x}"
         settings = FanOutSettings(
             relay_id,
             config.registry_enabled,

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from alphapulse.domain.errors import ConfigurationError, InvalidArgument
+from alphapulse.domain.partitions import Partition
 from alphapulse.runtime import ServerConfig, setting
 
 _INGRESS = Path(tempfile.gettempdir()) / "alphapulse" / "ingress.sock"
@@ -37,6 +39,12 @@ class RelayConfig(ServerConfig):
 
     edge_id: str = setting("RELAY_EDGE_ID", default="edge", rule="a name of 1 to 64 characters")
     """Names an edge to its clients, with a dot and the time of its start behind it; one for each. No matter to a core."""
+
+    partition: str = setting(
+        "RELAY_PARTITION", default="0/1", rule="k/n, such as 0/2 and 1/2: which of n relays this is"
+    )
+    """Which part of the market the relay takes, or the edge serves: partition k of n, counted from 0, by the remainder of an instrument's key.
+    Relays of one RELAY_ID and n differ in k alone; each writes a log of its own. 0/1: all of it."""
 
     registry_enabled: bool = setting("REGISTRY_ENABLED", default=True)
     """False relays without registries: nothing is enriched or detected, and every event bears the flag NO_REGISTRY."""
@@ -157,3 +165,17 @@ class RelayConfig(ServerConfig):
 
     tick_ms: int = setting("RELAY_TICK_MS", default=50, ge=5, le=10_000)
     """Milliseconds between two looks at opportunities and synthetics whose quotes grew old."""
+
+    @property
+    def share(self) -> Partition:
+        """Its partition. Raises ConfigurationError for what is none."""
+        try:
+            return Partition.parse(self.partition)
+        except InvalidArgument as error:
+            rule = f"must be {error.violations[0].description}"
+            raise ConfigurationError.for_variable("RELAY_PARTITION", self.partition, rule) from error
+
+    @property
+    def log_name(self) -> str:
+        """The name of its partition's log, and of the lives of the relays that write it: RELAY_ID where there is one partition."""
+        return self.share.name_of(self.relay_id)

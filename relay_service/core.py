@@ -31,14 +31,12 @@ import numpy as np
 import numpy.typing as npt
 
 from alphapulse.domain.domains import Domain
-from alphapulse.domain.errors import CircuitOpen, SourceRateLimited
+from alphapulse.domain.errors import CircuitOpen, SourceRateLimited, WrongPartition
+from alphapulse.domain.partitions import Partition
 from alphapulse.records import (
-    LAYOUTS,
     OPPORTUNITY,
-    QUOTE,
     SYNTHETIC_UPDATE,
-    TRADE,
-    TRADING_STATUS,
+    RecordLayout,
     Rows,
     without_faulty_texts,
 )
@@ -49,9 +47,12 @@ from relay_service.enrichment.replica import EnrichmentReplica
 from relay_service.enrichment.synthetics import SyntheticEngine
 from relay_service.kernel.engine import KernelEngine, KernelOutput, KernelSettings
 from relay_service.kernel.slots import SlotTable
+from relay_service.last_rows import last_rows
 from relay_service.limits import Limits
 from relay_service.notes import Notes
+from relay_service.placement import Placement
 from relay_service.results import EMPTY, AcceptResult, Frame, Receipt, RowGroup, SourceGapRecord, among
+from relay_service.shedding import shed_by
 from relay_service.sources import MAX_SEQUENCE, NOTHING_AMISS, SourceState, SourceTable, take_run
 
 _CIRCUIT_OPEN: Final = CircuitOpen.reason
@@ -65,11 +66,22 @@ Gate = Callable[[int], str]
 class RelayCore:
     """Takes rows in, numbers, marks and enriches them, and says what came of it."""
 
-    def __init__(self, settings: KernelSettings | None = None, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        settings: KernelSettings | None = None,
+        limits: Limits | None = None,
+        partition: Partition | None = None,
+    ) -> None:
+        self.partition: Partition = partition or Partition()
+        """Which part of the market it takes."""
         self.settings: KernelSettings = settings or KernelSettings()
         self.engine: KernelEngine = KernelEngine(self.settings)
         self.synthetics: SyntheticEngine = SyntheticEngine(self.engine.slots)
-        self.replica: EnrichmentReplica = EnrichmentReplica(self.engine.slots, self.engine.groups, self.synthetics)
+        self.placement: Placement | None = None if self.partition.is_whole else Placement(self.partition)
+        """Which listings are none of its own; None where all are."""
+        self.replica: EnrichmentReplica = EnrichmentReplica(
+            self.engine.slots, self.engine.groups, self.synthetics, self.placement
+        )
         self.sources: SourceTable = SourceTable(limits)
         self.gates: dict[Domain, Gate] = {}
         """Of domains whose events cannot always be relayed: asked before anything of a source that keeps what it sends is taken."""
@@ -223,10 +235,14 @@ class RelayCore:
         if limit.limits and not source.acknowledges and not limit.admits(count, len(raw), now_ns):
             limit.shed_more(count)
             return self._refused(source, SourceRateLimited.reason, count, run.skip, gaps, now_ns)
-        if breaker.shed or limit.shed:
-            gaps += self._shed(source, now_ns)
         if self.replica.has_changed:
             self.settle()
+        strays: tuple[int, ...] = ()
+        if self.placement is not None and source.domain is Domain.MARKET:
+            raw, strays = self._own(self.placement, source, layout, raw)
+            count -= len(strays)
+        if breaker.shed or limit.shed or source.strays.count:
+            gaps += shed_by(source, self.engine.next_of(source.domain), now_ns)
         engine = self.engine
         first = engine.next_of(source.domain)
         faulty: tuple[int, ...] = ()
@@ -235,6 +251,7 @@ class RelayCore:
             count -= len(faulty)
             if faulty:
                 self.reject("MALFORMED_TEXT", len(faulty))
+        faulty = among(strays, faulty) if strays else faulty
         output = engine.intake_bytes(
             event_type, raw, count, source.source_id, source.gap_pending, now_ns, source.provenance
         )
@@ -254,14 +271,27 @@ class RelayCore:
                 self._notes.used(source.domain, output.slots)
         groups = self._groups(event_type, raw[: written * layout.row_size] if refused else raw, output, first, now_ns)
         refused += len(faulty)
-        return AcceptResult(groups, gaps, source.domain, now_ns, source.name, written, refused, run.skip, "", frame)
+        refusal = WrongPartition.reason if strays else ""
+        return AcceptResult(
+            groups, gaps, source.domain, now_ns, source.name, written, refused, run.skip, refusal, frame
+        )
+
+    def _own(
+        self, placement: Placement, source: SourceState, layout: RecordLayout, raw: npt.NDArray[np.uint8]
+    ) -> tuple[npt.NDArray[np.uint8], tuple[int, ...]]:
+        """(the rows that are this partition's, the places of the others, which are counted)."""
+        raw, strays = placement.without_strays(layout, raw)
+        if strays:
+            self.reject(WrongPartition.reason, len(strays))
+            source.strays.add(len(strays))
+        return raw, strays
 
     def _refused(
         self, source: SourceState, reason: str, count: int, skip: int, gaps: tuple[SourceGapRecord, ...], now_ns: int
     ) -> AcceptResult:
         """A frame is not read."""
         self.reject(reason, count)
-        gaps += self._shed(source, now_ns)
+        gaps += shed_by(source, self.engine.next_of(source.domain), now_ns)
         return AcceptResult(
             gaps=gaps,
             domain=source.domain,
@@ -295,21 +325,9 @@ class RelayCore:
 
     def _all_shed(self, domain: Domain, now_ns: int) -> tuple[SourceGapRecord, ...]:
         sources = (source for source in self.sources.all() if source.domain is domain)
-        return tuple(record for source in sources for record in self._shed(source, now_ns))
-
-    def _shed(self, source: SourceState, now_ns: int) -> tuple[SourceGapRecord, ...]:
-        """What its breaker and its limit shed, and subscribers have to be told of now."""
-        first = self.engine.next_of(source.domain)
-        found = tuple(
-            SourceGapRecord(source.name, reason, shed, first)
-            for reason, shed in (
-                (_CIRCUIT_OPEN, source.breaker.undeclared(now_ns)),
-                (SourceRateLimited.reason, source.limit.undeclared(now_ns)),
-            )
-            if shed
+        return tuple(
+            record for source in sources for record in shed_by(source, self.engine.next_of(source.domain), now_ns)
         )
-        source.gap_pending = source.gap_pending or bool(found)
-        return found
 
     def settle(self) -> None:
         """Tell the callbacks which definitions and venues changed since the last call."""
@@ -333,21 +351,9 @@ class RelayCore:
         return slots
 
     def snapshot(self, event_type: int, slots: npt.NDArray[np.int32]) -> Rows:
-        """The last rows of a type, of those of these slots that have one, by sequence: a copy. Types: quote, trade, trading status, synthetic."""
-        table = self.slots.table
-        slots = slots[slots >= 0]
-        if event_type == QUOTE.event_type:
-            rows = self.slots.quotes_of(slots)
-        elif event_type == TRADE.event_type:
-            rows = self.slots.trades[slots[table["has_trade"][slots] != 0]]
-        elif event_type == TRADING_STATUS.event_type:
-            rows = self.slots.statuses[slots[table["has_status"][slots] != 0]]
-        elif event_type == SYNTHETIC_UPDATE.event_type:
-            rows = self.synthetics.last_rows(slots.tolist())
-        else:
-            return LAYOUTS[event_type].new(0)
-        ordered: Rows = rows[np.argsort(rows["sequence"], kind="stable")]
-        return ordered
+        """The last rows of a type, of those of these slots that have one, by sequence: see `last_rows`. Those of another partition are left to it."""
+        elsewhere = self.placement.elsewhere if self.placement is not None else frozenset()
+        return last_rows(self.slots, self.synthetics, event_type, slots, elsewhere)
 
     def counters(self) -> Counters:
         """What was taken, refused and found so far."""

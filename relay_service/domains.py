@@ -32,7 +32,7 @@ def logs_of(config: RelayConfig, start_ns: int) -> Logs:
 
     def settings(domain: Domain, seconds: float, max_bytes: int) -> LogSettings:
         return LogSettings(
-            name=config.relay_id,
+            name=config.log_name,
             url=config.log_url,
             seconds=seconds,
             max_bytes=max_bytes,

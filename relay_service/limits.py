@@ -35,6 +35,31 @@ class Limits:
     of: Mapping[Domain, DomainLimits] = field(default_factory=_usual)
 
 
+class Strays:
+    """Events of one source that belong to another partition than this relay's: refused, and told to subscribers at once, then once a second."""
+
+    __slots__ = ("_told_ns", "_undeclared", "count")
+
+    def __init__(self) -> None:
+        self.count = 0
+        """Refused so far."""
+        self._undeclared = 0
+        self._told_ns = 0
+
+    def add(self, count: int) -> None:
+        """So many were refused."""
+        self.count += count
+        self._undeclared += count
+
+    def undeclared(self, now_ns: int) -> int:
+        """Events refused that subscribers have to be told of now; 0: none."""
+        owed = self._undeclared
+        if not owed or 0 <= now_ns - self._told_ns < _SECOND:
+            return 0
+        self._undeclared, self._told_ns = 0, now_ns
+        return owed
+
+
 class RateLimit:
     """One source's. A second's worth may come at once; a frame is taken whole, and paid back before the next one. Times are the relay's,
     nanoseconds."""

@@ -15,6 +15,7 @@ from relay_service.counters import Counters
 from relay_service.egress.fanout import FanOut
 from relay_service.egress.status import DomainFigures, figures_of
 from relay_service.log.relay_log import LogState, RelayLog
+from relay_service.placement import divided_synthetics
 from relay_service.subscriptions.convert import event_type_name
 
 _LOG_COUNTERS: Final[tuple[tuple[str, str, Callable[[RelayLog], float]], ...]] = (
@@ -66,6 +67,10 @@ class RelayMetrics(Collector):
         yield _by_label(
             CounterMetricFamily("relay_rejected_events", "Events refused.", labels=("reason",)), counters.rejects
         )
+        if self._fanout.core.placement is not None:
+            text = "Synthetics whose components are of several partitions: they have no value."
+            divided = divided_synthetics(self._fanout.core)
+            yield GaugeMetricFamily("relay_divided_synthetics", text, value=len(divided))
 
     def _hops(self, counters: Counters) -> Iterable[Metric]:
         latency = GaugeMetricFamily(

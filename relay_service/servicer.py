@@ -21,6 +21,7 @@ from relay_service.egress.subscriber import Subscriber
 from relay_service.egress.subscription import Subscription
 from relay_service.evidence.convert import asked_domain, explained
 from relay_service.evidence.explaining import Explainer
+from relay_service.placement import MOST_NAMED, divided_synthetics
 
 SERVICE_NAME: Final = "alphapulse.api.relay.v1.RelayService"
 UNSERVED: Final[tuple[str, ...]] = ()
@@ -131,6 +132,8 @@ class RelayServicer(relay_service_pb2_grpc.RelayServiceServicer):
             edge_id=fanout.settings.edge_id,
             behind_ns=fanout.behind_ns,
             domains=[one.to_message() for one in figures_of(self._fanout, self._full_turns)],
+            partition=convert.partition_message(fanout.core.partition),
+            divided_synthetics=divided_synthetics(fanout.core)[:MOST_NAMED],
         )
 
 

@@ -15,7 +15,7 @@ from strategy_sdk._batch import RECONNECTED, UNDECLARED, EventBatch, Gap
 from strategy_sdk._blocking import BlockingRegistryClient
 from strategy_sdk._caller import Write
 from strategy_sdk._config import Addresses
-from strategy_sdk._connect import connect
+from strategy_sdk._connect import connect, connect_partitions
 from strategy_sdk._convert import Definition
 from strategy_sdk._event_calls import RecordedEvent, Replacement
 from strategy_sdk._events import (
@@ -59,7 +59,8 @@ from strategy_sdk._models import (
     Version,
 )
 from strategy_sdk._order_updates import OrderUpdate
-from strategy_sdk._places import Place
+from strategy_sdk._partitioned import PartitionedStream, PartitionedSubscription
+from strategy_sdk._places import Place, Places
 from strategy_sdk._publishing import MAX_UNACKNOWLEDGED, Publisher, PublisherStats, publish
 from strategy_sdk._registry import RegistryClient
 from strategy_sdk._replica import RegistryReplica, ReplicaChange
@@ -185,8 +186,11 @@ __all__ = [
     "OrderSide",
     "OrderState",
     "OrderUpdate",
+    "PartitionedStream",
+    "PartitionedSubscription",
     "Performance",
     "Place",
+    "Places",
     "PriceField",
     "Publisher",
     "PublisherStats",
@@ -240,6 +244,7 @@ __all__ = [
     "Window",
     "Write",
     "connect",
+    "connect_partitions",
     "publish",
     "run_strategy",
 ]

@@ -38,6 +38,11 @@ class Callbacks:
         self._wanted: frozenset[int] = frozenset()
         self._progress = Progress()
 
+    @property
+    def progress(self) -> Progress:
+        """How far the reader is."""
+        return self._progress
+
     def on(self, kind: type[E], function: Callback[E]) -> Callback[E]:
         """Call for events of a class: `on(Trade, f)`; of every class: `on(Event, f)`; for gaps: `on(Gap, f)`."""
         if kind is Gap:

@@ -11,7 +11,7 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where the services are, each as `host:port`; of relays of one log several, separated by commas."""
+    """Where the services are, each as `host:port`; of relays of one log several, with commas between; of partitions several, with semicolons."""
 
     instrument_registry: str = "127.0.0.1:50051"
     """INSTRUMENT_REGISTRY_ADDRESS"""
@@ -44,6 +44,17 @@ class Addresses:
     def usable_socket(self) -> str:
         """The egress socket where there is one now, else empty."""
         return self.egress_socket if self.egress_socket and Path(self.egress_socket).is_socket() else ""
+
+    @property
+    def partitions(self) -> list[str]:
+        """Of each partition, in their order, the egress socket where there is one now, else the address; empty where there is one relay."""
+        relays, sockets = self.relay.split(";"), self.egress_socket.split(";")
+        if max(len(relays), len(sockets)) == 1:
+            return []
+        relays += [""] * (len(sockets) - len(relays))
+        sockets += [""] * (len(relays) - len(sockets))
+        ways = ((way.strip(), path.strip()) for way, path in zip(relays, sockets, strict=True))
+        return [path if "/" in path and Path(path).is_socket() else way for way, path in ways]
 
     @property
     def usable_ingress(self) -> str:

@@ -9,7 +9,7 @@ from typing import Final
 
 from alphapulse.api.relay.v1 import relay_service_pb2 as relay
 from alphapulse.client.backoff import Backoff
-from alphapulse.domain.errors import DeadlineExceeded, FailedPrecondition
+from alphapulse.domain.errors import DeadlineExceeded, FailedPrecondition, WrongPartition
 from alphapulse.records import row_sizes
 from strategy_sdk._batch import EventBatch
 from strategy_sdk._inbox import Received
@@ -67,7 +67,8 @@ class Link:
             raise ConnectionLost(f"the relay ({self.transport.name}) did not begin with a welcome")
         try:
             _check_layouts(first.welcome, self.transport.name)
-        except FailedPrecondition:
+            _check_partition(first.welcome.partition, self._hello.partition, self.transport.name)
+        except (FailedPrecondition, WrongPartition):
             await connection.close()
             raise
         self.welcome = first.welcome
@@ -194,4 +195,15 @@ def _check_layouts(welcome: relay.RelayWelcome, name: str) -> None:
         shown = ", ".join(f"type {kind}: {size} bytes there, {own[kind]} here" for kind, size in sorted(other.items()))
         raise FailedPrecondition(
             f"the relay ({name}) writes rows of another layout: {shown}", hint="use an SDK of the relay's version"
+        )
+
+
+def _check_partition(theirs: relay.Partition, wanted: relay.Partition, name: str) -> None:
+    """A part of the market must not pass as the whole, nor as another part."""
+    if theirs != wanted:
+        found, asked = (f"{one.index}/{one.count or 1}" for one in (theirs, wanted))
+        raise WrongPartition(
+            f"the relay ({name}) is partition {found}, not {asked}",
+            metadata={"partition": found, "told": asked},
+            hint="give connect_partitions the addresses of all partitions, in their order",
         )

@@ -80,6 +80,28 @@ class Place:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where a subscription at several partitions goes on: a place for each, in their order. Good for as many partitions alone."""
+
+    of: tuple[Place, ...]
+
+    def __str__(self) -> str:
+        return json.dumps({"format": _FORMAT, "partitions": [str(place) for place in self.of]}, separators=(",", ":"))
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The places that `str` made text of. Raises InvalidArgument with the rule `place-format`."""
+        try:
+            found = json.loads(text)
+            if found.pop("format") != _FORMAT or not found["partitions"]:
+                raise ValueError(f"not of format {_FORMAT}, or of no partition")
+            return cls(tuple(Place.parse(one) for one in found["partitions"]))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+            raise InvalidArgument.field("place", shown, "place-format", f"not the text of places: {error}") from error
+
+
 class Behind:
     """Follows one subscription: the last point, and what came behind it."""
 

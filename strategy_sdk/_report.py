@@ -7,6 +7,7 @@ import time
 from typing import Any, TextIO
 
 from strategy_sdk._batch import Gap
+from strategy_sdk._partitioned import PartitionedStream
 from strategy_sdk._runner import RunStats
 from strategy_sdk._strategy import Signal
 from strategy_sdk._stream import MarketStream
@@ -20,7 +21,7 @@ def key_text(listing_key: int) -> str:
 class Reporter:
     """Writes one object a line, each with its `type` and `time_ns`; every line is flushed."""
 
-    def __init__(self, output: TextIO, stream: MarketStream | None = None) -> None:
+    def __init__(self, output: TextIO, stream: MarketStream | PartitionedStream | None = None) -> None:
         self._output = output
         self.stream = stream
 

@@ -12,8 +12,9 @@ from alphapulse.domain.domains import Domain, domain_of
 from alphapulse.domain.errors import DataLoss
 from strategy_sdk._batch import Gap
 from strategy_sdk._config import Addresses
-from strategy_sdk._connect import connect
+from strategy_sdk._connect import stream_of
 from strategy_sdk._events import Event
+from strategy_sdk._partitioned import PartitionedStream
 from strategy_sdk._strategy import CALLBACKS, Needs, Signal, Strategy
 from strategy_sdk._stream import MarketStream
 from strategy_sdk._stream_stats import StreamStats
@@ -54,7 +55,7 @@ class StrategyRun:
     ) -> None:
         self.strategy = strategy
         needs = strategy.needs
-        self.stream = connect(addresses=addresses, name=strategy.name, gap_policy=needs.gap_policy)
+        self.stream = stream_of(addresses, strategy.name, needs.gap_policy)
         self._sink = signal_sink or (lambda _: None)
         self._gap_sink = gap_sink
         self._max_age_ns = None if needs.max_age is None else round(needs.max_age * 1e9)
@@ -112,7 +113,7 @@ class StrategyRun:
             transport=self.stream.transport,
         )
 
-    def _register(self, stream: MarketStream) -> None:
+    def _register(self, stream: MarketStream | PartitionedStream) -> None:
         if self._gap_sink is not None:
             stream.on_gap(self._gap_sink)
         stream.on_gap(self.strategy.on_gap)

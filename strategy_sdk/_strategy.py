@@ -28,6 +28,7 @@ from strategy_sdk._events import (
     TradingStatus,
 )
 from strategy_sdk._freshness import GapPolicy
+from strategy_sdk._partitioned import PartitionedStream
 from strategy_sdk._states import EventType
 from strategy_sdk._stream import MarketStream
 from strategy_sdk._subscriptions import Contract, EventFilter, Every
@@ -98,7 +99,7 @@ class Strategy:
     def __init__(self) -> None:
         self.emitted = 0
         self._sink: Callable[[Signal], None] = _nowhere
-        self._stream: MarketStream | None = None
+        self._stream: MarketStream | PartitionedStream | None = None
         self._cause = 0
 
     def __init_subclass__(cls, **kwargs: object) -> None:
@@ -106,7 +107,7 @@ class Strategy:
         if not cls.name:
             cls.name = cls.__name__
 
-    def attach(self, stream: MarketStream, sink: Callable[[Signal], None]) -> None:
+    def attach(self, stream: MarketStream | PartitionedStream, sink: Callable[[Signal], None]) -> None:
         """Called by the runner before `on_start`."""
         self._stream, self._sink = stream, sink
 

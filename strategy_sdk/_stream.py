@@ -66,7 +66,7 @@ class MarketStream(Callbacks):
         self._ready: Iterator[Event | Gap] = iter(())
         self._taking = self._stopped = False
         self._in_turn = InTurn()
-        self._last_identity = 0
+        self._last_identity, self._step = 0, 1
         self._heard = time.monotonic()
         self.last_heartbeat: Heartbeat | None = None
         """The relay's latest; None before the first."""
@@ -109,10 +109,11 @@ class MarketStream(Callbacks):
         TooManySubscriptions; of a start in the past NoEventLog, ResumeTokenInvalid, ResumeTokenTooOld, Unavailable), and DeadlineExceeded.
         """
         chosen = chosen_filter(wanted, fields)
-        asked = put_message(self._last_identity + 1, chosen, contract or Every(), snapshot, start)
-        if self._last_identity == MAX_SUBSCRIPTION_ID:
+        identity = self._last_identity + self._step
+        asked = put_message(identity, chosen, contract or Every(), snapshot, start)
+        if identity > MAX_SUBSCRIPTION_ID:
             raise FailedPrecondition(f"a stream makes at most {MAX_SUBSCRIPTION_ID} subscriptions")
-        self._last_identity = identity = self._last_identity + 1
+        self._last_identity = identity
         subscription = self._subscriptions[identity] = Subscription(identity, chosen, _progress=self._progress)
         self._progress.begin(identity, conflates=is_conflating(asked), start=start)
         self._resuming.begin(identity, asked, start)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Final
 
 from alphapulse.domain.domains import Domain
@@ -100,3 +100,21 @@ class Tally:
             last_sequence=self.sequences.get(Domain.MARKET, 0),
             latency=self._latency.summary(),
         )
+
+
+_SUMMED: Final = frozenset(one.name for one in fields(StreamStats)) - {"events", "last_sequence", "latency"}
+
+
+def stats_of_all(parts: Sequence[StreamStats]) -> StreamStats:
+    """Of several streams together: counts are sums, `last_sequence` is the highest, and each hop's latency that of the slowest."""
+    events: Counter[EventType] = Counter()
+    latency: dict[str, HopLatency] = {}
+    for part in parts:
+        events.update(part.events)
+        for hop, one in part.latency.items():
+            before = latency.get(hop, HopLatency(0.0, 0.0, 0))
+            p50, p99 = max(before.p50_us, one.p50_us), max(before.p99_us, one.p99_us)
+            latency[hop] = HopLatency(p50, p99, before.count + one.count)
+    sums = {name: sum(getattr(part, name) for part in parts) for name in _SUMMED}
+    last_sequence = max(part.last_sequence for part in parts)
+    return StreamStats(events=dict(sorted(events.items())), last_sequence=last_sequence, latency=latency, **sums)

@@ -58,6 +58,7 @@ ADVICE: Final = {
     "TOO_MANY_SUBSCRIPTIONS": "Use fewer subscriptions, or another client.",
     "VENUE_UNAVAILABLE": "Nothing: the source connects again, as late as the venue says.",
     "WRONG_DOMAIN": "Publish them under a source of their domain.",
+    "WRONG_PARTITION": "Give every partition's address, in their order, wherever relays are named; each relay's RELAY_PARTITION says which it is.",
     "UNAUTHENTICATED": "Send a valid token.",
     "UNAVAILABLE": "Retry, later each time.",
     "UNIMPLEMENTED": "docs/not-yet.md says what is not served; GET / lists the RPCs that are.",

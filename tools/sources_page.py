@@ -20,8 +20,8 @@ _TITLES: Final = {
 _MEANING: Final = {
     Verification.RECORDING: "frames that the venue sent decode to the counts and books that an independent reading gives",
     Verification.FIXTURE: "messages of the venue's documentation become the rows they mean",
-    Verification.MOCK: "what every source has to do it does against a venue made from its specification, or a node made from what is known of its chain "
-    "(`alphapulse sources check NAME`)",
+    Verification.MOCK: "what every source has to do it does against a venue made from its specification, or a node made from what is known "
+    "of its chain (`alphapulse sources check NAME`)",
     Verification.ADAPTER: "another library reads it",
     Verification.LIVE: "a live connection was watched",
 }

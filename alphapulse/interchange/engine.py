@@ -154,6 +154,8 @@ class _Run:
     tell: OnProgress
     resumed_at: int = field(init=False)
     _sent: int = field(init=False)
+    _asked: bool = False
+    """Whether this run sent the registry anything."""
     _saved: float = 0.0
 
     def __post_init__(self) -> None:
@@ -172,7 +174,7 @@ class _Run:
                 finished = await self._stage(stage)
             finally:
                 spool.close()
-                self._save()
+                self._leave()
             if not finished:
                 return False
             if not position.put_off:
@@ -249,6 +251,7 @@ class _Run:
         bodies = [entry.body for entry in batch.entries if entry.body]
         if not bodies:
             return service.RegisterInstrumentsResponse()
+        self._asked = True
         write = common.WriteOptions(
             request_id=f"import.{self.checkpoint.run}.{number}",
             actor=self.options.actor,
@@ -272,6 +275,14 @@ class _Run:
             self._save()
         counts = self.settler.report.counts
         self.tell(Progress(counts.total + position.put_off, fraction, counts, self.resumed_at, position.stage > 0))
+
+    def _leave(self) -> None:
+        """Writes the place down. Where nothing was decided or sent there is none to go on from: a file or mapping that was
+        refused can be mended, and is no interrupted import."""
+        self._save()
+        begun = self._asked or self.checkpoint.position.batch > 0
+        if not begun and self.options.state is not None and not self.options.dry_run:
+            self.options.state.unlink(missing_ok=True)
 
     def _save(self) -> None:
         checkpoint, settler = self.checkpoint, self.settler

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Mapping as AnyMapping
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -188,6 +190,10 @@ def _taken(path: str, name: str, given: dict[str, Any], faults: Faults) -> Rule:
                 f"{path}.time_zone", zone, "time-zone-unknown", "a zone of the tz database, such as Europe/Berlin"
             )
             zone = ""
+    form = faults.text(given, "date_format", path=f"{path}.")
+    if form and not _reads_days(form):
+        rule = "a form of strptime that tells the year, such as %d.%m.%Y; unix; unix-ms"
+        faults.add(f"{path}.date_format", form, "date-format", rule)
     comma = given.get("decimal_comma", False)
     if not isinstance(comma, bool):
         faults.add(f"{path}.decimal_comma", comma, "type", "true or false")
@@ -197,11 +203,22 @@ def _taken(path: str, name: str, given: dict[str, Any], faults: Faults) -> Rule:
         faults.text(given, "from", path=f"{path}."),
         {_key(foreign): str(native) for foreign, native in values.items()},
         faults.choice(given, "otherwise", ("refuse", "keep", "empty"), f"{path}."),
-        faults.text(given, "date_format", path=f"{path}."),
+        form,
         zone,
         comma is True,
         faults.choice(given, "case", ("", "upper", "lower"), f"{path}."),
     )
+
+
+def _reads_days(form: str) -> bool:
+    """Whether a date written in that form is read again, and of the same year: without one strptime takes 1900."""
+    if form in ("unix", "unix-ms"):
+        return True
+    day = datetime(2024, 3, 4, 15, 6, 7, tzinfo=UTC)
+    try:
+        return datetime.strptime(day.strftime(form), form).year == day.year
+    except (ValueError, re.error):
+        return False
 
 
 def _key(foreign: Any) -> str:

@@ -19,6 +19,8 @@ from alphapulse.interchange.blocks import Cells
 Columns = Mapping[str, Cells]
 Broken = dict[int, list[FieldViolation]]
 FIELD: Final = re.compile(r"\{([^{}]+)\}")
+_DECIMAL_COMMA: Final = re.compile(r"[+-]?([1-9]\d{0,2}(\.\d{3})+|\d*)(,\d*)?([eE][+-]?\d+)?")
+"""A point that stands anywhere else is no point between thousands: `0.01` is not 1."""
 _CLOCK: Final = re.compile(r"%[HIMSTXcfp]")
 """Parts of a date format that tell a time of the day."""
 _DAY: Final = len("2024-12-31")
@@ -117,6 +119,8 @@ class Taken:
         if self.case:
             value = value.upper() if self.case == "upper" else value.lower()
         if self.decimal_comma:
+            if not _DECIMAL_COMMA.fullmatch(value.strip()):
+                raise Unfit("decimal-format", "expected a decimal comma, and points between thousands alone: 1.000,50")
             return value.replace(".", "").replace(",", ".")
         if self.date_format or self.time_zone:
             return self._moment(value)

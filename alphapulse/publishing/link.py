@@ -20,6 +20,7 @@ import structlog
 from alphapulse.api.relay.v1 import relay_service_pb2
 from alphapulse.client.backoff import Backoff
 from alphapulse.domain.errors import FailedPrecondition, SequenceFenced
+from alphapulse.domain.partitions import Partition
 from alphapulse.domain.provenance import Provenance
 from alphapulse.publishing import messages
 from alphapulse.publishing.port import Port, RowSource
@@ -42,7 +43,10 @@ class RelayLink:
         epoch: int | None = None,
         backoff: Backoff | None = None,
         agent: str = "alphapulse collector",
+        partition: Partition | None = None,
     ) -> None:
+        """`partition` is the relay's, where it is one of several."""
+        self._partition = partition
         self._path = socket_path
         self._agent = agent
         self._epoch = time.time_ns() if epoch is None else epoch
@@ -73,6 +77,11 @@ class RelayLink:
     def connected(self) -> bool:
         """Whether the relay has welcomed this process and is still there."""
         return self._greeted.is_set()
+
+    @property
+    def waits(self) -> bool:
+        """Whether there is something to send."""
+        return any(port.waits for port in self._ports)
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._keep_connected())
@@ -138,7 +147,7 @@ class RelayLink:
     async def drain(self, timeout: float) -> bool:
         """Waits until the socket has taken everything; False when that takes longer."""
         deadline = asyncio.get_running_loop().time() + timeout
-        while self._writing or self._wanted.is_set() or any(port.waits for port in self._ports):
+        while self._writing or self._wanted.is_set() or self.waits:
             if asyncio.get_running_loop().time() > deadline:
                 return False
             await asyncio.sleep(0.005)
@@ -217,6 +226,7 @@ class RelayLink:
                     agent=self._agent,
                     domain=port.domain,
                     acknowledges=port.acknowledges,
+                    partition=self._partition,
                 )
                 writer.write(encode_control(FrameType.HELLO, hello, slot=port.slot))
         await writer.drain()
@@ -259,9 +269,9 @@ class RelayLink:
 
     def _take_reject(self, reject: messages.Rejected) -> None:
         for port in self._ports:
-            if port.acknowledges and port.slot == reject.slot:
+            if port.slot == reject.slot:
                 port.rejected(reject)
-                if reject.resend_from:
+                if port.acknowledges and reject.resend_from:
                     return  # it is sent again
         self.rejected[reject.reason] += max(1, reject.events)
         _log.warning("relay refused a frame", reason=reject.reason, detail=reject.message, events=reject.events)

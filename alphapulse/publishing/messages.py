@@ -10,6 +10,7 @@ from alphapulse.api.common.v1 import common_pb2
 from alphapulse.api.marketdata.v1 import marketdata_pb2
 from alphapulse.api.relay.v1 import relay_service_pb2
 from alphapulse.domain.domains import Domain
+from alphapulse.domain.partitions import Partition
 from alphapulse.domain.provenance import Provenance
 
 
@@ -49,6 +50,7 @@ def hello(
     agent: str,
     domain: Domain = Domain.MARKET,
     acknowledges: bool = False,
+    partition: Partition | None = None,
 ) -> relay_service_pb2.SourceHello:
     """Introduces a source."""
     return relay_service_pb2.SourceHello(
@@ -60,6 +62,9 @@ def hello(
         agent=agent,
         domain=marketdata_pb2.Domain.ValueType(int(domain)),
         acknowledges=acknowledges,
+        partition=None
+        if partition is None
+        else relay_service_pb2.Partition(index=partition.index, count=partition.count),
     )
 
 

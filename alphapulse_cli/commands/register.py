@@ -10,13 +10,11 @@ from typing import Any, BinaryIO
 
 import click
 import grpc
-import msgspec
-from google.protobuf.json_format import ParseDict, ParseError
 
 from alphapulse.api.instrument.v1 import instrument_service_pb2 as pb
 from alphapulse.api.instrument.v1 import instrument_service_pb2_grpc
 from alphapulse.client import WRITE_DEADLINE, from_rpc_error, open_channel
-from alphapulse.domain.errors import DeadlineExceeded, Unavailable
+from alphapulse.domain.errors import DeadlineExceeded, InvalidArgument, Unavailable
 from alphapulse.domain.violations import shorten
 from alphapulse_cli.context import Locator, as_dict, data_dir_option, json_option, print_json, print_table, run
 from alphapulse_cli.entry_flags import entry_options
@@ -38,20 +36,31 @@ class _Refused:
 
 
 def _entries(text: bytes) -> list[pb.InstrumentEntry]:
+    # Only where there is JSON to read: an HTTP server comes with it, which takes a while to load.
+    from alphapulse.runtime.http.json_text import decoded, message_from
+
     try:
-        value: Any = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise click.UsageError(f"not JSON: {error}. One entry looks like this:\n{EXAMPLE}") from error
+        value = decoded(text)
+    except InvalidArgument as error:
+        raise click.UsageError(f"{_told(error)}. One entry looks like this:\n{EXAMPLE}") from error
     items = value if isinstance(value, list) else [value]
-    entries = []
+    entries: list[pb.InstrumentEntry] = []
     for index, item in enumerate(items):
         if not isinstance(item, dict):
             raise click.UsageError(f"entries[{index}]: not an object: {item!r}. One entry looks like this:\n{EXAMPLE}")
         try:
-            entries.append(ParseDict(item, pb.InstrumentEntry()))
-        except (ParseError, AttributeError, TypeError) as error:
-            raise click.UsageError(f"entries[{index}]: {error}. One entry looks like this:\n{EXAMPLE}") from error
+            entry = message_from(item, pb.InstrumentEntry)
+            assert isinstance(entry, pb.InstrumentEntry)
+            entries.append(entry)
+        except InvalidArgument as error:
+            raise click.UsageError(
+                f"entries[{index}]: {_told(error)}. One entry looks like this:\n{EXAMPLE}"
+            ) from error
     return entries
+
+
+def _told(error: InvalidArgument) -> str:
+    return "; ".join(str(one) for one in error.violations)
 
 
 @click.command()

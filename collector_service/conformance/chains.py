@@ -10,7 +10,9 @@ from alphapulse.domain.provenance import Provenance
 from alphapulse.records import LAYOUTS, TRADE
 from collector_service.conformance.report import expect
 from collector_service.conformance.wire import BROKEN, Row, decimal_of
-from collector_service.listings import ListingIndex, VenueSymbol, listing_of
+from collector_service.instruments import listing_of
+from collector_service.listing_index import ListingIndex
+from collector_service.listings import VenueSymbol
 from collector_service.mock.chain import Log, MockChain
 from collector_service.mock.draft import encoded
 from collector_service.mock.events import Said

@@ -12,7 +12,8 @@ import structlog
 from alphapulse.client import Backoff
 from alphapulse.domain.errors import AlphaPulseError, InvalidArgument, Unavailable
 from alphapulse.domain.provenance import Provenance
-from alphapulse.publishing import RelayLink
+from alphapulse.publishing import RelayLink, SplitLink
+from collector_service.homes import ListingHomes
 from collector_service.listing_index import ListingIndex
 from collector_service.listings import VenueSymbol
 from collector_service.runtime.news import news_of
@@ -28,8 +29,10 @@ _log = structlog.stdlib.get_logger(__name__)
 class Discovery:
     """What one source knows of its venue's list. It outlives the source's faults."""
 
-    def __init__(self, source: Source, registrar: Registrar | None, link: RelayLink | None) -> None:
+    def __init__(self, source: Source, registrar: Registrar | None, link: RelayLink | SplitLink | None) -> None:
         self.listings = ListingIndex(source.venue)
+        self.homes = ListingHomes(source.venue)
+        """Where listings belong; known where there are several relays."""
         self.instruments: frozenset[str] = frozenset()
         """Ids of those that are in the registry because of this source."""
         self._source = source
@@ -37,6 +40,7 @@ class Discovery:
         self._link = link
         self._known: dict[str, VenueSymbol] = {}
         self._compared = False
+        self._anew = False
 
     async def begin(self, transport: Transport, waits: Callable[[str], None]) -> None:
         """Reads the list, registers it, and waits until the relay knows it. A registry that is away is waited for, and `waits` told so. Raises
@@ -58,6 +62,7 @@ class Discovery:
             listed, fresh = await self._read(transport)
             if fresh:
                 await self._take(fresh)
+            self._anew = False
             await self._compare(transport, listed)
             return bool(fresh)
         except AlphaPulseError as error:
@@ -65,6 +70,10 @@ class Discovery:
         except Exception:  # the next list may be readable again; ending here would end discovery in silence
             _log.exception("discovery failed", source=self._source.name)
         return False
+
+    def forget(self) -> None:
+        """All lines of the next list are registered again: a relay says that listings are of other instruments than they were."""
+        self._anew = True
 
     async def _read(self, transport: Transport) -> tuple[InstrumentList, Sequence[VenueSymbol]]:
         """The list, and the lines of it that are new, have changed or are gone since the last time. Raises TransportError."""
@@ -78,7 +87,10 @@ class Discovery:
         news = news_of(listed, self._known)
         if news.doubted:
             _doubted(name, news.doubted)
-        return listed, news.changed
+        if not self._anew:
+            return listed, news.changed
+        told = {entry.symbol for entry in news.changed}
+        return listed, [*news.changed, *(entry for entry in listed.entries if entry.symbol not in told)]
 
     async def _take(self, fresh: Sequence[VenueSymbol]) -> None:
         """Registers lines, where there is a registry, and learns them. Raises Unavailable."""
@@ -103,6 +115,9 @@ class Discovery:
         fresh = [entry for entry in fresh if entry.symbol not in missing] if missing else fresh
         ids = done.listing_ids if done is not None else None
         await made_of(fresh, lambda entry: self.listings.learn((entry,), ids))
+        if isinstance(self._link, SplitLink):
+            named = done.instrument_ids if done is not None else None
+            await made_of(fresh, lambda entry: self.homes.learn((entry,), self.listings, named))
         refused = done.refused if done is not None else {}
         self._known.update({entry.symbol: entry for entry in fresh if entry.symbol not in refused})
         self.instruments |= done.instruments if done is not None else frozenset()

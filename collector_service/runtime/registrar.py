@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol, TypeVar
 
 import grpc
@@ -51,6 +51,8 @@ class Registration:
     """Names a revision that holds all of it; empty where nothing was registered."""
     missing: frozenset[str] = frozenset()
     """Symbols of listings that somebody else registers and nobody has yet."""
+    instrument_ids: Mapping[str, str] = field(default_factory=dict)
+    """Of what each listing is, by symbol, as the registry has it."""
 
 
 class Registrar(Protocol):
@@ -87,7 +89,12 @@ class GrpcRegistrar:
             return done
         found = await self._finder.find(others, venue) if self._finder is not None else {}
         missing = frozenset(entry.symbol for entry in others if entry.symbol not in found)
-        return replace(done, listing_ids={**found, **done.listing_ids}, missing=missing)
+        return replace(
+            done,
+            listing_ids={**{symbol: one.listing_id for symbol, one in found.items()}, **done.listing_ids},
+            missing=missing,
+            instrument_ids={**{symbol: one.instrument_id for symbol, one in found.items()}, **done.instrument_ids},
+        )
 
     async def _register(self, entries: Sequence[VenueSymbol], venue: str, source: str) -> Registration:
         coins = await _currencies(entries, source) | await _tokens(entries, source)
@@ -109,6 +116,7 @@ class GrpcRegistrar:
 
         results, token = await self._submit(entries, line, source)
         listing_ids: dict[str, ListingId] = {}
+        instrument_ids: dict[str, str] = {}
 
         def note(told: tuple[VenueSymbol, convert.Registered]) -> None:
             entry, result = told
@@ -119,9 +127,11 @@ class GrpcRegistrar:
                 refused[entry.symbol] = result.error or "the registry gave no listing id: a collision case holds it"
             else:
                 listing_ids[entry.symbol] = ListingId.parse(listing_id)
+                instrument_ids[entry.symbol] = result.instrument_id
 
         await made_of(list(zip(entries, results, strict=True)), note)
-        return Registration(listing_ids, frozenset(instruments - {""}), refused, token)
+        there = frozenset(instruments - {""})
+        return Registration(listing_ids, there, refused, token, instrument_ids=instrument_ids)
 
     async def _underlyings(
         self,

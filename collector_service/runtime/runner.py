@@ -17,7 +17,7 @@ from alphapulse.client import Backoff
 from alphapulse.domain.errors import AlphaPulseError
 from alphapulse.domain.instruments import ListingStatus
 from alphapulse.domain.provenance import Provenance
-from alphapulse.publishing import Port, RelayLink
+from alphapulse.publishing import Port, RelayLink, SplitLink, SplitPort
 from collector_service.batching import BatchSession
 from collector_service.handover import Overlap
 from collector_service.lane.loading import load_beside
@@ -103,7 +103,7 @@ class SourceRunner:
         spec: Source,
         make_transport: Callable[[], Transport],
         *,
-        link: RelayLink | None = None,
+        link: RelayLink | SplitLink | None = None,
         registrar: Registrar | None = None,
         options: RunnerOptions | None = None,
         backoff: Backoff | None = None,
@@ -122,7 +122,7 @@ class SourceRunner:
         # Apart from that of the venue, which the first frame resets: a fault that comes back with it must not ask the venue all the time.
         self._faults = faults or Backoff(first=0.5, cap=60.0)
         self._session: BatchSession | None = None
-        self._port: Port | None = None
+        self._port: Port | SplitPort | None = None
         self._places = Places(spec)
         self._unlisted = asyncio.Event()
         self._announced = asyncio.Event()
@@ -222,9 +222,7 @@ class SourceRunner:
             session = self._open_session(transport)
             port = self._port = None
             if self._link is not None:
-                port = self._port = self._link.port(
-                    self.spec.name, transport.provenance, session.sink, epoch=self.next_epoch()
-                )
+                port = self._port = self._open_port(self._link, transport, session)
                 port.on_lost = lambda: session.republish_books(time.time_ns())
             if transport.provenance is not Provenance.REPLAY:
                 repeating = asyncio.create_task(self._repeat_discovery(transport, session))
@@ -233,6 +231,18 @@ class SourceRunner:
             await self._pump(transport, session, port)
             if self._link is not None and not await self._link.drain(_DRAIN_SECONDS):
                 _log.warning("the relay has not taken the end of the source", source=self.spec.name)
+
+    def _open_port(self, link: RelayLink | SplitLink, transport: Transport, session: Session) -> Port | SplitPort:
+        name, provenance, epoch = self.spec.name, transport.provenance, self.next_epoch()
+        if isinstance(link, SplitLink):
+            port = link.port(name, provenance, session.sink, epoch=epoch, homes=self._discovery.homes)
+            port.on_misplaced = self._learn_again
+            return port
+        return link.port(name, provenance, session.sink, epoch=epoch)
+
+    def _learn_again(self) -> None:
+        self._discovery.forget()
+        self._unlisted.set()
 
     def _open_session(self, transport: Transport) -> BatchSession:
         replay = transport.provenance is Provenance.REPLAY
@@ -266,7 +276,7 @@ class SourceRunner:
         everything = [symbol for symbols in places for symbol in symbols]
         return dict.fromkeys(told, everything), places
 
-    async def _pump(self, transport: Transport, session: BatchSession, port: Port | None) -> None:
+    async def _pump(self, transport: Transport, session: BatchSession, port: Port | SplitPort | None) -> None:
         paths = self._places.paths if self.spec.live.path_of is not None else ()
         drains = transport if isinstance(transport, Draining) else None
         known, heard = 0, 0

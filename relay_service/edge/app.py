@@ -48,12 +48,12 @@ class EdgeApplication:
         self._stack = AsyncExitStack()
         self._sockets = AsyncExitStack()
         self.readiness = Readiness()
-        self.core = EdgeCore(KernelSettings(registry_enabled=config.registry_enabled))
+        self.core = EdgeCore(KernelSettings(registry_enabled=config.registry_enabled), config.share)
         self.logs = edge_logs_of(config)
         self.log = self.logs[Domain.MARKET]
         """The market's."""
         settings = FanOutSettings(
-            config.relay_id,
+            config.log_name,
             config.registry_enabled,
             config.queue_bytes,
             slow_seconds=config.slow_seconds,

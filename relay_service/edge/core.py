@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alphapulse.domain.domains import Domain
+from alphapulse.domain.partitions import Partition
 from alphapulse.domain.provenance import Provenance
 from alphapulse.records import LAYOUTS, OPPORTUNITY, SYNTHETIC_UPDATE
 from relay_service.breaker import BreakerState
@@ -32,8 +33,8 @@ _LAST: Final = (("quote_sequence", 0), ("has_trade", 0), ("has_status", 0))
 class EdgeCore(RelayCore):
     """A core whose rows come from a log. `wait_defined`, then `take`; `begin` with each life of the relay."""
 
-    def __init__(self, settings: KernelSettings) -> None:
-        super().__init__(settings)
+    def __init__(self, settings: KernelSettings, partition: Partition | None = None) -> None:
+        super().__init__(settings, partition=partition)
         self.stamp_out = self._measure
         self._defined = np.zeros(1024, np.bool_)
         """By slot: whether it ever had a definition. One that lost it is not waited for."""

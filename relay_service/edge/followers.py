@@ -20,7 +20,7 @@ from relay_service.log.relay_log import LogSettings
 
 def edge_logs_of(config: RelayConfig) -> dict[Domain, EdgeLog]:
     """The logs of the relay of this name, most urgent domain first."""
-    name, url = config.relay_id, config.log_url
+    name, url = config.log_name, config.log_url
     return {
         domain: EdgeLog(
             LogSettings(name, url, buffer_bytes=config.log_buffer_bytes, token_key=config.token_key, domain=domain)

@@ -12,6 +12,7 @@ from alphapulse.api.marketdata.v1 import marketdata_pb2
 from alphapulse.api.relay.v1 import relay_service_pb2 as pb
 from alphapulse.domain.domains import Domain
 from alphapulse.domain.errors import AlphaPulseError
+from alphapulse.domain.partitions import Partition
 from alphapulse.records import row_sizes
 from relay_service.counters import HopFigures
 from relay_service.egress.items import GapNotice
@@ -19,7 +20,7 @@ from relay_service.sources import SourceState
 from relay_service.subscriptions.wanted import Filter, FromTime, FromToken, Latest, Sample, Start, Wanted
 
 
-def welcome(relay_id: str, subscriber_id: str, registry_enabled: bool, edge_id: str) -> bytes:
+def welcome(relay_id: str, subscriber_id: str, registry_enabled: bool, edge_id: str, partition: Partition) -> bytes:
     """Answers a hello."""
     message = pb.RelayWelcome(
         relay_id=relay_id,
@@ -27,8 +28,14 @@ def welcome(relay_id: str, subscriber_id: str, registry_enabled: bool, edge_id: 
         row_sizes=row_sizes(),
         registry_enabled=registry_enabled,
         edge_id=edge_id,
+        partition=partition_message(partition),
     )
     return pb.SubscribeResponse(welcome=message).SerializeToString()
+
+
+def partition_message(partition: Partition) -> Any:
+    """As a Partition; None where there is one alone."""
+    return None if partition.is_whole else pb.Partition(index=partition.index, count=partition.count)
 
 
 def acknowledged(

@@ -156,7 +156,8 @@ class FanOut:
             subscriber.ledger = DefinitionLedger(core.replica.definition, lambda: core.slots.count)
         settings = self.settings
         enabled, edge_id = settings.registry_enabled, settings.edge_id
-        subscriber.notify(convert.welcome(self.relay_id, subscriber.subscriber_id, enabled, edge_id))
+        partition = self.core.partition
+        subscriber.notify(convert.welcome(self.relay_id, subscriber.subscriber_id, enabled, edge_id, partition))
         subscriber.start_heartbeat(heartbeat_seconds)
 
     def put(self, subscriber: Subscriber, wanted: Wanted) -> None:

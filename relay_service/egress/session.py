@@ -15,6 +15,7 @@ from alphapulse.domain.errors import (
 from relay_service.egress import convert
 from relay_service.egress.fanout import FanOut
 from relay_service.egress.subscriber import Subscriber
+from relay_service.placement import check_partition
 from relay_service.subscriptions.convert import wanted
 
 MAX_SUBSCRIPTIONS: Final = 1000
@@ -60,6 +61,7 @@ class Session:
             value = getattr(hello, field)
             if len(value) > _MAX_NAME:
                 raise InvalidArgument.field(f"hello.{field}", value, "length", f"at most {_MAX_NAME} characters")
+        check_partition("hello.partition", hello.partition, self._fanout.core.partition)
         self._fanout.introduce(self._subscriber, hello.name, hello.agent, interval / 1e3, hello.with_definitions)
 
     def _put(self, message: Any) -> None:

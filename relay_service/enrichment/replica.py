@@ -26,6 +26,7 @@ from relay_service.enrichment.synthetics import SyntheticEngine
 from relay_service.kernel.groups import GroupTable
 from relay_service.kernel.slots import SlotTable
 from relay_service.notes import Notes
+from relay_service.placement import Placement
 
 _log: Final = logging.getLogger(__name__)
 
@@ -35,7 +36,11 @@ Registry = Literal["instrument", "venue", "synthetic"]
 class EnrichmentReplica:
     """What the registries said, by slot and by id. Not thread-safe: it lives on the relay's event loop."""
 
-    def __init__(self, slots: SlotTable, groups: GroupTable, synthetics: SyntheticEngine) -> None:
+    def __init__(
+        self, slots: SlotTable, groups: GroupTable, synthetics: SyntheticEngine, placement: Placement | None = None
+    ) -> None:
+        """`placement` is told which listings are defined, where the relay has a part of them."""
+        self._placement = placement
         self._slots = slots
         self._groups = groups
         self._engine = synthetics
@@ -159,6 +164,8 @@ class EnrichmentReplica:
         self._groups.reconsider(slot)
         self._engine.relist(listing.instrument_id, slot)
         self._changed[slot] = None
+        if self._placement is not None:
+            self._placement.defined(listing.listing_key, listing.instrument_id, heard=bool(row["met"]))
         if self.notes is not None and row["met"] and listing != before:
             self.notes.listing(slot)
 
@@ -169,6 +176,8 @@ class EnrichmentReplica:
         if listing is None:
             return
         self._leave(slot, listing)
+        if self._placement is not None:
+            self._placement.gone(listing_key)
         self._of_venue[listing.venue].discard(slot)
         self._groups.remove(slot)
         row = self._slots.table[slot]

@@ -106,6 +106,9 @@ class Explainer:
     async def _cause(self, found: Found) -> list[Origin | Missing]:
         """The event of the market that a signal names, where it is of the same life and can have been heard by then."""
         sequence, log = int(found.row["cause_sequence"][0]), self._fanout.log
+        if sequence and not self._fanout.core.partition.is_whole:
+            note = f"event {sequence} of a partition of the market: the signal does not tell which"
+            return [Missing("cause", note)]
         if not sequence or log is None:
             return []
         lives = Lives(log, self._fanout.relay_id)

@@ -12,6 +12,7 @@ from alphapulse.domain.errors import AlphaPulseError, FailedPrecondition, Invali
 from alphapulse.domain.revisions import RevisionToken
 from alphapulse.records import row_sizes
 from relay_service.core import RelayCore
+from relay_service.placement import check_partition
 from relay_service.results import AcceptResult, SourceGapRecord
 from relay_service.sources import Fence, SourceState
 
@@ -98,6 +99,8 @@ class Seats:
         if domain is Domain.EXECUTION and not hello.acknowledges:
             text = "a source of the execution domain keeps what it sends until it is acknowledged, and sends it again where the relay asks for it"
             raise InvalidArgument.field("acknowledges", "false", "acknowledges", text)
+        if domain is Domain.MARKET:
+            check_partition("partition", hello.partition, self.core.partition)
         source, restarted = self.core.sources.claim(
             hello.source, hello.epoch, hello.provenance, self._fence_of(hello.source), domain
         )

@@ -40,6 +40,13 @@ def test_every_rpc_that_is_not_served_is_listed() -> None:
     assert listed == {(service, rpc) for service, rpcs in unserved.items() for rpc in rpcs}
 
 
+def test_every_benchmark_has_its_row() -> None:
+    listed = re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/benchmarks.md").read_text(), flags=re.M)
+    assert sorted(listed) == sorted(
+        path.stem.removeprefix("bench_") for path in (ROOT / "benchmarks").glob("bench_*.py")
+    )
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
 def test_links_lead_somewhere(document: Path) -> None:
     targets = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document.read_text())

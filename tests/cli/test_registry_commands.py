@@ -77,6 +77,22 @@ def test_arguments_that_make_no_sense_are_refused(arguments: str, told: str) -> 
 
 
 @pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{", "not JSON"),
+        ('{"instrument": {"nam": "A"}}', "instrument.nam='A': Instrument has no such field; did you mean name?"),
+        ('[{}, {"instrument": {"name": "A", "name": "B"}}]', "the name stands twice in one object"),
+        ('[{}, {"instrument": {"name": 1, "status": "ASLEEP"}}]', "entries[1]: instrument.name='1': must be a text"),
+        ('[{}, {"instrument": {"name": 1, "status": "ASLEEP"}}]', "instrument.status='ASLEEP': must be one of"),
+    ],
+)
+def test_an_entry_that_does_not_fit_is_told_by_field(text: str, told: str) -> None:
+    done = CliRunner().invoke(cli, ["register"], input=text)
+    assert done.exit_code == 2, done.output
+    assert told in done.output
+
+
+@pytest.mark.parametrize(
     "arguments", ["cases list", "history isin:DE000EXA0015", "search Apple", "event delist XETR:A"]
 )
 def test_a_registry_that_does_not_answer_is_named(arguments: str) -> None:
@@ -106,6 +122,7 @@ def test_a_registry_that_does_not_answer_is_named(arguments: str) -> None:
         "event delist XETR:A --at",
         "event halt XETR:A --until",
         "cases resolve c-1 split --reason r --at",
+        "register --name A --since",
     ],
 )
 def test_times_are_taken_as_they_are_printed(arguments: str, text: str, meant: str) -> None:

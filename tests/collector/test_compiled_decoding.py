@@ -19,6 +19,7 @@ from alphapulse.domain.provenance import Provenance
 from collector.lanes import Recorded, in_batches, one_by_one, picture, recorded
 from collector.test_recorded_sources import VENUES
 from collector_service.batching import BatchSession
+from collector_service.lane import kernel
 from collector_service.lane.program import program_of
 from collector_service.listing_index import ListingIndex
 from collector_service.listings import VenueSymbol
@@ -70,6 +71,16 @@ def test_rows_and_counters_of_a_recording_are_the_same(venue: str, recordings_di
         assert got == expected
         if venue not in BOOKS:
             assert taken > 0.8 * len(found.arrivals)
+
+
+def test_a_kernel_that_is_loaded_is_compiled_for_no_lane_again(recordings_dir: Path) -> None:
+    """It would be in the loop, at the first frame, and take a minute."""
+    found = recorded(recordings_dir, "KRAKEN")
+    kernel.load()
+    for size in (1, 10_000):
+        in_batches(found.session(compiled=True), found.arrivals[:500], lambda size=size: size)  # type: ignore[misc]
+    entry: Any = kernel.kernel()
+    assert len(entry.signatures) == 1
 
 
 def test_which_recorded_venues_are_compiled_is_known(recordings_dir: Path) -> None:

@@ -75,14 +75,45 @@ async def test_one_of_two_runs_and_the_other_follows_with_a_higher_number(fresh_
 async def test_a_lease_that_is_prolonged_outlives_its_length(fresh_redis_url: str) -> None:
     runs = Runs()
     client = redis.Redis.from_url(fresh_redis_url)
-    async with holding(fresh_redis_url, runs):
+    async with holding(fresh_redis_url, runs, seconds=3.0):
         await runs.running.wait()
         token = client.get(KEY)
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(3.5)
         assert client.get(KEY) == token
         assert runs.running.is_set()
     assert client.get(KEY) is None, "it is given up at the end"
     client.close()
+
+
+@pytest.mark.parametrize("answers", [0, 1], ids=["as it is taken", "as it is prolonged"])
+async def test_who_is_cancelled_at_a_time_limit_of_the_client_ends(
+    fresh_redis_url: str, monkeypatch: pytest.MonkeyPatch, answers: int
+) -> None:
+    """The client may tell of its time limit alone where a cancellation comes with it."""
+    leases, runs, asked = Leases(fresh_redis_url, seconds=1.0), Runs(), asyncio.Event()
+    eval_there = leases._redis.eval
+    left = answers
+
+    async def limited(*arguments: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left >= 0:
+            return await eval_there(*arguments)
+        asked.set()
+        try:
+            return await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            monkeypatch.undo()
+            raise redis.TimeoutError("Timeout reading from socket") from None
+
+    monkeypatch.setattr(leases._redis, "eval", limited)
+    task = asyncio.create_task(leases.hold("KRAKEN", runs.run, runs.reasons.append))
+    await asked.wait()
+    task.cancel()
+    done, _ = await asyncio.wait({task}, timeout=10)
+    await leases.close()
+    assert done
+    assert task.cancelled()
 
 
 async def test_a_lease_that_another_one_has_is_not_touched(fresh_redis_url: str) -> None:

@@ -17,20 +17,19 @@ WARM_UP = (
 )
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_second_process_compiles_nothing() -> None:
-    # Kept between runs: only the first one after a change of the kernel has to compile.
-    cache = ROOT / ".build/numba"
-    cache.mkdir(parents=True, exist_ok=True)
+    # In the cache of the whole suite, which others fill at the same time: to compile all of it once more takes minutes.
+    def events() -> tuple[int, int]:
+        environment = {**os.environ, "NUMBA_DEBUG_CACHE": "1"}
+        ran = subprocess.run(
+            [sys.executable, "-c", WARM_UP], cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE
+        )
+        return ran.stdout.count(b"[cache] data loaded from"), ran.stdout.count(b"[cache] data saved to")
 
-    def kept() -> dict[Path, int]:
-        environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache), "NUMBA_CPU_NAME": "generic"}
-        subprocess.run([sys.executable, "-c", WARM_UP], cwd=ROOT, env=environment, check=True)
-        return {path: path.stat().st_mtime_ns for path in cache.rglob("*") if path.is_file()}
-
-    first = kept()
-    assert any(path.suffix == ".nbc" for path in first)
-    assert kept() == first
+    loaded, saved = events()
+    assert loaded + saved > 10, "the entry points of the relay and the one of the collector"
+    assert events() == (loaded + saved, 0)
 
 
 def test_the_image_fills_it_at_build_from_the_installed_packages() -> None:

@@ -187,6 +187,40 @@ def test_edges_that_could_serve_nothing_are_refused(helm: str, options: tuple[st
     assert why in done.stderr
 
 
+def test_partitions_are_relays_of_a_pod_that_collectors_and_clients_know_in_order(
+    helm: str, check_variables: Callable[[str, Mapping[str, str]], None], manifests_tool: ModuleType
+) -> None:
+    manifests = render(helm, CHART / "ci/production-values.yaml", "--set", "relay.partitions=3")
+    by_name = {(m["kind"], m["metadata"]["name"]): m for m in manifests}
+    pod = by_name["StatefulSet", "check-alphapulse-relay"]["spec"]["template"]["spec"]
+    held = [environment(c, manifests) for c in pod["containers"]]
+    relays, collectors = held[:3], held[3:]
+    assert [one["RELAY_PARTITION"] for one in relays] == ["0/3", "1/3", "2/3"]
+    sockets = [one["RELAY_INGRESS_SOCKET"] for one in relays]
+    assert len({one["RELAY_EGRESS_SOCKET"] for one in relays} | set(sockets)) == 6
+    assert {one["RELAY_INGRESS_SOCKET"] for one in collectors} == {",".join(sockets)}
+    ports = [p["containerPort"] for c in pod["containers"] for p in c["ports"]]
+    assert len(ports) == len(set(ports)), "two containers of one pod listen on one port"
+    for container, one in zip(pod["containers"], held, strict=True):
+        assert int(one["METRICS_PORT"]) in {p["containerPort"] for p in container["ports"]}
+        check_variables(container["args"][0], one)
+    services = {
+        f"{m['metadata']['name']}:{p['port']}" for m in manifests if m["kind"] == "Service" for p in m["spec"]["ports"]
+    }
+    assert {f"check-alphapulse-relay:{one['GRPC_PORT']}" for one in relays} <= services
+    edges = [by_name["Deployment", f"check-alphapulse-edge{behind}"] for behind in ("", "-1", "-2")]
+    served = [environment(one["spec"]["template"]["spec"]["containers"][0], manifests) for one in edges]
+    assert [one["RELAY_PARTITION"] for one in served] == ["0/3", "1/3", "2/3"]
+    assert len({one["RELAY_ID"] for one in served}) == 1
+    chosen = [one["spec"]["selector"]["matchLabels"]["app.kubernetes.io/component"] for one in edges]
+    assert len(set(chosen)) == 3, "a client of one partition's edges must not reach another's"
+    (strategy,) = (c for c in containers(manifests) if c["args"][0] == "strategy")
+    addresses = environment(strategy, manifests)["RELAY_ADDRESS"].split(";")
+    assert addresses == [f"{one['metadata']['name']}:{served[0]['GRPC_PORT']}" for one in edges]
+    assert set(addresses) <= services
+    assert manifests_tool.problems(manifests) == []
+
+
 def test_addresses_lead_to_services_of_the_release(manifests: list[Manifest]) -> None:
     services = {
         f"{m['metadata']['name']}:{p['port']}" for m in manifests if m["kind"] == "Service" for p in m["spec"]["ports"]

@@ -119,7 +119,11 @@ BAD = {
     },
     Scheme.OCC: {"AAPL  240230C00100000": "occ-expiry", "AAPL240119C00100000": "occ-length"},
     Scheme.RIC: {"VOD L": "ric-format", "": "ric-length"},
-    Scheme.EXCHANGE_SYMBOL: {"BTC\x00": "exchange-symbol-format", "x" * 129: "exchange-symbol-length"},
+    Scheme.EXCHANGE_SYMBOL: {
+        "BTC\x00": "exchange-symbol-format",
+        "x" * 129: "exchange-symbol-length",
+        "x" * 200: "exchange-symbol-length",
+    },
 }
 
 

@@ -81,6 +81,8 @@ columns:
   name: {from: Name, template: "{Name}"}
   status: {from: Status, values: {L: LISTED}, sometimes: x}
   expiry: {from: Day, time_zone: Mars/Olympus}
+  listing_valid_from: {from: Day, date_format: "%d.%Q.%Y"}
+  listing_valid_to: {from: Day, date_format: "%d.%m."}
   base_id: {currency_id: Base, kind: paper}
   listing_symbol: {template: "no column"}
   currency: 5
@@ -104,6 +106,8 @@ where: {Art: []}
         ("columns.status.values.L", "enum-unknown"),
         ("columns.status.sometimes", "key-unknown"),
         ("columns.expiry.time_zone", "time-zone-unknown"),
+        ("columns.listing_valid_from.date_format", "date-format"),
+        ("columns.listing_valid_to.date_format", "date-format"),
         ("columns.base_id.kind", "choice"),
         ("columns.listing_symbol.template", "template-format"),
         ("columns.currency", "type"),
@@ -143,6 +147,50 @@ async def test_a_column_that_the_file_lacks_is_told_before_a_row_is_sent(registr
         ("Isin", "column-missing"),
         ("Extra", "column-unmapped"),
     }
+
+
+async def test_a_file_or_mapping_that_was_refused_can_be_mended(registry: Any, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("Name,Code\nA coin,A\n")
+    options = ImportOptions(state=tmp_path / "import.state", rejects=tmp_path / "rejects.csv")
+    wrong = "columns: {name: Nam, code: Code}\nconstants: {asset_class: CURRENCY, kind: CRYPTO}\n"
+    for document in (wrong, wrong.replace("code: Code", "code: Cod")):
+        with pytest.raises(InvalidArgument, match="column-missing"):
+            await ImportJob(registry.channel, [FileSource(path, mapped(tmp_path, document))], options).run()
+    right = mapped(tmp_path, wrong.replace("Nam,", "Name,"))
+    report = await ImportJob(registry.channel, [FileSource(path, right)], options).run()
+    assert (report.counts.created, report.complete) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("cell", "is_read_as"),
+    [
+        ("0,01", (1, -2)),
+        ("1.000,50", (100050, -2)),
+        ("1.000.000", (1_000_000, 0)),
+        ("12", (12, 0)),
+        ("0.01", None),
+        ("0.001", None),
+        ("1.5", None),
+        ("1,000.50", None),
+        ("1.00,5", None),
+    ],
+)
+async def test_a_point_in_a_number_with_a_decimal_comma_is_never_passed_over(
+    registry: Any, tmp_path: Path, cell: str, is_read_as: tuple[int, int] | None
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f'Code,Tick\nA,"{cell}"\n')
+    rows = "constants: {asset_class: CURRENCY, kind: CRYPTO, listing_venue: X, listing_currency: USD}\n"
+    rows += "columns: {code: Code, name: Code, listing_symbol: Code, tick_size: {from: Tick, decimal_comma: true}}\n"
+    report = await registry.load(FileSource(path, mapped(tmp_path, rows)))
+    if is_read_as is None:
+        assert [one.rpartition("[")[2] for one in report.rows[0].details] == ["decimal-format]"]
+        assert not await registry.everything()
+        return
+    (held,) = (await registry.everything()).values()
+    tick = held.listings[0].rules.tick_size
+    assert tick.mantissa * 10.0**tick.exponent == is_read_as[0] * 10.0 ** is_read_as[1]
 
 
 async def test_what_is_binary_floating_point_is_no_exact_number(registry: Any, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ A request is three files (standard input, output and errors) with eight bytes of
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import importlib
 import io
@@ -15,7 +16,9 @@ import runpy
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from relay_service import core
@@ -33,8 +36,10 @@ def preload() -> None:
         for module in pkgutil.walk_packages(found.__path__, f"{package}."):
             if not any(part in module.name for part in _LEFT_OUT):
                 importlib.import_module(module.name)
-    core.RelayCore().warm_up()
-    warm_up()
+    with Path(tempfile.gettempdir(), f"alphapulse-test-compiles-{os.getuid()}").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the nursery of another worker needs the same: one compiles it
+        core.RelayCore().warm_up()
+        warm_up()
     threads = os.listdir("/proc/self/task")
     if len(threads) > 1:
         raise RuntimeError(f"the nursery has {len(threads)} threads: find what is imported that starts one")

@@ -8,7 +8,8 @@ interceptor turns an error into google.rpc.Status, the SDK turns it back into th
     |  |- AmbiguousIdentifier  The identifier names several things; `metadata` lists the candidates.
     |  |- PageTokenInvalid     The page token is damaged, or was made by another list, filter or service.
     |  |- ResumeTokenInvalid   The resume or revision token is damaged, or was made by another service.
-    |  `- WrongDomain          The events are of another domain than their source.
+    |  |- WrongDomain          The events are of another domain than their source.
+    |  `- WrongPartition       What is sent or asked for belongs to another partition than the relay's.
     |- NotFound                Nothing bears that id or identifier at the times asked for.
     |- AlreadyExists           The thing exists, and the request asked to create it anew.
     |  |- Collision            An identifier is held by another thing: a case was opened, both sides are kept.
@@ -100,6 +101,12 @@ class WrongDomain(InvalidArgument):
     """The events are of another domain than the one their source said in its hello."""
 
     reason = "WRONG_DOMAIN"
+
+
+class WrongPartition(InvalidArgument):
+    """The source, the client or the events are of another partition than the relay; `metadata` has both."""
+
+    reason, code = "WRONG_PARTITION", "FAILED_PRECONDITION"
 
 
 class PageTokenInvalid(InvalidArgument):

@@ -60,7 +60,8 @@ class Identifier:
             raise InvalidArgument.field(field, repr(text), "text", f"expected a text for {cls.scheme.name}")
         if len(text) > cls.max_length + _SURROUNDING_ALLOWED:
             description = f"expected at most {cls.max_length} characters for {cls.scheme.name}, got {len(text)}"
-            raise InvalidArgument.field(field, text, f"{cls.scheme.name.lower()}-length", description)
+            rule = f"{cls.scheme.name.lower().replace('_', '-')}-length"
+            raise InvalidArgument.field(field, text, rule, description)
         if cls.broken_rule(text) is None:
             return text
         normal = cls.normalised(text)

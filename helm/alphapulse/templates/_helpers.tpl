@@ -188,3 +188,35 @@ affinity:
               {{- include "alphapulse.selectorLabels" . | nindent 14 }}
   {{- end }}
 {{- end }}
+
+{{/* What stands behind names of a partition, of its socket too; takes its number: nothing for the first. */}}
+{{- define "alphapulse.partitionSuffix" -}}
+{{- if . }}-{{ . }}{{ end }}
+{{- end }}
+
+{{/* The port on which a relay's metrics are; takes the number of its partition. */}}
+{{- define "alphapulse.relayMetricsPort" -}}
+{{- if . }}{{ add 9180 . }}{{ else }}9090{{ end }}
+{{- end }}
+
+{{/* The ingress sockets of a pod's relays, in the order of their partitions. */}}
+{{- define "alphapulse.ingressSockets" -}}
+{{- $paths := list }}
+{{- range $k := until (int .Values.relay.partitions) }}
+{{- $paths = append $paths (printf "/run/alphapulse/ingress%s.sock" (include "alphapulse.partitionSuffix" $k)) }}
+{{- end }}
+{{- join "," $paths }}
+{{- end }}
+
+{{/* Where clients subscribe: the edges where there are any, else the relay; of each partition, in their order. */}}
+{{- define "alphapulse.relayAddresses" -}}
+{{- $found := list }}
+{{- range $k := until (int .Values.relay.partitions) }}
+{{- if $.Values.edges.enabled }}
+{{- $found = append $found (printf "%s-edge%s:%v" (include "alphapulse.fullname" $) (include "alphapulse.partitionSuffix" $k) $.Values.edges.port) }}
+{{- else }}
+{{- $found = append $found (printf "%s-relay:%v" (include "alphapulse.fullname" $) (add (int $.Values.relay.port) $k)) }}
+{{- end }}
+{{- end }}
+{{- join ";" $found }}
+{{- end }}

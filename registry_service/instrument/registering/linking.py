@@ -6,6 +6,7 @@
   their names agree. Otherwise it is for a person to decide: a case.
 - A security, or a coin known by its code, under a name that clearly is another's: the identifier may be mistaken although
   its check digit is right. A case, too.
+- A security whose identity text is that of an instrument which was corrected since and does not bear that identifier: a case.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ _SINGLE: Final = frozenset({Scheme.ISIN, Scheme.CUSIP})
 """Of these an instrument has one at a time."""
 _NAMED: Final = SECURITIES | {AssetClass.CURRENCY}
 """Classes whose names say what they are; that of a pair or an option is made from its parts."""
+_IDENTIFYING: Final = frozenset(("ISIN", "FIGI", "CUSIP", "SEDOL"))
+_GLOBAL_PARTS: Final = 4
 _MERGED_MOST: Final = 64
 
 
@@ -93,6 +96,39 @@ def other_name(step: Step, held: wire.Instrument, more: Sequence[str] = ()) -> C
             return None
     identifier = _identifying(sent)
     named = f" {Scheme(identifier.scheme).name} {identifier.value}" if identifier is not None else " id"
+    why = f"the{named} is that of {held.name!r} ({step.id}); it was sent with the name {sent.name!r}"
+    return _doubted(step, held, identifier, why)
+
+
+def corrected_away(step: Step, held: wire.Instrument) -> Claim | None:
+    """The claim of an entry that is of an instrument by nothing but the identifier its id was minted from, when a correction said
+    since that the instrument never bore that: the entry may be old, or of what bears it in truth. None where it is borne, or was
+    borne until an event."""
+    scheme, value = _minted_from(held.identity_text)
+    if scheme is None or step.draft.text != held.identity_text:
+        return None
+    if any(one.scheme == int(scheme) and one.value == value for one in held.identifiers):
+        return None
+    claim = next((one for one in step.draft.claims if one.assertion.scheme is scheme and one.key.value == value), None)
+    if claim is None:
+        return None
+    identifier = step.draft.message.identifiers[step.draft.claims.index(claim)]
+    minted = f"the id of {held.name!r} ({step.id}) was minted from the {scheme.name} {value}"
+    why = f"{minted}, which was corrected since: it does not bear it"
+    return _doubted(step, held, identifier, why)
+
+
+def _minted_from(text: str) -> tuple[Scheme | None, str]:
+    """The global identifier that a security's identity text is made of."""
+    parts = text.split("|")
+    if len(parts) != _GLOBAL_PARTS or parts[2].upper() not in _IDENTIFYING:
+        return None, ""
+    return Scheme[parts[2].upper()], parts[3]
+
+
+def _doubted(step: Step, held: wire.Instrument, identifier: wire.IdentifierAssertion | None, why: str) -> Claim:
+    """The claim of an entry whose identity is the instrument's and which may be another's."""
+    sent = step.draft.message
     return Claim(
         kind=wire.COLLISION_KIND_CHECKSUM_OK_NAME_MISMATCH,
         identifier=identifier,
@@ -100,7 +136,7 @@ def other_name(step: Step, held: wire.Instrument, more: Sequence[str] = ()) -> C
         challenger=sent,
         challenger_id=step.id,
         listings=step.draft.listing_messages,
-        explanation=f"the{named} is that of {held.name!r} ({step.id}); it was sent with the name {sent.name!r}",
+        explanation=why,
         evidence=[
             wire.CollisionEvidence(
                 instrument_id=held.instrument_id,

@@ -29,6 +29,7 @@ from registry_service.instrument.registering.extension import extend
 from registry_service.instrument.registering.holdings import Holdings
 from registry_service.instrument.registering.linking import (
     belongs_to,
+    corrected_away,
     former_names,
     instrument,
     known_elsewhere,
@@ -110,15 +111,22 @@ async def _plan_known(step: Step, held: wire.Instrument) -> Registered:
         known = [held.name, *former_names(held)]  # it was decided to be the same under that name, too
         held = await survivor(step.holdings, held)
         step.become(held.instrument_id)
-    if step.draft.message.name != held.name and (claim := other_name(step, held, known)) is not None:
+    doubt = other_name(step, held, known) if step.draft.message.name != held.name else None
+    claim = doubt or corrected_away(step, held)
+    if claim is not None:
         case = await cases.read_case(step.holdings.session, claim.case_id)
-        belongs = belongs_to(case)
-        if case is None or not belongs:
+        if belongs := belongs_to(case):
+            held = await survivor(step.holdings, await instrument(step.holdings, belongs))
+            step.become(held.instrument_id)
+        elif doubt is not None or not _borne_by_another(step, claim):
             doubted = case is None or case.state == wire.COLLISION_STATE_OPEN
             return await _kept(step, [claim], held if doubted else None)
-        held = await survivor(step.holdings, await instrument(step.holdings, belongs))
-        step.become(held.instrument_id)
     return await _extend(step, held)
+
+
+def _borne_by_another(step: Step, claim: cases.Claim) -> bool:
+    """Whether somebody else bears by now what was corrected: who contests it as anybody's identifier."""
+    return any(step.draft.message.identifiers[at] == claim.identifier for at in step.contested())
 
 
 async def _plan_unknown(step: Step, collided: str) -> Registered:

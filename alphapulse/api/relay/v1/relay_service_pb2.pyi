@@ -84,6 +84,32 @@ DEFINITION_ORIGIN_UNKNOWN: DefinitionOrigin.ValueType  # 4
 Global___DefinitionOrigin: _TypeAlias = DefinitionOrigin  # noqa: Y015
 
 @_typing.final
+class Partition(_message.Message):
+    """One of several relays among which the market is divided by what is traded. Not set: there is one relay, which has all of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INDEX_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    index: _builtins.int
+    """From 0. The partition of an instrument is the remainder of the first 64 bits of its id, an unsigned number in big endian, by count."""
+    count: _builtins.int
+    """How many there are, 1 to 64."""
+    def __init__(
+        self,
+        *,
+        index: _builtins.int = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "index", b"index"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Partition: _TypeAlias = Partition  # noqa: Y015
+
+@_typing.final
 class SourceHello(_message.Message):
     """Introduces one source of a collector. On a Unix socket the payload of a HELLO frame."""
 
@@ -117,6 +143,7 @@ class SourceHello(_message.Message):
     AGENT_FIELD_NUMBER: _builtins.int
     DOMAIN_FIELD_NUMBER: _builtins.int
     ACKNOWLEDGES_FIELD_NUMBER: _builtins.int
+    PARTITION_FIELD_NUMBER: _builtins.int
     source: _builtins.str
     """The source's name, such as "BINANCE"."""
     slot: _builtins.int
@@ -137,6 +164,10 @@ class SourceHello(_message.Message):
     def row_sizes(self) -> _containers.ScalarMap[_builtins.int, _builtins.int]:
         """The row length in bytes of each event type the collector writes, by type: a relay of another layout refuses the connection."""
 
+    @_builtins.property
+    def partition(self) -> Global___Partition:
+        """The partition the source takes the relay for, and sends the events of. A relay of another refuses a source of the market."""
+
     def __init__(
         self,
         *,
@@ -148,10 +179,11 @@ class SourceHello(_message.Message):
         agent: _builtins.str = ...,
         domain: _marketdata_pb2.Domain.ValueType = ...,
         acknowledges: _builtins.bool = ...,
+        partition: Global___Partition | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["partition", b"partition"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledges", b"acknowledges", "agent", b"agent", "domain", b"domain", "epoch", b"epoch", "provenance", b"provenance", "row_sizes", b"row_sizes", "slot", b"slot", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledges", b"acknowledges", "agent", b"agent", "domain", b"domain", "epoch", b"epoch", "partition", b"partition", "provenance", b"provenance", "row_sizes", b"row_sizes", "slot", b"slot", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -914,6 +946,7 @@ class ClientHello(_message.Message):
     AGENT_FIELD_NUMBER: _builtins.int
     HEARTBEAT_INTERVAL_MS_FIELD_NUMBER: _builtins.int
     WITH_DEFINITIONS_FIELD_NUMBER: _builtins.int
+    PARTITION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """For people and for ListSubscribers, such as "momentum@host"."""
     agent: _builtins.str
@@ -922,6 +955,10 @@ class ClientHello(_message.Message):
     """How often the relay says that it is there when there is nothing else to say. 0: 1,000."""
     with_definitions: _builtins.bool
     """Send each listing's definition before its first event."""
+    @_builtins.property
+    def partition(self) -> Global___Partition:
+        """The partition the client takes the relay for. A relay of another refuses it: it would take a part for the whole."""
+
     def __init__(
         self,
         *,
@@ -929,10 +966,11 @@ class ClientHello(_message.Message):
         agent: _builtins.str = ...,
         heartbeat_interval_ms: _builtins.int = ...,
         with_definitions: _builtins.bool = ...,
+        partition: Global___Partition | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["partition", b"partition"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "heartbeat_interval_ms", b"heartbeat_interval_ms", "name", b"name", "with_definitions", b"with_definitions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "heartbeat_interval_ms", b"heartbeat_interval_ms", "name", b"name", "partition", b"partition", "with_definitions", b"with_definitions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1007,6 +1045,7 @@ class RelayWelcome(_message.Message):
     ROW_SIZES_FIELD_NUMBER: _builtins.int
     REGISTRY_ENABLED_FIELD_NUMBER: _builtins.int
     EDGE_ID_FIELD_NUMBER: _builtins.int
+    PARTITION_FIELD_NUMBER: _builtins.int
     relay_id: _builtins.str
     """Names the relay, and its life: sequences of one id belong together. Of an edge: the life of the relay whose log it serves."""
     subscriber_id: _builtins.str
@@ -1019,6 +1058,10 @@ class RelayWelcome(_message.Message):
     def row_sizes(self) -> _containers.ScalarMap[_builtins.int, _builtins.int]:
         """The row length in bytes of each event type, by type."""
 
+    @_builtins.property
+    def partition(self) -> Global___Partition:
+        """The relay's partition. Not set: there is one relay."""
+
     def __init__(
         self,
         *,
@@ -1027,10 +1070,11 @@ class RelayWelcome(_message.Message):
         row_sizes: _abc.Mapping[_builtins.int, _builtins.int] | None = ...,
         registry_enabled: _builtins.bool = ...,
         edge_id: _builtins.str = ...,
+        partition: Global___Partition | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["partition", b"partition"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["edge_id", b"edge_id", "registry_enabled", b"registry_enabled", "relay_id", b"relay_id", "row_sizes", b"row_sizes", "subscriber_id", b"subscriber_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["edge_id", b"edge_id", "partition", b"partition", "registry_enabled", b"registry_enabled", "relay_id", b"relay_id", "row_sizes", b"row_sizes", "subscriber_id", b"subscriber_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2006,6 +2050,8 @@ class GetRelayStatusResponse(_message.Message):
     EDGE_ID_FIELD_NUMBER: _builtins.int
     BEHIND_NS_FIELD_NUMBER: _builtins.int
     DOMAINS_FIELD_NUMBER: _builtins.int
+    PARTITION_FIELD_NUMBER: _builtins.int
+    DIVIDED_SYNTHETICS_FIELD_NUMBER: _builtins.int
     relay_id: _builtins.str
     """Names the relay, and its life. Of an edge: the life of the relay whose log it serves."""
     last_sequence: _builtins.int
@@ -2054,6 +2100,14 @@ class GetRelayStatusResponse(_message.Message):
     def domains(self) -> _containers.RepeatedCompositeFieldContainer[Global___DomainStatus]:
         """Each domain."""
 
+    @_builtins.property
+    def partition(self) -> Global___Partition:
+        """Its partition. Not set: there is one relay."""
+
+    @_builtins.property
+    def divided_synthetics(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of synthetics whose components are of several partitions, at most 100: no relay has all their prices, and they are MISSING everywhere."""
+
     def __init__(
         self,
         *,
@@ -2074,10 +2128,12 @@ class GetRelayStatusResponse(_message.Message):
         edge_id: _builtins.str = ...,
         behind_ns: _builtins.int = ...,
         domains: _abc.Iterable[Global___DomainStatus] | None = ...,
+        partition: Global___Partition | None = ...,
+        divided_synthetics: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["partition", b"partition"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["behind_ns", b"behind_ns", "delivered", b"delivered", "domains", b"domains", "edge_id", b"edge_id", "gaps_declared", b"gaps_declared", "last_sequence", b"last_sequence", "latencies", b"latencies", "listings", b"listings", "opportunities", b"opportunities", "registry_enabled", b"registry_enabled", "rejected_candidates", b"rejected_candidates", "rejects", b"rejects", "relay_id", b"relay_id", "revision_token", b"revision_token", "sources", b"sources", "synthetic_updates", b"synthetic_updates", "unknown_listing_events", b"unknown_listing_events"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["behind_ns", b"behind_ns", "delivered", b"delivered", "divided_synthetics", b"divided_synthetics", "domains", b"domains", "edge_id", b"edge_id", "gaps_declared", b"gaps_declared", "last_sequence", b"last_sequence", "latencies", b"latencies", "listings", b"listings", "opportunities", b"opportunities", "partition", b"partition", "registry_enabled", b"registry_enabled", "rejected_candidates", b"rejected_candidates", "rejects", b"rejects", "relay_id", b"relay_id", "revision_token", b"revision_token", "sources", b"sources", "synthetic_updates", b"synthetic_updates", "unknown_listing_events", b"unknown_listing_events"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
