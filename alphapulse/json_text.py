@@ -68,6 +68,9 @@ def decoded(text: bytes, *, number: Callable[[str], Any] = float) -> Any:
     def object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         nonlocal twice
         found = dict(pairs)
+        for name in found:
+            if not name.isascii():
+                _require_text(name)
         if len(found) == len(pairs):
             return found
         twice = True
@@ -176,6 +179,14 @@ def _unknown(name: str, kind: type[Message]) -> str:
 
 def _whole(kind: type[Message], fault: Exception) -> FieldViolation:
     return FieldViolation("body", "", "json-type", f"no {kind.DESCRIPTOR.name}: {fault}")
+
+
+def _require_text(name: str) -> None:
+    """Half of a pair of surrogates is no text: neither a message nor a file can hold it."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise _malformed(f"the name {name!a} is no valid Unicode") from None
 
 
 class _Twice(dict[str, Any]):

@@ -46,6 +46,8 @@ BODIES = [
     (b'"US0378331005"', "body", "JSON object"),
     (b"null", "body", "JSON object"),
     (b'{"isin": "A", "isin": "B"}', "isin", "twice"),
+    (b'{"\\ud800": 1}', "body", "Unicode"),
+    (b'{"options": {"\\udfff": 1, "\\udfff": 2}}', "body", "Unicode"),
     (b'{"options": {"read": {"latest": true, "latest": false}}}', "options.read.latest", "twice"),
     (b'{"isin": 5}', "isin", "text"),
     (b'{"isin": "\\ud800"}', "isin", "text"),

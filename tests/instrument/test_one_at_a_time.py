@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 
@@ -13,10 +14,25 @@ from alphapulse.api.common.v1 import common_pb2 as common
 from alphapulse.api.instrument.v1 import instrument_pb2 as wire
 from alphapulse.api.instrument.v1 import instrument_service_pb2 as service
 from alphapulse.domain.identifiers import Cfi, Isin, Level, Scheme
+from alphapulse.domain.identifiers.check_digits import sedol_weighted
 from alphapulse.domain.instruments import IdentifierAssertion
 from registry_service.instrument.registering.single import several_at_once
 
-from .cases import COLLISION, CREATED, EXTENDED, KEEP_BOTH, MERGE, REJECT, UNCHANGED, case_of, cases, day, get, resolve
+from .cases import (
+    COLLISION,
+    CREATED,
+    EXTENDED,
+    KEEP_BOTH,
+    LATEST,
+    MERGE,
+    REJECT,
+    UNCHANGED,
+    case_of,
+    cases,
+    day,
+    get,
+    resolve,
+)
 
 REFUSED = service.REGISTRATION_OUTCOME_REFUSED
 SECOND = wire.COLLISION_KIND_SECOND_IDENTIFIER
@@ -24,6 +40,11 @@ ONE, TWO, THREE = (Isin.from_nsin("FR", f"00000FF0{number}").value for number in
 BEGIN = datetime(2020, 1, 1, tzinfo=UTC)
 SECONDS = [("CUSIP", "037833100", "594918104"), ("SEDOL", "0263494", "B0YBKJ7"), ("CFI", "ESVUFR", "EPVUFR")]
 """Names of which a second one contradicts the first."""
+
+
+SEDOLS = [
+    tuple(f"{body}{sedol_weighted(body)}" for body in (f"B{2 * at:05d}", f"B{2 * at + 1:05d}")) for at in range(20)
+]
 
 
 def share(entries, *names: tuple[str, str], name: str = "Company", **more) -> wire.Instrument:
@@ -154,6 +175,25 @@ async def test_an_update_brings_no_second_one(registry, entries):
     request.update_mask.paths.append("identifiers")
     error = await registry.refused(registry.stub.UpdateInstrument(request))
     assert [(one.field, one.rule) for one in error.violations] == [("instrument.identifiers[1].value", "one-at-a-time")]
+
+
+async def test_of_claims_made_at_once_one_is_borne(start_registry, entries):
+    """Through two replicas: whichever comes first, the other one is a case."""
+    replicas = [await start_registry(), await start_registry()]
+    isins = [entries.isin(number) for number in range(20)]
+    await replicas[0].register_all([(share(entries, ("ISIN", isin)), []) for isin in isins])
+    answers = await asyncio.gather(
+        *[
+            replica.register(share(entries, ("ISIN", isin), ("SEDOL", sedol)))
+            for isin, sedols in zip(isins, SEDOLS, strict=True)
+            for replica, sedol in zip(replicas, sedols, strict=True)
+        ]
+    )
+    assert sorted(one.outcome for one in answers) == sorted([EXTENDED, COLLISION] * len(isins))
+    for isin, sedols in zip(isins, SEDOLS, strict=True):
+        held = (await replicas[0].isin(isin, read=LATEST)).entries[0].instrument
+        assert len(held.identifiers) == 2
+        assert held.identifiers[1].value in sedols
 
 
 SPANS = st.tuples(st.none() | st.integers(0, 6), st.none() | st.integers(0, 6)).filter(

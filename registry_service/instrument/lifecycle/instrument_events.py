@@ -21,7 +21,7 @@ from registry_service.instrument.lookups.outcomes import holds_at
 from registry_service.instrument.registering.extension import assertion_of
 from registry_service.instrument.registering.linking import instrument
 from registry_service.instrument.registering.rules import derived_mismatch, overlap
-from registry_service.instrument.registering.single import RULE, rival, second
+from registry_service.instrument.registering.single import rival, second
 from registry_service.storage.model import ChangeKind, EntityKind, IdentifierKey, IdentifierRow
 
 _SCHEMES: Final = {int(scheme): scheme for scheme in Scheme}
@@ -219,7 +219,7 @@ class InstrumentEvents:
             begins = one.valid_from == self.at and truth_key(one.scheme, one.value, one.venue) in begun
             if begins and (other := rival(known, one)) is not None:
                 told = f"{second(one, other)}: let that one end in the same event, as its old_value"
-                found.append(FieldViolation(field, one.value, RULE, told))
+                found.append(FieldViolation(field, one.value, "one-at-a-time", told))
         if found:
             raise InvalidArgument.of(found)
 

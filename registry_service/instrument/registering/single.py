@@ -21,7 +21,6 @@ from alphapulse.domain.instruments import IdentifierAssertion
 from registry_service.instrument.registering.rules import comparable, derived_mismatch, overlap
 
 _SINGLE: Final = frozenset({Scheme.ISIN, Scheme.CUSIP, Scheme.SEDOL, Scheme.CFI})
-RULE: Final = "one-at-a-time"
 
 
 def rival(held: Iterable[IdentifierAssertion], claim: IdentifierAssertion) -> IdentifierAssertion | None:
@@ -50,7 +49,7 @@ def several_at_once(identifiers: Sequence[IdentifierAssertion], *, sound: bool) 
         others = before.setdefault(one.scheme, [])
         if (other := rival(others, one)) is not None:
             why = f"{second(one, other)}: an instrument has one at a time; give each its valid_from and valid_to"
-            found.append(FieldViolation(f"instrument.identifiers[{at}].value", one.value, RULE, why))
+            found.append(FieldViolation(f"instrument.identifiers[{at}].value", one.value, "one-at-a-time", why))
         else:
             others.append(one)
     return found
