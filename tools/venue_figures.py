@@ -4,7 +4,8 @@ A file is a part by hand, a line that says so, and what this program wrote. The 
 again: a product that it has a schedule of, a limit of a name that it has, a pace where an endpoint has one. A venue without a file gets one,
 whose first part is anybody's from then on.
 
-A schedule holds from the day it was read: ccxt does not say since when it does. One that is read otherwise later ends that day, and the new one begins.
+A schedule holds from the day it was read on: ccxt does not say since when it does. Where ccxt states something else later, the schedule ends
+on that day, and the new one begins.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import argparse
 import json
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import date
 from decimal import Decimal
 from itertools import pairwise
@@ -45,11 +46,15 @@ def written(folder: Path, today: date) -> Iterator[tuple[Path, str]]:
         path = folder / f"{code.lower()}.toml"
         exchange = getattr(ccxt, reading.ccxt_id)()
         text = path.read_text(encoding="utf-8") if path.exists() else head(code, exchange, today)
-        yield path, rewritten(text, exchange, reading, today)
+        try:
+            yield path, rewritten(text, exchange, reading, today)
+        except ValueError as error:
+            # A part by hand that is no TOML, or figures of ccxt that cannot be.
+            raise ValueError(f"{path.name}: {error}") from None
 
 
 def rewritten(text: str, exchange: Any, reading: Reading, today: date) -> str:
-    """A file with its last part made again. The first part stays as it is, byte for byte."""
+    """A file with its last part made again. The first part stays as it is, but for empty lines at its end."""
     by_hand, _, before = text.partition(MARK)
     by_hand = by_hand.rstrip("\n") + "\n"
     said, known = tomllib.loads(by_hand), tomllib.loads(before)
@@ -70,29 +75,26 @@ def schedules(exchange: Any, reading: Reading, said: Table, known: Table, today:
         try:
             tiers, currency = tiers_of(exchange.describe()["fees"], path, reading)
         except ValueError as error:
-            raise ValueError(f"{exchange.id}, fees.{path}: {error}; venue_readings.py has to leave it out") from None
+            raise ValueError(f"fees.{path} of {exchange.id}: {error}; venue_readings.py has to leave it out") from None
         earlier = [one for one in known.get("fee_schedules", ()) if one.get("product") == product]
-        begins = today
+        read: Table = {
+            "product": product,
+            "volume_currency": currency,
+            "valid_from": today,
+            "source": source(exchange, path, reading),
+            "checked_date": today.isoformat(),
+            "tiers": tiers,
+        }
         for one in earlier:
-            if "valid_to" not in one and (one["tiers"], one["volume_currency"]) == (tiers, currency):
-                begins = one["valid_from"]
-                continue
-            yield schedule({"valid_to": today, **one})
-        yield schedule(
-            {
-                "product": product,
-                "volume_currency": currency,
-                "valid_from": begins,
-                "source": source(exchange, path, reading),
-                "checked_date": today.isoformat() if begins == today else checked(earlier),
-                "tiers": tiers,
-            }
-        )
-
-
-def checked(earlier: Sequence[Table]) -> str:
-    """The day that a schedule which stays as it is was read."""
-    return str(next(one["checked_date"] for one in earlier if "valid_to" not in one))
+            if "valid_to" in one:
+                yield schedule(one)
+            elif (one["tiers"], one["volume_currency"]) == (tiers, currency):
+                # The same fees: since when stays, and who says so is the release that said so last.
+                read["valid_from"] = one["valid_from"]
+                read["checked_date"] = one["checked_date"] if one["source"] == read["source"] else read["checked_date"]
+            elif one["valid_from"] < today:
+                yield schedule({**one, "valid_to": today})
+        yield schedule(read)
 
 
 def tiers_of(fees: Mapping[str, Any], path: str, reading: Reading) -> tuple[list[Table], str]:
@@ -140,15 +142,17 @@ def bounds(exchange: Any, said: Table, known: Table, today: date) -> Iterator[st
     limits = [one for one in limits if one["name"] not in names]
     if not limits:
         return
-    if limits == known.get("limits"):
-        today = date.fromisoformat(known["citations"][0]["checked_date"])
-    yield from ("[[limits]]\n" + lines(one) for one in limits)
     note = f"ccxt {ccxt.__version__} (MIT)"
     if any(one["name"] == "requests" for one in limits):
         note += "; requests as it paces them"
     if kind:
         note += f"; what a request may carry is that of {kind}"
-    yield "[[citations]]\n" + lines({"field": "limits", "url": page(exchange), "checked_date": str(today), "note": note})
+    about = {"field": "limits", "url": page(exchange), "checked_date": today.isoformat(), "note": note}
+    for one in known.get("citations", ()):
+        if limits == known.get("limits") and {**one, "checked_date": ""} == {**about, "checked_date": ""}:
+            about = one
+    yield from ("[[limits]]\n" + lines(one) for one in limits)
+    yield "[[citations]]\n" + lines(about)
 
 
 def features_of(exchange: Any) -> Iterator[tuple[str, Table]]:
