@@ -171,7 +171,8 @@ def source(exchange: Any, path: str, reading: Reading) -> str:
     own = f"; the venue's own: {said if isinstance(said, str) else said[-1]}" if said else ""
     note = f"{reading.note}; " if reading.note else ""
     where = "fees" if path == "." else f"fees.{path}"
-    return f"{page(exchange)}: {note}{where} of ccxt {ccxt.__version__}{own}"
+    agrees = f"; {reading.agrees} has the same" if reading.agrees else ""
+    return f"{page(exchange)}: {note}{where} of ccxt {ccxt.__version__}{own}{agrees}"
 
 
 def page(exchange: Any) -> str:

@@ -26,6 +26,8 @@ class Reading:
     """The currency of the schedule where no tiers are taken."""
     note: str = ""
     """What to know of the schedule."""
+    agrees: str = ""
+    """Another page that was read and states the same."""
 
 
 READINGS: Final[Mapping[str, Reading]] = {
@@ -35,8 +37,12 @@ READINGS: Final[Mapping[str, Reading]] = {
     "BEQUANT": Reading("bequant", volume="BTC"),
     "BIGONE": Reading("bigone"),
     "BINANCE": Reading("binance", {}),
-    "BINANCE_US": Reading("binanceus"),
-    "BINGX": Reading("bingx", {"SPOT": "spot", "PERPETUAL": "swap"}),
+    "BINANCE_US": Reading("binanceus", agrees="https://btccontract.de/s/en/Binance+US+BTC+Trading+Fees/18192"),
+    "BINGX": Reading(
+        "bingx",
+        {"SPOT": "spot", "PERPETUAL": "swap"},
+        agrees="https://futurestrade.wiki/index.php?title=Understanding_Bing_X_Trading_Fees_Structure",
+    ),
     "BITBANK": Reading("bitbank", {}),
     "BITFINEX": Reading("bitfinex", {}),
     "BITFLYER": Reading("bitflyer", currency="JPY"),
@@ -59,7 +65,7 @@ READINGS: Final[Mapping[str, Reading]] = {
     "COINBASE": Reading("coinbaseexchange", {}),
     "COINBASEINTERNATIONAL": Reading("coinbaseinternational", _PERPETUAL, volume="USD"),
     "COINCHECK": Reading("coincheck", currency="JPY"),
-    "COINEX": Reading("coinex"),
+    "COINEX": Reading("coinex", {}),
     "COINMATE": Reading("coinmate", volume="EUR"),
     "COINONE": Reading("coinone", currency="KRW"),
     "COINSPH": Reading("coinsph", volume="PHP"),
@@ -77,7 +83,7 @@ READINGS: Final[Mapping[str, Reading]] = {
     "HIBACHI": Reading("hibachi", _PERPETUAL),
     "HITBTC": Reading("hitbtc", volume="BTC"),
     "HOLLAEX": Reading("hollaex"),
-    "HTX": Reading("htx"),
+    "HTX": Reading("htx", agrees="https://www.htx.com/p/about/about_detail"),
     "HYPERLIQUID": Reading("hyperliquid", {}),
     "INDEPENDENT_RESERVE": Reading("independentreserve", currency="AUD"),
     "INDODAX": Reading("indodax", currency="IDR"),
@@ -86,24 +92,29 @@ READINGS: Final[Mapping[str, Reading]] = {
     "KUCOIN": Reading("kucoin", {}),
     "LATOKEN": Reading("latoken"),
     "LBANK": Reading("lbank"),
-    "LIGHTER": Reading("lighter", {"PERPETUAL": "."}, note="accounts of the standard kind"),
+    "LIGHTER": Reading(
+        "lighter",
+        {"PERPETUAL": "."},
+        note="accounts of the standard kind",
+        agrees="https://docs.mobula.io/perps-fees.md",
+    ),
     "LUNO": Reading("luno", {}),
     "MERCADO_BITCOIN": Reading("mercado", currency="BRL"),
     "MEXC": Reading("mexc", {}),
     "MODETRADE": Reading("modetrade", _PERPETUAL),
     "MUDREX": Reading("mudrex", _PERPETUAL),
     "NDAX": Reading("ndax", currency="CAD"),
-    "OKX": Reading("okx", {"PERPETUAL": "swap", "FUTURE": "future"}),
+    "OKX": Reading("okx", {"PERPETUAL": "swap", "FUTURE": "future"}, agrees="https://open-lib.com/5328.html"),
     "PACIFICA": Reading("pacifica", {"PERPETUAL": "swap"}),
     "PARADEX": Reading("paradex", {}),
     "PAYMIUM": Reading("paymium", currency="EUR"),
     "PHEMEX": Reading("phemex", {}),
     "POLONIEX": Reading("poloniex"),
     "UPBIT": Reading("upbit", {}),
-    "WHITEBIT": Reading("whitebit"),
+    "WHITEBIT": Reading("whitebit", agrees="https://blog.whitebit.com/en/whitebit-trading-fee/"),
     "WOOFIPRO": Reading("woofipro", _PERPETUAL),
     "WOO_X": Reading("woo"),
-    "XT": Reading("xt", {"SPOT": "spot", "PERPETUAL": "contract"}),
+    "XT": Reading("xt", {"SPOT": "spot"}),
     "ZAIF": Reading("zaif", currency="JPY"),
 }
 """By the venue's code. With no fees: pace and bounds alone, as its file has fees from its own page, or for a reason below."""
@@ -116,11 +127,12 @@ LEFT_OUT: Final[Mapping[str, str]] = {
     "blockchaincom": "it states tiers and no fee",
     "btcmarkets": "the fees it states are those of some pairs alone",
     "bybit": "the fees are those of contracts years ago",
+    "coinex": "10 basis points where its own page says 20",
     "cryptomus": "2% a trade: the digits are moved",
     "delta": "10 and 15 basis points where its own page has 2 to 6",
     "extended": "20 basis points on an exchange of perpetuals",
     "fmfwio": "its tiers begin otherwise than its fees",
-    "gate": "a tier of perpetuals that pays makers 1%: the digits are moved",
+    "gate": "20 basis points where its own page says 10; a tier of perpetuals that pays makers 1%: the digits are moved",
     "gateeu": "what it says of Gate, which is another company with other fees",
     "kraken": "16 and 26 basis points where its own page says 25 and 40",
     "kucoineu": "what it says of KuCoin, which is another company with other fees",
