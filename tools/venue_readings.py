@@ -32,7 +32,11 @@ class Reading:
 
 READINGS: Final[Mapping[str, Reading]] = {
     "ALPACA": Reading("alpaca", volume="USD", note="crypto; shares and options have schedules of their own"),
-    "APEX": Reading("apex", {"PERPETUAL": "swap"}),
+    "APEX": Reading(
+        "apex",
+        {"PERPETUAL": "swap"},
+        agrees="https://apex.exchange/blog/detail/Enhancing-Your-Trading-Experience-on-ApeX-Omni-Fee-Structure-Updates",
+    ),
     "ASTER": Reading("aster", _PERPETUAL),
     "BEQUANT": Reading("bequant", volume="BTC"),
     "BIGONE": Reading("bigone"),
@@ -75,17 +79,19 @@ READINGS: Final[Mapping[str, Reading]] = {
     "DERIBIT": Reading("deribit", {}),
     "DERIVE": Reading("derive", {}),
     "DIGIFINEX": Reading("digifinex"),
-    "DYDX": Reading("dydx", _PERPETUAL),
+    "DYDX": Reading("dydx", {}),
     "EXMO": Reading("exmo"),
     "FOXBIT": Reading("foxbit", currency="BRL"),
     "GATE": Reading("gate", {}),
     "GEMINI": Reading("gemini", {}),
     "HIBACHI": Reading("hibachi", _PERPETUAL),
-    "HITBTC": Reading("hitbtc", volume="BTC"),
+    "HITBTC": Reading("hitbtc", {}),
     "HOLLAEX": Reading("hollaex"),
     "HTX": Reading("htx", agrees="https://www.htx.com/p/about/about_detail"),
     "HYPERLIQUID": Reading("hyperliquid", {}),
-    "INDEPENDENT_RESERVE": Reading("independentreserve", currency="AUD"),
+    "INDEPENDENT_RESERVE": Reading(
+        "independentreserve", currency="AUD", agrees="https://www.independentreserve.com/features/leveraged-trading"
+    ),
     "INDODAX": Reading("indodax", currency="IDR"),
     "KRAKEN": Reading("kraken", {}),
     "KRAKEN_FUTURES": Reading("krakenfutures", {}),
@@ -134,6 +140,7 @@ LEFT_OUT: Final[Mapping[str, str]] = {
     "fmfwio": "its tiers begin otherwise than its fees",
     "gate": "20 basis points where its own page says 10; a tier of perpetuals that pays makers 1%: the digits are moved",
     "gateeu": "what it says of Gate, which is another company with other fees",
+    "hitbtc": "9 basis points where its own page says 7 for some accounts, 10 and 20 for the rest",
     "kraken": "16 and 26 basis points where its own page says 25 and 40",
     "kucoineu": "what it says of KuCoin, which is another company with other fees",
     "luno": "a fee that its own page has for no country",
