@@ -1,10 +1,13 @@
-"""Frames of recorded venues decoded to records, books kept in step: events a second of processor time, against cryptofeed's handlers over the same
-frames in the same run; and 200 instruments with books on one core.
+"""Frames of recorded venues decoded to records, books kept in step: events a second of processor time, against cryptofeed's and ccxt's handlers over
+the same frames in the same run; and 200 instruments with books on one core.
 
-An event is a trade, a quote, or a snapshot or update of a book that was delivered; cryptofeed's are its callbacks. The floor is msgspec's JSON
-decoder alone over the same frames. cryptofeed's pins are not those of this project, so it runs in an environment of its own: CRYPTOFEED_PYTHON names
-its Python (`python -m venv DIR; DIR/bin/pip install cryptofeed==2.3.2`). RECORDINGS names the folder of recordings where it is not
-`../shared/recordings`.
+An event is a trade, a quote, or a snapshot or update of a book that was delivered; cryptofeed's are its callbacks, ccxt's the frames that made a
+handler resolve something. The floor is msgspec's JSON decoder alone over the same frames. Rounds are short and alternate, each begins anew as after a
+start, and the first of each program is not counted; figures are of the median round.
+
+cryptofeed's pins are not those of this project, so it runs in an environment of its own: CRYPTOFEED_PYTHON names its Python (`python -m venv DIR;
+DIR/bin/pip install cryptofeed==2.3.2`). ccxt is fed the venues whose recorded format it still reads (`child_ccxt.py`). RECORDINGS names the folder of
+recordings where it is not `../shared/recordings`.
 """
 
 from __future__ import annotations
@@ -16,8 +19,10 @@ import random
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -39,6 +44,11 @@ HERE: Final = Path(__file__).resolve().parent
 RECORDINGS: Final = Path(os.environ.get("RECORDINGS") or HERE.parents[1] / "shared" / "recordings")
 THEIR_PYTHON: Final = os.environ.get("CRYPTOFEED_PYTHON", "")
 NAMED: Final = ("BINANCE", "COINBASE", "KRAKEN")
+NAMED_ROUNDS: Final = 7
+ROUNDS: Final = 3
+"""Of the other venues."""
+_PATIENCE: Final = 300.0
+"""Seconds that a peer may take for a round."""
 INSTRUMENTS: Final = 200
 DEPTH: Final = 500
 """Levels a side of each of the 200 books."""
@@ -101,48 +111,90 @@ def _timed(call: Callable[[], object]) -> float:
     return time.process_time() - begin
 
 
-def theirs(venue: str, rounds: int) -> Decoded | None:
-    """cryptofeed, a process of its own; None where it is not there, or cannot read the venue."""
-    if not THEIR_PYTHON:
-        return None
-    program = [THEIR_PYTHON, str(HERE / "child_cryptofeed.py"), str(RECORDINGS), venue, str(rounds)]
-    done = subprocess.run(program, capture_output=True, text=True, timeout=300, check=False)
-    if done.returncode:
-        say(f"cryptofeed cannot read {venue}: {(done.stderr.splitlines() or ['?'])[-1]}")
-        return None
-    found = json.loads(done.stdout.splitlines()[-1])
-    return Decoded(found["events"], found["seconds"]) if found["events"] else None
+class Peer:
+    """A program that decodes a round of a venue when it is told to, in a process of its own; one start for all venues."""
+
+    def __init__(self, name: str, python: str) -> None:
+        self.name = name
+        command = [python, str(HERE / f"child_{name}.py"), str(RECORDINGS)]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, bufsize=1
+        )
+
+    def decode(self, venue: str) -> Decoded | None:
+        """A round; None where it cannot read the venue."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        watch = threading.Timer(_PATIENCE, self._process.kill)
+        watch.start()
+        try:
+            self._process.stdin.write(f"{venue}\n")
+            line = self._process.stdout.readline()
+        finally:
+            watch.cancel()
+        if not line:
+            raise RuntimeError(f"{self.name} ended, or took more than {_PATIENCE:.0f} s for a round of {venue}")
+        found = json.loads(line)
+        if "error" in found:
+            say(f"{self.name} does not read {venue}: {found['error']}")
+            return None
+        return Decoded(found["events"], found["seconds"]) if found["events"] else None
+
+    def close(self) -> None:
+        """Ends it."""
+        self._process.kill()
+        self._process.communicate()
 
 
-def measure_venue(venue: str, options: Options) -> tuple[Decoded, float, Decoded | None]:
-    """(ours, the floor's seconds, theirs): medians over rounds that alternate, cryptofeed's the best of its own in each."""
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Medians over the rounds of a venue."""
+
+    ours: Decoded
+    floor: float
+    """Seconds of the JSON alone."""
+    peers: dict[str, Decoded]
+
+
+def measure_venue(venue: str, peers: Sequence[Peer], rounds: int) -> Compared:
+    """Rounds of all that read the venue, by turns."""
     ours = Ours(venue)
-    ours.decode()  # caches of both are warm: what is compared is how they decode
-    rounds = options.pick(5, 1)
+    # The first round of each warms its caches: what is compared is how they decode.
+    ours.decode()
+    reading = [peer for peer in peers if peer.decode(venue) is not None]
     decoded: list[Decoded] = []
     floors: list[float] = []
-    peers: list[Decoded] = []
+    theirs: dict[str, list[Decoded]] = {peer.name: [] for peer in reading}
     for _ in range(rounds):
-        decoded.append(min((ours.decode() for _ in range(options.pick(3, 1))), key=lambda one: one.seconds))
+        decoded.append(ours.decode())
         floors.append(ours.parse())
-        peer = theirs(venue, options.pick(3, 1))
-        if peer is not None:
-            peers.append(peer)
-    middle = Decoded(decoded[0].events, statistics.median(one.seconds for one in decoded))
-    found = Decoded(peers[0].events, statistics.median(one.seconds for one in peers)) if peers else None
-    return middle, statistics.median(floors), found
-
-
-def _metric(name: str, ours: Decoded, floor: float, peer: Decoded | None, timed: str) -> Metric:
-    return Metric(
-        name,
-        ours.rate,
-        "events/s",
-        timed,
-        ours.events / floor,
-        floor / ours.seconds,
-        {"cryptofeed": peer.rate} if peer is not None else {},
+        for peer in reading:
+            found = peer.decode(venue)
+            assert found is not None  # it could a moment ago
+            theirs[peer.name].append(found)
+    return Compared(
+        _middle(decoded), statistics.median(floors), {name: _middle(found) for name, found in theirs.items()}
     )
+
+
+def _middle(found: Sequence[Decoded]) -> Decoded:
+    return Decoded(found[0].events, statistics.median(one.seconds for one in found))
+
+
+def _metric(name: str, found: Compared, timed: str) -> Metric:
+    ours, floor = found.ours, found.floor
+    rates = {peer: one.rate for peer, one in found.peers.items()}
+    return Metric(name, ours.rate, "events/s", timed, ours.events / floor, floor / ours.seconds, rates)
+
+
+def overall(venues: Sequence[Compared], peer: str) -> Compared:
+    """Those that a peer reads as well, one after the other."""
+    both = [one for one in venues if peer in one.peers]
+    ours, theirs = (
+        Decoded(sum(one.events for one in which), sum(one.seconds for one in which))
+        for which in ([one.ours for one in both], [one.peers[peer] for one in both])
+    )
+    return Compared(ours, sum(one.floor for one in both), {peer: theirs})
 
 
 def recorded(options: Options) -> list[Metric]:
@@ -151,22 +203,26 @@ def recorded(options: Options) -> list[Metric]:
         say(f"{RECORDINGS} is not there: no recorded venue is decoded")
         return []
     if not THEIR_PYTHON:
-        say("CRYPTOFEED_PYTHON is not set: ours alone is measured")
+        say("CRYPTOFEED_PYTHON is not set: cryptofeed is not measured")
     metrics: list[Metric] = []
-    shared: list[tuple[Decoded, float, Decoded]] = []
-    for venue in NAMED[:1] if options.quick else venues():
-        ours, floor, peer = measure_venue(venue, options)
-        said = "from frames in memory to rows, books in step, processor time, median of rounds"
-        metrics.append(_metric(venue.lower(), ours, floor, peer, said))
-        if peer is not None:
-            shared.append((ours, floor, peer))
-    if shared:
-        ours, peer = (
-            Decoded(sum(one[place].events for one in shared), sum(one[place].seconds for one in shared))  # type: ignore[union-attr]
-            for place in (0, 2)
-        )
-        timed = f"the {len(shared)} recorded venues that both read, one after the other: all events by all seconds"
-        metrics.append(_metric("overall", ours, sum(one[1] for one in shared), peer, timed))
+    compared: list[Compared] = []
+    with ExitStack() as open_peers:
+        peers = [Peer("ccxt", sys.executable)]
+        if THEIR_PYTHON:
+            peers.append(Peer("cryptofeed", THEIR_PYTHON))
+        for peer in peers:
+            open_peers.callback(peer.close)
+        for venue in NAMED[:1] if options.quick else venues():
+            rounds = options.pick(NAMED_ROUNDS if venue in NAMED else ROUNDS, 1)
+            found = measure_venue(venue, peers, rounds)
+            said = f"from frames in memory to rows, books in step, processor time, median of {rounds} rounds"
+            metrics.append(_metric(venue.lower(), found, said))
+            compared.append(found)
+    for name, peer_name in (("overall", "cryptofeed"), ("overall_ccxt", "ccxt")):
+        count = sum(peer_name in one.peers for one in compared)
+        if count:
+            timed = f"the {count} recorded venues that {peer_name} reads as well: all events by all seconds, so that venues weigh by their time"
+            metrics.append(_metric(name, overall(compared, peer_name), timed))
     return metrics
 
 
@@ -209,7 +265,7 @@ def _books(count: int, rng: random.Random) -> tuple[list[VenueSymbol], list[Arri
 
 def many_books(options: Options) -> list[Metric]:
     """200 instruments on one core: in batches, and one frame at a time; memory a book."""
-    entries, opening, updates = _books(options.pick(100_000, 2_000), random.Random(7))
+    entries, opening, updates = _books(options.pick(20_000, 2_000), random.Random(7))
     spec = SOURCES["BINANCE"]
     listings = ListingIndex(spec.venue)
     listings.learn(entries)

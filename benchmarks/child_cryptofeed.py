@@ -1,19 +1,23 @@
-"""cryptofeed's handlers, fed the frames of its own recordings: prints a JSON line of events and processor seconds, the best of some rounds.
+"""cryptofeed's handlers, fed the frames of its own recordings: for each venue that a line of standard input names a round, and a JSON line of its
+events and processor seconds, or of the error where it cannot read the venue.
 
-Runs by a Python that has cryptofeed 2.3.2, whose pins are not those of this project: nothing of this project is imported. Arguments: the folder of
-recordings, the venue, rounds. Its callbacks take what it gives and count it.
+Runs by a Python that has cryptofeed 2.3.2, whose pins are not those of this project: nothing of this project is imported. Argument: the folder of
+recordings. Its callbacks take what it gives and count it. Each round begins with a feed of its own, as after a start; what it takes to make one is
+not timed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import gzip
 import json
 import sys
 import tempfile
 import time
 from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -55,50 +59,79 @@ def lines_of(folder: Path, venue: str) -> tuple[list[str], list[str], list[str]]
     return lists, frames, answers
 
 
-async def measure(folder: Path, venue: str, rounds: int) -> dict[str, Any]:
-    """Processor time of the handlers alone."""
+@dataclass(frozen=True)
+class Recording:
+    """What was recorded of one venue."""
+
+    listed: list[str]
+    """The answers that make the list of instruments."""
+    messages: list[tuple[str, str]]
+    """(time, frame)."""
+    answers: dict[str, list[str]]
+    """What was asked for beside the stream, by URL."""
+    subscription: dict[str, list[str]]
+
+
+@functools.cache
+def read(folder: Path, venue: str) -> Recording:
+    """From its files."""
     lists, frames, answers = lines_of(folder, venue)
     subscription = json.loads(next(line for line in lists if "configuration" in line).split(": ", 1)[1])
     subscription.pop("candles", None)
-    messages = [tuple(line.split(": ", 1)) for line in frames]
-    best, counted = float("inf"), 0
+    recorded: dict[str, list[str]] = defaultdict(list)
+    for line in answers:
+        if line.startswith("http"):
+            url, body = line.split(" -> ", 1)
+            recorded[url].append(body.split(": ", 1)[1])
+    listed = [json.loads(line.split(": ", 1)[1]) for line in lists if line.startswith("http")]
+    messages = [(moment, text) for moment, _, text in (line.partition(": ") for line in frames)]
+    return Recording(listed, messages, recorded, subscription)
+
+
+async def measure(found: Recording, venue: str, configuration: str) -> dict[str, Any]:
+    """Processor time of the handlers alone, of one round."""
+    socket = Socket({url: list(bodies) for url, bodies in found.answers.items()})
+    HTTPAsyncConn.read = socket.read
+    waiting = list(found.listed)
+    HTTPSync.read = lambda *_, **__: waiting.pop(0)
+    counts: dict[str, int] = defaultdict(int)
+
+    async def count(*_: Any, of: str, **__: Any) -> None:
+        counts[of] += 1
+
+    Symbols.clear()
+    callbacks = {channel: functools.partial(count, of=channel) for channel in found.subscription}
+    feed = EXCHANGE_MAP[venue](config=configuration, subscription=found.subscription, callbacks=callbacks)
+    for channel, symbols in found.subscription.items():
+        name = feed.std_channel_to_exchange(channel)
+        socket.subscription[name] = [feed.std_symbol_to_exchange_symbol(one) for one in symbols]
+    connections = list(feed.connect())
+    for _, subscribe, _, _ in connections:
+        await subscribe(socket)
+    handler = connections[-1][2]  # it is the same for all
+    gc.collect()
+    begin = time.process_time()
+    for moment, message in found.messages:
+        await handler(message, socket, float(moment))
+    seconds = time.process_time() - begin
+    feed.stop()
+    await feed.shutdown()
+    return {"events": sum(counts.values()), "frames": len(found.messages), "seconds": seconds}
+
+
+def serve(folder: Path) -> None:
+    """A round for each line, until there are no more."""
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as configuration:
         configuration.write("log: {filename: /dev/null, level: ERROR}\n")
         configuration.flush()
-        for _ in range(rounds):
-            recorded: dict[str, list[str]] = defaultdict(list)
-            for line in answers:
-                if line.startswith("http"):
-                    url, body = line.split(" -> ", 1)
-                    recorded[url].append(body.split(": ", 1)[1])
-            listed = [json.loads(line.split(": ", 1)[1]) for line in lists if line.startswith("http")]
-            socket = Socket(recorded)
-            HTTPAsyncConn.read = socket.read
-            HTTPSync.read = lambda *_, waiting=listed, **__: waiting.pop(0)
-            counts: dict[str, int] = defaultdict(int)
-
-            async def count(*_: Any, of: str, into: dict[str, int] = counts, **__: Any) -> None:
-                into[of] += 1
-
-            Symbols.clear()
-            callbacks = {channel: functools.partial(count, of=channel) for channel in subscription}
-            feed = EXCHANGE_MAP[venue](config=configuration.name, subscription=subscription, callbacks=callbacks)
-            for channel, symbols in subscription.items():
-                name = feed.std_channel_to_exchange(channel)
-                socket.subscription[name] = [feed.std_symbol_to_exchange_symbol(one) for one in symbols]
-            connections = list(feed.connect())
-            for _, subscribe, _, _ in connections:
-                await subscribe(socket)
-            handler = connections[-1][2]  # it is the same for all
-            begin = time.process_time()
-            for moment, message in messages:
-                await handler(message, socket, float(moment))
-            best = min(best, time.process_time() - begin)
-            counted = sum(counts.values())
-            feed.stop()
-            await feed.shutdown()
-    return {"events": counted, "frames": len(messages), "seconds": best}
+        for line in sys.stdin:
+            venue = line.strip()
+            try:
+                told = asyncio.run(measure(read(folder, venue), venue, configuration.name))
+            except Exception as error:  # whatever it is: the venue is not compared
+                told = {"error": f"{type(error).__name__}: {error}"[:200]}
+            print(json.dumps(told), flush=True)
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(measure(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])))))
+    serve(Path(sys.argv[1]))

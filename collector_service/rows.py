@@ -153,10 +153,10 @@ class RowSink:
             key, time_ns, self.received_ns, self.source_id, flags, effective_ns, state, 0, 0,
         ))  # fmt: skip
 
-    def extend(self, layout: RecordLayout, rows: Rows, count: int) -> None:
-        """The first `count` Trade, Quote or BookLevel rows, complete, as one piece."""
+    def extend(self, layout: RecordLayout, rows: memoryview, count: int) -> None:
+        """The first `count` Trade, Quote or BookLevel rows of an array's bytes, complete, as one piece."""
         waiting = self.trades if layout is TRADE else self.quotes if layout is QUOTE else self.levels
-        waiting.append(bytes(rows.data.cast("B")[: count * layout.row_size]))
+        waiting.append(bytes(rows[: count * layout.row_size]))
         if count > 1:
             kind = layout.event_type
             self._more[kind] = self._more.get(kind, 0) + count - 1

@@ -36,7 +36,6 @@ from alphapulse.domain.partitions import Partition
 from alphapulse.records import (
     OPPORTUNITY,
     SYNTHETIC_UPDATE,
-    RecordLayout,
     Rows,
     without_faulty_texts,
 )
@@ -235,13 +234,17 @@ class RelayCore:
         if limit.limits and not source.acknowledges and not limit.admits(count, len(raw), now_ns):
             limit.shed_more(count)
             return self._refused(source, SourceRateLimited.reason, count, run.skip, gaps, now_ns)
+        if breaker.shed or limit.shed:
+            gaps += shed_by(source, self.engine.next_of(source.domain), now_ns)
         if self.replica.has_changed:
             self.settle()
         strays: tuple[int, ...] = ()
         if self.placement is not None and source.domain is Domain.MARKET:
-            raw, strays = self._own(self.placement, source, layout, raw)
-            count -= len(strays)
-        if breaker.shed or limit.shed or source.strays.count:
+            raw, strays = self.placement.without_strays(layout, raw)
+            if strays:
+                count -= len(strays)
+                self.reject(WrongPartition.reason, len(strays))
+                source.strays.add(len(strays))
             gaps += shed_by(source, self.engine.next_of(source.domain), now_ns)
         engine = self.engine
         first = engine.next_of(source.domain)
@@ -251,7 +254,8 @@ class RelayCore:
             count -= len(faulty)
             if faulty:
                 self.reject("MALFORMED_TEXT", len(faulty))
-        faulty = among(strays, faulty) if strays else faulty
+        if strays:
+            faulty = among(strays, faulty)
         output = engine.intake_bytes(
             event_type, raw, count, source.source_id, source.gap_pending, now_ns, source.provenance
         )
@@ -275,16 +279,6 @@ class RelayCore:
         return AcceptResult(
             groups, gaps, source.domain, now_ns, source.name, written, refused, run.skip, refusal, frame
         )
-
-    def _own(
-        self, placement: Placement, source: SourceState, layout: RecordLayout, raw: npt.NDArray[np.uint8]
-    ) -> tuple[npt.NDArray[np.uint8], tuple[int, ...]]:
-        """(the rows that are this partition's, the places of the others, which are counted)."""
-        raw, strays = placement.without_strays(layout, raw)
-        if strays:
-            self.reject(WrongPartition.reason, len(strays))
-            source.strays.add(len(strays))
-        return raw, strays
 
     def _refused(
         self, source: SourceState, reason: str, count: int, skip: int, gaps: tuple[SourceGapRecord, ...], now_ns: int

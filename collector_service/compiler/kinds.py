@@ -123,8 +123,8 @@ def _function(alternatives: Sequence[Sequence[Any]], where: str) -> _Tell:
 
 
 def _path(part: Any, where: str) -> Path:
-    if not isinstance(part, (str, fields.Text, fields.Has, fields.Learned, fields.Nested)):
-        raise fault(f"{where}.kind", part, "a part of a kind is a path, Text, Has, Nested or Learned")
+    if not isinstance(part, (str, fields.Text, fields.Has, fields.Learned, fields.Nested, fields.Listed)):
+        raise fault(f"{where}.kind", part, "a part of a kind is a path, Text, Has, Nested, Listed or Learned")
     found = read_path(part if isinstance(part, str) else part.path, f"{where}.kind")
     return Path(found.steps, from_root=False, optional=True)
 
@@ -137,6 +137,8 @@ def _part(part: Any, reached: str) -> str:
             return f"{path!r} if bytes({reached} or b'null') != b'null' else ''"
         case fields.Nested():
             return f"'many' if bytes({reached} or b'')[:2] in (b'[[', b'[]') else ''"
+        case fields.Listed():
+            return f"'list' if bytes({reached} or b'')[:1] == b'[' else ''"
         case fields.Learned():
             return f"out.channel_of(whole({reached} or b''))"
         case _:

@@ -79,6 +79,7 @@ from collector_service.lane.values import (
     BAD,
     amount,
     checksum,
+    digits_of,
     meaning,
     moment,
     whole,
@@ -168,7 +169,7 @@ def _level(
     if side == MISSING:
         return int(state[X_STATUS])
     price, price_exponent = amount(
-        data, tape, found[program[at + L_PRICE]], program[at + L_PRICE + 1], program[at + L_PRICE + 2]
+        data, tape, found[program[at + L_PRICE]], program[at + L_PRICE + 1], digits_of(program, at + L_PRICE, state)
     )
     gone = 0
     if program[at + L_GONE_COUNT]:
@@ -178,7 +179,7 @@ def _level(
     size, size_exponent = 0, 0
     if not gone:
         size, size_exponent = amount(
-            data, tape, found[program[at + L_SIZE]], program[at + L_SIZE + 1], program[at + L_SIZE + 2]
+            data, tape, found[program[at + L_SIZE]], program[at + L_SIZE + 1], digits_of(program, at + L_SIZE, state)
         )
     if side <= 0 or price <= 0 or size == BAD or state[X_CHANGES] >= changes.shape[0] - state[X_HELD_CHANGES]:
         return NOT_PLAIN

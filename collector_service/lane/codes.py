@@ -72,6 +72,7 @@ KIND_WIDTH: Final = 2 + 3 * MAX_PARTS
 K_WORD: Final = 0
 K_HAS: Final = 1
 K_NESTED: Final = 2
+K_LISTED: Final = 3
 
 # A route: the nodes of its message, its records.
 ROUTE_WIDTH: Final = 6
@@ -138,6 +139,9 @@ L_GUARD_COUNT: Final = 13
 L_GONE: Final = 14
 L_GONE_COUNT: Final = 15
 LEVELS_WIDTH: Final = 16
+JOINED: Final = -2
+"""In the place of the node of a symbol: it has several parts. In the place of its field stands where they begin: their count, the field of the first,
+then their nodes. What a word of one part means is the field under which the next is looked up."""
 ITSELF: Final = -2
 """In the place of a list: the record is one level."""
 NOWHERE: Final = -1
@@ -154,6 +158,8 @@ A_PLAIN: Final = 0
 A_SCALED: Final = 1
 A_MAGNITUDE: Final = 2
 A_NONE: Final = 3
+A_SCALED_BY: Final = 4
+"""In the place of its digits: which of the scales of its listing."""
 
 # A side: form, node, field or the side itself.
 S_CONSTANT: Final = 0
@@ -186,7 +192,10 @@ B_TRADE: Final = 18
 B_HEARD: Final = 19
 B_STEPS: Final = 20
 """Messages that were delivered: one that ends the waiting of others delivers more than once."""
-BOOK_WIDTH: Final = 21
+B_SCALES: Final = 21
+"""Decimals of the whole numbers of the listing, one more; 0: not known."""
+MAX_SCALES: Final = 2
+BOOK_WIDTH: Final = 23
 SIDE_WIDTH: Final = 4
 
 AWAY: Final = 0
@@ -272,7 +281,9 @@ X_RESUMES: Final = 20
 X_HAD_TRADES: Final = 21
 X_HAD_QUOTES: Final = 22
 """Rows before the frame that the run stopped at."""
-STATE_WIDTH: Final = 24
+X_SCALES: Final = 23
+"""Those of the listing of the record that is read."""
+STATE_WIDTH: Final = 25
 
 DONE: Final = 0
 NOT_PLAIN: Final = 1

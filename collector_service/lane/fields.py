@@ -23,6 +23,10 @@ _decode: Final = msgspec.json.Decoder(float_hook=str).decode
 _TIMES: Final = {fields.Seconds: 0, fields.Millis: 3, fields.Micros: 6, fields.Nanos: 9, fields.Iso: codes.TIME_ISO}
 
 
+_MAX_HEADS: Final = 64
+"""Words with which symbols of several parts begin."""
+
+
 class NotPlainError(Exception):
     """The kernel cannot read it; says why."""
 
@@ -31,14 +35,16 @@ class RouteWriter:
     """The records of one route. Tables of theirs go into `numbers`."""
 
     def __init__(
-        self, places: Mapping[int, int], field: Callable[..., int], root: Shape, numbers: list[int], texts: bytearray
-    ) -> None:
-        """`places` are the nodes of shapes, by id; `field` gives a resolver a number. Words go into `texts`."""
+        self, places: Mapping[int, int], field: Callable[..., int], root: Shape, numbers: list[int], texts: bytearray,
+        scales: list[str],
+    ) -> None:  # fmt: skip
+        """`places` are the nodes of shapes, by id; `field` gives a resolver a number. Words go into `texts`, names of scales into `scales`."""
         self._places = places
         self._field = field
         self._root = root
         self._numbers = numbers
         self._texts = texts
+        self._scales = scales
 
     def lists(self, shape: Shape) -> list[int]:
         """The lists in a shape that are not in lists themselves."""
@@ -78,6 +84,8 @@ class RouteWriter:
                     (codes.R_ASK, record.ask),
                     (codes.R_ASK_SIZE, record.ask_size),
                 ):
+                    if isinstance(one, fields.ScaledBy):
+                        raise NotPlainError("an amount of a quote is a ScaledBy")
                     row[place : place + 3] = self._amount(here, one)
             case _:
                 self._book(row, here, record)
@@ -140,10 +148,50 @@ class RouteWriter:
     def _symbol(self, here: Shape, field: Any, *, answers: bool) -> tuple[int, int]:
         if isinstance(field, fields.Requested) and answers:
             return NOWHERE, 0
+        if isinstance(field, fields.Join):
+            return codes.JOINED, self._joined(here, field)
         if not isinstance(field, (str, fields.Text)):
             raise NotPlainError(f"its symbol is a {type(field).__name__}")
         path = field if isinstance(field, str) else field.path
         return self._node(here, path), self._field(_text(field), symbol=True)
+
+    def _joined(self, here: Shape, field: fields.Join) -> int:
+        """Where the parts of a symbol begin."""
+        nodes: list[int] = []
+        pieces: list[str | Resolve] = []
+        for part in field.parts:
+            if isinstance(part, fields.Const):
+                pieces.append(part.value)
+            elif isinstance(part, (str, fields.Text)):
+                nodes.append(self._node(here, part if isinstance(part, str) else part.path))
+                pieces.append(_text(part))
+            else:
+                raise NotPlainError(f"a part of its symbol is a {type(part).__name__}")
+        if not nodes:
+            raise NotPlainError("its symbol is always the same")
+        first = self._part(tuple(pieces), field.separator, ())
+        self._numbers += [len(nodes), first, *nodes]
+        return len(self._numbers) - len(nodes) - 2
+
+    def _part(self, pieces: tuple[str | Resolve, ...], separator: str, said: tuple[str, ...]) -> int:
+        """The field of the next word of a symbol, behind what was said of it."""
+        at = len(said)
+        while isinstance(piece := pieces[at], str):
+            said, at = (*said, piece), at + 1
+        rest = pieces[at + 1 :]
+        if all(isinstance(one, str) for one in rest):
+            return self._field(
+                lambda raw: _and(piece(raw), lambda text: separator.join((*said, text, *map(str, rest)))), symbol=True
+            )
+        known: dict[str, int] = {}
+
+        def resolve(raw: bytes) -> int | None:
+            text = piece(raw)
+            if text is not None and text not in known and len(known) < _MAX_HEADS:
+                known[text] = self._part(pieces, separator, (*said, text))
+            return None if text is None else known.get(text)
+
+        return self._field(resolve)
 
     def _time(self, here: Shape, field: Any) -> tuple[int, int]:
         if field is None:
@@ -161,6 +209,12 @@ class RouteWriter:
                 return [self._node(here, field), codes.A_PLAIN, 0]
             case fields.Scaled(path, digits):
                 return [self._node(here, path), codes.A_SCALED, digits]
+            case fields.ScaledBy(path, name):
+                if name not in self._scales:
+                    if len(self._scales) == codes.MAX_SCALES:
+                        raise NotPlainError("it has more scales than are known")
+                    self._scales.append(name)
+                return [self._node(here, path), codes.A_SCALED_BY, self._scales.index(name)]
             case fields.Magnitude(path):
                 return [self._node(here, path), codes.A_MAGNITUDE, 0]
         raise NotPlainError(f"an amount is a {type(field).__name__}")
@@ -227,6 +281,10 @@ class RouteWriter:
 
 def _value(raw: bytes) -> Any:
     return _decode(raw) if raw[:1] not in (b"{", b"[") else None
+
+
+def _and(text: str | None, then: Callable[[str], str]) -> str | None:
+    return None if text is None else then(text)
 
 
 def _text(field: Any) -> Resolve:

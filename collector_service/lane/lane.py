@@ -10,15 +10,15 @@ import numpy as np
 
 from alphapulse.domain.errors import InvalidArgument
 from alphapulse.domain.provenance import Provenance
-from alphapulse.records import BOOK_LEVEL, QUOTE, TRADE, RecordLayout
+from alphapulse.records import BOOK_LEVEL, QUOTE, TRADE
 from collector_service.amounts import FINEST, Amount
 from collector_service.book import BookUpdate
 from collector_service.compiler.kinds import unpacker
 from collector_service.emitter import Emitter
 from collector_service.lane import codes
-from collector_service.lane.checksums import TEXT_SIZE
 from collector_service.lane.kernel import kernel
 from collector_service.lane.program import Program, compression_of, program_of
+from collector_service.lane.scratch import BATCH, scratch
 from collector_service.lane.shelf import Shelf
 from collector_service.lane.words import WordTable
 from collector_service.rows import RowSink
@@ -26,13 +26,8 @@ from collector_service.source import Dialect, Source
 from collector_service.spec.dialect import Compression
 from collector_service.transport.base import Arrival, ArrivalKind
 
-BATCH: Final = 256
-"""Frames that are decoded in one call at most."""
 _BATCH_BYTES: Final = 4 << 20
 """Of a frame that is longer the tape would be: it is for the ordinary path."""
-_ROWS: Final = 1 << 12
-_OPS: Final = codes.OPS_OF_FRAME + codes.MAX_HELD
-_TOUCHED: Final = 1 << 10
 _PATIENCE: Final = 64
 _LEVEL_BYTES: Final = 24
 """Of a level, as venues write it: a guess that saves a call where it is right."""
@@ -75,24 +70,16 @@ class Lane:
         self._emitter = emitter
         self._sink = sink
         self._run = kernel()
+        self._current: _Prepared | None = None
         self._prepared: dict[int, _Prepared | None] = {}
-        self._frames: Any = np.zeros((codes.FRAME_WIDTH, BATCH), np.int64)
-        self._sizes, self._times = (row.data for row in (self._frames[0], self._frames[1]))
-        self._tape: Any = np.zeros((1 << 10, codes.TAPE_WIDTH), np.int32)
-        self._stack: Any = np.zeros(512, np.int64)
-        self._spelled: Any = np.zeros(TEXT_SIZE, np.int8)
-        self._changes: Any = np.zeros((1 << 8, codes.LEVEL_WIDTH), np.int64)
-        self._ops: Any = np.zeros((_OPS, codes.OP_WIDTH), np.int64)
-        self._touched: Any = np.zeros((_TOUCHED, 2), np.int64)
+        self._scratch = scratch()
         self._dirty: Any = np.zeros(64, np.int64)
-        self._rows = {layout.event_type: layout.new(_ROWS) for layout in (TRADE, QUOTE, BOOK_LEVEL)}
         self._state: Any = np.zeros(codes.STATE_WIDTH, np.int64)
         self._state[codes.X_SOURCE] = sink.source_id
         self._state[codes.X_PROVENANCE] = int(provenance)
         self._state[codes.X_ASKED] = -1
         self._numbers = self._state.data
         self._changed = self._dirty.data
-        self._longest = 512
         self.taken = 0
         """Frames and answers that went this way."""
 
@@ -115,7 +102,12 @@ class Lane:
         if prepared.rest:
             prepared.rest -= 1
             return 0, True
-        self.shelf.refresh()
+        if self.shelf.version != self._emitter.listings.version:
+            self.shelf.refresh()
+        if prepared is not self._current:
+            self._current = prepared
+            self.shelf.use_scales(prepared.program.scales)
+        self._scratch = room = scratch()
         if arrivals[first].kind is ArrivalKind.RESPONSE:
             parts = self._answer(arrivals[first], prepared)
         else:
@@ -125,21 +117,20 @@ class Lane:
             return 0, True
         longest = len(parts[0])
         if count == 1:
-            self._sizes[0] = longest
-            self._times[0] = arrivals[first].time_ns if clock is None else clock()
+            room.sizes[0] = longest
+            room.times[0] = arrivals[first].time_ns if clock is None else clock()
             data = np.frombuffer(parts[0], np.int8)
         else:
             sizes = list(map(len, parts))
             longest = max(sizes)
             form = f"{count}q"
-            struct.pack_into(form, self._sizes, 0, *sizes)
+            struct.pack_into(form, room.sizes, 0, *sizes)
             if clock is None:
-                struct.pack_into(form, self._times, 0, *[one.time_ns for one in arrivals[first : first + count]])
+                struct.pack_into(form, room.times, 0, *[one.time_ns for one in arrivals[first : first + count]])
             else:
-                struct.pack_into(form, self._times, 0, *[clock() for _ in parts])
+                struct.pack_into(form, room.times, 0, *[clock() for _ in parts])
             data = np.frombuffer(b"".join(parts), np.int8)
-        if longest > self._longest:
-            self._make_scratch(longest)
+        room.fit(longest)
         done = self._decode(prepared, data, count)
         self._collect()
         self.taken += done
@@ -193,32 +184,24 @@ class Lane:
         if slot is None or not 0 < len(arrival.data) <= _BATCH_BYTES:
             return []
         self._numbers[codes.X_ASKED], self._numbers[codes.X_ROUTE] = slot, route
-        # It is long, and read anew after each thing that is missing.
+        # It is long, and read anew after each thing that is missing. What waits for it is laid out in the room that there is for it.
+        self._scratch.fit(len(arrival.data))
         self.shelf.prepare(slot, len(arrival.data) // _LEVEL_BYTES, self._hold)
         return [arrival.data]
 
-    def _make_scratch(self, longest: int) -> None:
-        """Room for the tokens and levels of the longest frame: a token takes two bytes at least, but for those that open, a level six."""
-        self._longest = longest = 2 * longest
-        tokens = longest // 2 + codes.MAX_DEPTH + 2
-        if tokens > len(self._tape):
-            self._tape = np.zeros((tokens, codes.TAPE_WIDTH), np.int32)
-        if longest // 3 > len(self._changes):
-            self._changes = np.zeros((longest // 3, codes.LEVEL_WIDTH), np.int64)
-
     def _decode(self, prepared: _Prepared, data: Any, count: int) -> int:
         """How many frames are done."""
-        program, words, shelf, state = prepared.program, prepared.words, self.shelf, self._state
+        program, words, shelf, state, room = prepared.program, prepared.words, self.shelf, self._state, self._scratch
         start = 0
         while True:
             if len(self._dirty) < len(shelf.books):
                 self._dirty = np.concatenate((self._dirty, np.zeros(len(shelf.books), np.int64)))
                 self._changed = self._dirty.data
             start = self._run(
-                data, self._frames, start, count, program.numbers, words.texts, words.rows, self._tape, prepared.found,
-                self._stack, self._spelled, self._changes, self._ops, shelf.books, shelf.keys, shelf.sizes, shelf.exponents,
-                self._rows[TRADE.event_type], self._rows[QUOTE.event_type], self._rows[BOOK_LEVEL.event_type],
-                self._touched, self._dirty, state,
+                data, room.frames, start, count, program.numbers, words.texts, words.rows, room.tape, prepared.found,
+                room.stack, room.spelled, room.changes, room.ops, shelf.books, shelf.keys, shelf.sizes, shelf.exponents,
+                room.rows[TRADE.event_type], room.rows[QUOTE.event_type], room.rows[BOOK_LEVEL.event_type],
+                room.touched, self._dirty, state,
             )  # fmt: skip
             status = self._numbers[codes.X_STATUS]
             if status == codes.DONE:
@@ -248,8 +231,7 @@ class Lane:
                 return True
             case codes.ROOM_WANTED:
                 self._drain()
-                if len(self._rows[field]) < slot or (field != BOOK_LEVEL.event_type and len(self._rows[field]) < _ROWS):
-                    self._rows[field] = _layout(field).new(2 * slot)
+                self._scratch.fit_rows(field, slot)
                 return not self._is_stuck(field)
         return False
 
@@ -258,11 +240,7 @@ class Lane:
         levels = [change for update in held for change in update.changes]
         if len(held) > codes.MAX_HELD or any(not _fits(price) or not _fits(size) for _, price, size in levels):
             return False
-        if 2 * len(levels) > len(self._changes):
-            self._changes = np.zeros((4 * len(levels), codes.LEVEL_WIDTH), np.int64)
-        at = len(self._changes) - len(levels)
-        for place, (side, price, size) in enumerate(levels, at):
-            self._changes[place] = (side, *price, *size, 0)
+        at = self._scratch.fit_levels(levels)
         for place, update in enumerate(held, codes.OPS_OF_FRAME):
             end = at + len(update.changes)
             numbers = (
@@ -278,7 +256,7 @@ class Lane:
                 -1,
                 0,
             )
-            self._ops[place] = numbers
+            self._scratch.ops[place] = numbers
             at = end
         self._numbers[codes.X_HELD], self._numbers[codes.X_HELD_CHANGES] = len(held), len(levels)
         return True
@@ -289,7 +267,7 @@ class Lane:
 
     def _learn(self, prepared: _Prepared, field: int, data: Any, begin: int, end: int) -> bool:
         program = prepared.program
-        word = (self._spelled if field == program.combined else data)[begin:end].tobytes()
+        word = (self._scratch.spelled if field == program.combined else data)[begin:end].tobytes()
         meaning = program.resolvers[field](word)
         if meaning is not None and field in program.symbols:
             meaning = self.shelf.slot(meaning)
@@ -297,11 +275,11 @@ class Lane:
 
     def _drain(self) -> None:
         """The rows that are written go to the sink."""
-        state = self._numbers
+        state, data = self._numbers, self._scratch.bytes
         for place, layout in _PLACES:
             count = state[place]
             if count:
-                self._sink.extend(layout, self._rows[layout.event_type], count)
+                self._sink.extend(layout, data[layout.event_type], count)
                 state[place] = 0
 
     def _collect(self) -> None:
@@ -319,7 +297,3 @@ _UNSEEN: Final[Any] = object()
 
 def _fits(amount: Amount) -> bool:
     return amount[0] < 2**62 and FINEST <= amount[1] <= 0
-
-
-def _layout(event_type: int) -> RecordLayout:
-    return {one.event_type: one for one in (TRADE, QUOTE, BOOK_LEVEL)}[event_type]

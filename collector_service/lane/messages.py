@@ -15,6 +15,7 @@ from collector_service.lane.codes import (
     K_BY_PLACE,
     K_COUNT,
     K_HAS,
+    K_LISTED,
     K_NESTED,
     K_PARTS,
     KIND_WIDTH,
@@ -98,6 +99,8 @@ def _kind(
             form, node, said = program[part], found[program[part + 1]], 0
             if form == K_HAS:
                 said = program[part + 2] if node >= 0 and tape[node, T_KIND] != NULL else 0
+            elif form == K_LISTED:
+                said = program[part + 2] if node >= 0 and tape[node, T_KIND] == ARRAY else 0
             elif form == K_NESTED:
                 if node >= 0 and tape[node, T_KIND] == ARRAY:
                     opening = data[tape[node, T_START] + 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -39,8 +40,10 @@ class Program:
     nodes: int
     resolvers: dict[int, Resolve]
     """By field, what a word means: a number, or None where the ordinary path has to look at it."""
-    symbols: frozenset[int]
-    """Fields whose words are symbols: their resolvers answer with a place in `spellings`."""
+    symbols: set[int]
+    """Fields whose words are symbols: their resolvers answer with the symbol. More of them come where symbols have several parts."""
+    scales: tuple[str, ...]
+    """Names of the decimals of whole numbers, which each listing has its own of."""
     combined: int
     snapshot: int
     """The route of the answer of a request for a book, or -1."""
@@ -110,6 +113,8 @@ class _Compiler:
         self._texts = bytearray()
         self._resolvers: dict[int, Resolve] = {}
         self._symbols: set[int] = set()
+        self._scales: list[str] = []
+        self._numbering = threading.Lock()
         self._words: dict[str, int] = {}
         self._numbers: list[int] = [0] * codes.PROGRAM_HEAD
         self._places: dict[int, int] = {}
@@ -155,16 +160,17 @@ class _Compiler:
         for row in self._rows:
             numbers += row
         return Program(
-            np.array(numbers, np.int64), bytes(self._texts), len(self._rows), self._resolvers, frozenset(self._symbols),
+            np.array(numbers, np.int64), bytes(self._texts), len(self._rows), self._resolvers, self._symbols, tuple(self._scales),
             combined, snapshot, tuple(order), ordinary,
         )  # fmt: skip
 
     def _field(self, resolve: Resolve, *, symbol: bool = False) -> int:
-        number = len(self._resolvers)
-        self._resolvers[number] = resolve
-        if symbol:
-            self._symbols.add(number)
-        return number
+        with self._numbering:  # some are found by sessions, which may be in several threads
+            number = len(self._resolvers)
+            if symbol:
+                self._symbols.add(number)
+            self._resolvers[number] = resolve
+            return number
 
     # Nodes.
 
@@ -240,6 +246,8 @@ class _Compiler:
                     row += [codes.K_HAS, node, self._word(part.path)]
                 case fields.Nested():
                     row += [codes.K_NESTED, node, self._word("many")]
+                case fields.Listed():
+                    row += [codes.K_LISTED, node, self._word("list")]
                 case fields.Learned():
                     raise NotPlainError("its kinds are numbers that a connection has learnt")
                 case _:
@@ -291,7 +299,7 @@ class _Compiler:
         before = len(self._rows), len(self._texts), len(self._numbers)
         try:
             first, end = self._add(shape)
-            writer = RouteWriter(self._places, self._field, shape, self._numbers, self._texts)
+            writer = RouteWriter(self._places, self._field, shape, self._numbers, self._texts, self._scales)
             made = [writer.record(part, answers=answers) for part in parts]
             lists = writer.lists(shape)
         except NotPlainError:

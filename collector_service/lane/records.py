@@ -9,9 +9,13 @@ from collector_service.lane.changes import gather, holds, is_there, side_at
 from collector_service.lane.codes import (
     A_NONE,
     B_KEY,
+    B_SCALES,
     DONE,
+    JOINED,
+    MAX_SCALES,
     MISSING,
     NOT_PLAIN,
+    NOWHERE,
     NULL,
     QUOTE_RECORD,
     R_ASK,
@@ -39,6 +43,7 @@ from collector_service.lane.codes import (
     X_FIELD,
     X_PROVENANCE,
     X_QUOTES,
+    X_SCALES,
     X_SLOT,
     X_SOURCE,
     X_STATUS,
@@ -50,6 +55,7 @@ from collector_service.lane.jit import compiled
 from collector_service.lane.values import (
     BAD,
     amount,
+    digits_of,
     identity,
     meaning,
     moment,
@@ -69,12 +75,20 @@ _MAX = 2**63 - 1
 def _symbol(
     data: Any, tape: Any, program: Any, found: Any, record: int, asked: int, words: Any, texts: Any, state: Any
 ) -> int:
-    if program[record + R_SYMBOL] < 0:
+    node, field = program[record + R_SYMBOL], program[record + R_SYMBOL_FIELD]
+    if node == NOWHERE:
         return asked
-    token = found[program[record + R_SYMBOL]]
-    if token < 0 or tape[token, T_KIND] == NULL:
-        return BAD
-    return int(meaning(data, tape, token, program[record + R_SYMBOL_FIELD], words, texts, state))
+    nodes, count = record + R_SYMBOL, 1
+    if node == JOINED:
+        nodes, count, field = field + 2, program[field], program[field + 1]
+    for k in range(count):
+        token = found[program[nodes + k]]
+        if token < 0 or tape[token, T_KIND] == NULL:
+            return BAD
+        field = meaning(data, tape, token, field, words, texts, state)
+        if field < 0:
+            break
+    return int(field)
 
 
 @compiled
@@ -83,14 +97,22 @@ def _trade(
     books: Any, rows: Any, touched: Any, state: Any,
 ) -> int:  # fmt: skip
     price, price_exponent = amount(
-        data, tape, found[program[record + R_PRICE]], program[record + R_PRICE + 1], program[record + R_PRICE + 2]
+        data,
+        tape,
+        found[program[record + R_PRICE]],
+        program[record + R_PRICE + 1],
+        digits_of(program, record + R_PRICE, state),
     )
     size, size_exponent, flags = 0, 0, state[X_PROVENANCE]
     if program[record + R_SIZE + 1] == A_NONE:
         flags |= _SIZE_ABSENT
     else:
         size, size_exponent = amount(
-            data, tape, found[program[record + R_SIZE]], program[record + R_SIZE + 1], program[record + R_SIZE + 2]
+            data,
+            tape,
+            found[program[record + R_SIZE]],
+            program[record + R_SIZE + 1],
+            digits_of(program, record + R_SIZE, state),
         )
     if price <= 0 or size == BAD:
         return NOT_PLAIN
@@ -226,6 +248,8 @@ def write(
     time_ns = moment(data, tape, found[node], program[record + R_TIME_KIND]) if node >= 0 else 0
     if slot < 0 or time_ns < 0:
         return NOT_PLAIN
+    for k in range(MAX_SCALES):
+        state[X_SCALES + k] = books[slot, B_SCALES + k]
     kind = program[record + R_TYPE]
     if kind != TRADE_RECORD and kind != QUOTE_RECORD:
         return int(gather(data, tape, program, found, record, slot, time_ns, changes, ops, words, texts, state))

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from alphapulse.domain.errors import InvalidArgument
 from collector_service.book import (
     Book,
     BookMachine,
@@ -28,7 +29,8 @@ from collector_service.lane import codes
 
 _LEAST_ROOM: Final = 64
 _USUAL_ROOM: Final = 1_024
-_FIRST_ARENA: Final = 1 << 14
+_FIRST_ARENA: Final = 1 << 17
+"""Of which what no book has got yet is not in memory."""
 _LARGEST: Final = 2**62
 _FINEST: Final = -36
 _PER_FRAME: Final = 16
@@ -54,6 +56,8 @@ class Shelf:
         self.sizes: Any = np.zeros(_FIRST_ARENA, np.int64)
         self.exponents: Any = np.zeros(_FIRST_ARENA, np.int16)
         self.symbols: list[str] = []
+        self._numbers = self.books.data.cast("B").cast("q")
+        """The books, for a look at one number."""
         self._emitter = emitter
         self._slots: dict[str, int] = {}
         self._machines: list[BookMachine | None] = []
@@ -61,7 +65,8 @@ class Shelf:
         self._used = 0
         self._free: dict[int, list[int]] = {}
         self._lent_empty: list[int] = []
-        self._version = -1
+        self.version = -1
+        self._scales: tuple[str, ...] = ()
 
     def slot(self, symbol: str) -> int | None:
         """The row of a symbol; None for one that no list names."""
@@ -74,21 +79,37 @@ class Shelf:
         found = self._slots[symbol] = len(self.symbols)
         if found == len(self.books):
             self.books = np.concatenate((self.books, np.zeros_like(self.books)))
+            self._numbers = self.books.data.cast("B").cast("q")
         self.symbols.append(symbol)
         self._machines.append(None)
         self._waits.append(0)
         self.books[found] = 0
         self.books[found, codes.B_KEY] = _signed(key)
+        if self._scales:
+            self._scale(found, symbol)
         return found
 
+    def use_scales(self, names: tuple[str, ...]) -> None:
+        """The decimals that listings have under these names are asked for from now on."""
+        if names != self._scales:
+            self._scales = names
+            for slot, symbol in enumerate(self.symbols):
+                self._scale(slot, symbol)
+
+    def _scale(self, slot: int, symbol: str) -> None:
+        for place, name in enumerate(self._scales, codes.B_SCALES):
+            try:
+                self.books[slot, place] = self._emitter.scale(symbol, name) + 1
+            except InvalidArgument:
+                self.books[slot, place] = 0
+
     def refresh(self) -> None:
-        """Spellings may have other keys than before."""
+        """Spellings may have other keys than when the lists were of `version`."""
         listings = self._emitter.listings
-        if listings.version == self._version:
-            return
-        self._version = listings.version
+        self.version = listings.version
         for slot, symbol in enumerate(self.symbols):
             self.books[slot, codes.B_KEY] = _signed(listings.key(symbol) or 0)
+            self._scale(slot, symbol)
 
     def lend(self, slot: int, hold: Callable[[Sequence[BookUpdate]], bool] | None = None) -> bool:
         """Takes a book from its machine. False where that cannot be, or is not worth it. Where its snapshot was asked for, `hold` takes the updates
@@ -144,7 +165,7 @@ class Shelf:
 
     def settle(self, slots: Iterable[int]) -> None:
         """Tells machines and emitter what has become of the books and listings of these rows."""
-        emitter, numbers = self._emitter, self.books.data.cast("B").cast("q")
+        emitter, numbers = self._emitter, self._numbers
         delivered_in_all = ignored_in_all = 0
         for slot in self._lent_empty:
             # In the order in which they were met: so they are told again.
@@ -224,7 +245,9 @@ class Shelf:
         while self._used + room > len(self.keys):
             for name in ("keys", "sizes", "exponents"):
                 array = getattr(self, name)
-                setattr(self, name, np.concatenate((array, np.zeros_like(array))))
+                larger = np.zeros(2 * len(array), array.dtype)
+                larger[: self._used] = array[: self._used]
+                setattr(self, name, larger)
         at = self._used
         self._used += room
         return at

@@ -8,6 +8,7 @@ from collector_service.lane.codes import (
     A_MAGNITUDE,
     A_NONE,
     A_SCALED,
+    A_SCALED_BY,
     FRACTION,
     HASH_FACTOR,
     HASH_MASK,
@@ -29,6 +30,7 @@ from collector_service.lane.codes import (
     WHOLE,
     X_FIELD,
     X_FROM,
+    X_SCALES,
     X_STATUS,
     X_TO,
 )
@@ -95,6 +97,13 @@ def decimal(data: Any, at: int, end: int, limit: int) -> tuple[int, int]:
     return mantissa, exponent
 
 
+@inlined
+def digits_of(program: Any, at: int, state: Any) -> int:
+    """Of an amount that is given as a whole number, how many of its digits stand behind the point; below 0 where that is not known."""
+    digits = program[at + 2]
+    return int(state[X_SCALES + digits] - 1 if program[at + 1] == A_SCALED_BY else digits)
+
+
 @compiled
 def amount(data: Any, tape: Any, token: int, form: int, digits: int) -> tuple[int, int]:
     """(mantissa, exponent) of a price or size."""
@@ -109,9 +118,9 @@ def amount(data: Any, tape: Any, token: int, form: int, digits: int) -> tuple[in
     if form == A_MAGNITUDE and start < end and data[start] == 45:
         start += 1
     mantissa, exponent = decimal(data, start, end, _FAST_DIGITS)
-    if form == A_SCALED:
+    if form == A_SCALED or form == A_SCALED_BY:
         exponent -= digits
-        if exponent < _FINEST:
+        if digits < 0 or exponent < _FINEST:
             return BAD, 0
     return mantissa, exponent
 

@@ -35,6 +35,12 @@ _SPACING: Final = 10
 _READ: Final = {selector: name for name, selector in SELECTORS.items()}
 
 
+class _Call(msgspec.Struct):
+    method: str
+    params: list[Any]
+    id: int | None = None
+
+
 class MockChain:
     """The chain of a source. Seeded: the same seed and calls give the same frames."""
 
@@ -168,8 +174,11 @@ class MockChain:
         return []
 
     def takes(self, connection: int, said: Said) -> bool:
-        """Whether a connection has subscribed to it."""
-        return connection in self._heads
+        """Whether a connection has subscribed to it: to heads, or to logs like this one."""
+        told = msgspec.json.decode(said.data)["params"]["result"]
+        if "topics" not in told:
+            return connection in self._heads
+        return any(_passes(one, told) for one in self._filters.get(connection, ()))
 
     def filters(self, connection: int) -> list[Mapping[str, Any]]:
         """The logs that a connection has subscribed to."""
@@ -182,23 +191,27 @@ class MockChain:
     def receive(self, connection: int, text: str) -> list[Said]:
         """A call over the stream; its answer."""
         try:
-            call = msgspec.json.decode(text)
-            method, params = call["method"], call["params"]
-        except (msgspec.DecodeError, KeyError, TypeError):
+            call = msgspec.json.decode(text, type=_Call)
+        except msgspec.DecodeError:
             self.misunderstood.append(text)
             return [Said(encoded({"jsonrpc": "2.0", "id": None, "error": {"code": -32600, "message": "no call"}}))]
-        if method == "eth_subscribe":
-            self.asked.append(method)
-            if params[0] == _HEADS:
+        match call.method, call.params:
+            case "eth_subscribe", ["newHeads"]:
                 self._heads.add(connection)
-            else:
-                self._filters[connection].append(params[1])
-            return [Said(encoded({"jsonrpc": "2.0", "id": call["id"], "result": f"0x{params[0]}"}))]
-        return [Said(encoded(self._answered(call)))]
+            case "eth_subscribe", ["logs", {"address": list(), "topics": list()} as wanted]:
+                self._filters[connection].append(wanted)
+            case _:
+                return [Said(encoded(self._answered(call)))]
+        self.asked.append(call.method)
+        return [Said(encoded({"jsonrpc": "2.0", "id": call.id, "result": f"0x{call.params[0]}"}))]
 
     def posted(self, path: str, body: bytes) -> bytes | None:
         """The answer to a batch of calls over HTTP, in another order than they were asked in, as the protocol allows."""
-        return encoded([self._answered(one) for one in reversed(msgspec.json.decode(body))])
+        try:
+            return encoded([self._answered(one) for one in reversed(msgspec.json.decode(body, type=list[_Call]))])
+        except msgspec.DecodeError:
+            self.misunderstood.append(body.decode(errors="replace"))
+            return None
 
     def answer(self, path: str) -> bytes | None:
         """Nothing is asked by GET."""
@@ -212,28 +225,28 @@ class MockChain:
         """Nothing is told by records."""
         return []
 
-    def _answered(self, call: Mapping[str, Any]) -> dict[str, Any]:
-        self.asked.append(call["method"])
+    def _answered(self, call: _Call) -> dict[str, Any]:
+        self.asked.append(call.method)
         found: Any = None
-        match call["method"], call["params"]:
+        match call.method, call.params:
             case "eth_chainId", _:
                 found = hex(self.chain.chain_id)
-            case "eth_call", [asked, "latest"]:
-                told = self._contract(asked["to"], asked["data"])
+            case "eth_call", [{"to": str(to), "data": str(data)}, "latest"]:
+                told = self._contract(to, data)
                 if told is None:
                     error = {"code": 3, "message": "execution reverted"}
-                    return {"jsonrpc": "2.0", "id": call["id"], "error": error}
+                    return {"jsonrpc": "2.0", "id": call.id, "error": error}
                 found = f"0x{told}"
             case "eth_call", _:
                 pass  # of a block of then this node has no state
-            case "eth_getBlockByHash", [name, *_]:
+            case "eth_getBlockByHash", [str(name), *_]:
                 found = self._known.get(name)
-            case "eth_getLogs", [wanted]:
-                logs = self._logs.get(wanted["blockHash"])
+            case "eth_getLogs", [{"blockHash": str(name)} as wanted]:
+                logs = self._logs.get(name)
                 found = None if logs is None else [one for one in logs if _passes(wanted, one)]
             case method, _:
                 self.misunderstood.append(str(method))
-        return {"jsonrpc": "2.0", "id": call["id"], "result": found}
+        return {"jsonrpc": "2.0", "id": call.id, "result": found}
 
     def _contract(self, to: str, data: str) -> str | None:
         """What a contract returns, in hexadecimal digits; None where it reverts."""

@@ -8,7 +8,7 @@ from typing import Any
 from collector_service.compiler.paths import read_path
 from collector_service.mock.draft import Draft, Steps, UnwritableError
 from collector_service.mock.texts import lens_of
-from collector_service.spec.fields import Has, Learned, Nested, Text
+from collector_service.spec.fields import Has, Learned, Listed, Nested, Text
 
 Way = tuple[tuple[Any, str], ...]
 """Parts of a kind, each with the word it has to give; the empty word: nothing."""
@@ -47,6 +47,8 @@ def _rest(words: Sequence[str], parts: int) -> Iterator[tuple[str, ...]]:
 def _may_be(part: Any, word: str) -> bool:
     if isinstance(part, Has):
         return word in (part.path, "")
+    if isinstance(part, Listed):
+        return word in ("list", "")
     return word in ("many", "") if isinstance(part, Nested) else True
 
 
@@ -70,5 +72,7 @@ def mark(draft: Draft, way: Way, number_of: Any) -> None:
                 draft.put(steps_of(path), number_of(word))
             case Nested(path):
                 draft.fill(steps_of(path), [[]])
+            case Listed(path):
+                draft.fill(steps_of(path), [])
             case _:
                 raise UnwritableError(f"{part!r} is no part of a kind that can be written")

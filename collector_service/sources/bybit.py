@@ -7,8 +7,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import msgspec
-
 from alphapulse.domain.asset_class import AssetClass
 from alphapulse.domain.instruments import ListingStatus
 from collector_service.compiler import compile_source
@@ -28,6 +26,7 @@ from collector_service.spec import (
     Levels,
     Limits,
     Line,
+    Listed,
     Match,
     Micros,
     Millis,
@@ -46,26 +45,6 @@ from collector_service.spec import (
 
 _V5_SINCE: Final = datetime(2023, 1, 1, tzinfo=UTC)
 _RESYNC: Final = tuple({"op": kind, "args": TOPICS} for kind in ("unsubscribe", "subscribe"))
-
-
-class _Head(msgspec.Struct):
-    topic: str = ""
-    type: str = ""
-    success: bool = False
-    data: msgspec.Raw = msgspec.Raw(b"")
-
-
-_HEAD: Final = msgspec.json.Decoder(_Head).decode
-
-
-def _kind(frame: bytes) -> str:
-    head = _HEAD(frame)
-    if not head.topic:
-        return "success" if head.success else "error"
-    name = head.topic.partition(".")[0]
-    if head.type != "snapshot":
-        return f"{name}:{head.type}" if head.type else name
-    return f"{name}:levels" if bytes(head.data)[:1] == b"[" else f"{name}:snapshot"
 
 
 def _v2_levels(path: str, **fields: Any) -> Levels:
@@ -105,9 +84,10 @@ _V2_PERPETUALS: Final = (
 )
 _V2: Final = Dialect(
     name="version 2",
-    kind=_kind,
+    # A snapshot's levels are in an object for USDT contracts, and bare for inverse ones.
+    kind=((Text("topic", before="."), "type", Listed("data")), ("success",)),
     routes={
-        "trade": Trade(
+        "trade:list": Trade(
             symbol="symbol",
             price="price",
             size="size",
@@ -116,7 +96,7 @@ _V2: Final = Dialect(
             each="data",
         ),
         "orderBookL2_25:snapshot": _v2_book(BookSnapshot, _v2_levels("data.order_book")),
-        "orderBookL2_25:levels": _v2_book(BookSnapshot, _v2_levels("data")),
+        "orderBookL2_25:snapshot:list": _v2_book(BookSnapshot, _v2_levels("data")),
         "orderBookL2_25:delta": _v2_book(
             BookUpdate,
             _v2_levels("data.delete", size=None),
@@ -124,7 +104,8 @@ _V2: Final = Dialect(
             _v2_levels("data.insert"),
         ),
     },
-    silent=frozenset({"success"}),
+    silent=frozenset({"true"}),
+    errors=frozenset({"false"}),
     subscribe=Subscribe(
         message={"op": "subscribe", "args": TOPICS},
         channels={Channel.TRADES: "trade.{symbol}", Channel.BOOKS: "orderBookL2_25.{symbol}"},
@@ -267,7 +248,6 @@ SPEC: Final = SourceSpec(
     notes=(
         "Sizes of linear contracts are in the base, of inverse ones in contracts of 1 USD.",
         "Numbers of trades are UUIDs, which rows do not hold.",
-        "Version 2 needs a function to tell its kinds: a snapshot's levels are in an object for USDT contracts, and bare for inverse ones.",
     ),
 )
 BYBIT: Final = compile_source(SPEC)

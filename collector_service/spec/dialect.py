@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from collector_service.spec.body import Body
 from collector_service.spec.books import Books
-from collector_service.spec.fields import Has, Learned, Nested, Text
+from collector_service.spec.fields import Has, Learned, Listed, Nested, Text
 from collector_service.spec.listing import Instruments
 from collector_service.spec.records import BookSnapshot, Record
 
@@ -126,7 +126,7 @@ class Ticket:
     """Where to connect: `{data.token}` is what the answer has at this path, `{uuid}` a new one."""
 
 
-KindPart = str | Text | Has | Learned | Nested
+KindPart = str | Text | Has | Learned | Nested | Listed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,6 +65,13 @@ class Nested:
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """`list` where a list stands at the path; for kinds."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class Match:
     """The first group of a regular expression over a text. In lists of instruments it has to match; in a record a text that does not is empty."""
 

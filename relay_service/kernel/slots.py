@@ -14,6 +14,7 @@ from relay_service.kernel.tables import table_of
 
 _SPREAD = 0x9E3779B97F4A7C15
 _MASK64 = (1 << 64) - 1
+_PORTION: Final = 1024
 _QUOTE_COLUMNS: Final = {
     "listing_key": "key",
     "sequence": "quote_sequence",
@@ -113,11 +114,13 @@ class SlotTable:
 
     def quotes_of(self, slots: npt.NDArray[np.integer[Any]]) -> Rows:
         """The last quotes of those of these slots that have one, in their order: rows made anew of what the table holds of them."""
-        held = self.table[slots]
-        held = held[held["quote_sequence"] != 0]
-        rows = QUOTE.new(len(held))
-        for name, column in _QUOTE_COLUMNS.items():
-            rows[name] = held[column]
+        slots = slots[self.table["quote_sequence"][slots] != 0]
+        rows = QUOTE.new(len(slots))
+        for begin in range(0, len(slots), _PORTION):  # each slot is fetched once, and no copy of all of them made
+            part = slice(begin, begin + _PORTION)
+            held = self.table[slots[part]]
+            for name, column in _QUOTE_COLUMNS.items():
+                rows[name][part] = held[column]
         return rows
 
     def add(self, key: int) -> int:

@@ -18,19 +18,23 @@ from hypothesis import strategies as st
 from alphapulse.domain.provenance import Provenance
 from collector.lanes import Recorded, in_batches, one_by_one, picture, recorded
 from collector.test_recorded_sources import VENUES
+from collector_service.batching import BatchSession
 from collector_service.lane import kernel
 from collector_service.lane.program import program_of
+from collector_service.listing_index import ListingIndex
+from collector_service.listings import VenueSymbol
 from collector_service.sources import SOURCES
 from collector_service.transport.base import Arrival, ArrivalKind
 
 pytestmark = pytest.mark.recordings
-ORDINARY: Final = {"BITFINEX", "BITGET", "BITMEX", "BYBIT", "PHEMEX"}
+ORDINARY: Final = {"BITFINEX"}
 """Recorded venues of whose frames the kernel reads none."""
-BOOKS: Final = {"DYDX"}
+BOOKS: Final = {"BITMEX", "DYDX"}
 """Whose books it cannot keep."""
 DAMAGED: Final = (
     "BINANCE",
     "BINANCE_FUTURES",
+    "BITGET",
     "BITSTAMP",
     "COINBASE",
     "GATEIO",
@@ -38,6 +42,7 @@ DAMAGED: Final = (
     "HUOBI",
     "KRAKEN",
     "OKX",
+    "PHEMEX",
     "UPBIT",
 )
 """A machine of each kind, compressed frames, books that are fetched, levels with times of their own."""
@@ -46,6 +51,7 @@ NUMBERS: Final = (
     b"0.0000000000000000000000000000000000000001", b"NaN", b'"-1"', b'"1.5"', b"9223372036854775807", b"9223372036854775808", b"12.",
     b'"\\u0031"', b'"\xc3\xa9"',
 )  # fmt: skip
+SIGNS: Final = (("bids", -1), ("asks", 1))
 _VALUE: Final = re.compile(rb'"[^"]*"|-?\d+(?:\.\d+)?')
 
 
@@ -199,4 +205,33 @@ def test_a_book_goes_back_to_its_machine_and_out_again(recordings_dir: Path) -> 
             in_batches(session, found.arrivals[first : first + 100], lambda: 30)
             session.republish_books(found.arrivals[first].time_ns)
         pictures.append(picture(session))
+    assert pictures[0] == pictures[1]
+
+
+def test_updates_that_waited_for_a_long_answer_are_applied_to_it() -> None:
+    """The answer is the longest message so far, and older than some of what waits."""
+    listings = ListingIndex("BINANCE")
+    listings.learn([VenueSymbol("ABCUSDT", "ABC", "USDT", frozenset())])
+    levels = {side: [[f"{100 + sign * away / 100:.2f}", "1.5"] for away in range(1, 900)] for side, sign in SIGNS}
+    arrivals = [Arrival(ArrivalKind.OPENED, 1, url="wss://local")]
+    for number in range(5, 12):
+        data = {"e": "depthUpdate", "E": number, "s": "ABCUSDT", "U": number, "u": number}
+        data |= {"b": [["99.50", f"{number}.0"]], "a": [["100.01", "0.0"], [f"{number + 200}.00", "4.0"]]}
+        frame = msgspec.json.encode({"stream": "abcusdt@depth@100ms", "data": data})
+        arrivals.append(Arrival(ArrivalKind.FRAME, number, frame))
+    answer = Arrival(
+        ArrivalKind.RESPONSE, 20, msgspec.json.encode({"lastUpdateId": 7, **levels}),
+        url="https://local/api/v3/depth?symbol=ABCUSDT&limit=1000",
+    )  # fmt: skip
+    pictures: list[Any] = []
+    for compiled in (False, True):
+        session = BatchSession(SOURCES["BINANCE"], listings, Provenance.LIVE)
+        if compiled:
+            session.use_compiled()
+        in_batches(session, [*arrivals, answer], lambda: 100)
+        if compiled:
+            assert session.lane is not None
+            assert session.lane.taken
+        pictures.append(picture(session))
+    assert pictures[0]["updates"]["ABCUSDT"] > 1
     assert pictures[0] == pictures[1]

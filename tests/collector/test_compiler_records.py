@@ -32,6 +32,7 @@ from collector_service.spec import (
     Learn,
     Learned,
     Levels,
+    Listed,
     Magnitude,
     Millis,
     Nested,
@@ -264,6 +265,15 @@ def test_a_list_of_lists_is_many_and_so_is_an_empty_one(out: Emitter) -> None:
     split = compile_splitter(replace(SPEC.dialects[0], kind=(("[0]", Nested("[1]")),)), "TEST")
     kinds = [split(frame, out)[0] for frame in (b'["book",[[1,2]]]', b'["book",[]]', b'["book",[1,2]]')]
     assert kinds == ["book:many", "book:many", "book"]
+
+
+def test_where_a_list_stands_may_be_a_part_of_a_kind(out: Emitter) -> None:
+    split = compile_splitter(replace(SPEC.dialects[0], kind=(("t", Listed("d")),)), "TEST")
+    kinds = [
+        split(frame, out)[0]
+        for frame in (b'{"t":"x","d":[]}', b'{"d": [1],"t":"x"}', b'{"t":"x","d":{"e":[]}}', b'{"t":"x"}')
+    ]
+    assert kinds == ["x:list", "x:list", "x", "x"]
 
 
 @pytest.mark.parametrize("more", [{}, {"id": "[2]"}, {"symbol": "[3]"}])

@@ -14,6 +14,7 @@ import pytest
 
 from alphapulse.api.instrument.v1 import instrument_service_pb2, instrument_service_pb2_grpc
 from alphapulse.client import RegistrationStream, open_channel
+from alphapulse.domain.errors import Unavailable
 from alphapulse.publishing import RelayLink
 from collector_service import convert
 from collector_service.listing_index import ListingIndex
@@ -165,3 +166,65 @@ async def test_ten_thousand_listings_are_registered_while_frames_flow(
     assert most["learned"] <= 2 * PORTION
     assert len(frames_between) >= 3 * COUNT // PORTION
     assert sum(frames_between) > 20
+
+
+class Slow:
+    """A registration stream that answers when it is told to; the batch `broken` fails at once."""
+
+    def __init__(self, broken: int = -1) -> None:
+        self.broken = broken
+        self.sent: list[list[Any]] = []
+        self.given_up = 0
+        self.answers = asyncio.Event()
+
+    async def submit(self, entries: list[Any], *, actor: str = "") -> Any:
+        self.sent.append(entries)
+        number = len(self.sent)
+        if number == self.broken:
+            raise Unavailable("the registry is away")
+        try:
+            await self.answers.wait()
+        except asyncio.CancelledError:
+            self.given_up += 1
+            raise
+        ids = [f"{number:016x}{place:016x}" for place in range(len(entries))]
+        results = [
+            instrument_service_pb2.RegistrationResult(instrument_id=one, listing_ids=[one] if entry.listings else [])
+            for one, entry in zip(ids, entries, strict=True)
+        ]
+        return instrument_service_pb2.RegisterInstrumentsResponse(results=results, revision_token=f"{number}")
+
+
+def coins(count: int) -> list[VenueSymbol]:
+    return [VenueSymbol(f"C{number}-USD", f"C{number}", "USD", frozenset({"USD"})) for number in range(count)]
+
+
+async def test_the_registry_has_one_batch_while_the_next_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = Slow()
+    made, entry = 0, convert.entry
+
+    def counted(*told: Any) -> Any:
+        nonlocal made
+        made += 1
+        return entry(*told)
+
+    monkeypatch.setattr(convert, "entry", counted)
+    registering = asyncio.create_task(GrpcRegistrar(stream).register(coins(2_000), "V", "S"))  # type: ignore[arg-type]
+    async with asyncio.timeout(20):
+        while not stream.sent:  # noqa: ASYNC110 - whoever makes entries has no event to wait for
+            await asyncio.sleep(0)
+    assert made < 2_000, "not all currencies were made when the first of them were sent"
+    stream.answers.set()
+    done = await registering
+    assert [len(one) for one in stream.sent] == [500, 500, 500, 500, 1, 500, 500, 500, 500]
+    assert len(done.listing_ids) == 2_000
+    assert done.revision_token == "9"
+    assert not done.refused
+
+
+async def test_a_batch_that_fails_ends_the_others() -> None:
+    stream = Slow(broken=3)
+    with pytest.raises(Unavailable, match="the registry is away"):
+        await GrpcRegistrar(stream).register(coins(2_000), "V", "S")  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+    assert stream.given_up == len(stream.sent) - 1

@@ -22,7 +22,7 @@ from collector_service.config import CollectorConfig
 from collector_service.instruments import instrument_of
 from collector_service.runtime import Registration, RunnerOptions, SourceRunner
 from collector_service.runtime.news import Ended
-from collector_service.simulation import Market, simulated_venue
+from collector_service.simulation import Market, SimulatedVenue
 from collector_service.sources import SOURCES
 from collector_service.transport.simulated import SimulatedTransport
 
@@ -50,7 +50,7 @@ def runner_of(name: str, link: SplitLink, **settings: Any) -> SourceRunner:
     options = RunnerOptions(discovery_seconds=0.01, unlisted_seconds=0.01)
     return SourceRunner(
         SOURCES[name],
-        lambda: SimulatedTransport(simulated_venue(name, market, 500.0)),
+        lambda: SimulatedTransport(SimulatedVenue(SOURCES[name], market, 500.0)),
         link=link,
         options=options,
         **settings,

@@ -52,7 +52,8 @@ async def test_a_client_resumes_across_a_restart(
         client = await relay.subscriber(transport, with_definitions=True)
         client.of().expected = start.received_number + 1
         acknowledged = await client.put(filter={"venues": ["XV"]}, start=start)
-        assert acknowledged.from_sequence == start.received_sequence + 1
+        # A point may have come behind the last row: then it stands behind all five events.
+        assert acknowledged.from_sequence == (start.received_sequence or 5) + 1
         other = await relay.subscriber(transport)
         await other.put(filter={"include_unknown": True})
         collector = await relay.collector()
