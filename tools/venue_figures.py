@@ -282,21 +282,26 @@ def value(said: Any) -> str:
 
 
 def main() -> int:
-    """1 when a file is stale and `--check` is given."""
+    """1 when a file is stale and `--check` is given, or when nothing can be written."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="compare with what is committed, change nothing")
     parser.add_argument("--date", type=date.fromisoformat, default=date.today(), help="the day of the reading")
     chosen = parser.parse_args()
-    stale = False
-    for path, text in written(FOLDER, chosen.date):
-        if path.exists() and path.read_text(encoding="utf-8") == text:
-            continue
-        stale = True
+    try:
+        made = list(written(FOLDER, chosen.date))
+    except ValueError as error:
+        print(f"{error}; nothing is written")
+        return 1
+    stale = [(path, text) for path, text in made if not path.exists() or path.read_text(encoding="utf-8") != text]
+    for path, text in stale:
         if chosen.check:
             print(f"{path.name}: not as tools/venue_figures.py writes it")
-        else:
-            path.write_text(text, encoding="utf-8")
-    return int(stale and chosen.check)
+            continue
+        # The folder's readers pass over the name, and an interruption leaves the file as it was.
+        whole = path.with_suffix(".new")
+        whole.write_text(text, encoding="utf-8")
+        whole.replace(path)
+    return int(bool(stale) and chosen.check)
 
 
 if __name__ == "__main__":
