@@ -34,6 +34,8 @@ $(INSTALLED): requirements.lock pyproject.toml
 demo: $(INSTALLED) ## Run the whole platform: SECONDS=20, SOURCE=simulated|live, RECORDINGS=DIR
 	@$(BIN)/alphapulse demo $(if $(SECONDS),--seconds $(SECONDS)) $(if $(RECORDINGS),--recordings $(RECORDINGS),--source $(SOURCE))
 
+# The tests start hundreds of processes: without compiled modules beside the sources each of them would compile what it imports.
+test bench-check soak-faults: export PYTHONDONTWRITEBYTECODE =
 test: $(INSTALLED) ## Run the tests on real stores
 	$(BIN)/python -m pytest -n $(JOBS) --ignore=tests/benchmarks
 
