@@ -2,7 +2,7 @@
 
 - `model`: the interface the slices write against (`Store`, `WriteSession`, `AnswerCache`) and its value objects.
 - `postgres`: `PostgresStore`, the implementation; `reads`, `writer`, `session`, `flush` are its parts.
-- `schema`: the tables, one Postgres schema a service; `migrations` brings them up to date at start; `pruning` shortens the change log.
+- `schema`: the tables, one Postgres schema a service; `migrations` brings them up to date at start; `pruning` shortens the logs.
 - `cache`: `TieredCache`, process LRU before Redis before the loader.
 
 A write, seen from a slice:

@@ -32,7 +32,7 @@ from registry_service.storage.queries import Queries
 from registry_service.storage.reader import ConnectedReader
 from registry_service.storage.reads import Reads
 from registry_service.storage.schema import tables
-from registry_service.storage.writer import GroupWriter, WriterLimits, prune_forever
+from registry_service.storage.writer import GroupWriter, WriterLimits
 
 _PRUNE_SECONDS = 300.0
 
@@ -61,8 +61,8 @@ class PostgresStore:
 
     async def __aenter__(self) -> Self:
         await self._writer.__aenter__()
-        pruning = prune_forever(self._engine, self._tables, self._limits.replay_window, _PRUNE_SECONDS)
-        self._pruning = asyncio.create_task(pruning, name="prune-requests")
+        forgetting = pruning.prune_forever(self._engine, self._tables, self._limits.replay_window, _PRUNE_SECONDS)
+        self._pruning = asyncio.create_task(forgetting, name="prune-requests")
         return self
 
     async def __aexit__(

@@ -1,4 +1,5 @@
-"""Pruning the change log: rows older than a retention go, in short transactions, and what `known_at` needs of them stays.
+"""Pruning: of the change log rows older than a retention go, in short transactions, and what `known_at` needs of them stays; of the request log what
+no replay can ask for any more.
 
 Watches resume from `revision.pruned_to` on at the earliest; before it they are told SNAPSHOT_REQUIRED. Versions and assertions are never touched:
 every look-up at an earlier `known_at` answers as before, because the time of each commit moves to `pruned_commit` in the transaction that deletes its
@@ -14,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Final, Protocol, Self
 
-from sqlalchemy import func, text, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -52,6 +53,31 @@ async def prune_change_log(engine: AsyncEngine, tables: Tables, keep_after: int,
             total += moved
             if moved < batch:
                 return total
+
+
+async def prune_requests(engine: AsyncEngine, tables: Tables, window: timedelta, batch: int = 5000) -> int:
+    """Deletes what no replay can ask for any more, in short transactions; how many."""
+    log, total = tables.request_log, 0
+    while True:
+        async with engine.begin() as connection:
+            old = (
+                select(log.c.request_id)
+                .where(log.c.created_at < func.now() - window)
+                .limit(batch)
+                .with_for_update(skip_locked=True)
+            )
+            deleted = (await connection.execute(log.delete().where(log.c.request_id.in_(old)))).rowcount
+        total += deleted
+        if deleted < batch:
+            return total
+
+
+async def prune_forever(engine: AsyncEngine, tables: Tables, window: timedelta, every_seconds: float) -> None:
+    """Prunes now and then until cancelled; a failure waits for the next time."""
+    while True:
+        with contextlib.suppress(DBAPIError, OSError, TimeoutError):
+            await prune_requests(engine, tables, window)
+        await asyncio.sleep(every_seconds)
 
 
 class PrunableStore(Protocol):

@@ -20,8 +20,6 @@ from types import TracebackType
 from typing import Final, Self
 
 import asyncpg
-from sqlalchemy import func, select
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from alphapulse.domain.errors import (
@@ -374,28 +372,3 @@ def _failure(error: Exception) -> Exception:
     if isinstance(cause, asyncpg.DataError):
         return InvalidArgument(f"the database cannot hold it: {str(cause).splitlines()[0]}")
     return Internal(f"{type(root).__name__}: {root}")
-
-
-async def prune_requests(engine: AsyncEngine, tables: Tables, window: timedelta, batch: int = 5000) -> int:
-    """Deletes what no replay can ask for any more, in short transactions; how many."""
-    log, total = tables.request_log, 0
-    while True:
-        async with engine.begin() as connection:
-            old = (
-                select(log.c.request_id)
-                .where(log.c.created_at < func.now() - window)
-                .limit(batch)
-                .with_for_update(skip_locked=True)
-            )
-            deleted = (await connection.execute(log.delete().where(log.c.request_id.in_(old)))).rowcount
-        total += deleted
-        if deleted < batch:
-            return total
-
-
-async def prune_forever(engine: AsyncEngine, tables: Tables, window: timedelta, every_seconds: float) -> None:
-    """Prunes now and then until cancelled; a failure waits for the next time."""
-    while True:
-        with contextlib.suppress(DBAPIError, OSError, TimeoutError):
-            await prune_requests(engine, tables, window)
-        await asyncio.sleep(every_seconds)

@@ -186,7 +186,7 @@ async def test_a_collector_that_is_killed_is_followed_by_another(small_relay: An
         "SOURCES": "KRAKEN",
         "SYMBOLS": "BTC/USDT",
         "COLLECTOR_LEASE_URL": fresh_redis_url,
-        "COLLECTOR_LEASE_SECONDS": "1",
+        "COLLECTOR_LEASE_SECONDS": "3",
         "RELAY_INGRESS_SOCKET": str(small_relay.path),
     }
     quiet = {"METRICS_PORT": "off", "GRPC_PORT": "0"}

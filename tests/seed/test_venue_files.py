@@ -54,8 +54,6 @@ def test_what_ships_is_many_kinds_of_venue_each_with_its_evidence() -> None:
     assert set(kinds) == {
         *("EXCHANGE", "CRYPTO_EXCHANGE", "DEX", "CHAIN", "BROKER", "DERIVATIVES_EXCHANGE", "OTC", "DATA_SOURCE")
     }
-    connected = [venue for venue in shipped if venue.endpoints and venue.type != wire.VENUE_TYPE_DATA_SOURCE]
-    assert len(connected) >= 55
     for venue in shipped:
         assert venue.citations, venue.code
         assert not venue.HasField("performance"), f"{venue.code}: what is measured is not shipped"
@@ -65,6 +63,38 @@ def test_what_ships_is_many_kinds_of_venue_each_with_its_evidence() -> None:
             assert any(one.field == "endpoints" for one in venue.citations), venue.code
         if venue.HasField("capabilities"):
             assert any(one.field == "capabilities" for one in venue.citations) or venue.fee_schedules, venue.code
+
+
+def missing(venue: wire.Venue) -> list[str]:
+    """What a venue's file does not say, of type, connectivity, fees, limits and capabilities, or says without a source that was read on a day."""
+    read = {one.field for one in venue.citations if one.url.startswith("https://") and one.checked_date}
+    paced = any(one.rate_limit and one.rate_interval_ms for one in venue.endpoints)
+    sound = {
+        "type": venue.type != wire.VENUE_TYPE_UNSPECIFIED,
+        "endpoints": bool(venue.endpoints) and "endpoints" in read,
+        "fee_schedules": any(schedule.source.startswith("https://") for schedule in venue.fee_schedules)
+        and all(schedule.checked_date for schedule in venue.fee_schedules),
+        "limits": ("limits" in read and bool(venue.limits)) or ("endpoints" in read and paced),
+        "capabilities": bool(venue.capabilities.order_types and venue.capabilities.products) and "capabilities" in read,
+    }
+    return [name for name, whole in sound.items() if not whole]
+
+
+def test_sixty_trading_venues_and_more_have_all_five_each_with_a_source_and_its_day() -> None:
+    shipped = [one.venue for one in trading_venues.shipped()]
+    whole = {venue.code: venue for venue in shipped if not missing(venue)}
+    assert len(whole) >= 65
+    assert not {wire.VENUE_TYPE_DATA_SOURCE, wire.VENUE_TYPE_CHAIN} & {venue.type for venue in whole.values()}
+    kinds = Counter(venue.type for venue in whole.values())
+    assert kinds[wire.VENUE_TYPE_BROKER] >= 3
+    assert kinds[wire.VENUE_TYPE_DEX] >= 5
+    for code, venue in whole.items():
+        for schedule in venue.fee_schedules:
+            # What is told of nothing that trades there would never be asked for.
+            assert schedule.product in ("", *venue.capabilities.products), (code, schedule.product)
+    # The largest are among them, and a venue whose fees no page gave is not.
+    assert {"BINANCE", "COINBASE", "OKX", "BYBIT", "BITGET", "DERIBIT", "HYPERLIQUID", "OANDA", "ALPACA"} <= set(whole)
+    assert missing(next(venue for venue in shipped if venue.code == "BITMEX")) == ["fee_schedules"]
 
 
 def test_everything_is_every_mic_and_every_file_and_sound() -> None:

@@ -11,8 +11,9 @@ from alphapulse.domain.errors import FailedPrecondition, Internal, RequestIdReus
 from registry_service.storage.database import make_engine
 from registry_service.storage.model import ChangeKind, Entity, EntityKind
 from registry_service.storage.postgres import PostgresStore
+from registry_service.storage.pruning import prune_requests
 from registry_service.storage.schema import tables
-from registry_service.storage.writer import WriterLimits, prune_requests
+from registry_service.storage.writer import WriterLimits
 
 INSTRUMENT = EntityKind.INSTRUMENT
 
