@@ -220,6 +220,7 @@ class CollisionKind(IntEnum):
     DERIVED_ID_MISMATCH = 4
     ALIAS_SHADOWING = 5
     CHECKSUM_OK_NAME_MISMATCH = 6
+    SECOND_IDENTIFIER = 7
 
 
 class CollisionState(IntEnum):

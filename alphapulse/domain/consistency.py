@@ -2,7 +2,7 @@
 
     OCC      an option's root, expiry, right and strike are in the symbol; nothing but an option bears one
     CAIP-19  a token's chain and address are in it
-    CFI      its category is that of some classes and not of others
+    CFI      its category and group are those of some classes and not of others
 
 A contradiction means that one of the two is wrong, and nobody can tell which: the whole is refused, with both named.
 What an ISIN says of a CUSIP or SEDOL is compared by the registry, which also knows identifiers asserted earlier.
@@ -21,24 +21,27 @@ from alphapulse.domain.identifiers import Caip2, Caip19, OccSymbol, Scheme, iden
 from alphapulse.domain.identity import capitals, token_caip19
 from alphapulse.domain.instruments import Instrument, LpTokenDetails, OptionDetails, OptionRight, TokenDetails
 
-_CASH: Final = frozenset("ECDRM")
-_SPOT: Final = frozenset("ITM")
-_FORWARD: Final = frozenset("FJSKM")
-_CATEGORIES: Final = {
-    AssetClass.EQUITY: _CASH,
-    AssetClass.ETF: _CASH,
-    AssetClass.FUND: _CASH,
-    AssetClass.BOND: _CASH,
-    AssetClass.INDEX: frozenset("TM"),
+_ALL: Final = None
+_MONEY: Final = "CTMX"
+"""Groups of referential instruments that are money: currencies, commodities, others."""
+_FORWARD: Final[dict[str, str | None]] = {"F": _ALL, "J": _ALL, "S": _ALL, "K": _ALL, "M": _ALL}
+_SPOT: Final[dict[str, str | None]] = {"I": _ALL, "T": _MONEY, "M": _ALL}
+CFI_OF: Final[dict[AssetClass, dict[str, str | None]]] = {
+    AssetClass.EQUITY: {"E": _ALL, "C": "IHBSFPMX", "R": _ALL, "M": _ALL},
+    AssetClass.ETF: {"C": _ALL, "D": _ALL, "E": "LYMX", "M": _ALL},
+    AssetClass.FUND: {"C": _ALL, "E": "LMX", "M": _ALL},
+    AssetClass.BOND: {"D": _ALL, "E": "YMX", "M": _ALL},
+    AssetClass.INDEX: {"T": "TRIBDMX", "M": _ALL},
     AssetClass.CURRENCY: _SPOT,
     AssetClass.FX_PAIR: _SPOT | _FORWARD,
     AssetClass.SPOT_PAIR: _SPOT,
     AssetClass.FUTURE: _FORWARD,
     AssetClass.PERPETUAL: _FORWARD,
-    AssetClass.OPTION: frozenset("OHRKM"),
+    AssetClass.OPTION: {"O": _ALL, "H": _ALL, "R": _ALL, "K": _ALL, "M": _ALL},
 }
-"""The CFI categories (ISO 10962) a class can have, drawn widely: only a plain contradiction is refused. Classes that are
-not here (tokens, pools, synthetics) can have any."""
+"""The CFI categories (ISO 10962:2021) a class can have, each with its groups, None for all of them; drawn so that only a plain contradiction
+is refused: a real estate trust (CB) is held as equity, a note that is traded as an ETF is debt. Classes that are not here (tokens, pools,
+synthetics) can have any. docs/identity.md has the table in words."""
 
 Contradiction = tuple[str, str]
 """The rule and the description."""
@@ -90,10 +93,17 @@ def _caip19(instrument: Instrument, value: str) -> Contradiction | None:
 
 def _cfi(instrument: Instrument, value: str) -> Contradiction | None:
     kind = instrument.asset_class
-    if kind is None or value[0] in _CATEGORIES.get(kind, value[0]):
+    if kind is None or kind not in CFI_OF:
         return None
-    allowed = ", ".join(sorted(_CATEGORIES[kind]))
-    return "identifier-class", f"category {value[0]} of ISO 10962 is none of {kind.name}, which has {allowed}"
+    category, group, known = value[0], value[1], CFI_OF[kind]
+    if category not in known:
+        allowed = ", ".join(sorted(known))
+        return "identifier-class", f"category {category} of ISO 10962 is none of {kind.name}, which has {allowed}"
+    groups = known[category]
+    if groups is None or group in groups:
+        return None
+    allowed = ", ".join(f"{category}{one}" for one in sorted(groups))
+    return "identifier-class", f"group {category}{group} of ISO 10962 is none of {kind.name}, which has {allowed}"
 
 
 _COMPARED: Final[dict[Scheme, Callable[[Instrument, str], Contradiction | None]]] = {

@@ -97,6 +97,8 @@ def security_text(
     for scheme in STRENGTH:
         if scheme in held:
             same = [one for one in identifiers if one.scheme is scheme]
+            if len(same) > 1:  # what came to be borne beside another never makes the identity
+                same = [one for one in same if not one.beside] or same
             best = min([(one.level, one.value if canonical else one.identifier().value) for one in same])
             return _join(kind, _SCHEME_NAMES[scheme], best[1])
     symbols = [one for one in identifiers if one.scheme in _SYMBOL_SCHEMES and one.venue]

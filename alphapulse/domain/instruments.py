@@ -62,7 +62,8 @@ class IdentifierAssertion(NamedTuple):
     """The claim that an identifier names something from `valid_from` (inclusive) to `valid_to` (exclusive).
 
     A named tuple, because an instrument has several: it is made in a fifth of a frozen dataclass's time.
-    `venue` is where a ticker or exchange symbol is spelled so; `source` says who claims it.
+    `venue` is where a ticker or exchange symbol is spelled so; `source` says who claims it; `beside` that it is borne although
+    another name of the instrument contradicts it, because a person decided so.
     """
 
     scheme: Scheme
@@ -72,6 +73,7 @@ class IdentifierAssertion(NamedTuple):
     valid_to: datetime | None = None
     source: str = ""
     venue: str = ""
+    beside: bool = False
 
     def identifier(self, field: str = "value") -> Identifier:
         """The value as a validated identifier; InvalidArgument names `field`."""

@@ -10,9 +10,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-import msgspec
 from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
-from google.protobuf.json_format import ParseDict, ParseError
 from google.protobuf.message_factory import GetMessageClass
 
 from alphapulse.domain.decimal import ExactDecimal
@@ -20,6 +18,7 @@ from alphapulse.domain.errors import InvalidArgument
 from alphapulse.domain.violations import FieldViolation
 from alphapulse.interchange.framing import chunk, length_tag, number_field, number_tag, varint
 from alphapulse.interchange.layout import Column, Kind
+from alphapulse.json_text import decoded, message_from
 
 Cells = Sequence[str | None]
 Parse = Callable[[str], bytes]
@@ -200,13 +199,13 @@ def _json(field: FieldDescriptor) -> Parse:
     """A cell of the API's own JSON: of a repeated field a list."""
     assert field.containing_type is not None
     message = GetMessageClass(field.containing_type)
-    decoder = msgspec.json.Decoder()
 
     def parse(value: str) -> bytes:
         try:
-            held = ParseDict({field.name: decoder.decode(value)}, message())
+            held = message_from({field.name: decoded(value.encode("utf-8", "surrogatepass"))}, message)
             return held.SerializeToString()
-        except (msgspec.DecodeError, ParseError, ValueError, TypeError, AttributeError, RecursionError) as error:
-            raise BrokenCell("json-format", f"JSON of the API's {field.full_name}: {error}"[:300]) from None
+        except InvalidArgument as error:
+            told = "; ".join([f"{one.field}: {one.description}" for one in error.violations])
+            raise BrokenCell("json-format", f"JSON of the API's {field.full_name}: {told}"[:300]) from None
 
     return parse

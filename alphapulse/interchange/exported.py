@@ -23,7 +23,7 @@ class Exported:
     revision_token: str = ""
     """Names the revision all of it is of."""
     left_out: list[str] = field(default_factory=list)
-    """Listings that the shape asked for cannot hold, and why; at most 1,000 are told."""
+    """Listings that the shape asked for cannot hold, and instruments that were merged into others, and why; at most 1,000 are told."""
     left_out_count: int = 0
 
     def count(self, page: Iterable[service.InstrumentEntry]) -> None:

@@ -9,23 +9,17 @@ from typing import Any, Final, Self
 
 import msgspec
 import pyarrow as pa
-from google.protobuf.json_format import ParseDict, ParseError
 
 from alphapulse.api.instrument.v1 import instrument_service_pb2 as service
+from alphapulse.domain.errors import InvalidArgument
 from alphapulse.domain.violations import FieldViolation
 from alphapulse.interchange.blocks import Block
 from alphapulse.interchange.file_bytes import BLOCK_ROWS, FileBytes, refused
+from alphapulse.json_text import decoded, message_from
 
 _LONGEST_LINE: Final = 16 << 20
-_NOT_JSON: Final = (
-    msgspec.DecodeError,
-    UnicodeDecodeError,
-    ParseError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    RecursionError,
-)
+_OF_THE_WHOLE: Final = frozenset({"json-syntax", "json-depth", "json-object", "json-type"})
+"""Rules of `json_text` that a line breaks as a whole."""
 
 
 class _LineReader:
@@ -82,25 +76,16 @@ class JsonReader(_LineReader):
             entries = []
             for at, line in enumerate(raw):
                 try:
-                    value = msgspec.json.decode(line)
-                    if not isinstance(value, dict):
-                        raise ParseError("not an object")
-                    entry = ParseDict(value, service.InstrumentEntry())
+                    entry = message_from(decoded(line), service.InstrumentEntry)
                     entries.append(entry.SerializeToString())
-                except _NOT_JSON as error:
-                    shown = line.decode("utf-8", "replace")
-                    broken[at] = [FieldViolation("record", shown, "json-format", str(error)[:500])]
+                except InvalidArgument as error:
+                    broken[at] = _told(error, line)
                     entries.append(b"")
             yield Block({}, len(lines), range(first, first + len(lines)), lines, broken, entries)
 
 
 class FlatJsonReader(_LineReader):
     """JSON lines of flat objects, as others write them: a key is a column, that of an inner object `outer.inner`."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        # The digits of a number as they stand there: no float in between.
-        self._decoder = msgspec.json.Decoder(float_hook=str)
 
     def blocks(self, skip: int = 0) -> Iterator[Block]:
         """The rows after the first `skip` ones. The columns are those of the block."""
@@ -109,13 +94,10 @@ class FlatJsonReader(_LineReader):
             rows: list[dict[str, str | None]] = []
             for at, line in enumerate(raw):
                 try:
-                    value = self._decoder.decode(line)
-                    if not isinstance(value, dict):
-                        raise ParseError("not an object")
-                    rows.append(dict(_flat(value)))
-                except _NOT_JSON as error:
-                    shown = line.decode("utf-8", "replace")
-                    broken[at] = [FieldViolation("record", shown, "json-format", str(error)[:500])]
+                    # The digits of a number as they stand there: no float in between.
+                    rows.append(_row(decoded(line, number=str)))
+                except InvalidArgument as error:
+                    broken[at] = _told(error, line)
                     rows.append({})
             names = dict.fromkeys(name for row in rows for name in row)
             yield Block(
@@ -125,6 +107,30 @@ class FlatJsonReader(_LineReader):
                 lines,
                 broken,
             )
+
+
+def _told(error: InvalidArgument, line: bytes) -> list[FieldViolation]:
+    """What is wrong with a line, by the paths of its fields; what is wrong with the whole of it shows it."""
+    shown = line.decode("utf-8", "replace")
+    return [
+        FieldViolation("record", shown, "json-format", one.description.removeprefix("the request "))
+        if one.field == "body" and one.rule in _OF_THE_WHOLE
+        else one
+        for one in error.violations
+    ]
+
+
+def _row(value: Any) -> dict[str, str | None]:
+    """The cells of a line. Raises InvalidArgument for what is no object, and for one that names a column twice."""
+    if not isinstance(value, dict):
+        raise InvalidArgument.field("body", "", "json-object", "not an object")
+    row: dict[str, str | None] = {}
+    for name, one in _flat(value):
+        if name in row:
+            text = "two fields of the object give the column"
+            raise InvalidArgument.field(name, one or "", "json-duplicate-field", text)
+        row[name] = one
+    return row
 
 
 def _flat(value: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str | None]]:

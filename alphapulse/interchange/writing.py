@@ -59,8 +59,19 @@ def require_folder(path: Path) -> None:
 
 async def _native(writer: Any, reader: EntryReader, done: Exported, on_page: OnPage | None) -> None:
     async for page in reader.pages():
-        writer.write(page)
-        done.count(page)
+        kept = [entry for entry in page if not _merged(entry, done)]
+        writer.write(kept)
+        done.count(kept)
         if on_page is not None:
             on_page(done.entries, reader.total)
     writer.finish()
+
+
+def _merged(entry: service.InstrumentEntry, done: Exported) -> bool:
+    """Whether an instrument was merged into another, which bears all that it bore: nothing of it could be registered anew."""
+    one = entry.instrument
+    if one.merged_into:
+        done.leave_out(
+            one.instrument_id, f"it was merged into {one.merged_into}, whose entry has its names and listings"
+        )
+    return bool(one.merged_into)

@@ -37,7 +37,7 @@ class _Refused:
 
 def _entries(text: bytes) -> list[pb.InstrumentEntry]:
     # Only where there is JSON to read: an HTTP server comes with it, which takes a while to load.
-    from alphapulse.runtime.http.json_text import decoded, message_from
+    from alphapulse.json_text import decoded, message_from
 
     try:
         value = decoded(text)

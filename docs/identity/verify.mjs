@@ -53,8 +53,9 @@ const idText = (text = "") => text.toLowerCase();
 
 function securityParts(identifiers) {
   for (const scheme of STRENGTH) {
-    const held = identifiers
-      .filter((one) => schemeOf(one) === scheme)
+    const same = identifiers.filter((one) => schemeOf(one) === scheme);
+    const first = same.filter((one) => !one.beside);
+    const held = (first.length ? first : same)
       .map((one) => [LEVELS.indexOf(bare(one.level, "IDENTIFIER_LEVEL_")), one.value.trim().toUpperCase()])
       .sort((left, right) => left[0] - right[0] || ascii(left[1], right[1]));
     if (held.length) return [scheme.toLowerCase(), held[0][1]];

@@ -14,10 +14,10 @@ from aiohttp import web
 
 from alphapulse.domain.currencies import ISO_4217
 from alphapulse.domain.errors import AlphaPulseError
+from alphapulse.json_text import decoded
 from alphapulse.runtime.http import Caller, HttpPage
 from alphapulse.runtime.http.bodies import Refused, expanded
 from alphapulse.runtime.http.caller import CallFailed
-from alphapulse.runtime.http.json_text import decoded
 from alphapulse.runtime.http.replies import answer, failure, refusal
 from registry_service.http.convert import (
     MARKET_SECTORS,

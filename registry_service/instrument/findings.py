@@ -117,6 +117,14 @@ class Findings:
             )
             return None
 
+    def kept_time(self, message: Any, name: str, path: str) -> datetime | None:
+        """An optional Timestamp field that is kept: one that is finer than what is kept would begin before its time."""
+        found = self.time(message, name, path)
+        if found is not None and getattr(message, name).nanos % 1000:
+            text = getattr(message, name).ToJsonString()
+            self.add(f"{path}.{name}".lstrip("."), text, "time-precision", "times are kept to the microsecond")
+        return found
+
     def date(self, text: str, field: str) -> date | None:
         """A YYYY-MM-DD text."""
         if not text:
@@ -131,5 +139,18 @@ class Findings:
 
 
 def moment(value: Timestamp) -> datetime:
-    """The aware datetime, to the microsecond."""
+    """The aware datetime, to the microsecond. What is finer is cut: of a time that is asked about that changes no answer, for every span that is
+    kept begins and ends at a whole one."""
     return value.ToDatetime(tzinfo=UTC)
+
+
+def cut_times(message: Any) -> None:
+    """Cuts all times of a message to the microsecond: entries of before there was a rule against finer ones were found by these."""
+    for field, value in message.ListFields():
+        if field.message_type is None or field.message_type.GetOptions().map_entry:
+            continue
+        for one in value if field.is_repeated else (value,):
+            if isinstance(one, Timestamp):
+                one.nanos -= one.nanos % 1000
+            else:
+                cut_times(one)

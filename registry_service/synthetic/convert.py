@@ -9,6 +9,7 @@ from typing import Final
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from alphapulse.api.common.v1 import common_pb2 as common
+from alphapulse.api.instrument.v1.instrument_pb2 import FieldDifference
 from alphapulse.api.synthetic.v1 import synthetic_pb2 as wire
 from alphapulse.api.synthetic.v1 import synthetic_service_pb2 as service
 from alphapulse.domain.asset_class import AssetClass
@@ -17,6 +18,7 @@ from alphapulse.domain.identity import instrument_text
 from alphapulse.domain.ids import Digest, InstrumentId, sha256
 from alphapulse.domain.instruments import Instrument, SyntheticDetails
 from registry_service.calls import apply_mask
+from registry_service.differences import all_differences
 from registry_service.storage.model import Change, ChangeKind, Entity, EntityKind, Query
 
 __all__ = ["Timestamp", "common", "service", "wire"]
@@ -71,11 +73,11 @@ def registered(message: wire.Synthetic) -> wire.Synthetic:
     return copy
 
 
-def same(one: wire.Synthetic, other: wire.Synthetic) -> bool:
-    """Whether two synthetics say the same, whoever registered them."""
-    first, second = registered(one), registered(other)
+def told_apart(held: wire.Synthetic, sent: wire.Synthetic, path: str) -> list[FieldDifference] | None:
+    """In what a synthetic that is sent differs from the one held, whoever registered them; None where they say the same."""
+    first, second = registered(held), registered(sent)
     first.source = second.source = ""
-    return first == second
+    return None if first == second else all_differences(first, second, path)
 
 
 def same_meaning(one: wire.Synthetic, other: wire.Synthetic) -> bool:

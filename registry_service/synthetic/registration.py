@@ -73,12 +73,14 @@ class Registration:
         held = await session.get(EntityKind.SYNTHETIC, [synthetic.name])
         if synthetic.name in held:
             current = wire.Synthetic.FromString(held[synthetic.name].body)
-            outcome = (
-                service.SYNTHETIC_REGISTRATION_OUTCOME_UNCHANGED
-                if convert.same(current, synthetic)
-                else service.SYNTHETIC_REGISTRATION_OUTCOME_EXISTS
+            told = convert.told_apart(current, synthetic, prefix)
+            unchanged, exists = (
+                service.SYNTHETIC_REGISTRATION_OUTCOME_UNCHANGED,
+                service.SYNTHETIC_REGISTRATION_OUTCOME_EXISTS,
             )
-            return service.SyntheticRegistrationResult(outcome=outcome, synthetic_id=current.synthetic_id)
+            return service.SyntheticRegistrationResult(
+                outcome=unchanged if told is None else exists, synthetic_id=current.synthetic_id, differences=told or ()
+            )
         identity = await self._mint(session, synthetic.name)
         message = _stage(session, convert.registered(synthetic), identity, None)
         return service.SyntheticRegistrationResult(

@@ -49,7 +49,9 @@ class Writing:
             registration.raise_refusal(result)
             held = await session.get(EntityKind.SYNTHETIC, [request.synthetic.name])
             synthetic = wire.Synthetic.FromString(held[request.synthetic.name].body)
-            return service.RegisterSyntheticResponse(synthetic=synthetic, outcome=result.outcome).SerializeToString()
+            return service.RegisterSyntheticResponse(
+                synthetic=synthetic, outcome=result.outcome, differences=result.differences
+            ).SerializeToString()
 
         outcome = await self._written([request.synthetic], "synthetic", request, planned)
         response = service.RegisterSyntheticResponse.FromString(outcome.response)

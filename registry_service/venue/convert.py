@@ -15,6 +15,7 @@ from alphapulse.api.instrument.v1 import instrument_service_pb2 as listing_servi
 from alphapulse.api.venue.v1 import venue_pb2 as wire
 from alphapulse.api.venue.v1 import venue_service_pb2 as service
 from alphapulse.domain.decimal import ExactDecimal
+from registry_service.differences import all_differences
 from registry_service.storage.model import Change, ChangeKind, Entity, EntityKind, Query
 from registry_service.venue.schedule import Declared, Effect
 
@@ -70,11 +71,11 @@ def registered(message: wire.Venue) -> wire.Venue:
     return copy
 
 
-def same(one: wire.Venue, other: wire.Venue) -> bool:
-    """Whether two venues say the same, whoever registered them."""
-    first, second = registered(one), registered(other)
+def told_apart(held: wire.Venue, sent: wire.Venue, path: str) -> list[listing_wire.FieldDifference] | None:
+    """In what a venue that is sent differs from the one held, whoever registered them; None where they say the same."""
+    first, second = registered(held), registered(sent)
     first.source = second.source = ""
-    return first == second
+    return None if first == second else all_differences(first, second, path)
 
 
 def exception_id(message: wire.SessionException) -> str:

@@ -39,16 +39,19 @@ class Registration:
     ) -> service.VenueRegistrationResult:
         current = known.get(venue.code)
         # A calendar that is the venue's already is no news: a package may have given it up since.
-        broken = registered_violations(venue, self._prefix.format(at=at), current.calendar if current else "")
+        prefix = self._prefix.format(at=at)
+        broken = registered_violations(venue, prefix, current.calendar if current else "")
         if broken:
             return refused(venue.code, InvalidArgument.of(broken))
         if current is not None:
-            outcome = (
-                service.VENUE_REGISTRATION_OUTCOME_UNCHANGED
-                if convert.same(current, venue)
-                else service.VENUE_REGISTRATION_OUTCOME_EXISTS
+            told = convert.told_apart(current, venue, prefix)
+            unchanged, exists = (
+                service.VENUE_REGISTRATION_OUTCOME_UNCHANGED,
+                service.VENUE_REGISTRATION_OUTCOME_EXISTS,
             )
-            return service.VenueRegistrationResult(outcome=outcome, code=venue.code)
+            return service.VenueRegistrationResult(
+                outcome=unchanged if told is None else exists, code=venue.code, differences=told or ()
+            )
         message = stage(session, convert.registered(venue), None)
         known[venue.code] = message
         return service.VenueRegistrationResult(outcome=service.VENUE_REGISTRATION_OUTCOME_CREATED, code=venue.code)

@@ -78,7 +78,10 @@ class VenueServicer(rpc.VenueServiceServicer):
                 raise InvalidArgument.of([_violation(one) for one in result.error.violations])
             held = await session.get(EntityKind.VENUE, [request.venue.code])
             venue = wire.Venue.FromString(held[request.venue.code].body)
-            return service.RegisterVenueResponse(venue=venue, outcome=result.outcome).SerializeToString()
+            told = result.differences
+            return service.RegisterVenueResponse(
+                venue=venue, outcome=result.outcome, differences=told
+            ).SerializeToString()
 
         outcome = await self._calls.write(request.write, request, operation)
         response = service.RegisterVenueResponse.FromString(outcome.response)

@@ -169,13 +169,25 @@ def test_addresses_with_capitals_have_a_checksum() -> None:
         ("ESVUFR", AssetClass.EQUITY, True),
         ("CEOGES", AssetClass.ETF, True),
         ("OCASPS", AssetClass.EQUITY, False),
+        ("DBFTFB", AssetClass.EQUITY, False),
+        ("CBOIXS", AssetClass.EQUITY, True),
+        ("CEOGES", AssetClass.EQUITY, False),
+        ("RSFTFB", AssetClass.EQUITY, True),
+        ("ESVUFR", AssetClass.BOND, False),
+        ("DTFTFB", AssetClass.ETF, True),
+        ("ESVUFR", AssetClass.ETF, False),
+        ("MCAXXX", AssetClass.EQUITY, True),
+        ("TCNXXX", AssetClass.CURRENCY, True),
+        ("TIEXXX", AssetClass.CURRENCY, False),
         ("ESVUFR", AssetClass.PERPETUAL, False),
         ("FFCCSX", AssetClass.PERPETUAL, True),
         ("FFCCSX", AssetClass.CURRENCY, False),
         ("ESVUFR", AssetClass.TOKEN, True),
     ],
 )
-def test_the_category_of_a_cfi_is_one_the_class_can_have(code: str, asset_class: AssetClass, fits: bool) -> None:
+def test_the_category_and_group_of_a_cfi_are_ones_the_class_can_have(
+    code: str, asset_class: AssetClass, fits: bool
+) -> None:
     details = {
         AssetClass.PERPETUAL: PerpetualDetails(BTC, USD, None, "DERIBIT"),
         AssetClass.CURRENCY: CurrencyDetails("BTC", CurrencyKind.CRYPTO),

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from alphapulse.api.instrument.v1 import instrument_service_pb2
 from alphapulse.domain.errors import InvalidArgument
-from alphapulse.runtime.http.json_text import message_of
+from alphapulse.json_text import message_of
 
 LOOKUP = "/InstrumentService/LookupISIN"
 REGISTER = "/InstrumentService/RegisterInstrument"
@@ -46,6 +46,9 @@ BODIES = [
     (b'"US0378331005"', "body", "JSON object"),
     (b"null", "body", "JSON object"),
     (b'{"isin": "A", "isin": "B"}', "isin", "twice"),
+    (b'{"\\ud800": 1}', "body", "Unicode"),
+    (b'{"options": {"\\udfff": 1, "\\udfff": 2}}', "body", "Unicode"),
+    (b'{"options": {"read": {"latest": true, "latest": false}}}', "options.read.latest", "twice"),
     (b'{"isin": 5}', "isin", "text"),
     (b'{"isin": "\\ud800"}', "isin", "text"),
     (b'{"isin": {"a": 1}}', "isin", "text"),

@@ -40,10 +40,11 @@ async def test_same_id_two_entities_tells_who_holds_it_since_when_and_by_whom(re
 
 
 async def test_an_alias_of_another_is_shadowing(registry, entries):
-    own, shared = entries.isin(2), entries.isin(3)
-    other = (await registry.register(entries.equity(shared, name="Other Works"))).entry.instrument
-    alias = entries.identifier("ISIN", shared)
-    answer = await registry.register(entries.equity(own, name="Own Works", identifiers=[alias]))
+    shared = "BBG000B9XRY4"
+    alias = entries.identifier("FIGI", shared)
+    other = await registry.register(entries.equity(entries.isin(3), name="Other Works", identifiers=[alias]))
+    other = other.entry.instrument
+    answer = await registry.register(entries.equity(entries.isin(2), name="Own Works", identifiers=[alias]))
     assert answer.outcome == COLLISION
     (case,) = await cases(registry, kinds=[wire.COLLISION_KIND_ALIAS_SHADOWING])
     assert case.case_id == answer.collision_case_id

@@ -128,3 +128,39 @@ def test_lines_of_json_that_are_none_are_told(tmp_path: Path) -> None:
             assert block.entries is not None
             found += [(block.lines[at], bool(block.entries[at]), at in block.broken) for at in range(block.count)]
     assert found == [(1, True, False), (3, False, True), (4, False, True), (5, False, True), (6, False, True)]
+
+
+def test_lines_of_json_tell_path_value_and_rule_of_each_fault(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(
+        '{"instrument": {"name": "A", "equity": {"currency": "EUR", "currency": "USD"}, "name": "B"}}\n'
+        '{"instrument": {"nam": 1, "identifiers": [{"value": 5}]}}\n'
+        "[1]\n"
+    )
+    with open_reader(path) as reader:
+        (block,) = reader.blocks()
+    assert {at: [(one.field, one.value, one.rule) for one in found] for at, found in block.broken.items()} == {
+        0: [
+            ("instrument.name", "B", "json-duplicate-field"),
+            ("instrument.equity.currency", "USD", "json-duplicate-field"),
+        ],
+        1: [
+            ("instrument.nam", "1", "json-unknown-field"),
+            ("instrument.identifiers[0].value", "5", "json-type"),
+        ],
+        2: [("record", "[1]\n", "json-format")],
+    }
+
+
+def test_flat_lines_name_a_column_once(tmp_path: Path) -> None:
+    path = tmp_path / "flat.jsonl"
+    path.write_text('{"a": 1.50, "b": {"c": 2}}\n{"a": 1, "a": 2.50}\n{"b": {"c": 1}, "b.c": 2}\n7\n')
+    with open_reader(path, flat=True) as reader:
+        (block,) = reader.blocks()
+    assert (block.columns["a"][0], block.columns["b.c"][0]) == ("1.50", "2")
+    told = {at: [(one.field, one.value, one.rule) for one in found] for at, found in block.broken.items()}
+    assert told == {
+        1: [("a", "2.50", "json-duplicate-field")],
+        2: [("b.c", "2", "json-duplicate-field")],
+        3: [("record", "7\n", "json-format")],
+    }

@@ -314,3 +314,41 @@ def _rows(path: Path) -> Any:
     with open_reader(path) as reader:
         for block in reader.blocks():
             yield block.columns, block.entries
+
+
+@pytest.mark.parametrize("file_format", ["csv", "jsonl"])
+async def test_what_a_person_decided_to_be_one_comes_back_with_all_its_names(
+    new_registry: Any, tmp_path: Path, file_format: str
+) -> None:
+    first = await new_registry()
+    given = tmp_path / "given.csv"
+    head = "asset_class,name,isin,cusip,figi,currency\n"
+    later, earlier = "EQUITY,Company,US5949181045,594918104,{},USD\n", "EQUITY,Company,US0378331005,037833100,{},USD\n"
+    figi = "BBG000B9XRY4"
+    given.write_text(head + later.format("") + earlier.format(figi))
+    assert (await first.load(given)).counts.created == 2
+    given.write_text(head + later.format(figi))
+    (row,) = (await first.load(given)).rows
+    winner = next(one for one, held in (await first.everything()).items() if len(held.instrument.identifiers) == 2)
+    decision = service.ResolveCollisionCaseRequest(
+        case_id=row.case_id, resolution=wire.COLLISION_RESOLUTION_MERGE, winner_id=winner, reason="one company"
+    )
+    await first.stub.ResolveCollisionCase(decision)
+
+    exported = tmp_path / f"first.{file_format}"
+    await export(first.channel, exported, ExportOptions())
+    second = await new_registry()
+    loaded = await second.load(FileSource(exported))
+    assert loaded.counts.refused == loaded.counts.conflicts == 0, loaded.rows
+    held = (await second.everything())[winner].instrument
+    assert {one.value: one.beside for one in held.identifiers} == {
+        "US5949181045": False,
+        "594918104": False,
+        figi: False,
+        "US0378331005": True,
+        "037833100": True,
+    }
+    again = tmp_path / f"second.{file_format}"
+    await export(second.channel, again, ExportOptions())
+    assert again.read_bytes() == exported.read_bytes()
+    assert asdict((await second.load(FileSource(exported))).counts) == asdict(Counts(unchanged=loaded.counts.created))

@@ -74,6 +74,14 @@ async def test_a_synthetic_is_registered_once_under_a_minted_id(synthetics: Stub
     other = await synthetics.RegisterSynthetic(service.RegisterSyntheticRequest(synthetic=spread(unit="ETH")))
     assert other.outcome == service.SYNTHETIC_REGISTRATION_OUTCOME_EXISTS
     assert other.synthetic == first.synthetic
+    assert [(one.field, one.held, one.sent) for one in other.differences] == [
+        ("synthetic.unit", first.synthetic.unit, "ETH")
+    ]
+    changed = spread()
+    changed.components[1].price_field = wire.PRICE_FIELD_BID
+    (result,) = (await register(synthetics, changed, spread())).results[:1]
+    told = [(one.field, one.held, one.sent) for one in result.differences]
+    assert told == [("synthetics[0].components[1].price_field", "PRICE_FIELD_MID", "PRICE_FIELD_BID")]
     by_id = service.GetSyntheticRequest(synthetic_id=first.synthetic.synthetic_id, read=LATEST)
     assert (await synthetics.GetSynthetic(by_id)).synthetic == first.synthetic
     by_name = service.GetSyntheticRequest(name="ETH-BTC")

@@ -63,6 +63,12 @@ async def test_a_venue_is_registered_once(venues: Stub) -> None:
     other = await venues.RegisterVenue(service.RegisterVenueRequest(venue=nasdaq(name="Other")))
     assert other.outcome == service.VENUE_REGISTRATION_OUTCOME_EXISTS
     assert other.venue.name == "Nasdaq - all markets"
+    told = [(one.field, one.held, one.sent) for one in other.differences]
+    assert told == [("venue.name", "Nasdaq - all markets", "Other")]
+    assert not again.differences
+    less = await register(venues, nasdaq(calendar="", website="https://example.org"))
+    told = [(one.field, one.held, one.sent) for one in less.results[0].differences]
+    assert told == [("venues[0].website", "", "https://example.org"), ("venues[0].calendar", "XNYS", "")]
     read = common.ReadOptions(at_least_as_fresh=first.revision_token)
     assert (await venues.GetVenue(service.GetVenueRequest(code="XNAS", read=read))).venue == first.venue
 

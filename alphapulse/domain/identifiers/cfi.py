@@ -51,6 +51,12 @@ class Cfi(Identifier):
             return BrokenRule("cfi-group", f"{text[1]} is no group of category {text[0]} of ISO 10962")
         return None
 
+    @staticmethod
+    def agree(one: str, other: str) -> bool:
+        """Whether two codes can be of one instrument: of one category, and but for letters that say nothing (X) of one group and with the
+        same attributes."""
+        return one[:1] == other[:1] and all(a == b or "X" in (a, b) for a, b in zip(one[1:], other[1:], strict=True))
+
     @property
     def category(self) -> str:
         """The first letter."""

@@ -24,10 +24,10 @@ from alphapulse.domain.errors import (
     Unavailable,
     Unimplemented,
 )
+from alphapulse.json_text import message_from, message_of
 from alphapulse.runtime.health import Lifecycle, State
 from alphapulse.runtime.http.bodies import Refused, expanded, too_large
 from alphapulse.runtime.http.caller import Caller, CallFailed
-from alphapulse.runtime.http.json_text import message_from, message_of
 from alphapulse.runtime.http.methods import Method, methods_of
 from alphapulse.runtime.http.query import json_value
 from alphapulse.runtime.http.replies import JSON, PROTO, answer, error_json, failure, json_of, refusal

@@ -8,16 +8,18 @@ from datetime import datetime
 
 from alphapulse.domain.errors import FailedPrecondition, InvalidArgument
 from alphapulse.domain.ids import InstrumentId
-from registry_service.instrument.convert import moment, service, stamp, wire
+from alphapulse.domain.instruments import IdentifierAssertion
+from registry_service.instrument.convert import cut_times, moment, service, stamp, wire
 from registry_service.instrument.keys import SHARED, VENUE_SCOPED, truth_key
 from registry_service.instrument.registering.drafts import Draft, Minter, listing_key_of, prepare, signed
-from registry_service.instrument.registering.extension import extend
+from registry_service.instrument.registering.extension import assertion_of, extend
 from registry_service.instrument.registering.holdings import Holdings
 from registry_service.instrument.registering.linking import instrument, survivor
 from registry_service.instrument.registering.needs import needs_of
 from registry_service.instrument.registering.planning import MAX_SALT, Registered, Step
 from registry_service.instrument.registering.registration import create
 from registry_service.instrument.registering.rules import broken_references, refusal
+from registry_service.instrument.registering.single import rival
 from registry_service.storage.model import ChangeKind, IdentifierKey
 
 
@@ -34,6 +36,7 @@ class Entering:
     async def into(self, instrument_id: str) -> None:
         """Adds what the entry has, and an instrument has not."""
         step = self._step(await self._draft(self._message()), instrument_id)
+        step.joined = True
         await extend(step, await instrument(self.holdings, instrument_id))
         _accepted(step)
 
@@ -91,25 +94,28 @@ class Entering:
     async def assert_claim(self, instrument_id: str) -> None:
         """An instrument bears the contested identifier beside those it seems to contradict."""
         held = await instrument(self.holdings, instrument_id)
-        message = self._message()
         key = truth_key(self.case.identifier.scheme, self.case.identifier.value, self.case.identifier.venue)
-        kept = [one for one in message.identifiers if truth_key(one.scheme, one.value, one.venue) == key]
-        del message.identifiers[:]
-        message.identifiers.extend(kept)
-        draft = await self._draft(message)
+        draft = await self._draft(self._message())
         step = self._step(draft, instrument_id)
-        if others := step.contested():
-            at, rows = next(iter(others.items()))
-            value = draft.claims[at].key.value
-            raise FailedPrecondition(f"{value} is borne by {rows[0].instrument_id} meanwhile", hint="REJECT it")
-        for one in draft.message.identifiers:
-            added = held.identifiers.add()
-            added.CopyFrom(one)
-            added.target_id = instrument_id
-            added.ClearField("recorded_from")
+        others = step.contested()
         await self.holdings.load_shared(step.id)
-        revision = self.holdings.put_changed(held, ChangeKind.UPDATED)
-        step.assert_claims(draft.claims, [instrument_id] * len(draft.claims), revision)
+        claims = []
+        for at, claim in enumerate(draft.claims):
+            if claim.key != key:
+                continue
+            if rows := others.get(at):
+                why = f"{key.value} is borne by {rows[0].instrument_id} meanwhile"
+                raise FailedPrecondition(why, hint="REJECT it")
+            if self.holdings.bears(key, step.id, claim.assertion.valid_from, claim.assertion.valid_to):
+                continue  # an event, or an update, gave it to the instrument since
+            added = held.identifiers.add()
+            added.CopyFrom(draft.message.identifiers[at])
+            added.target_id, added.beside = instrument_id, True
+            added.ClearField("recorded_from")
+            claims.append(claim)
+        if claims:
+            revision = self.holdings.put_changed(held, ChangeKind.UPDATED)
+            step.assert_claims(claims, [instrument_id] * len(claims), revision)
 
     async def salted_listings(self, instrument_id: str) -> None:
         """Enters the listings of the case beside others of the same symbol, under ids of their own."""
@@ -179,6 +185,7 @@ class Entering:
         for one in self.case.challenger_listings if listings is None else listings:
             copy = wire.Listing()
             copy.CopyFrom(one)
+            cut_times(copy)
             copy.ClearField("instrument_id")
             copy.ClearField("listing_id")
             sent.append(copy)
@@ -194,7 +201,15 @@ class Entering:
     def _message(self) -> wire.Instrument:
         message = wire.Instrument()
         message.CopyFrom(self.case.challenger)
+        cut_times(message)
         message.ClearField("instrument_id")
+        before: list[IdentifierAssertion] = []
+        for (
+            one
+        ) in message.identifiers:  # a case of former days may hold what is refused today: somebody decided about it
+            claim = assertion_of(one)
+            one.beside = one.beside or rival(before, claim) is not None
+            before.append(claim)
         return message
 
     def _step(self, draft: Draft, instrument_id: str) -> Step:

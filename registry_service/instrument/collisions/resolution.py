@@ -37,7 +37,8 @@ _SPLIT: Final = wire.COLLISION_RESOLUTION_SPLIT
 _KEEP: Final = wire.COLLISION_RESOLUTION_KEEP_BOTH
 _REJECT: Final = wire.COLLISION_RESOLUTION_REJECT
 _NAME: Final = wire.COLLISION_KIND_CHECKSUM_OK_NAME_MISMATCH
-_DERIVED: Final = wire.COLLISION_KIND_DERIVED_ID_MISMATCH
+_OWN: Final = (wire.COLLISION_KIND_DERIVED_ID_MISMATCH, wire.COLLISION_KIND_SECOND_IDENTIFIER)
+"""What one instrument is said to bear beside names of its own that contradict it."""
 
 
 async def resolve_case(
@@ -175,7 +176,7 @@ class _Decision:
         case, key = self.case, self.key
         if key is None:
             return
-        if case.kind == _DERIVED:
+        if case.kind in _OWN:
             self.changes.touched[self.incumbents[0]] = None
             await self.entering.assert_claim(self.incumbents[0])
             return
@@ -287,7 +288,7 @@ def _checked(request: service.ResolveCollisionCaseRequest, now: datetime) -> dat
             findings.add(name, "", "not-for-this-resolution", "it says nothing for this resolution: leave it out")
     if request.retroactive and request.HasField("effective_time"):
         findings.add("retroactive", "true", "one-of", "either the holder never bore it, or it did until effective_time")
-    effective = findings.time(request, "effective_time", "")
+    effective = findings.kept_time(request, "effective_time", "")
     if effective is not None and effective > now:
         findings.add("effective_time", effective.isoformat(), "not-yet", f"a time up to now, {now.isoformat()}")
     if findings.found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -20,6 +21,7 @@ from registry_service.instrument.lookups.outcomes import holds_at
 from registry_service.instrument.registering.extension import assertion_of
 from registry_service.instrument.registering.linking import instrument
 from registry_service.instrument.registering.rules import derived_mismatch, overlap
+from registry_service.instrument.registering.single import rival, second
 from registry_service.storage.model import ChangeKind, EntityKind, IdentifierKey, IdentifierRow
 
 _SCHEMES: Final = {int(scheme): scheme for scheme in Scheme}
@@ -65,7 +67,7 @@ class InstrumentEvents:
                 added.target_id = held.instrument_id
                 added.source = self.event.source
                 added.valid_from.CopyFrom(stamp(self.at))
-        self._check(held)
+        self._check(held, {key for _, key, _ in planned if key is not None})
         add_event(held, self.event)
         revision = self._put(held, ChangeKind.UPDATED, also=before)
         for row, key, level in planned:
@@ -201,19 +203,23 @@ class InstrumentEvents:
                     metadata={"holder": other.instrument_id, "field": field},
                 )
 
-    def _check(self, held: wire.Instrument) -> None:
-        """The rules that a change can break: how many, and what an ISIN holds inside."""
+    def _check(self, held: wire.Instrument, begun: Collection[IdentifierKey]) -> None:
+        """The rules that a change can break: how many, what an ISIN holds inside, and that there is one of them at a time."""
         if len(held.identifiers) > MAX_IDENTIFIERS:
             count = str(len(held.identifiers))
             rule = f"at most {MAX_IDENTIFIERS} identifiers, those that ended among them"
             raise InvalidArgument.field("event.identifier_change.replacements", count, "too-many", rule)
-        known = [assertion_of(one) for one in held.identifiers]
-        found = []
+        # What a person decided that the instrument bears beside others contradicts nothing.
+        known = [one for one in map(assertion_of, held.identifiers) if not one.beside]
+        found, field = [], "event.identifier_change.replacements"
         for at, one in enumerate(known):
             if why := derived_mismatch(known[:at], one):
                 rule = f"{why}: let both change in one event"
-                field = "event.identifier_change.replacements"
                 found.append(FieldViolation(field, one.value, "derived-id-mismatch", rule))
+            begins = one.valid_from == self.at and truth_key(one.scheme, one.value, one.venue) in begun
+            if begins and (other := rival(known, one)) is not None:
+                told = f"{second(one, other)}: let that one end in the same event, as its old_value"
+                found.append(FieldViolation(field, one.value, "one-at-a-time", told))
         if found:
             raise InvalidArgument.of(found)
 

@@ -12,10 +12,11 @@ from registry_service.instrument.convert import moment, stamp, wire
 from registry_service.instrument.keys import SHARED, truth_key
 from registry_service.instrument.lifecycle.events import note_status
 from registry_service.instrument.registering.drafts import listing_key_of
-from registry_service.instrument.registering.extension import put_changed_listing
+from registry_service.instrument.registering.extension import assertion_of, put_changed_listing
 from registry_service.instrument.registering.holdings import Holdings
 from registry_service.instrument.registering.linking import instrument
 from registry_service.instrument.registering.merging import add_missing
+from registry_service.instrument.registering.single import contradicted
 from registry_service.storage.model import ChangeKind, EntityKind, IdentifierKey, IdentifierRow, stands_alone
 
 Span = tuple[datetime | None, datetime | None]
@@ -226,7 +227,9 @@ def _check_room(loser: wire.Instrument, winner: wire.Instrument) -> None:
 def _move_identifiers(
     loser: wire.Instrument, winner: wire.Instrument, moves: Sequence[tuple[IdentifierRow, IdentifierRow]]
 ) -> None:
-    """The loser's identifiers stand with the winner from now on, in the spans that it did not bear them in."""
+    """The loser's identifiers stand with the winner from now on, in the spans that it did not bear them in; `beside` its own, where they
+    contradict these."""
+    known = [assertion_of(one) for one in winner.identifiers]
     for row, new in moves:
         for one in assertions_of(loser, row)[:1]:
             moved = winner.identifiers.add()
@@ -240,4 +243,5 @@ def _move_identifiers(
                     moved.valid_from.CopyFrom(stamp(new.valid_from))
                 if new.valid_to is not None:
                     moved.valid_to.CopyFrom(stamp(new.valid_to))
+            moved.beside = moved.beside or contradicted(known, assertion_of(moved))
     del loser.identifiers[:]

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from alphapulse.domain.decimal import ExactDecimal
-from alphapulse.domain.violations import shorten
-from registry_service.instrument.convert import common, wire
+from registry_service.differences import MOST, PLAIN, difference
+from registry_service.instrument.convert import wire
 
-MOST: Final = 50
-"""Differences told of one entry."""
+__all__ = ["MOST", "differences", "identifier_differences"]
+
 _FILLED: Final = frozenset(
     (
         *("instrument_id", "listing_id", "listing_key", "identity_text", "source", "etag", "revision", "create_time"),
@@ -38,7 +37,7 @@ def identifier_differences(
         if not same or any(not _of_one(other, one) for other in same):
             continue
         fields = one.DESCRIPTOR.fields_by_name
-        found += [_difference(fields[name], same[-1], one, f"{path}[{at}]") for name in _of_one(same[-1], one)]
+        found += [difference(fields[name], same[-1], one, f"{path}[{at}]") for name in _of_one(same[-1], one)]
     return found
 
 
@@ -60,30 +59,9 @@ def _walk(held: Any, sent: Any, path: str) -> Iterator[wire.FieldDifference]:
         if known == value:
             continue
         kind = field.message_type
-        if kind is not None and not field.is_repeated and kind.name not in ("Decimal", "Timestamp"):
+        if kind is not None and not field.is_repeated and kind.name not in PLAIN:
             if field.containing_oneof is not None and not held.HasField(field.name):
                 continue  # the details of another class: the class itself differs
             yield from _walk(known, value, f"{path}.{field.name}")
         else:
-            yield _difference(field, held, sent, path)
-
-
-def _difference(field: Any, held: Any, sent: Any, path: str) -> wire.FieldDifference:
-    return wire.FieldDifference(field=f"{path}.{field.name}", held=_text(field, held), sent=_text(field, sent))
-
-
-def _text(field: Any, message: Any) -> str:
-    """A field as a person reads it; an empty text for one that is not set."""
-    value = getattr(message, field.name)
-    if field.is_repeated:
-        return shorten(", ".join([str(one).strip() for one in value]))
-    if field.message_type is not None:
-        if not message.HasField(field.name):
-            return ""
-        if isinstance(value, common.Decimal):
-            return str(ExactDecimal(value.mantissa, value.exponent))
-        return str(value.ToJsonString()) if hasattr(value, "ToJsonString") else shorten(str(value).strip())
-    if field.enum_type is not None:
-        number = field.enum_type.values_by_number.get(value)
-        return number.name if number is not None else str(value)
-    return shorten(str(value))
+            yield difference(field, held, sent, path)

@@ -15,6 +15,7 @@ from alphapulse.domain.ids import ID_BYTES, Digest, InstrumentId, ListingId, min
 from registry_service.instrument.convert import Findings, instrument_of, listing_of, wire
 from registry_service.instrument.keys import IMPLYING, SHARED, VENUE_SCOPED, implied, inside, truth_key
 from registry_service.instrument.registering.rules import MAX_LISTINGS, Reference, references_of, violations_of
+from registry_service.instrument.registering.single import several_at_once
 from registry_service.storage.model import IdentifierKey
 
 _SYMBOL: Final = int(Scheme.EXCHANGE_SYMBOL)
@@ -132,6 +133,7 @@ def prepare(message: wire.Instrument, listings: Sequence[wire.Listing], minter: 
     instrument = instrument_of(message, "instrument", findings)
     read = [listing_of(one, f"listings[{at}]", findings) for at, one in enumerate(listings[: MAX_LISTINGS + 1])]
     violations = violations_of(instrument, read, findings)
+    violations += several_at_once(instrument.identifiers, sound=not violations)
     draft = Draft(message, listings, violations, instrument, read, plain=not findings.unusual)
     draft.references = references_of(instrument)
     if draft.violations and draft.references:

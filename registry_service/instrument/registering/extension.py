@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from alphapulse.domain.errors import InvalidArgument
@@ -16,6 +17,7 @@ from registry_service.instrument.registering.holdings import Holdings
 from registry_service.instrument.registering.merging import FEATURES, add_missing, merge_listing
 from registry_service.instrument.registering.planning import Step
 from registry_service.instrument.registering.rules import derived_mismatch
+from registry_service.instrument.registering.single import contradicted, rival, second
 from registry_service.storage.model import ChangeKind, IdentifierRow
 
 
@@ -34,7 +36,7 @@ async def extend(step: Step, held: wire.Instrument) -> None:
     if claims or changed:
         named = [step.target_of(claim, targets) for claim in claims]
         for claim, target in zip(claims, named, strict=True):
-            held.identifiers.append(_message_of(step, claim, target))
+            held.identifiers.append(_message_of(step, held, claim, target))
         revision = step.holdings.put_changed(held, ChangeKind.UPDATED)
         step.assert_claims(claims, named, revision)
     step.result.listing_ids = targets
@@ -74,13 +76,23 @@ async def _new_claims(step: Step, held: wire.Instrument, targets: list[str]) -> 
             await step.open(await step.contested_claim(at, contested[at]))
         elif claim.key in step.draft.symbols or step.holdings.bears(claim.key, step.id, one.valid_from, one.valid_to):
             continue
-        elif why := derived_mismatch(known, one):
-            identifier = step.draft.message.identifiers[at]
-            kind = wire.COLLISION_KIND_DERIVED_ID_MISMATCH
-            await step.open(await step.claim(kind, identifier, [step.id], (), why))
-        else:
+        elif step.joined or not (why := _contradiction(step, known, one)):
             found.append(claim)
+        else:
+            await step.open(await step.claim(why[0], step.draft.message.identifiers[at], [step.id], (), why[1]))
     return found
+
+
+def _contradiction(
+    step: Step, known: Sequence[IdentifierAssertion], claim: IdentifierAssertion
+) -> tuple[wire.CollisionKind.ValueType, str] | None:
+    """The kind of case that a claim against what the instrument bears itself is, and why; None where it fits."""
+    if why := derived_mismatch(known, claim):
+        return wire.COLLISION_KIND_DERIVED_ID_MISMATCH, why
+    if (other := rival(known, claim)) is not None:
+        why = f"{second(claim, other)}, which {step.id} bears"
+        return wire.COLLISION_KIND_SECOND_IDENTIFIER, why
+    return None
 
 
 async def _listings(step: Step, held: wire.Instrument, told: list[wire.FieldDifference]) -> list[str]:
@@ -207,13 +219,16 @@ def assertion_of(one: wire.IdentifierAssertion) -> IdentifierAssertion:
         moment(one.valid_to) if one.HasField("valid_to") else None,
         one.source,
         one.venue,
+        one.beside,
     )
 
 
-def _message_of(step: Step, claim: Claim, target: str) -> wire.IdentifierAssertion:
+def _message_of(step: Step, held: wire.Instrument, claim: Claim, target: str) -> wire.IdentifierAssertion:
     at = step.draft.claims.index(claim)
     message = wire.IdentifierAssertion()
     message.CopyFrom(step.draft.message.identifiers[at])
     message.target_id = target
     message.ClearField("recorded_from")
+    if step.joined and not message.beside:
+        message.beside = contradicted([assertion_of(one) for one in held.identifiers], claim.assertion)
     return message

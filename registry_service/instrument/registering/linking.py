@@ -25,11 +25,9 @@ from registry_service.instrument.registering.extension import assertion_of
 from registry_service.instrument.registering.holdings import Holdings
 from registry_service.instrument.registering.likeness import Likeness, compare_names
 from registry_service.instrument.registering.planning import Step
-from registry_service.instrument.registering.rules import derived_mismatch, overlap
+from registry_service.instrument.registering.single import contradicted
 from registry_service.storage.model import IdentifierRow
 
-_SINGLE: Final = frozenset({Scheme.ISIN, Scheme.CUSIP})
-"""Of these an instrument has one at a time."""
 _NAMED: Final = SECURITIES | {AssetClass.CURRENCY}
 """Classes whose names say what they are; that of a pair or an option is made from its parts."""
 _IDENTIFYING: Final = frozenset(("ISIN", "FIGI", "CUSIP", "SEDOL"))
@@ -172,12 +170,8 @@ def _same(step: Step, contested: Mapping[int, Sequence[IdentifierRow]], held: wi
     for one in sent.identifiers:
         if (one.scheme, one.value) in borne:
             continue  # sent without a date it may be one that ended, or began, with a change of identifiers
-        if derived_mismatch(known, one):
+        if contradicted(known, one):
             return False
-        for other in known:
-            differs = one.scheme is other.scheme and one.scheme in _SINGLE and one.value != other.value
-            if differs and overlap(one.valid_from, one.valid_to, other.valid_from, other.valid_to):
-                return False
     return True
 
 

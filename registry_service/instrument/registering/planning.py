@@ -65,6 +65,8 @@ class Step:
     """Names that a person decided several instruments bear."""
     decided: bool = False
     """Whether a person decided about the entry: what its names only imply is not contested once more."""
+    joined: bool = False
+    """Whether a person decided that the entry is the instrument, whose names it may then bear others beside."""
     id: str = field(init=False)
     """The id the entry has, salted or not, as text."""
 

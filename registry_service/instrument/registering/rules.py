@@ -180,14 +180,16 @@ def overlap(
 
 
 def _derived(identifiers: Sequence[domain.IdentifierAssertion], *, sound: bool) -> list[FieldViolation]:
-    """A CUSIP or SEDOL that is not the one inside an ISIN of the same entry: one of the two is wrong. `sound`: each identifier
-    is known to be sound by itself."""
+    """A CUSIP or SEDOL that is not the one inside an ISIN of the same entry: one of the two is wrong, where no person decided that it
+    is borne beside the other. `sound`: each identifier is known to be sound by itself."""
     derived = [
-        (at, one) for at, one in enumerate(identifiers) if one.scheme in _DERIVED and (sound or _comparable(one))
+        (at, one)
+        for at, one in enumerate(identifiers)
+        if one.scheme in _DERIVED and not one.beside and (sound or comparable(one))
     ]
     if not derived:
         return []
-    isins = [one for one in identifiers if one.scheme is Scheme.ISIN and (sound or _comparable(one))]
+    isins = [one for one in identifiers if one.scheme is Scheme.ISIN and not one.beside and (sound or comparable(one))]
     found = []
     for at, one in derived:
         if why := derived_mismatch(isins, one):
@@ -196,7 +198,7 @@ def _derived(identifiers: Sequence[domain.IdentifierAssertion], *, sound: bool) 
     return found
 
 
-def _comparable(one: domain.IdentifierAssertion) -> bool:
+def comparable(one: domain.IdentifierAssertion) -> bool:
     """Sound enough to be compared: what is wrong with it by itself is told elsewhere."""
     zoned = all(moment is None or moment.tzinfo is not None for moment in (one.valid_from, one.valid_to))
     return zoned and is_valid(one.scheme, one.value)

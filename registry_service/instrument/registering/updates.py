@@ -12,7 +12,7 @@ from alphapulse.domain.errors import Collision, FailedPrecondition, FieldViolati
 from alphapulse.domain.ids import InstrumentId, ListingId
 from alphapulse.domain.validation import validate_listing
 from registry_service.calls import check_etag
-from registry_service.instrument.convert import Findings, listing_of, service, wire
+from registry_service.instrument.convert import Findings, cut_times, listing_of, service, wire
 from registry_service.instrument.keys import SHARED, truth_key
 from registry_service.instrument.lifecycle.events import move_end, note_status
 from registry_service.instrument.queries.facets import require
@@ -30,6 +30,8 @@ _DETAILS: Final = frozenset(one.name for one in wire.Instrument.DESCRIPTOR.oneof
 INSTRUMENT_FIELDS: Final = frozenset({"name", "status", "successor_ids", "identifiers"}) | _DETAILS
 LISTING_FIELDS: Final = frozenset({"status", "rules", "upcoming_rules", "fees", "primary", "valid_from", "valid_to"})
 REASON_LENGTH: Final = 512
+_OF_IDENTIFIERS: Final = frozenset({"one-at-a-time", "identifier-class"})
+"""Rules that an update breaks by nothing but the identifiers it brings."""
 _ENDED: Final = frozenset({wire.INSTRUMENT_STATUS_EXPIRED, wire.INSTRUMENT_STATUS_RETIRED})
 
 
@@ -47,6 +49,8 @@ async def update_instrument(
         raise NotFound(f"no instrument {instrument_id.hex} is registered")
     before, message = wire.Instrument.FromString(held.body), wire.Instrument.FromString(held.body)
     check_etag(request.write.etag, before.etag)
+    for one in (before, message):
+        cut_times(one)
     if before.merged_into:
         raise FailedPrecondition(
             f"{before.instrument_id} was merged into {before.merged_into}: it changes no more",
@@ -58,8 +62,9 @@ async def update_instrument(
     )
     holdings = Holdings(session)
     await holdings.load_children([instrument_id.hex])
-    draft = await _checked(holdings, message, before, _listings_of(holdings, instrument_id.hex), minter)
-    if "identifiers" in request.update_mask.paths:
+    replaced = "identifiers" in request.update_mask.paths
+    draft = await _checked(holdings, message, before, _listings_of(holdings, instrument_id.hex), minter, replaced)
+    if replaced:
         await _replace_identifiers(holdings, draft, before, instrument_id, minter)
     if message == before:
         return before
@@ -74,6 +79,7 @@ def _listings_of(holdings: Holdings, instrument_id: str) -> list[wire.Listing]:
     found: dict[tuple[str, str], wire.Listing] = {}
     for held in holdings.children.get(instrument_id, {}).values():
         one = wire.Listing.FromString(held.body)
+        cut_times(one)
         if found.setdefault((one.venue, one.symbol), one).status == wire.LISTING_STATUS_DELISTED:
             found[one.venue, one.symbol] = one
     return list(found.values())
@@ -85,10 +91,14 @@ async def _checked(
     before: wire.Instrument,
     listings: Sequence[wire.Listing],
     minter: Minter,
+    replaced: bool,
 ) -> Draft:
     """The draft of the changed instrument: all its rules, and its identity as it was."""
     draft = prepare(message, listings, minter)
     draft.violations = [one for one in draft.violations if one.rule != "listing-instrument"]
+    if not replaced:
+        # What it bears since before there was such a rule stays until it is replaced.
+        draft.violations = [one for one in draft.violations if one.rule not in _OF_IDENTIFIERS]
     await holdings.load(needs_of([draft]))
     violations = list(draft.violations)
     violations += broken_references(draft.references, holdings)
@@ -178,6 +188,8 @@ async def update_listing(session: WriteSession, request: service.UpdateListingRe
         raise NotFound(f"no listing {listing_id.hex} is registered")
     before, message = wire.Listing.FromString(held.body), wire.Listing.FromString(held.body)
     check_etag(request.write.etag, before.etag)
+    for one in (before, message):
+        cut_times(one)
     request.update_mask.MergeMessage(request.listing, message, replace_message_field=True, replace_repeated_field=True)
     if message.status != before.status:
         status, message.status = message.status, before.status

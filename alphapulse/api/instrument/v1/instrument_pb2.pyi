@@ -181,6 +181,8 @@ class _CollisionKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Collisi
     """One spelling hides another."""
     COLLISION_KIND_CHECKSUM_OK_NAME_MISMATCH: _CollisionKind.ValueType  # 6
     """The check digit is right and the name is another's."""
+    COLLISION_KIND_SECOND_IDENTIFIER: _CollisionKind.ValueType  # 7
+    """An instrument is said to bear a second ISIN, CUSIP or SEDOL, or another CFI, while it bears one."""
 
 class CollisionKind(_CollisionKind, metaclass=_CollisionKindEnumTypeWrapper):
     """Why a collision case was opened."""
@@ -199,6 +201,8 @@ COLLISION_KIND_ALIAS_SHADOWING: CollisionKind.ValueType  # 5
 """One spelling hides another."""
 COLLISION_KIND_CHECKSUM_OK_NAME_MISMATCH: CollisionKind.ValueType  # 6
 """The check digit is right and the name is another's."""
+COLLISION_KIND_SECOND_IDENTIFIER: CollisionKind.ValueType  # 7
+"""An instrument is said to bear a second ISIN, CUSIP or SEDOL, or another CFI, while it bears one."""
 Global___CollisionKind: _TypeAlias = CollisionKind  # noqa: Y015
 
 class _CollisionState:
@@ -273,6 +277,7 @@ class IdentifierAssertion(_message.Message):
     RECORDED_FROM_FIELD_NUMBER: _builtins.int
     RECORDED_TO_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
+    BESIDE_FIELD_NUMBER: _builtins.int
     scheme: _common_pb2.IdentifierScheme.ValueType
     """The naming system."""
     value: _builtins.str
@@ -285,6 +290,11 @@ class IdentifierAssertion(_message.Message):
     """The venue it is spelled at; for tickers and exchange symbols."""
     source: _builtins.str
     """Who says so, such as "pytickersymbols 1.17.10" or "BINANCE exchangeInfo"."""
+    beside: _builtins.bool
+    """Whether the instrument bears it although it contradicts another name of it at the same time (a second ISIN, CUSIP, SEDOL or CFI, a CUSIP
+    that is not the one in the ISIN), because a person decided so: MERGE and KEEP_BOTH set it. An entry that brings it, as an export does, is
+    taken by its word where the instrument is not registered yet.
+    """
     @_builtins.property
     def valid_from(self) -> _timestamp_pb2.Timestamp:
         """Start of the span in which it holds, inclusive. Absent: since ever."""
@@ -314,10 +324,11 @@ class IdentifierAssertion(_message.Message):
         recorded_from: _timestamp_pb2.Timestamp | None = ...,
         recorded_to: _timestamp_pb2.Timestamp | None = ...,
         source: _builtins.str = ...,
+        beside: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["recorded_from", b"recorded_from", "recorded_to", b"recorded_to", "valid_from", b"valid_from", "valid_to", b"valid_to"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["level", b"level", "recorded_from", b"recorded_from", "recorded_to", b"recorded_to", "scheme", b"scheme", "source", b"source", "target_id", b"target_id", "valid_from", b"valid_from", "valid_to", b"valid_to", "value", b"value", "venue", b"venue"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["beside", b"beside", "level", b"level", "recorded_from", b"recorded_from", "recorded_to", b"recorded_to", "scheme", b"scheme", "source", b"source", "target_id", b"target_id", "valid_from", b"valid_from", "valid_to", b"valid_to", "value", b"value", "venue", b"venue"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

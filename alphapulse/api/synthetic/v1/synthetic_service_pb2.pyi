@@ -4,6 +4,7 @@ isort:skip_file
 The synthetic registry: formulas over instruments, checked before anyone trades on them."""
 
 from alphapulse.api.common.v1 import common_pb2 as _common_pb2
+from alphapulse.api.instrument.v1 import instrument_pb2 as _instrument_pb2
 from alphapulse.api.synthetic.v1 import synthetic_pb2 as _synthetic_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
@@ -138,6 +139,7 @@ class RegisterSyntheticResponse(_message.Message):
     SYNTHETIC_FIELD_NUMBER: _builtins.int
     OUTCOME_FIELD_NUMBER: _builtins.int
     REVISION_TOKEN_FIELD_NUMBER: _builtins.int
+    DIFFERENCES_FIELD_NUMBER: _builtins.int
     outcome: Global___SyntheticRegistrationOutcome.ValueType
     """What the registration did."""
     revision_token: _builtins.str
@@ -146,16 +148,21 @@ class RegisterSyntheticResponse(_message.Message):
     def synthetic(self) -> _synthetic_pb2.Synthetic:
         """The synthetic as it is now."""
 
+    @_builtins.property
+    def differences(self) -> _containers.RepeatedCompositeFieldContainer[_instrument_pb2.FieldDifference]:
+        """In what the synthetic sent differs from the one that is there and stays, where the outcome is EXISTS."""
+
     def __init__(
         self,
         *,
         synthetic: _synthetic_pb2.Synthetic | None = ...,
         outcome: Global___SyntheticRegistrationOutcome.ValueType = ...,
         revision_token: _builtins.str = ...,
+        differences: _abc.Iterable[_instrument_pb2.FieldDifference] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["synthetic", b"synthetic"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome", "revision_token", b"revision_token", "synthetic", b"synthetic"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["differences", b"differences", "outcome", b"outcome", "revision_token", b"revision_token", "synthetic", b"synthetic"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -208,6 +215,7 @@ class SyntheticRegistrationResult(_message.Message):
     OUTCOME_FIELD_NUMBER: _builtins.int
     SYNTHETIC_ID_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
+    DIFFERENCES_FIELD_NUMBER: _builtins.int
     outcome: Global___SyntheticRegistrationOutcome.ValueType
     """What the registration did."""
     synthetic_id: _builtins.str
@@ -216,16 +224,21 @@ class SyntheticRegistrationResult(_message.Message):
     def error(self) -> _common_pb2.ItemError:
         """Why it was refused."""
 
+    @_builtins.property
+    def differences(self) -> _containers.RepeatedCompositeFieldContainer[_instrument_pb2.FieldDifference]:
+        """In what the synthetic sent differs from the one that is there and stays, where the outcome is EXISTS."""
+
     def __init__(
         self,
         *,
         outcome: Global___SyntheticRegistrationOutcome.ValueType = ...,
         synthetic_id: _builtins.str = ...,
         error: _common_pb2.ItemError | None = ...,
+        differences: _abc.Iterable[_instrument_pb2.FieldDifference] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "outcome", b"outcome", "synthetic_id", b"synthetic_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["differences", b"differences", "error", b"error", "outcome", b"outcome", "synthetic_id", b"synthetic_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -123,6 +123,7 @@ class RegisterVenueResponse(_message.Message):
     VENUE_FIELD_NUMBER: _builtins.int
     OUTCOME_FIELD_NUMBER: _builtins.int
     REVISION_TOKEN_FIELD_NUMBER: _builtins.int
+    DIFFERENCES_FIELD_NUMBER: _builtins.int
     outcome: Global___VenueRegistrationOutcome.ValueType
     """What the registration did."""
     revision_token: _builtins.str
@@ -131,16 +132,21 @@ class RegisterVenueResponse(_message.Message):
     def venue(self) -> _venue_pb2.Venue:
         """The venue as it is now."""
 
+    @_builtins.property
+    def differences(self) -> _containers.RepeatedCompositeFieldContainer[_instrument_pb2.FieldDifference]:
+        """In what the venue sent differs from the one that is there and stays, where the outcome is EXISTS."""
+
     def __init__(
         self,
         *,
         venue: _venue_pb2.Venue | None = ...,
         outcome: Global___VenueRegistrationOutcome.ValueType = ...,
         revision_token: _builtins.str = ...,
+        differences: _abc.Iterable[_instrument_pb2.FieldDifference] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["venue", b"venue"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome", "revision_token", b"revision_token", "venue", b"venue"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["differences", b"differences", "outcome", b"outcome", "revision_token", b"revision_token", "venue", b"venue"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -189,6 +195,7 @@ class VenueRegistrationResult(_message.Message):
     OUTCOME_FIELD_NUMBER: _builtins.int
     CODE_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
+    DIFFERENCES_FIELD_NUMBER: _builtins.int
     outcome: Global___VenueRegistrationOutcome.ValueType
     """What the registration did."""
     code: _builtins.str
@@ -197,16 +204,21 @@ class VenueRegistrationResult(_message.Message):
     def error(self) -> _common_pb2.ItemError:
         """Why it was refused."""
 
+    @_builtins.property
+    def differences(self) -> _containers.RepeatedCompositeFieldContainer[_instrument_pb2.FieldDifference]:
+        """In what the venue sent differs from the one that is there and stays, where the outcome is EXISTS."""
+
     def __init__(
         self,
         *,
         outcome: Global___VenueRegistrationOutcome.ValueType = ...,
         code: _builtins.str = ...,
         error: _common_pb2.ItemError | None = ...,
+        differences: _abc.Iterable[_instrument_pb2.FieldDifference] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "error", b"error", "outcome", b"outcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "differences", b"differences", "error", b"error", "outcome", b"outcome"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,4 +1,4 @@
-"""A request's JSON into its message, by the JSON mapping of proto3. What does not fit is told by field, all of it at once.
+"""JSON into a message, by the JSON mapping of proto3: of a request, of a line of a file. What does not fit is told by field, all of it at once.
 
 Fields may be written in either spelling, `listing_id` or `listingId`. A field that the message has not is refused, and so are a name given
 twice, a number that JSON has not (`NaN`), and objects within objects beyond `MAX_DEPTH`.
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any, Final, Never
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -18,6 +19,8 @@ from google.protobuf.message import Message
 from alphapulse.domain.errors import FieldViolation, InvalidArgument
 
 MAX_DEPTH: Final = 64
+_MOST_TOLD: Final = 100
+"""Names that stand twice told of one text."""
 _FAULTS: Final = (ParseError, ValueError, TypeError, AttributeError, OverflowError, KeyError)
 _INTEGERS: Final = {
     **dict.fromkeys(
@@ -55,12 +58,26 @@ def message_of(text: bytes, kind: type[Message]) -> Message:
     return message_from(decoded(text), kind)
 
 
-def decoded(text: bytes) -> Any:
-    """The JSON value of a text; nothing is nothing: `{}`. Raises InvalidArgument that says where the text goes wrong."""
+def decoded(text: bytes, *, number: Callable[[str], Any] = float) -> Any:
+    """The JSON value of a text; nothing is nothing: `{}`. Raises InvalidArgument that says where the text goes wrong, and every name that
+    stands twice. `number` reads what is not whole."""
     if not text.strip():
         return {}
+    twice = False
+
+    def object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal twice
+        found = dict(pairs)
+        for name in found:
+            if not name.isascii():
+                _require_text(name)
+        if len(found) == len(pairs):
+            return found
+        twice = True
+        return _Twice(pairs)
+
     try:
-        value = json.loads(text.decode(), object_pairs_hook=_object, parse_constant=_constant)
+        value = json.loads(text.decode(), object_pairs_hook=object_of, parse_float=number, parse_constant=_constant)
     except UnicodeDecodeError as error:
         raise _malformed(f"byte {error.start} is not UTF-8") from error
     except json.JSONDecodeError as error:
@@ -71,6 +88,8 @@ def decoded(text: bytes) -> Any:
         raise _malformed(str(error)) from error
     if _deeper_than(value, MAX_DEPTH):
         raise _too_deep()
+    if twice:
+        raise InvalidArgument.of(list(islice(_doubled(value, ""), _MOST_TOLD)))
     return value
 
 
@@ -162,13 +181,41 @@ def _whole(kind: type[Message], fault: Exception) -> FieldViolation:
     return FieldViolation("body", "", "json-type", f"no {kind.DESCRIPTOR.name}: {fault}")
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InvalidArgument.field(twice, "", "json-duplicate-field", "the name stands twice in one object")
-    return found
+def _require_text(name: str) -> None:
+    """Half of a pair of surrogates is no text: neither a message nor a file can hold it."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise _malformed(f"the name {name!a} is no valid Unicode") from None
+
+
+class _Twice(dict[str, Any]):
+    """An object in which names stand more than once."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        seen: set[str] = set()
+        self.again: dict[str, Any] = {}
+        """What stands behind such a name the second time."""
+        for name, value in pairs:
+            if name in seen:
+                self.again.setdefault(name, value)
+            seen.add(name)
+
+
+def _doubled(value: Any, path: str) -> Iterator[FieldViolation]:
+    """The names that stand twice in one object, each with its path."""
+    if isinstance(value, list):
+        for at, one in enumerate(value):
+            yield from _doubled(one, f"{path}[{at}]")
+    elif isinstance(value, dict):
+        again = value.again if isinstance(value, _Twice) else {}
+        for name, one in value.items():
+            inner = f"{path}.{name}" if path else name
+            if name in again:
+                text = "the name stands twice in one object"
+                yield FieldViolation(inner, _shown(again[name]), "json-duplicate-field", text)
+            yield from _doubled(one, inner)
 
 
 def _constant(name: str) -> Never:
