@@ -13,6 +13,7 @@ A SEDOL counts at level INSTRUMENT: those of several countries' markets stand at
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Final
 
 from alphapulse.domain.errors import FieldViolation
@@ -21,6 +22,7 @@ from alphapulse.domain.instruments import IdentifierAssertion
 from registry_service.instrument.registering.rules import comparable, derived_mismatch, overlap
 
 _SINGLE: Final = frozenset({Scheme.ISIN, Scheme.CUSIP, Scheme.SEDOL, Scheme.CFI})
+_EVER, _NEVER = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
 def rival(held: Iterable[IdentifierAssertion], claim: IdentifierAssertion) -> IdentifierAssertion | None:
@@ -42,16 +44,25 @@ def several_at_once(identifiers: Sequence[IdentifierAssertion], *, sound: bool) 
     if len(set(schemes)) == len(schemes):
         return []
     found: list[FieldViolation] = []
-    before: dict[Scheme, list[IdentifierAssertion]] = {}
+    before: dict[Scheme, list[tuple[datetime, datetime, IdentifierAssertion]]] = {}
     for at, one in enumerate(identifiers):
-        if one.scheme not in _SINGLE or one.beside or not (sound or comparable(one)):
+        if (
+            one.scheme not in _SINGLE
+            or one.level is not Level.INSTRUMENT
+            or one.beside
+            or not (sound or comparable(one))
+        ):
             continue
+        start, end = one.valid_from or _EVER, one.valid_to or _NEVER
         others = before.setdefault(one.scheme, [])
-        if (other := rival(others, one)) is not None:
-            why = f"{second(one, other)}: an instrument has one at a time; give each its valid_from and valid_to"
-            found.append(FieldViolation(f"instrument.identifiers[{at}].value", one.value, "one-at-a-time", why))
+        for begun, ended, other in others:  # of an entry of 256 in turn 32,640 pairs: the spans come first
+            if start < ended and begun < end and _contradict(other, one):
+                why = f"{second(one, other)}: an instrument has one at a time; give each its valid_from and valid_to"
+                path = f"instrument.identifiers[{at}].value"
+                found.append(FieldViolation(path, one.value, "one-at-a-time", why))
+                break
         else:
-            others.append(one)
+            others.append((start, end, one))
     return found
 
 
