@@ -295,7 +295,7 @@ async def test_an_identifier_of_another_is_not_taken_by_an_update(registry, entr
     own = await registry.register(entries.equity(entries.isin(15)))
     greedy = wire.Instrument(
         instrument_id=own.entry.instrument.instrument_id,
-        identifiers=[entries.identifier("ISIN", entries.isin(n)) for n in (14, 15)],
+        identifiers=[entries.identifier("ISIN", entries.isin(14))],
     )
     assert isinstance(await registry.refused(update(registry, greedy, "identifiers")), errors.Collision)
     assert (await registry.isin(entries.isin(14))).outcome == RESOLVED
