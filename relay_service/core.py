@@ -244,7 +244,7 @@ class RelayCore:
             if strays:
                 count -= len(strays)
                 self.reject(WrongPartition.reason, len(strays))
-                source.strays.add(len(strays))
+                source.strays.shed_more(len(strays))
             gaps += shed_by(source, self.engine.next_of(source.domain), now_ns)
         engine = self.engine
         first = engine.next_of(source.domain)

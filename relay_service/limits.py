@@ -35,20 +35,21 @@ class Limits:
     of: Mapping[Domain, DomainLimits] = field(default_factory=_usual)
 
 
-class Strays:
-    """Events of one source that belong to another partition than this relay's: refused, and told to subscribers at once, then once a second."""
+class Shed:
+    """Events of one source that were refused and will not come again: told to subscribers at once, then once a second. Times are the relay's,
+    nanoseconds."""
 
-    __slots__ = ("_told_ns", "_undeclared", "count")
+    __slots__ = ("_told_ns", "_undeclared", "shed")
 
     def __init__(self) -> None:
-        self.count = 0
-        """Refused so far."""
+        self.shed = 0
+        """Events refused so far."""
         self._undeclared = 0
         self._told_ns = 0
 
-    def add(self, count: int) -> None:
+    def shed_more(self, count: int) -> None:
         """So many were refused."""
-        self.count += count
+        self.shed += count
         self._undeclared += count
 
     def undeclared(self, now_ns: int) -> int:
@@ -60,32 +61,19 @@ class Strays:
         return owed
 
 
-class RateLimit:
+class RateLimit(Shed):
     """One source's. A second's worth may come at once; a frame is taken whole, and paid back before the next one. Times are the relay's,
     nanoseconds."""
 
-    __slots__ = (
-        "_bytes",
-        "_bytes_left",
-        "_events",
-        "_events_left",
-        "_filled_ns",
-        "_told_ns",
-        "_undeclared",
-        "limits",
-        "shed",
-    )
+    __slots__ = ("_bytes", "_bytes_left", "_events", "_events_left", "_filled_ns", "limits")
 
     def __init__(self, limits: DomainLimits) -> None:
+        super().__init__()
         self._events, self._bytes = limits.source_events, limits.source_bytes
         self.limits = bool(self._events or self._bytes)
         """Whether it refuses anything at all."""
         self._events_left, self._bytes_left = float(self._events), float(self._bytes)
         self._filled_ns = 0
-        self._undeclared = 0
-        self._told_ns = 0
-        self.shed = 0
-        """Events refused so far."""
 
     def admits(self, count: int, size: int, now_ns: int) -> bool:
         """Whether a frame of so many events and bytes may come now; it is paid for."""
@@ -102,16 +90,3 @@ class RateLimit:
         self._events_left -= count
         self._bytes_left -= size
         return True
-
-    def shed_more(self, count: int) -> None:
-        """Events were refused, and will not come again."""
-        self.shed += count
-        self._undeclared += count
-
-    def undeclared(self, now_ns: int) -> int:
-        """Events refused that subscribers have to be told of now: at once, then once a second; 0: none."""
-        owed = self._undeclared
-        if not owed or 0 <= now_ns - self._told_ns < _SECOND:
-            return 0
-        self._undeclared, self._told_ns = 0, now_ns
-        return owed

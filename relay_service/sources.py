@@ -11,7 +11,7 @@ from alphapulse.domain.errors import AlphaPulseError, InvalidArgument, LogUnavai
 from alphapulse.domain.ids import source_id
 from alphapulse.domain.provenance import Provenance
 from relay_service.breaker import Breaker
-from relay_service.limits import DomainLimits, Limits, RateLimit, Strays
+from relay_service.limits import DomainLimits, Limits, RateLimit, Shed
 
 MAX_SEQUENCE: Final = (1 << 64) - 1
 """The numbering of a source goes on with 0 behind it."""
@@ -54,7 +54,7 @@ class SourceState:
     """Keeps out a source that sends little but rows that cannot be taken."""
     limit: RateLimit = field(default_factory=lambda: RateLimit(DomainLimits()))
     """How much of it is taken in a second."""
-    strays: Strays = field(default_factory=Strays)
+    strays: Shed = field(default_factory=Shed)
     """Events of it that belong to another partition."""
     acknowledges: bool = False
     """It keeps what it sends until it is acknowledged, and sends again what could not be taken: its numbering knows no gap."""
