@@ -208,7 +208,6 @@ CANDIDATES: Final = {
     CANDIDATE_BAND: "PRICE_BAND",
 }
 
-COPY_SIZES: Final = (QUOTE.row_size, TRADE.row_size, TRADING_STATUS.row_size)
 LAYOUT_TEXT: Final = (
     "|".join(str(layout.dtype) for layout in (QUOTE, TRADE, TRADING_STATUS, OPPORTUNITY)) + str(SLOT) + str(GROUP)
 )
