@@ -83,6 +83,8 @@ class Emitter:
         self._learned: dict[tuple[int, object], tuple[str, str]] = {}
         self._figures: Told[tuple[str, int, int, int], Amount] = Told(_MAX_FIGURES)
         self._scales: dict[tuple[str, str], int] = {}
+        self.retold = 0
+        """How often a number of a connection has come to stand for something else, or for nothing."""
         self.noted = False
         """Something of the message is remembered, or was refused: `begin` has to be called before the next."""
         self.notices = Notices(listings, sink, self._feed)
@@ -287,7 +289,10 @@ class Emitter:
 
     def learn(self, number: object, channel: str, symbol: str) -> None:
         """On this connection a number stands for a channel and a symbol."""
-        self._learned[self.connection, number] = (channel, symbol)
+        key, told = (self.connection, number), (channel, symbol)
+        if self._learned.get(key, told) != told:
+            self.retold += 1
+        self._learned[key] = told
 
     def learned(self, number: object) -> str:
         """The symbol a number stands for. Raises InvalidArgument."""
@@ -315,6 +320,7 @@ class Emitter:
         """A connection is gone, and its numbers with it."""
         for key in [key for key in self._learned if key[0] == connection]:
             del self._learned[key]
+            self.retold += 1
 
     def scale(self, symbol: str, name: str) -> int:
         """Decimals of the venue's whole numbers, from the line of its list. Raises InvalidArgument where there is none."""
@@ -352,6 +358,7 @@ class Emitter:
         """Another conversation: all that was learned and given is forgotten; what was counted stays."""
         for known in (self.books, self.handovers, self.last_trades, self._numbered, self._learned):
             known.clear()
+        self.retold += 1
         self._figures.clear()
         self.notices.clear()
         self.shares_books = False

@@ -19,6 +19,7 @@ from collector_service.lane.codes import (
     L_GUARD_COUNT,
     L_GUARDS,
     L_LIST,
+    L_OFFSET,
     L_PRICE,
     L_SIDE,
     L_SIZE,
@@ -61,6 +62,7 @@ from collector_service.lane.codes import (
     T_NEXT,
     T_START,
     TRUE,
+    V_NUMBER,
     V_PRICE,
     V_PRICE_EXPONENT,
     V_SIDE,
@@ -189,6 +191,10 @@ def _level(
     changes[change, V_PRICE_EXPONENT] = price_exponent
     changes[change, V_SIZE] = size
     changes[change, V_SIZE_EXPONENT] = size_exponent
+    number = whole(data, tape, found[program[at + L_OFFSET]]) if program[at + L_OFFSET] >= 0 else 0
+    if number < 0:
+        return NOT_PLAIN
+    changes[change, V_NUMBER] = number
     state[X_CHANGES] = change + 1
     if program[at + L_TIME_KIND] != NOWHERE:
         time_ns = moment(data, tape, found[program[at + L_TIME]], program[at + L_TIME_KIND])

@@ -42,6 +42,8 @@ class _Prepared:
         self.dialect = dialect
         self.unpack = unpack
         self.words = WordTable(program.texts)
+        self._of_connections: dict[int, WordTable] = {}
+        self._retold = 0
         self.found: Any = np.full(2 * program.nodes, -1, np.int64)
         self.window = BATCH
         """Frames that are taken together: fewer where many are refused, since those behind are looked at again."""
@@ -49,6 +51,16 @@ class _Prepared:
         """How many more were taken than refused of late."""
         self.rest = 0
         """Frames until it is tried again."""
+
+    def listen(self, connection: int, retold: int) -> None:
+        """The frames that follow come over a connection, whose numbers mean what it was told; `retold` counts how often that has changed."""
+        if retold != self._retold:
+            self._retold = retold
+            self._of_connections.clear()
+        words = self._of_connections.get(connection)
+        if words is None:
+            words = self._of_connections[connection] = WordTable(self.program.texts)
+        self.words = words
 
     def judge(self, done: int, count: int) -> None:
         """Fewer frames at once where one was refused; none for a while where most are, since a look costs as much as a frame saves."""
@@ -107,6 +119,9 @@ class Lane:
         if prepared is not self._current:
             self._current = prepared
             self.shelf.use_scales(prepared.program.scales)
+        if prepared.program.learned:
+            self._emitter.connection = arrivals[first].connection
+            prepared.listen(arrivals[first].connection, self._emitter.retold)
         self._scratch = room = scratch()
         if arrivals[first].kind is ArrivalKind.RESPONSE:
             parts = self._answer(arrivals[first], prepared)
@@ -150,6 +165,8 @@ class Lane:
         """The frames that go together."""
         unpack = prepared.unpack
         several = arrivals[first : first + prepared.window]
+        if prepared.program.learned:
+            several = _of_one_connection(several)
         if unpack is None and not retiring:
             # What is usual, without a look at each thing that may be otherwise.
             parts = [one.data for one in several if one.kind is ArrivalKind.FRAME and one.time_ns < until_ns]
@@ -200,6 +217,7 @@ class Lane:
             start = self._run(
                 data, room.frames, start, count, program.numbers, words.texts, words.rows, room.tape, prepared.found,
                 room.stack, room.spelled, room.changes, room.ops, shelf.books, shelf.keys, shelf.sizes, shelf.exponents,
+                shelf.numbers.rows,
                 room.rows[TRADE.event_type], room.rows[QUOTE.event_type], room.rows[BOOK_LEVEL.event_type],
                 room.touched, self._dirty, state,
             )  # fmt: skip
@@ -228,6 +246,9 @@ class Lane:
                 return self.shelf.lend(slot)  # what waits for an answer was laid out before it was read
             case codes.LEVELS_WANTED:
                 self.shelf.make_room(slot, field)
+                return True
+            case codes.NUMBERS_WANTED:
+                self.shelf.make_room_for_numbers(field)
                 return True
             case codes.ROOM_WANTED:
                 self._drain()
@@ -268,7 +289,8 @@ class Lane:
     def _learn(self, prepared: _Prepared, field: int, data: Any, begin: int, end: int) -> bool:
         program = prepared.program
         word = (self._scratch.spelled if field == program.combined else data)[begin:end].tobytes()
-        meaning = program.resolvers[field](word)
+        learned = program.learned.get(field)
+        meaning = program.resolvers[field](word) if learned is None else learned(word, self._emitter)
         if meaning is not None and field in program.symbols:
             meaning = self.shelf.slot(meaning)
         return meaning is not None and prepared.words.add(field, word, meaning)
@@ -293,6 +315,12 @@ class Lane:
 
 _PLACES: Final = ((codes.X_TRADES, TRADE), (codes.X_QUOTES, QUOTE), (codes.X_LEVELS, BOOK_LEVEL))
 _UNSEEN: Final[Any] = object()
+
+
+def _of_one_connection(several: Sequence[Arrival]) -> Sequence[Arrival]:
+    """Those before the first that came over another one."""
+    connection = several[0].connection
+    return several[: next((at for at, one in enumerate(several) if one.connection != connection), len(several))]
 
 
 def _fits(amount: Amount) -> bool:

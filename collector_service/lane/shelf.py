@@ -14,6 +14,7 @@ from collector_service.book import (
     BookUpdate,
     ChecksumMachine,
     Level,
+    OffsetMachine,
     PerChannelMachine,
     PreviousIdMachine,
     RangeSequenceMachine,
@@ -26,6 +27,7 @@ from collector_service.book import (
 )
 from collector_service.emitter import Emitter
 from collector_service.lane import codes
+from collector_service.lane.numbers import NumberTable
 
 _LEAST_ROOM: Final = 64
 _USUAL_ROOM: Final = 1_024
@@ -40,6 +42,7 @@ _PLAIN: Final = {
     PerChannelMachine: codes.M_PER_CHANNEL,
     SnapshotUpdatesMachine: codes.M_SNAPSHOT_UPDATES,
     SnapshotOnlyMachine: codes.M_SNAPSHOT_ONLY,
+    OffsetMachine: codes.M_OFFSET,
 }
 _TEXTS: Final[dict[Callable[[Book], str], int]] = {
     digits_of_top: codes.M_DIGITS_OF_TOP,
@@ -55,6 +58,7 @@ class Shelf:
         self.keys: Any = np.zeros(_FIRST_ARENA, np.int64)
         self.sizes: Any = np.zeros(_FIRST_ARENA, np.int64)
         self.exponents: Any = np.zeros(_FIRST_ARENA, np.int16)
+        self.numbers = NumberTable()
         self.symbols: list[str] = []
         self._numbers = self.books.data.cast("B").cast("q")
         """The books, for a look at one number."""
@@ -153,8 +157,10 @@ class Shelf:
         if row[codes.B_OWNER] == codes.IN_STEP:
             for number, side in ((0, book.bids), (1, book.asks)):
                 side.fill(self._levels(row, number))
+            if isinstance(machine, OffsetMachine):
+                machine.numbers = self.numbers.of(int(row[codes.B_TAG]))
             self._waits[slot] = (len(book.bids) + len(book.asks)) // _PER_FRAME
-        row[codes.B_OWNER] = codes.AWAY
+        row[codes.B_OWNER], row[codes.B_TAG] = codes.AWAY, 0
         self._machines[slot] = None
 
     def give_all_back(self) -> None:
@@ -233,6 +239,10 @@ class Shelf:
             if had:
                 self._free.setdefault(had, []).append(old)
 
+    def make_room_for_numbers(self, count: int) -> None:
+        """Room for so many more numbers of levels."""
+        self.numbers.make_room(count, self.books[:, codes.B_TAG].tolist())
+
     @property
     def bytes_used(self) -> int:
         """Of the arena, rooms that stand empty included."""
@@ -270,6 +280,10 @@ class Shelf:
             taken.append(
                 (keys[::-1], one[2][::-1], [(p << 8) | (s & 255) for p, s in zip(one[1], one[3], strict=True)][::-1])
             )
+        if isinstance(machine, OffsetMachine):
+            row[codes.B_TAG] = self.numbers.lend(machine.numbers, self.books[:, codes.B_TAG].tolist())
+            if not row[codes.B_TAG]:
+                return False
         if not row[codes.B_SIDES + 3] or room >= row[codes.B_SIDES + 3]:
             row[codes.B_SIDES + 2] = row[codes.B_SIDES + 6] = 0
             self.make_room(slot, 2 * room)
