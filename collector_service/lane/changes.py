@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from collector_service.lane.codes import (
+    A_PLAIN,
+    ARRAY,
     D_CONSTANT,
     D_FIELD,
     DONE,
@@ -20,6 +22,7 @@ from collector_service.lane.codes import (
     L_GUARDS,
     L_LIST,
     L_OFFSET,
+    L_PAIRS,
     L_PRICE,
     L_SIDE,
     L_SIZE,
@@ -29,6 +32,7 @@ from collector_service.lane.codes import (
     MISSING,
     N_ITEM,
     N_ITEM_END,
+    N_REQUIRED,
     NODE_WIDTH,
     NOT_PLAIN,
     NOWHERE,
@@ -205,6 +209,43 @@ def _level(
 
 
 @compiled
+def _pairs(data: Any, tape: Any, program: Any, at: int, required: int, opened: int, changes: Any, state: Any) -> int:
+    """Levels of the commonest form into the changes: arrays that begin with price and size."""
+    side, change = program[at + L_SIDE + 2], state[X_CHANGES]
+    room = changes.shape[0] - state[X_HELD_CHANGES]
+    item, stop = opened + 1, tape[opened, T_NEXT]
+    while item < stop:
+        following = tape[item, T_NEXT]
+        if tape[item, T_KIND] != ARRAY or following - item < 3 or change >= room:
+            return NOT_PLAIN
+        second = tape[item + 1, T_NEXT]
+        if second >= following:
+            return NOT_PLAIN
+        if required > 2:
+            count, member = 0, item + 1
+            while member < following:
+                count += 1
+                member = tape[member, T_NEXT]
+            if count < required:
+                return NOT_PLAIN
+        price, price_exponent = amount(data, tape, item + 1, A_PLAIN, 0)
+        size, size_exponent = amount(data, tape, second, A_PLAIN, 0)
+        if price <= 0 or size == BAD:
+            return NOT_PLAIN
+        one = changes[change]
+        one[V_SIDE] = side
+        one[V_PRICE] = price
+        one[V_PRICE_EXPONENT] = price_exponent
+        one[V_SIZE] = size
+        one[V_SIZE_EXPONENT] = size_exponent
+        one[V_NUMBER] = 0
+        change += 1
+        item = following
+    state[X_CHANGES] = change
+    return DONE
+
+
+@compiled
 def gather(
     data: Any, tape: Any, program: Any, found: Any, record: int, slot: int, time_ns: int, changes: Any, ops: Any,
     words: Any, texts: Any, state: Any,
@@ -228,6 +269,11 @@ def gather(
         if token < 0:
             continue
         found[program[P_NODE_COUNT] + number] = 1
+        if program[at + L_PAIRS]:
+            required = program[nodes + NODE_WIDTH * program[nodes + NODE_WIDTH * number + N_ITEM] + N_REQUIRED]
+            if _pairs(data, tape, program, at, required, token, changes, state) != DONE:
+                return NOT_PLAIN
+            continue
         first, end = program[nodes + NODE_WIDTH * number + N_ITEM], program[nodes + NODE_WIDTH * number + N_ITEM_END]
         item, stop = token + 1, tape[token, T_NEXT]
         while item < stop:

@@ -139,7 +139,9 @@ L_GUARD_COUNT: Final = 13
 L_GONE: Final = 14
 L_GONE_COUNT: Final = 15
 L_OFFSET: Final = 16
-LEVELS_WIDTH: Final = 17
+L_PAIRS: Final = 17
+"""1: they are arrays whose first two values are price and size, and that is all there is to them."""
+LEVELS_WIDTH: Final = 18
 JOINED: Final = -2
 """In the place of the node of a symbol: it has several parts. In the place of its field stands where they begin: their count, the field of the first,
 then their nodes. What a word of one part means is the field under which the next is looked up."""
@@ -198,7 +200,9 @@ B_SCALES: Final = 21
 MAX_SCALES: Final = 2
 B_TAG: Final = 23
 """Under which the numbers of its levels stand."""
-BOOK_WIDTH: Final = 24
+B_TEXTS: Final = 24
+"""Of the asks, then of the bids: one more than the bytes of the text that its checksum is taken of, 0 where they are not known; their checksum."""
+BOOK_WIDTH: Final = 28
 SIDE_WIDTH: Final = 4
 
 AWAY: Final = 0
@@ -301,7 +305,9 @@ X_HAD_QUOTES: Final = 22
 """Rows before the frame that the run stopped at."""
 X_SCALES: Final = 23
 """Those of the listing of the record that is read."""
-STATE_WIDTH: Final = 25
+X_HASH: Final = 25
+"""That of the word which has to be looked up."""
+STATE_WIDTH: Final = 26
 
 DONE: Final = 0
 NOT_PLAIN: Final = 1

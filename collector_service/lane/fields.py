@@ -283,6 +283,17 @@ class RouteWriter:
         for path_of_word, wanted in levels.gone.items():
             gone += [codes.G_WHERE, self._node(here, path_of_word), *self._words(wanted)]
         self._put(row, codes.L_GONE, gone)
+        row[codes.L_PAIRS] = int(
+            row[codes.L_LIST] != codes.ITSELF
+            and row[codes.L_SIDE] == codes.S_CONSTANT
+            and row[codes.L_SIDE + 2] > 0
+            and levels.price == "[0]"
+            and levels.size == "[1]"
+            and here.parts.keys() == {0, 1}
+            and not any(part.optional or part.parts or part.item for part in here.parts.values())
+            and not here.optional
+            and not (levels.time or levels.where or levels.unless or levels.gone or levels.offset)
+        )
         row[codes.L_OFFSET] = NOWHERE if levels.offset is None else self._node(here, levels.offset)
         return row
 

@@ -130,9 +130,8 @@ class Lane:
         count = len(parts)
         if not count:
             return 0, True
-        longest = len(parts[0])
         if count == 1:
-            room.sizes[0] = longest
+            longest = room.sizes[0] = len(parts[0])
             room.times[0] = arrivals[first].time_ns if clock is None else clock()
             data = np.frombuffer(parts[0], np.int8)
         else:
@@ -169,7 +168,8 @@ class Lane:
             several = _of_one_connection(several)
         if unpack is None and not retiring:
             # What is usual, without a look at each thing that may be otherwise.
-            parts = [one.data for one in several if one.kind is ArrivalKind.FRAME and one.time_ns < until_ns]
+            frame = ArrivalKind.FRAME
+            parts = [one.data for one in several if one.kind is frame and one.time_ns < until_ns]
             if len(parts) == len(several) and all(parts) and sum(map(len, parts)) <= _BATCH_BYTES:
                 return parts
         parts = []
@@ -293,7 +293,9 @@ class Lane:
         meaning = program.resolvers[field](word) if learned is None else learned(word, self._emitter)
         if meaning is not None and field in program.symbols:
             meaning = self.shelf.slot(meaning)
-        return meaning is not None and prepared.words.add(field, word, meaning)
+        return meaning is not None and prepared.words.add(
+            field, word, meaning, self._numbers[codes.X_HASH]
+        )
 
     def _drain(self) -> None:
         """The rows that are written go to the sink."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from alphapulse.domain.provenance import RecordFlag
-from collector_service.lane.checksums import digits_of_top, levels_in_turn
+from collector_service.lane.checksums import digits_of_top, forget_texts, levels_in_turn
 from collector_service.lane.codes import (
     B_DELIVERED,
     B_DEPTH,
@@ -19,6 +19,7 @@ from collector_service.lane.codes import (
     B_OWNER,
     B_SEQUENCE,
     B_STEPS,
+    B_TEXTS,
     DONE,
     IN_STEP,
     M_CHECKSUM,
@@ -296,6 +297,7 @@ def carry_out(
         if op[O_DEPTH] >= 0:
             book[B_DEPTH] = op[O_DEPTH]
         empty(book)
+        book[B_TEXTS] = book[B_TEXTS + 2] = 0
         book[B_GRID] = op[O_GRID]
         _apply(book, keys, sizes, exponents, changes, first, end)
         _cut(book, keys, exponents, op, rows, state, False)
@@ -308,6 +310,8 @@ def carry_out(
         _cut(book, keys, exponents, op, rows, state, False)
     else:
         refine(book, keys, op[O_GRID])
+        if machine == M_DIGITS_OF_TOP:
+            forget_texts(book, keys, changes, first, end)
         _update(book, keys, sizes, exponents, changes, op, rows, state)
     if machine == M_OFFSET:
         _uncross(book, keys, exponents, numbers, op, rows, state)

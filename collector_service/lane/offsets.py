@@ -1,5 +1,5 @@
-"""Numbers of levels by their prices, in one table for all books: those of levels that are gone as well, since what arrives late may be older than their
-going.
+"""Numbers of levels by their prices, in one table for all books: those of levels that are gone as well, since what arrives late may be older than
+their going.
 """
 
 from __future__ import annotations

@@ -115,9 +115,11 @@ class Shelf:
             self.books[slot, codes.B_KEY] = _signed(listings.key(symbol) or 0)
             self._scale(slot, symbol)
 
-    def lend(self, slot: int, hold: Callable[[Sequence[BookUpdate]], bool] | None = None) -> bool:
-        """Takes a book from its machine. False where that cannot be, or is not worth it. Where its snapshot was asked for, `hold` takes the updates
-        that wait for it."""
+    def lend(
+        self, slot: int, hold: Callable[[Sequence[BookUpdate]], bool] | None = None, levels: int = _USUAL_ROOM
+    ) -> bool:
+        """Takes a book from its machine, one that is empty with room for so many levels a side. False where that cannot be, or is not worth it. Where
+        its snapshot was asked for, `hold` takes the updates that wait for it."""
         if self._waits[slot] > 0:
             self._waits[slot] -= 1
             return False
@@ -126,18 +128,19 @@ class Shelf:
         kind = machine_code(machine)
         if not kind or (machine.held and (hold is None or not hold(machine.held))):
             return False
-        row = self.books[slot]
-        if machine.synced and not self._take(row, slot, machine):
+        numbers, at = self._numbers, slot * codes.BOOK_WIDTH
+        if machine.synced and not self._take(self.books[slot], slot, machine):
             self._waits[slot] = (len(machine.book.bids) + len(machine.book.asks)) // _PER_FRAME
             return False
         if not machine.synced:
-            row[codes.B_OWNER], row[codes.B_GRID] = codes.EMPTY, codes.NO_GRID
-            row[codes.B_SIDES + 2] = row[codes.B_SIDES + 6] = 0
+            numbers[at + codes.B_OWNER], numbers[at + codes.B_GRID] = codes.EMPTY, codes.NO_GRID
+            numbers[at + codes.B_SIDES + 2] = numbers[at + codes.B_SIDES + 6] = 0
             self._lent_empty.append(slot)
-            if not row[codes.B_SIDES + 3]:
-                self.make_room(slot, _USUAL_ROOM)
-        row[codes.B_MACHINE], row[codes.B_DEPTH] = kind, machine.depth
-        row[codes.B_SEQUENCE], row[codes.B_FRESH] = machine.sequence, int(machine.fresh)
+            if numbers[at + codes.B_SIDES + 3] < levels:
+                self.make_room(slot, levels)
+        numbers[at + codes.B_MACHINE], numbers[at + codes.B_DEPTH] = kind, machine.depth
+        numbers[at + codes.B_SEQUENCE], numbers[at + codes.B_FRESH] = machine.sequence, int(machine.fresh)
+        numbers[at + codes.B_TEXTS] = numbers[at + codes.B_TEXTS + 2] = 0
         self._machines[slot] = machine
         machine.keeper = _Lent(self, slot)
         return True
@@ -145,7 +148,7 @@ class Shelf:
     def prepare(self, slot: int, levels: int, hold: Callable[[Sequence[BookUpdate]], bool]) -> None:
         """A snapshot of about so many levels is to be read into the book."""
         if self.books[slot, codes.B_OWNER] == codes.AWAY:
-            self.lend(slot, hold)
+            self.lend(slot, hold, max(levels, _USUAL_ROOM))
         if self.books[slot, codes.B_SIDES + 3] < levels:
             self.make_room(slot, levels)
 
@@ -228,14 +231,16 @@ class Shelf:
         while room < levels:
             room *= 2
         offsets = [self._allocate(room) for _ in range(2)]  # may move the arena
-        row = self.books[slot]
-        for number, offset in enumerate(offsets):
-            at = codes.B_SIDES + codes.SIDE_WIDTH * number
-            old, first, count, had = row[at : at + codes.SIDE_WIDTH].tolist()
+        numbers = self._numbers
+        for side, offset in enumerate(offsets):
+            at = slot * codes.BOOK_WIDTH + codes.B_SIDES + codes.SIDE_WIDTH * side
+            old, first, count, had = numbers[at : at + codes.SIDE_WIDTH]
             to = (room - count) // 2
-            for array in (self.keys, self.sizes, self.exponents):
+            for array in (self.keys, self.sizes, self.exponents) if count else ():
                 array[offset + to : offset + to + count] = array[old + first : old + first + count]
-            row[at : at + codes.SIDE_WIDTH] = (offset, to, count, room)
+            for number in (offset, to, count, room):
+                numbers[at] = number
+                at += 1
             if had:
                 self._free.setdefault(had, []).append(old)
 

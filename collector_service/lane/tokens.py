@@ -130,7 +130,7 @@ def _text(data: Any, at: int, end: int) -> int:
 @compiled
 def tokenize(data: Any, at: int, end: int, tape: Any, stack: Any) -> int:
     """How many tokens the frame has; below 0 for one that is not plain."""
-    count, depth, state = 0, 0, _VALUE
+    count, depth, state, inside = 0, 0, _VALUE, 0
     key, key_end = 0, 0
     room = tape.shape[0]
     while True:
@@ -142,7 +142,7 @@ def tokenize(data: Any, at: int, end: int, tape: Any, stack: Any) -> int:
         if state == _COMMA_OR_END:
             if byte == 44:
                 at += 1
-                state = _KEY if tape[stack[depth - 1], T_KIND] == OBJECT else _VALUE
+                state = _KEY if inside == OBJECT else _VALUE
                 continue
         elif state == _KEY or state == _KEY_OR_END:
             if byte == _QUOTE:
@@ -181,7 +181,8 @@ def tokenize(data: Any, at: int, end: int, tape: Any, stack: Any) -> int:
             elif byte == 123 or byte == 91:
                 if depth >= MAX_DEPTH:
                     return -1
-                tape[count, T_KIND] = OBJECT if byte == 123 else ARRAY
+                inside = OBJECT if byte == 123 else ARRAY
+                tape[count, T_KIND] = inside
                 tape[count, T_START] = at
                 stack[depth] = count
                 depth += 1
@@ -201,16 +202,22 @@ def tokenize(data: Any, at: int, end: int, tape: Any, stack: Any) -> int:
                 at = stop
             count += 1
             tape[count - 1, T_NEXT] = count
-            state = _COMMA_OR_END
+            if at < end and data[at] == 44:
+                at += 1
+                state = _KEY if inside == OBJECT else _VALUE
+            else:
+                state = _COMMA_OR_END
             continue
         # The end of what is open.
         if byte != 125 and byte != 93:
             return -1
         opened = stack[depth - 1]
-        if (tape[opened, T_KIND] == OBJECT) != (byte == 125):
+        if (inside == OBJECT) != (byte == 125):
             return -1
         at += 1
         depth -= 1
+        if depth:
+            inside = int(tape[stack[depth - 1], T_KIND])
         tape[opened, T_END] = at
         tape[opened, T_NEXT] = count
         state = _COMMA_OR_END if depth else _NOTHING
