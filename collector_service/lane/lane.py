@@ -251,9 +251,10 @@ class Lane:
                 self.shelf.make_room_for_numbers(field)
                 return True
             case codes.ROOM_WANTED:
+                is_alone = not self._numbers[codes.X_HAD_TRADES] and not self._numbers[codes.X_HAD_QUOTES]
                 self._drain()
                 self._scratch.fit_rows(field, slot)
-                return not self._is_stuck(field)
+                return not (is_alone and self._is_stuck(field))
         return False
 
     def _hold(self, held: Sequence[BookUpdate]) -> bool:
