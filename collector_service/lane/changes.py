@@ -210,10 +210,11 @@ def _level(
 
 @compiled
 def _pairs(data: Any, tape: Any, program: Any, at: int, required: int, opened: int, changes: Any, state: Any) -> int:
-    """Levels of the commonest form into the changes: arrays that begin with price and size."""
+    """Levels of the commonest form into the changes: arrays that begin with price and size, and their time perhaps, the latest of which goes into
+    X_FIELD."""
     side, change = program[at + L_SIDE + 2], state[X_CHANGES]
     room = changes.shape[0] - state[X_HELD_CHANGES]
-    item, stop = opened + 1, tape[opened, T_NEXT]
+    item, stop, latest = opened + 1, tape[opened, T_NEXT], 0
     while item < stop:
         following = tape[item, T_NEXT]
         if tape[item, T_KIND] != ARRAY or following - item < 3 or change >= room:
@@ -232,6 +233,12 @@ def _pairs(data: Any, tape: Any, program: Any, at: int, required: int, opened: i
         size, size_exponent = amount(data, tape, second, A_PLAIN, 0)
         if price <= 0 or size == BAD:
             return NOT_PLAIN
+        if program[at + L_TIME_KIND] != NOWHERE:
+            third = tape[second, T_NEXT]
+            time_ns = moment(data, tape, third, program[at + L_TIME_KIND]) if third < following else BAD
+            if time_ns < 0:
+                return NOT_PLAIN
+            latest = max(latest, time_ns)
         one = changes[change]
         one[V_SIDE] = side
         one[V_PRICE] = price
@@ -242,6 +249,7 @@ def _pairs(data: Any, tape: Any, program: Any, at: int, required: int, opened: i
         change += 1
         item = following
     state[X_CHANGES] = change
+    state[X_FIELD] = latest
     return DONE
 
 
@@ -273,6 +281,7 @@ def gather(
             required = program[nodes + NODE_WIDTH * program[nodes + NODE_WIDTH * number + N_ITEM] + N_REQUIRED]
             if _pairs(data, tape, program, at, required, token, changes, state) != DONE:
                 return NOT_PLAIN
+            latest = max(latest, state[X_FIELD])
             continue
         first, end = program[nodes + NODE_WIDTH * number + N_ITEM], program[nodes + NODE_WIDTH * number + N_ITEM_END]
         item, stop = token + 1, tape[token, T_NEXT]

@@ -289,10 +289,11 @@ class RouteWriter:
             and row[codes.L_SIDE + 2] > 0
             and levels.price == "[0]"
             and levels.size == "[1]"
-            and here.parts.keys() == {0, 1}
+            and here.parts.keys() == ({0, 1} if levels.time is None else {0, 1, 2})
+            and (levels.time is None or levels.time.path == "[2]")
             and not any(part.optional or part.parts or part.item for part in here.parts.values())
             and not here.optional
-            and not (levels.time or levels.where or levels.unless or levels.gone or levels.offset)
+            and not (levels.where or levels.unless or levels.gone or levels.offset)
         )
         row[codes.L_OFFSET] = NOWHERE if levels.offset is None else self._node(here, levels.offset)
         return row

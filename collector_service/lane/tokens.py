@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from collector_service.lane.codes import (
     ARRAY,
     FALSE,
@@ -44,6 +46,11 @@ from collector_service.lane.codes import (
 from collector_service.lane.jit import compiled, inlined
 
 _QUOTE = 34
+_STOPS = np.ones(256, np.int8)
+"""By byte: 1 where a text ends, or is no plain one."""
+_STOPS[32:127] = 0
+_STOPS[34] = _STOPS[92] = 1
+_ONE = np.uint64(1)
 _VALUE, _VALUE_OR_END, _KEY, _KEY_OR_END, _COMMA_OR_END, _NOTHING = 0, 1, 2, 3, 4, 5
 
 
@@ -117,14 +124,11 @@ def _word(data: Any, at: int, end: int) -> tuple[int, int]:
 @inlined
 def _text(data: Any, at: int, end: int) -> int:
     """Where a text ends whose first character stands at a place; below 0 for one that is not plain."""
-    while at < end:
-        byte = data[at]
-        if byte == _QUOTE:
-            return at
-        if byte < 32 or byte > 126 or byte == 92:
-            return -1
-        at += 1
-    return -1
+    # Unsigned, since a place that might be below 0 would be looked at for that each time.
+    place, stop = np.uint64(at), np.uint64(end)
+    while place < stop and not _STOPS[np.uint8(data[place])]:
+        place += _ONE
+    return np.int64(place) if place < stop and data[place] == _QUOTE else -1
 
 
 @compiled
