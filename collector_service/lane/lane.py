@@ -125,25 +125,19 @@ class Lane:
         self._scratch = room = scratch()
         if arrivals[first].kind is ArrivalKind.RESPONSE:
             parts = self._answer(arrivals[first], prepared)
+            sizes, times = list(map(len, parts)), [arrivals[first].time_ns]
         else:
-            parts = self._gather(arrivals, first, prepared, until_ns, retiring)
+            parts, sizes, times = self._gather(arrivals, first, prepared, until_ns, retiring)
         count = len(parts)
         if not count:
             return 0, True
-        if count == 1:
-            longest = room.sizes[0] = len(parts[0])
-            room.times[0] = arrivals[first].time_ns if clock is None else clock()
-            data = np.frombuffer(parts[0], np.int8)
-        else:
-            sizes = list(map(len, parts))
-            longest = max(sizes)
-            form = f"{count}q"
-            struct.pack_into(form, room.sizes, 0, *sizes)
-            if clock is None:
-                struct.pack_into(form, room.times, 0, *[one.time_ns for one in arrivals[first : first + count]])
-            else:
-                struct.pack_into(form, room.times, 0, *[clock() for _ in parts])
-            data = np.frombuffer(b"".join(parts), np.int8)
+        if clock is not None:
+            times = [clock() for _ in parts]
+        form = f"{count}q"
+        struct.pack_into(form, room.sizes, 0, *sizes)
+        struct.pack_into(form, room.times, 0, *times)
+        data = np.frombuffer(parts[0] if count == 1 else b"".join(parts), np.int8)
+        longest = max(sizes)
         room.fit(longest)
         done = self._decode(prepared, data, count)
         self._collect()
@@ -160,23 +154,23 @@ class Lane:
 
     def _gather(
         self, arrivals: Sequence[Arrival], first: int, prepared: _Prepared, until_ns: int, retiring: set[int]
-    ) -> list[bytes]:
-        """The frames that go together."""
-        unpack = prepared.unpack
+    ) -> tuple[list[bytes], list[int], list[int]]:
+        """The frames that go together, their sizes and times."""
+        unpack, frame = prepared.unpack, ArrivalKind.FRAME
         several = arrivals[first : first + prepared.window]
         if prepared.program.learned:
             several = _of_one_connection(several)
         if unpack is None and not retiring:
             # What is usual, without a look at each thing that may be otherwise.
-            frame = ArrivalKind.FRAME
-            parts = [one.data for one in several if one.kind is frame and one.time_ns < until_ns]
-            if len(parts) == len(several) and all(parts) and sum(map(len, parts)) <= _BATCH_BYTES:
-                return parts
+            parts = [one.data for one in several if one.kind is frame]
+            sizes, times = list(map(len, parts)), [one.time_ns for one in several]
+            if len(parts) == len(times) and max(times) < until_ns and all(sizes) and sum(sizes) <= _BATCH_BYTES:
+                return parts, sizes, times
         parts = []
         left = _BATCH_BYTES
         for arrival in several:
             if (
-                arrival.kind is not ArrivalKind.FRAME
+                arrival.kind is not frame
                 or arrival.time_ns >= until_ns
                 or (retiring and arrival.connection in retiring)
             ):
@@ -191,7 +185,7 @@ class Lane:
             if left < 0 or not data:
                 break
             parts.append(data)
-        return parts
+        return parts, list(map(len, parts)), [one.time_ns for one in several[: len(parts)]]
 
     def _answer(self, arrival: Arrival, prepared: _Prepared) -> list[bytes]:
         """The answer of a request for a book: it goes alone."""
