@@ -61,8 +61,8 @@ TEXT_SIZE: Final = 2 * _TOP_IN_TURN * 2 * 44
 
 @compiled
 def _crc(text: Any, at: int, begin: int) -> int:
-    """Of the text from a place on, without the last step; `begin` is that of what stands before it. Eight bytes at a time: M. E. Kounavis and F. L. Berry, "A Systematic Approach to Building High Performance
-    Software-based CRC Generators", 2005."""
+    """Of the text from a place on, without the last step; `begin` is that of what stands before it. Eight bytes at a time: M. E. Kounavis and F. L.
+    Berry, "A Systematic Approach to Building High Performance Software-based CRC Generators", 2005."""
     crc, end = begin, text.shape[0]
     while at + 8 <= end:
         crc ^= text[at] | (text[at + 1] << 8) | (text[at + 2] << 16) | (text[at + 3] << 24)
@@ -144,8 +144,8 @@ def _written(text: Any, at: int, mantissa: int, point: int) -> int:
 
 @compiled
 def digits_of_top(book: Any, keys: Any, sizes: Any, exponents: Any, text: Any) -> int:
-    """Kraken's: ten asks, then ten bids, of each the digits of price and size. Written from its end, a side on its own: most updates leave the text of
-    one as it was, and checksums of parts make that of the whole."""
+    """Kraken's: ten asks, then ten bids, of each the digits of price and size. Written from its end, a side on its own: most updates leave the text
+    of one as it was, and checksums of parts make that of the whole."""
     grid = book[B_GRID]
     for side in range(1, 3):
         known = B_TEXTS + 2 * (2 - side)

@@ -42,7 +42,8 @@ class RouteWriter:
         self, places: Mapping[int, int], field: Callable[..., int], learned: Callable[..., int], root: Shape,
         numbers: list[int], texts: bytearray, scales: list[str],
     ) -> None:  # fmt: skip
-        """`places` are the nodes of shapes, by id; `field` and `learned` give a resolver a number. Words go into `texts`, names of scales into `scales`."""
+        """`places` are the nodes of shapes, by id; `field` and `learned` give a resolver a number. Words go into `texts`, names of scales into
+        `scales`."""
         self._places = places
         self._field = field
         self._field_learned = learned
@@ -290,7 +291,7 @@ class RouteWriter:
             and levels.price == "[0]"
             and levels.size == "[1]"
             and here.parts.keys() == ({0, 1} if levels.time is None else {0, 1, 2})
-            and (levels.time is None or levels.time.path == "[2]")
+            and (levels.time is None or getattr(levels.time, "path", "") == "[2]")
             and not any(part.optional or part.parts or part.item for part in here.parts.values())
             and not here.optional
             and not (levels.where or levels.unless or levels.gone or levels.offset)

@@ -121,7 +121,7 @@ class Lane:
             self.shelf.use_scales(prepared.program.scales)
         if prepared.program.learned:
             self._emitter.connection = arrivals[first].connection
-            prepared.listen(arrivals[first].connection, self._emitter.retold)
+            prepared.listen(arrivals[first].connection, self._emitter.channels.retold)
         self._scratch = room = scratch()
         if arrivals[first].kind is ArrivalKind.RESPONSE:
             parts = self._answer(arrivals[first], prepared)
@@ -288,9 +288,7 @@ class Lane:
         meaning = program.resolvers[field](word) if learned is None else learned(word, self._emitter)
         if meaning is not None and field in program.symbols:
             meaning = self.shelf.slot(meaning)
-        return meaning is not None and prepared.words.add(
-            field, word, meaning, self._numbers[codes.X_HASH]
-        )
+        return meaning is not None and prepared.words.add(field, word, meaning, self._numbers[codes.X_HASH])
 
     def _drain(self) -> None:
         """The rows that are written go to the sink."""

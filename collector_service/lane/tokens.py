@@ -128,7 +128,7 @@ def _text(data: Any, at: int, end: int) -> int:
     place, stop = np.uint64(at), np.uint64(end)
     while place < stop and not _STOPS[np.uint8(data[place])]:
         place += _ONE
-    return np.int64(place) if place < stop and data[place] == _QUOTE else -1
+    return int(np.int64(place)) if place < stop and data[place] == _QUOTE else -1
 
 
 @compiled
