@@ -22,7 +22,9 @@ from relay_service.kernel.tables import LINE
 _ROW_FIELDS: Final[Any] = QUOTE.dtype.fields
 _GROUP_FIELDS: Final[Any] = GROUP.fields
 _KEY: Final = int(_ROW_FIELDS["listing_key"][1]) - len(QUOTE.prefix)
+_SLOT_FIELDS: Final[Any] = SLOT.fields
 _SLOT_SIZE: Final = SLOT.itemsize
+_SLOT_MEMBERS: Final = int(_SLOT_FIELDS["members"][1])
 _GROUP_SIZE: Final = GROUP.itemsize
 _START: Final = int(_GROUP_FIELDS["start"][1])
 _COUNT: Final = int(_GROUP_FIELDS["count"][1])
@@ -60,21 +62,27 @@ def look_ahead(block: Any, slots: Any, head: int, size: int, k: int, start: int,
     at = k + _TO_GROUP
     if start <= at < stop:
         number = block[AHEAD + at % AHEAD_SIZE]
-        if number >= 0 and slots[number].group >= 0:
+        if number >= 0 and slots[number].group >= 0 and slots[number].member_count == 0:
             prefetch(block[GROUPS] + slots[number].group * _GROUP_SIZE)
     at = k + _TO_MEMBERS
     if start <= at < stop:
         number = block[AHEAD + at % AHEAD_SIZE]
-        if number >= 0 and slots[number].group >= 0:
+        if number >= 0 and slots[number].group >= 0 and slots[number].member_count == 0:
             prefetch(block[MEMBERS] + 4 * load_i32(block[GROUPS] + slots[number].group * _GROUP_SIZE + _START))
     at = k + _TO_OTHERS
     if start <= at < stop:
         number = block[AHEAD + at % AHEAD_SIZE]
         if number >= 0 and slots[number].group >= 0:
-            group = block[GROUPS] + slots[number].group * _GROUP_SIZE
-            members = block[MEMBERS] + 4 * load_i32(group + _START)
-            for other in range(min(load_i32(group + _COUNT), _MOST_OTHERS)):
-                prefetch(block[SLOTS] + load_i32(members + 4 * other) * _SLOT_SIZE)
+            slot = block[SLOTS] + number * _SLOT_SIZE
+            few = int(slots[number].member_count)
+            if few > 0:
+                for other in range(few):
+                    prefetch(block[SLOTS] + load_i32(slot + _SLOT_MEMBERS + 4 * other) * _SLOT_SIZE)
+            else:
+                group = block[GROUPS] + slots[number].group * _GROUP_SIZE
+                members = block[MEMBERS] + 4 * load_i32(group + _START)
+                for other in range(min(load_i32(group + _COUNT), _MOST_OTHERS)):
+                    prefetch(block[SLOTS] + load_i32(members + 4 * other) * _SLOT_SIZE)
 
 
 @compiled

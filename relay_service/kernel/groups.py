@@ -55,6 +55,7 @@ class GroupTable:
     def _insert(self, row: np.void, slot: int) -> None:
         start, count = int(row["start"]), int(row["count"])
         held = self._members[start : start + count]
+        self._forget_members(held)
         keys = self._slots.table["key"]
         place = start + int(np.searchsorted(keys[held], keys[slot]))
         self._members[place + 1 : start + count + 1] = self._members[place : start + count].copy()
@@ -67,12 +68,18 @@ class GroupTable:
         if group < 0:
             return
         left = self.members(group)
+        self._forget_members(left)
         left = left[left != slot]
         start = int(self.table["start"][group])
         self._members[start : start + len(left)] = left
         self.table["count"][group] = len(left)
         self._slots.table["group"][slot] = -1
         self._expire(group)
+
+    def _forget_members(self, slots: npt.NDArray[np.int32]) -> None:
+        """The kernel looks at the group of these itself at their next quotes, and names the members in their slots anew."""
+        if len(slots):
+            self._slots.table["member_count"][slots] = 0
 
     def reconsider(self, slots: npt.NDArray[np.int64] | int) -> None:
         """Definitions in the groups of these slots changed: an open opportunity is looked at again at the next tick."""

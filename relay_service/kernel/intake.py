@@ -20,7 +20,7 @@ from relay_service.kernel.memory import (
     store_i64,
     store_u32,
 )
-from relay_service.kernel.opportunity import count, evaluate, note_crossed
+from relay_service.kernel.opportunity import count, evaluate_group, evaluate_slot, note_crossed
 from relay_service.kernel.quality import (
     JUDGED,
     is_late,
@@ -227,7 +227,7 @@ def keep(
     groups = carray(pointer(block[GROUPS]), (block[GROUP_COUNT],), GROUP)
     provenance = flags & PROVENANCE_MASK
     note_crossed(block, slot)
-    evaluate(block, slots, groups, slot.group, provenance, trigger, now_ns)
+    evaluate_slot(block, slots, groups, number, provenance, trigger, now_ns)
 
 
 @compiled
@@ -377,7 +377,7 @@ def reconsider(block: Any, slots: Any, groups: Any, index: int, now_ns: int) -> 
     """Look at a group again without an event: time passed, or a definition changed."""
     zero = np.int64(0)
     trigger = (zero, zero, zero, zero, block[NEXT_SEQUENCE])
-    evaluate(block, slots, groups, index, int(groups[index].provenance), trigger, now_ns)
+    evaluate_group(block, slots, groups, index, int(groups[index].provenance), trigger, now_ns)
 
 
 @compiled

@@ -23,7 +23,7 @@ import numpy as np
 from alphapulse.domain.provenance import PROVENANCE_MASK, RecordFlag
 from alphapulse.records import OPPORTUNITY
 from relay_service.kernel.jit import carray, compiled
-from relay_service.kernel.memory import load_i32, load_i64, pointer, store_i64, store_u32
+from relay_service.kernel.memory import copy_bytes, load_i32, load_i64, pointer, store_i64, store_u32
 from relay_service.kernel.numbers import is_less, to_double
 from relay_service.kernel.state import (
     CANDIDATE_BAND,
@@ -37,6 +37,7 @@ from relay_service.kernel.state import (
     CLOSED,
     COUNTERS,
     DECAY_NS,
+    FEW_MEMBERS,
     MAX_AGE_NS,
     MEMBERS,
     OPEN_COUNT,
@@ -47,6 +48,8 @@ from relay_service.kernel.state import (
     OUT_ROWS,
     OUT_SELL,
     SETTINGS,
+    SLOT,
+    SLOTS,
     THRESHOLD_BPS,
 )
 
@@ -56,6 +59,9 @@ STATE_CLOSED: Final = 3
 
 _ROW = OPPORTUNITY.dtype
 _ROW_SIZE: Final = OPPORTUNITY.row_size
+_SLOT_FIELDS: Final[Any] = SLOT.fields
+_SLOT_SIZE: Final = SLOT.itemsize
+_SLOT_MEMBERS: Final = int(_SLOT_FIELDS["members"][1])
 _CROSSED: Final = int(RecordFlag.CROSSED)
 _STALE: Final = int(RecordFlag.STALE)
 _PRICE_BAND: Final = int(RecordFlag.PRICE_BAND)
@@ -93,13 +99,14 @@ def refusal(block: Any, slot: Any, provenance: int, now_ns: int) -> int:
 
 
 @compiled
-def choose(block: Any, slots: Any, group: Any, provenance: int, now_ns: int) -> tuple[int, int, int]:
-    """(buy slot, sell slot, reason): the best pair with reason 0, or -1, -1 and why the best two sides of all are no candidate (0: no cross)."""
+def choose(block: Any, slots: Any, members: int, total: int, provenance: int, now_ns: int) -> tuple[int, int, int]:
+    """(buy slot, sell slot, reason): the best pair with reason 0, or -1, -1 and why the best two sides of all are no candidate (0: no cross).
+    `members`: the address of their slots' numbers."""
     buy, buy_next, sell, sell_next = -1, -1, -1, -1
     cost, cost_next, gain, gain_next = np.inf, np.inf, -np.inf, -np.inf
     ask, ask_reason, bid, bid_reason = np.inf, 0, -np.inf, 0
-    for k in range(group.count):
-        number = int(load_i32(block[MEMBERS] + 4 * (group.start + k)))
+    for k in range(total):
+        number = int(load_i32(members + 4 * k))
         slot = slots[number]
         if slot.quote_sequence == 0 or slot.quote_flags & _CROSSED:
             continue
@@ -200,6 +207,13 @@ def emit(block: Any, slots: Any, group: Any, state: int, trigger: Any, now_ns: i
 
 
 @compiled
+def mark(block: Any, slots: Any, group: Any, is_open: int) -> None:
+    """Tell the slots of a group whether its opportunity is open."""
+    for k in range(group.count):
+        slots[load_i32(block[MEMBERS] + 4 * (group.start + k))].open = np.uint8(is_open)
+
+
+@compiled
 def close(block: Any, slots: Any, groups: Any, index: int, trigger: Any, now_ns: int) -> None:
     """End a group's opportunity: the row repeats its last figures."""
     group = groups[index]
@@ -211,6 +225,7 @@ def close(block: Any, slots: Any, groups: Any, index: int, trigger: Any, now_ns:
     store_u32(block[OPEN_GROUPS] + 4 * group.open_index, np.uint32(moved))
     groups[moved].open_index = group.open_index
     group.open_index = -1
+    mark(block, slots, group, 0)
 
 
 @compiled
@@ -242,10 +257,47 @@ def set_figures(block: Any, slots: Any, group: Any, buy: int, sell: int, figures
 
 
 @compiled
-def evaluate(block: Any, slots: Any, groups: Any, index: int, provenance: int, trigger: Any, now_ns: int) -> None:
-    """Look at a group again, after a quote or as time passes: writes at most two rows."""
+def evaluate_slot(block: Any, slots: Any, groups: Any, number: int, provenance: int, trigger: Any, now_ns: int) -> None:
+    """Look at the group of a slot again after its quote. Few members are named in the slot from the first time on: the group lies in cache lines of
+    its own, and is looked at where an opportunity is open or opens."""
+    slot = slots[number]
+    named = block[SLOTS] + number * _SLOT_SIZE + _SLOT_MEMBERS
+    if slot.member_count == 0:
+        group = groups[slot.group]
+        members = block[MEMBERS] + 4 * group.start
+        if group.count > FEW_MEMBERS:
+            evaluate_group(block, slots, groups, slot.group, provenance, trigger, now_ns)
+            return
+        copy_bytes(named, members, 4 * int(group.count))
+        slot.member_count = np.uint8(group.count)
+        slot.open = np.uint8(group.open_index >= 0)
+    was_open = slot.open != 0 and groups[slot.group].open_index >= 0
+    evaluate(block, slots, groups, slot.group, named, int(slot.member_count), was_open, provenance, trigger, now_ns)
+
+
+@compiled
+def evaluate_group(block: Any, slots: Any, groups: Any, index: int, provenance: int, trigger: Any, now_ns: int) -> None:
+    """Look at a group again as time passes, or after a definition changed."""
     group = groups[index]
-    buy, sell, reason = choose(block, slots, group, provenance, now_ns)
+    members = block[MEMBERS] + 4 * group.start
+    evaluate(block, slots, groups, index, members, int(group.count), group.open_index >= 0, provenance, trigger, now_ns)
+
+
+@compiled
+def evaluate(
+    block: Any,
+    slots: Any,
+    groups: Any,
+    index: int,
+    members: int,
+    total: int,
+    was_open: bool,
+    provenance: int,
+    trigger: Any,
+    now_ns: int,
+) -> None:
+    """Look at a group again: writes at most two rows."""
+    buy, sell, reason = choose(block, slots, members, total, provenance, now_ns)
     gross, net = np.nan, np.nan
     if buy >= 0 and sell >= 0:
         ratio = slots[sell].bid / slots[buy].ask
@@ -253,7 +305,7 @@ def evaluate(block: Any, slots: Any, groups: Any, index: int, provenance: int, t
         net = gross - slots[buy].taker_fee_bps - slots[sell].taker_fee_bps * ratio
     settings = carray(pointer(block[SETTINGS]), (1,), np.float64)
     viable = net > settings[THRESHOLD_BPS]
-    was_open = group.open_index >= 0
+    group = groups[index]
     if was_open and not (viable and group.buy == buy and group.sell == sell and group.provenance == provenance):
         close(block, slots, groups, index, trigger, now_ns)
         was_open = False
@@ -272,6 +324,7 @@ def evaluate(block: Any, slots: Any, groups: Any, index: int, provenance: int, t
     group.open_index = block[OPEN_COUNT]
     store_u32(block[OPEN_GROUPS] + 4 * block[OPEN_COUNT], np.uint32(index))
     block[OPEN_COUNT] += 1
+    mark(block, slots, group, 1)
     count(block, OPENED)
     emit(block, slots, group, STATE_OPENED, trigger, now_ns)
 

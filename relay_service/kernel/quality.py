@@ -69,7 +69,7 @@ def refer(slot: Any, price: float, flags: int, now_ns: int) -> None:
     if price > 0:
         slot.reference = price
         slot.reference_time_ns = now_ns
-        slot.reference_provenance = np.uint32(flags & PROVENANCE_MASK)
+        slot.reference_provenance = np.uint8(flags & PROVENANCE_MASK)
 
 
 @compiled

@@ -46,21 +46,25 @@ _SLOT_FIELDS: Final = np.dtype(
         # What prices are compared with: the last trade, or middle of a narrow quote, inside the band itself.
         ("reference", "f8"),  # 0: none yet
         ("reference_time_ns", "i8"),  # relay_in_ns of what it was taken from
-        ("batch", "i8"),  # the last batch that reported this slot as touched
-        ("reference_provenance", "u4"),
-        ("tick_exponent", "i4"),
         ("group", "i4"),  # of the same instrument, currency and multiplier; -1: none
         ("definition_version", "u4"),  # 0: not known to the registries
+        ("tick_exponent", "i2"),
+        ("reference_provenance", "u1"),
         ("watched", "u1"),  # 1: a synthetic depends on it
         ("met", "u1"),  # 1: an event of it came
-        ("has_trade", "u1"),  # 1: SlotTable.trades holds its last trade
-        ("has_status", "u1"),  # 1: SlotTable.statuses holds its last status
+        # Of a group of few its members are named here at a quote, so that the next one does not look at the group unless an opportunity is open.
+        ("member_count", "u1"),  # 0: not named, or more than FEW_MEMBERS
+        ("open", "u1"),  # 1: an opportunity of its group is open; holds where members are named
+        ("members", "i4", (4,)),  # their slots, by listing_key, its own among them
         # The fourth: what quotes do not.
         ("venue", "i4"),  # index into SlotTable.venues; -1: not known
+        ("instrument", "i4"),  # index into SlotTable.instruments; -1: not known
         ("trade", "f8"),  # last trade price; NaN: none yet
         ("trade_time_ns", "i8"),  # relay_in_ns of the last trade
-        ("instrument", "i4"),  # index into SlotTable.instruments; -1: not known
+        ("batch", "i8"),  # the last batch that reported this slot as touched, where it is watched
         ("asset_class", "u1"),  # AssetClass; 0: not known
+        ("has_trade", "u1"),  # 1: SlotTable.trades holds its last trade
+        ("has_status", "u1"),  # 1: SlotTable.statuses holds its last status
     ],
     align=True,
 )
@@ -75,6 +79,9 @@ SLOT: Final = np.dtype(
     align=True,
 )
 """One listing, or one synthetic, as the kernel sees it: four cache lines, see `tables`."""
+
+FEW_MEMBERS: Final = 4
+"""So many members of a group are named in their slots."""
 
 GROUP: Final = np.dtype(
     [

@@ -181,6 +181,57 @@ def test_long_frames_of_listings_defined_unknown_and_refused_equal_the_twin(seed
     assert {k: int(v) for k, v in enumerate(engine.counters) if v} == twin.counters
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_listings_that_change_their_group_between_frames_equal_the_twin(seed: int) -> None:
+    """Groups of one to seven members, of which few are named in the slots: what is named has to follow, with an opportunity open and without."""
+    random = np.random.default_rng(seed)
+    settings = KernelSettings(max_quote_age_ns=500, capacity=4)
+    engine, twin = KernelEngine(settings), ReferenceKernel(settings)
+    groups = [ReferenceGroup(7, 2.0), ReferenceGroup(8, 1.0)]
+    keys = list(range(1, 9))
+    for key in keys:
+        one = twin.listing(key)
+        one.known, one.version, one.fee = True, key + 1, 0.0
+        slot = engine.slots.add(key)
+        row = engine.slots.table[slot]
+        row["known"], row["definition_version"], row["taker_fee_bps"] = 1, key + 1, 0.0
+    opened = 0
+    for now in range(1_000, 4_000, 100):
+        for key in random.choice(keys, 3).tolist() if now > 1_000 else keys:
+            # One stays in each, so that the twin, which knows groups by their listings, sees both.
+            wanted = groups[key % 2] if key < 3 else [None, *groups][int(random.integers(3))]
+            move(engine, twin, key, wanted)
+        rows = QUOTE.new(int(random.integers(1, 40)))
+        rows["listing_key"] = random.choice(np.array(keys, np.uint64), len(rows))
+        middle = random.integers(98, 103, len(rows))
+        rows["bid_price"], rows["ask_price"] = middle - 1, middle + 1
+        rows["bid_size"] = rows["ask_size"] = 1
+        rows["price_exponent"], rows["flags"] = -2, 1
+        take_in(engine, twin, QUOTE, rows, False, now)
+        opened += any(group.opening is not None for group in groups)
+        assert_opportunities(engine.pass_time(now + 50).opportunities, twin.pass_time(now + 50), ordered=False)
+    assert opened > 10
+    assert {k: int(v) for k, v in enumerate(engine.counters) if v} == twin.counters
+
+
+def move(engine: KernelEngine, twin: ReferenceKernel, key: int, wanted: ReferenceGroup | None) -> None:
+    """Put a listing into a group, or in none, in both; the opportunity of a group it leaves is looked at again at the next tick."""
+    one, slot = twin.listing(key), engine.slots.slot_of(key)
+    if one.group is wanted:
+        return
+    if one.group is not None:
+        one.group.members.remove(one)
+        if one.group.opening is not None:
+            one.group.opening.row["expires_time_ns"] = 0
+    one.group = wanted
+    if wanted is None:
+        engine.groups.remove(slot)
+        return
+    wanted.members.append(one)
+    wanted.members.sort(key=lambda member: member.key)
+    engine.groups.place(slot, f"{wanted.instrument_key:016x}{'0' * 16}", "USD", wanted.multiplier)
+
+
 def test_a_row_with_wrong_tags_is_refused_and_the_rest_kept() -> None:
     engine = KernelEngine(KernelSettings(capacity=4))
     for place in range(QUOTE.row_size):
