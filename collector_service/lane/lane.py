@@ -133,11 +133,15 @@ class Lane:
             return 0, True
         if clock is not None:
             times = [clock() for _ in parts]
-        form = f"{count}q"
-        struct.pack_into(form, room.sizes, 0, *sizes)
-        struct.pack_into(form, room.times, 0, *times)
-        data = np.frombuffer(parts[0] if count == 1 else b"".join(parts), np.int8)
-        longest = max(sizes)
+        if count == 1:
+            longest = room.sizes[0] = sizes[0]
+            room.times[0] = times[0]
+            data = np.frombuffer(parts[0], np.int8)
+        else:
+            longest, form = max(sizes), f"{count}q"
+            struct.pack_into(form, room.sizes, 0, *sizes)
+            struct.pack_into(form, room.times, 0, *times)
+            data = np.frombuffer(b"".join(parts), np.int8)
         room.fit(longest)
         done = self._decode(prepared, data, count)
         self._collect()
@@ -157,6 +161,11 @@ class Lane:
     ) -> tuple[list[bytes], list[int], list[int]]:
         """The frames that go together, their sizes and times."""
         unpack, frame = prepared.unpack, ArrivalKind.FRAME
+        if unpack is None and not retiring and (len(arrivals) - first == 1 or prepared.window == 1):
+            one = arrivals[first]
+            if one.kind is not frame or one.time_ns >= until_ns or not 0 < len(one.data) <= _BATCH_BYTES:
+                return [], [], []
+            return [one.data], [len(one.data)], [one.time_ns]
         several = arrivals[first : first + prepared.window]
         if prepared.program.learned:
             several = _of_one_connection(several)
@@ -237,7 +246,8 @@ class Lane:
             case codes.UNKNOWN_WORD:
                 return self._learn(prepared, field, data, begin, end)
             case codes.BOOK_WANTED:
-                return self.shelf.lend(slot)  # what waits for an answer was laid out before it was read
+                # What waits for an answer was laid out before it was read.
+                return self.shelf.lend(slot, is_whole=self._comes_whole(slot))
             case codes.LEVELS_WANTED:
                 self.shelf.make_room(slot, field)
                 return True
@@ -250,6 +260,11 @@ class Lane:
                 self._scratch.fit_rows(field, slot)
                 return not (is_alone and self._is_stuck(field))
         return False
+
+    def _comes_whole(self, slot: int) -> bool:
+        """Whether the frame that the kernel stopped at brings all of a book."""
+        ops = self._scratch.ops[: self._numbers[codes.X_OPS], : codes.O_TYPE + 1].tolist()
+        return any(one == slot and kind == codes.SNAPSHOT_RECORD for one, kind in ops)
 
     def _hold(self, held: Sequence[BookUpdate]) -> bool:
         """Lays out the updates that wait for an answer. False where they are for the machine."""

@@ -116,7 +116,12 @@ class Shelf:
             self._scale(slot, symbol)
 
     def lend(
-        self, slot: int, hold: Callable[[Sequence[BookUpdate]], bool] | None = None, levels: int = _USUAL_ROOM
+        self,
+        slot: int,
+        hold: Callable[[Sequence[BookUpdate]], bool] | None = None,
+        levels: int = _USUAL_ROOM,
+        *,
+        is_whole: bool = True,
     ) -> bool:
         """Takes a book from its machine, one that is empty with room for so many levels a side. False where that cannot be, or is not worth it. Where
         its snapshot was asked for, `hold` takes the updates that wait for it."""
@@ -126,6 +131,8 @@ class Shelf:
         symbol = self.symbols[slot]
         machine = self._emitter.books.get(symbol) or self._emitter.new_book()
         kind = machine_code(machine)
+        if not machine.synced and not is_whole and kind != codes.M_SNAPSHOT_ONLY:
+            return False  # it is not in step, and a change will not bring it there
         if not kind or (machine.held and (hold is None or not hold(machine.held))):
             return False
         numbers, at = self._numbers, slot * codes.BOOK_WIDTH
