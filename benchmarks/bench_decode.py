@@ -81,6 +81,9 @@ class Ours:
         self._listings = ListingIndex(self._spec.venue)
         self._listings.learn(read_instruments(files, venue).entries)
         self._arrivals = tuple(read_recording(filter(is_stream, files)))
+        # As services do and as the peers do here: else each look for garbage would walk all that is held for good and empty the caches.
+        gc.collect()
+        gc.freeze()
 
     def decode(self, *, compiled: bool = True) -> Decoded:
         """A session of its own each time, as after a start."""

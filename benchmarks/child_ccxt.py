@@ -75,6 +75,9 @@ def read(folder: Path, venue: str) -> tuple[list[Pair], list[str], list[tuple[st
                     pairs += FED[venue][2](json.loads(text))
             elif ".ws." in path.name and line and not line.startswith("wss"):
                 frames.append(line.split(": ", 1)[1])
+    # What is held for good is not walked at each look for garbage, which would empty the caches before a round.
+    gc.collect()
+    gc.freeze()
     return pairs, frames, answers
 
 

@@ -85,6 +85,9 @@ def read(folder: Path, venue: str) -> Recording:
             recorded[url].append(body.split(": ", 1)[1])
     listed = [json.loads(line.split(": ", 1)[1]) for line in lists if line.startswith("http")]
     messages = [(moment, text) for moment, _, text in (line.partition(": ") for line in frames)]
+    # What is held for good is not walked at each look for garbage, which would empty the caches before a round.
+    gc.collect()
+    gc.freeze()
     return Recording(listed, messages, recorded, subscription)
 
 

@@ -88,7 +88,7 @@ class Requests:
 
     def _number_on(self, connection: int) -> Callable[[str, VenueSymbol], object]:
         """What a connection calls a channel of a symbol by; None where it has not told."""
-        return lambda channel, entry: self._emitter.number_of(connection, channel, spellings_of(entry))
+        return lambda channel, entry: self._emitter.channels.last_of(connection, channel, spellings_of(entry))
 
     def _sent(self, connection: int, frames: Sequence[str]) -> list[Request]:
         return [Send(connection, frame) for frame in frames]

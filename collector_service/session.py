@@ -173,7 +173,7 @@ class Session:
         else:
             self._memory.lost()
         lost = self.subscriptions.spellings(connection)
-        self.emitter.forget_learned(connection)
+        self.emitter.channels.forget(connection)
         self.subscriptions.closed(connection)
         self._retiring.discard(connection)
         handover = self.emitter.handovers.get(connection)
@@ -209,7 +209,7 @@ class Session:
 
     def _retire(self, connection: int) -> None:
         """A connection was closed on purpose, or was no use: one that was to take another's place leaves things as they were."""
-        self.emitter.forget_learned(connection)
+        self.emitter.channels.forget(connection)
         self.subscriptions.closed(connection)
         self._retiring.discard(connection)
         handover = self.emitter.handovers.get(connection)

@@ -17,7 +17,8 @@ class OffsetMachine(BookMachine):
 
     def __init__(self, depth: int = 0) -> None:
         super().__init__(depth)
-        self._offsets: dict[tuple[int, int], int] = {}
+        self.numbers: dict[tuple[int, int], int] = {}
+        """Of each level that was told, also of those that are gone, by side and price."""
 
     def snapshot(self, update: BookUpdate) -> Result:
         self.reset()
@@ -31,6 +32,7 @@ class OffsetMachine(BookMachine):
     def update(self, update: BookUpdate) -> Result:
         if not self.synced:
             return Result(Step.WAITING)
+        _ = self.book  # who keeps it keeps the numbers, too
         changes = self._newer(update)
         if not changes:
             return Result(Step.IGNORED)
@@ -40,7 +42,7 @@ class OffsetMachine(BookMachine):
 
     def reset(self) -> None:
         super().reset()
-        self._offsets.clear()
+        self.numbers.clear()
 
     def _newer(self, update: BookUpdate) -> list[LevelChange]:
         """The changes that are no older than what is held, their numbers taken."""
@@ -49,8 +51,8 @@ class OffsetMachine(BookMachine):
         for change, number in zip(update.changes, numbers, strict=True):
             place = (change[0], price_key(change[1]))
             number = number or update.last
-            if number >= self._offsets.get(place, 0):
-                self._offsets[place] = number
+            if number >= self.numbers.get(place, 0):
+                self.numbers[place] = number
                 found.append(change)
         return found
 
@@ -62,7 +64,7 @@ class OffsetMachine(BookMachine):
             bid, ask = bids.best(), asks.best()
             assert bid is not None  # it is crossed
             assert ask is not None
-            older_bid = self._offsets[BID, price_key(bid[0])] <= self._offsets[ASK, price_key(ask[0])]
+            older_bid = self.numbers[BID, price_key(bid[0])] <= self.numbers[ASK, price_key(ask[0])]
             side, price = (BID, bid[0]) if older_bid else (ASK, ask[0])
             (bids if older_bid else asks).set(price, (0, 0))
             gone.append((side, price, (0, 0)))

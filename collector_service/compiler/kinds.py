@@ -104,7 +104,7 @@ def _function(alternatives: Sequence[Sequence[Any]], where: str) -> _Tell:
         for _, path in one:
             shape.leaf(path)
     code = ["def tell(frame, out):", "    m = decode(frame)"]
-    names: dict[str, Any] = {"word": values.word, "cut": values.cut, "whole": _whole, "no_kind": _no_kind}
+    names: dict[str, Any] = {"word": values.word, "cut": values.cut, "whole": whole, "no_kind": _no_kind}
     for one in wanted:
         for place, (part, path) in enumerate(one):
             code.append(f"    k{place} = {_part(part, shape.reach(path, 'm'))}")
@@ -147,7 +147,8 @@ def _part(part: Any, reached: str) -> str:
             return f"{found}.upper()" if part.upper else f"{found}.lower()" if part.lower else found
 
 
-def _whole(raw: Any) -> int:
+def whole(raw: Any) -> int:
+    """A number by which a connection calls a channel; -1 for what is none."""
     found = values.word(raw)
     return int(found) if found.isdecimal() and len(found) <= _DIGITS else -1
 

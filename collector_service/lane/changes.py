@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from collector_service.lane.codes import (
+    A_PLAIN,
+    ARRAY,
     D_CONSTANT,
     D_FIELD,
     DONE,
@@ -19,6 +21,8 @@ from collector_service.lane.codes import (
     L_GUARD_COUNT,
     L_GUARDS,
     L_LIST,
+    L_OFFSET,
+    L_PAIRS,
     L_PRICE,
     L_SIDE,
     L_SIZE,
@@ -28,6 +32,7 @@ from collector_service.lane.codes import (
     MISSING,
     N_ITEM,
     N_ITEM_END,
+    N_REQUIRED,
     NODE_WIDTH,
     NOT_PLAIN,
     NOWHERE,
@@ -61,6 +66,7 @@ from collector_service.lane.codes import (
     T_NEXT,
     T_START,
     TRUE,
+    V_NUMBER,
     V_PRICE,
     V_PRICE_EXPONENT,
     V_SIDE,
@@ -189,12 +195,61 @@ def _level(
     changes[change, V_PRICE_EXPONENT] = price_exponent
     changes[change, V_SIZE] = size
     changes[change, V_SIZE_EXPONENT] = size_exponent
+    number = whole(data, tape, found[program[at + L_OFFSET]]) if program[at + L_OFFSET] >= 0 else 0
+    if number < 0:
+        return NOT_PLAIN
+    changes[change, V_NUMBER] = number
     state[X_CHANGES] = change + 1
     if program[at + L_TIME_KIND] != NOWHERE:
         time_ns = moment(data, tape, found[program[at + L_TIME]], program[at + L_TIME_KIND])
         if time_ns < 0:
             return NOT_PLAIN
         state[X_FIELD] = time_ns
+    return DONE
+
+
+@compiled
+def _pairs(data: Any, tape: Any, program: Any, at: int, required: int, opened: int, changes: Any, state: Any) -> int:
+    """Levels of the commonest form into the changes: arrays that begin with price and size, and their time perhaps, the latest of which goes into
+    X_FIELD."""
+    side, change = program[at + L_SIDE + 2], state[X_CHANGES]
+    room = changes.shape[0] - state[X_HELD_CHANGES]
+    item, stop, latest = opened + 1, tape[opened, T_NEXT], 0
+    while item < stop:
+        following = tape[item, T_NEXT]
+        if tape[item, T_KIND] != ARRAY or following - item < 3 or change >= room:
+            return NOT_PLAIN
+        second = tape[item + 1, T_NEXT]
+        if second >= following:
+            return NOT_PLAIN
+        if required > 2:
+            count, member = 0, item + 1
+            while member < following:
+                count += 1
+                member = tape[member, T_NEXT]
+            if count < required:
+                return NOT_PLAIN
+        price, price_exponent = amount(data, tape, item + 1, A_PLAIN, 0)
+        size, size_exponent = amount(data, tape, second, A_PLAIN, 0)
+        if price <= 0 or size == BAD:
+            return NOT_PLAIN
+        if program[at + L_TIME_KIND] != NOWHERE:
+            third = tape[second, T_NEXT]
+            time_ns = moment(data, tape, third, program[at + L_TIME_KIND]) if third < following else BAD
+            if time_ns < 0:
+                return NOT_PLAIN
+            latest = max(latest, time_ns)
+        one = changes[change]
+        one[V_SIDE] = side
+        one[V_PRICE] = price
+        one[V_PRICE_EXPONENT] = price_exponent
+        one[V_SIZE] = size
+        one[V_SIZE_EXPONENT] = size_exponent
+        one[V_NUMBER] = 0
+        change += 1
+        item = following
+    state[X_CHANGES] = change
+    state[X_FIELD] = latest
     return DONE
 
 
@@ -222,6 +277,12 @@ def gather(
         if token < 0:
             continue
         found[program[P_NODE_COUNT] + number] = 1
+        if program[at + L_PAIRS]:
+            required = program[nodes + NODE_WIDTH * program[nodes + NODE_WIDTH * number + N_ITEM] + N_REQUIRED]
+            if _pairs(data, tape, program, at, required, token, changes, state) != DONE:
+                return NOT_PLAIN
+            latest = max(latest, state[X_FIELD])
+            continue
         first, end = program[nodes + NODE_WIDTH * number + N_ITEM], program[nodes + NODE_WIDTH * number + N_ITEM_END]
         item, stop = token + 1, tape[token, T_NEXT]
         while item < stop:

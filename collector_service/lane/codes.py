@@ -138,7 +138,10 @@ L_GUARDS: Final = 12
 L_GUARD_COUNT: Final = 13
 L_GONE: Final = 14
 L_GONE_COUNT: Final = 15
-LEVELS_WIDTH: Final = 16
+L_OFFSET: Final = 16
+L_PAIRS: Final = 17
+"""1: they are arrays whose first two values are price and size, and that is all there is to them."""
+LEVELS_WIDTH: Final = 18
 JOINED: Final = -2
 """In the place of the node of a symbol: it has several parts. In the place of its field stands where they begin: their count, the field of the first,
 then their nodes. What a word of one part means is the field under which the next is looked up."""
@@ -195,7 +198,11 @@ B_STEPS: Final = 20
 B_SCALES: Final = 21
 """Decimals of the whole numbers of the listing, one more; 0: not known."""
 MAX_SCALES: Final = 2
-BOOK_WIDTH: Final = 23
+B_TAG: Final = 23
+"""Under which the numbers of its levels stand."""
+B_TEXTS: Final = 24
+"""Of the asks, then of the bids: one more than the bytes of the text that its checksum is taken of, 0 where they are not known; their checksum."""
+BOOK_WIDTH: Final = 28
 SIDE_WIDTH: Final = 4
 
 AWAY: Final = 0
@@ -214,9 +221,10 @@ M_PREVIOUS: Final = 3
 M_PER_CHANNEL: Final = 4
 M_SNAPSHOT_UPDATES: Final = 5
 M_SNAPSHOT_ONLY: Final = 6
-M_DIGITS_OF_TOP: Final = 7
-M_LEVELS_IN_TURN: Final = 8
-M_CHECKSUM: Final = 7
+M_OFFSET: Final = 7
+M_DIGITS_OF_TOP: Final = 8
+M_LEVELS_IN_TURN: Final = 9
+M_CHECKSUM: Final = 8
 """From here on a checksum is taken."""
 
 # What a frame changes in books, before it is done: a row each.
@@ -243,7 +251,21 @@ V_SIZE: Final = 3
 V_SIZE_EXPONENT: Final = 4
 V_KEY: Final = 5
 """The price on the book's grid, negated of asks: filled in when the grid is known."""
-LEVEL_WIDTH: Final = 6
+V_NUMBER: Final = 6
+"""The number of the level; 0: that of its message."""
+LEVEL_WIDTH: Final = 7
+
+# Numbers of levels: a row each, the last one being of the table itself.
+G_TAG: Final = 0
+"""Twice that of the book, one more of asks; 0: free."""
+G_PRICE: Final = 1
+G_EXPONENT: Final = 2
+"""Of a price without zeros at its end."""
+G_NUMBER: Final = 3
+NUMBER_WIDTH: Final = 4
+G_COUNT: Final = 0
+"""In the last row: how many there are, and the last tag."""
+G_LAST_TAG: Final = 1
 
 # Frames, which follow each other: what each of these is of all of them is a row.
 F_SIZE: Final = 0
@@ -283,7 +305,9 @@ X_HAD_QUOTES: Final = 22
 """Rows before the frame that the run stopped at."""
 X_SCALES: Final = 23
 """Those of the listing of the record that is read."""
-STATE_WIDTH: Final = 25
+X_HASH: Final = 25
+"""That of the word which has to be looked up."""
+STATE_WIDTH: Final = 26
 
 DONE: Final = 0
 NOT_PLAIN: Final = 1
@@ -296,6 +320,8 @@ ROOM_WANTED: Final = 4
 """Rows have to be taken first, or there have to be more of them: X_FIELD says of which type."""
 LEVELS_WANTED: Final = 5
 """The book of X_SLOT needs room for so many levels a side: X_FIELD."""
+NUMBERS_WANTED: Final = 6
+"""There has to be room for so many more numbers of levels: X_FIELD."""
 
 MISSING: Final = -(1 << 62)
 

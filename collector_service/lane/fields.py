@@ -12,12 +12,16 @@ from collector_service.compiler import values
 from collector_service.compiler.code import NAME
 from collector_service.compiler.paths import read_path
 from collector_service.compiler.shapes import Shape
+from collector_service.emitter import Emitter
 from collector_service.lane import codes
 from collector_service.lane.codes import NOWHERE
 from collector_service.spec import fields, records
 
 Resolve = Callable[[bytes], Any]
 """Of the bytes of a value as they stand in a frame what they mean; None where the ordinary path has to look."""
+
+LearnedWord = Callable[[bytes, Emitter], Any]
+"""The same of a number whose meaning the connection was told."""
 
 _decode: Final = msgspec.json.Decoder(float_hook=str).decode
 _TIMES: Final = {fields.Seconds: 0, fields.Millis: 3, fields.Micros: 6, fields.Nanos: 9, fields.Iso: codes.TIME_ISO}
@@ -35,12 +39,14 @@ class RouteWriter:
     """The records of one route. Tables of theirs go into `numbers`."""
 
     def __init__(
-        self, places: Mapping[int, int], field: Callable[..., int], root: Shape, numbers: list[int], texts: bytearray,
-        scales: list[str],
+        self, places: Mapping[int, int], field: Callable[..., int], learned: Callable[..., int], root: Shape,
+        numbers: list[int], texts: bytearray, scales: list[str],
     ) -> None:  # fmt: skip
-        """`places` are the nodes of shapes, by id; `field` gives a resolver a number. Words go into `texts`, names of scales into `scales`."""
+        """`places` are the nodes of shapes, by id; `field` and `learned` give a resolver a number. Words go into `texts`, names of scales into
+        `scales`."""
         self._places = places
         self._field = field
+        self._field_learned = learned
         self._root = root
         self._numbers = numbers
         self._texts = texts
@@ -148,6 +154,8 @@ class RouteWriter:
     def _symbol(self, here: Shape, field: Any, *, answers: bool) -> tuple[int, int]:
         if isinstance(field, fields.Requested) and answers:
             return NOWHERE, 0
+        if isinstance(field, fields.Learned):
+            return self._node(here, field.path), self._field_learned(_learned, symbol=True)
         if isinstance(field, fields.Join):
             return codes.JOINED, self._joined(here, field)
         if not isinstance(field, (str, fields.Text)):
@@ -256,8 +264,8 @@ class RouteWriter:
             row[codes.R_DEPTH_FIELD] = self._field(_number(record.depth))
 
     def _levels(self, scope: Shape, levels: records.Levels) -> list[int]:
-        if levels.id is not None or levels.offset is not None or levels.symbol is not None:
-            raise NotPlainError("its levels have numbers or symbols of their own")
+        if levels.id is not None or levels.symbol is not None:
+            raise NotPlainError("its levels have identifiers or symbols of their own")
         row = [0] * codes.LEVELS_WIDTH
         here = scope
         row[codes.L_LIST] = codes.ITSELF
@@ -276,6 +284,19 @@ class RouteWriter:
         for path_of_word, wanted in levels.gone.items():
             gone += [codes.G_WHERE, self._node(here, path_of_word), *self._words(wanted)]
         self._put(row, codes.L_GONE, gone)
+        row[codes.L_PAIRS] = int(
+            row[codes.L_LIST] != codes.ITSELF
+            and row[codes.L_SIDE] == codes.S_CONSTANT
+            and row[codes.L_SIDE + 2] > 0
+            and levels.price == "[0]"
+            and levels.size == "[1]"
+            and here.parts.keys() == ({0, 1} if levels.time is None else {0, 1, 2})
+            and (levels.time is None or getattr(levels.time, "path", "") == "[2]")
+            and not any(part.optional or part.parts or part.item for part in here.parts.values())
+            and not here.optional
+            and not (levels.where or levels.unless or levels.gone or levels.offset)
+        )
+        row[codes.L_OFFSET] = NOWHERE if levels.offset is None else self._node(here, levels.offset)
         return row
 
 
@@ -285,6 +306,13 @@ def _value(raw: bytes) -> Any:
 
 def _and(text: str | None, then: Callable[[str], str]) -> str | None:
     return None if text is None else then(text)
+
+
+def _learned(raw: bytes, emitter: Emitter) -> str | None:
+    number = _value(raw)
+    if type(number) is not int or not emitter.channel_of(number):
+        return None
+    return emitter.learned(number)
 
 
 def _text(field: Any) -> Resolve:

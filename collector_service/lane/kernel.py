@@ -31,6 +31,7 @@ _PARTS: Final = (
     "levels",
     "machines",
     "messages",
+    "offsets",
     "records",
     "tokens",
     "values",
@@ -54,13 +55,13 @@ def _make(fingerprint: str) -> Callable[..., int]:
     @entry_point
     def run(
         data: Any, frames: Any, first: int, end: int, program: Any, texts: Any, words: Any, tape: Any, found: Any,
-        stack: Any, spelled: Any, changes: Any, ops: Any, books: Any, keys: Any, sizes: Any, exponents: Any, trades: Any,
-        quotes: Any, levels: Any, touched: Any, dirty: Any, state: Any,
+        stack: Any, spelled: Any, changes: Any, ops: Any, books: Any, keys: Any, sizes: Any, exponents: Any, numbers: Any,
+        trades: Any, quotes: Any, levels: Any, touched: Any, dirty: Any, state: Any,
     ) -> int:  # fmt: skip
         _ = fingerprint
         return int(_messages.run(
             data, frames, first, end, program, texts, words, tape, found, stack, spelled, changes, ops, books, keys, sizes,
-            exponents, trades, quotes, levels, touched, dirty, state,
+            exponents, numbers, trades, quotes, levels, touched, dirty, state,
         ))  # fmt: skip
 
     return run
@@ -82,7 +83,7 @@ def load() -> None:
             frames, whole((codes.FRAME_WIDTH, 1)), 0, 0, whole(codes.PROGRAM_HEAD), np.zeros(1, np.int8),
             whole((1, codes.WORD_WIDTH)), np.zeros((1, codes.TAPE_WIDTH), np.int32), whole(1), whole(1), np.zeros(1, np.int8),
             whole((1, codes.LEVEL_WIDTH)), whole((1, codes.OP_WIDTH)), whole((1, codes.BOOK_WIDTH)), whole(1), whole(1),
-            np.zeros(1, np.int16), TRADE.new(1), QUOTE.new(1), BOOK_LEVEL.new(1), whole((1, 2)), whole(1),
+            np.zeros(1, np.int16), whole((2, codes.NUMBER_WIDTH)), TRADE.new(1), QUOTE.new(1), BOOK_LEVEL.new(1), whole((1, 2)), whole(1),
             whole(codes.STATE_WIDTH),
         )  # fmt: skip
 

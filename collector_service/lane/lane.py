@@ -42,6 +42,8 @@ class _Prepared:
         self.dialect = dialect
         self.unpack = unpack
         self.words = WordTable(program.texts)
+        self._of_connections: dict[int, WordTable] = {}
+        self._retold = 0
         self.found: Any = np.full(2 * program.nodes, -1, np.int64)
         self.window = BATCH
         """Frames that are taken together: fewer where many are refused, since those behind are looked at again."""
@@ -49,6 +51,16 @@ class _Prepared:
         """How many more were taken than refused of late."""
         self.rest = 0
         """Frames until it is tried again."""
+
+    def listen(self, connection: int, retold: int) -> None:
+        """The frames that follow come over a connection, whose numbers mean what it was told; `retold` counts how often that has changed."""
+        if retold != self._retold:
+            self._retold = retold
+            self._of_connections.clear()
+        words = self._of_connections.get(connection)
+        if words is None:
+            words = self._of_connections[connection] = WordTable(self.program.texts)
+        self.words = words
 
     def judge(self, done: int, count: int) -> None:
         """Fewer frames at once where one was refused; none for a while where most are, since a look costs as much as a frame saves."""
@@ -107,28 +119,28 @@ class Lane:
         if prepared is not self._current:
             self._current = prepared
             self.shelf.use_scales(prepared.program.scales)
+        if prepared.program.learned:
+            self._emitter.connection = arrivals[first].connection
+            prepared.listen(arrivals[first].connection, self._emitter.channels.retold)
         self._scratch = room = scratch()
         if arrivals[first].kind is ArrivalKind.RESPONSE:
             parts = self._answer(arrivals[first], prepared)
+            sizes, times = list(map(len, parts)), [arrivals[first].time_ns]
         else:
-            parts = self._gather(arrivals, first, prepared, until_ns, retiring)
+            parts, sizes, times = self._gather(arrivals, first, prepared, until_ns, retiring)
         count = len(parts)
         if not count:
             return 0, True
-        longest = len(parts[0])
+        if clock is not None:
+            times = [clock() for _ in parts]
         if count == 1:
-            room.sizes[0] = longest
-            room.times[0] = arrivals[first].time_ns if clock is None else clock()
+            longest = room.sizes[0] = sizes[0]
+            room.times[0] = times[0]
             data = np.frombuffer(parts[0], np.int8)
         else:
-            sizes = list(map(len, parts))
-            longest = max(sizes)
-            form = f"{count}q"
+            longest, form = max(sizes), f"{count}q"
             struct.pack_into(form, room.sizes, 0, *sizes)
-            if clock is None:
-                struct.pack_into(form, room.times, 0, *[one.time_ns for one in arrivals[first : first + count]])
-            else:
-                struct.pack_into(form, room.times, 0, *[clock() for _ in parts])
+            struct.pack_into(form, room.times, 0, *times)
             data = np.frombuffer(b"".join(parts), np.int8)
         room.fit(longest)
         done = self._decode(prepared, data, count)
@@ -146,20 +158,28 @@ class Lane:
 
     def _gather(
         self, arrivals: Sequence[Arrival], first: int, prepared: _Prepared, until_ns: int, retiring: set[int]
-    ) -> list[bytes]:
-        """The frames that go together."""
-        unpack = prepared.unpack
+    ) -> tuple[list[bytes], list[int], list[int]]:
+        """The frames that go together, their sizes and times."""
+        unpack, frame = prepared.unpack, ArrivalKind.FRAME
+        if unpack is None and not retiring and (len(arrivals) - first == 1 or prepared.window == 1):
+            one = arrivals[first]
+            if one.kind is not frame or one.time_ns >= until_ns or not 0 < len(one.data) <= _BATCH_BYTES:
+                return [], [], []
+            return [one.data], [len(one.data)], [one.time_ns]
         several = arrivals[first : first + prepared.window]
+        if prepared.program.learned:
+            several = _of_one_connection(several)
         if unpack is None and not retiring:
             # What is usual, without a look at each thing that may be otherwise.
-            parts = [one.data for one in several if one.kind is ArrivalKind.FRAME and one.time_ns < until_ns]
-            if len(parts) == len(several) and all(parts) and sum(map(len, parts)) <= _BATCH_BYTES:
-                return parts
+            parts = [one.data for one in several if one.kind is frame]
+            sizes, times = list(map(len, parts)), [one.time_ns for one in several]
+            if len(parts) == len(times) and max(times) < until_ns and all(sizes) and sum(sizes) <= _BATCH_BYTES:
+                return parts, sizes, times
         parts = []
         left = _BATCH_BYTES
         for arrival in several:
             if (
-                arrival.kind is not ArrivalKind.FRAME
+                arrival.kind is not frame
                 or arrival.time_ns >= until_ns
                 or (retiring and arrival.connection in retiring)
             ):
@@ -174,7 +194,7 @@ class Lane:
             if left < 0 or not data:
                 break
             parts.append(data)
-        return parts
+        return parts, list(map(len, parts)), [one.time_ns for one in several[: len(parts)]]
 
     def _answer(self, arrival: Arrival, prepared: _Prepared) -> list[bytes]:
         """The answer of a request for a book: it goes alone."""
@@ -200,6 +220,7 @@ class Lane:
             start = self._run(
                 data, room.frames, start, count, program.numbers, words.texts, words.rows, room.tape, prepared.found,
                 room.stack, room.spelled, room.changes, room.ops, shelf.books, shelf.keys, shelf.sizes, shelf.exponents,
+                shelf.numbers.rows,
                 room.rows[TRADE.event_type], room.rows[QUOTE.event_type], room.rows[BOOK_LEVEL.event_type],
                 room.touched, self._dirty, state,
             )  # fmt: skip
@@ -225,15 +246,25 @@ class Lane:
             case codes.UNKNOWN_WORD:
                 return self._learn(prepared, field, data, begin, end)
             case codes.BOOK_WANTED:
-                return self.shelf.lend(slot)  # what waits for an answer was laid out before it was read
+                # What waits for an answer was laid out before it was read.
+                return self.shelf.lend(slot, is_whole=self._comes_whole(slot))
             case codes.LEVELS_WANTED:
                 self.shelf.make_room(slot, field)
                 return True
+            case codes.NUMBERS_WANTED:
+                self.shelf.make_room_for_numbers(field)
+                return True
             case codes.ROOM_WANTED:
+                is_alone = not self._numbers[codes.X_HAD_TRADES] and not self._numbers[codes.X_HAD_QUOTES]
                 self._drain()
                 self._scratch.fit_rows(field, slot)
-                return not self._is_stuck(field)
+                return not (is_alone and self._is_stuck(field))
         return False
+
+    def _comes_whole(self, slot: int) -> bool:
+        """Whether the frame that the kernel stopped at brings all of a book."""
+        ops = self._scratch.ops[: self._numbers[codes.X_OPS], : codes.O_TYPE + 1].tolist()
+        return any(one == slot and kind == codes.SNAPSHOT_RECORD for one, kind in ops)
 
     def _hold(self, held: Sequence[BookUpdate]) -> bool:
         """Lays out the updates that wait for an answer. False where they are for the machine."""
@@ -268,10 +299,11 @@ class Lane:
     def _learn(self, prepared: _Prepared, field: int, data: Any, begin: int, end: int) -> bool:
         program = prepared.program
         word = (self._scratch.spelled if field == program.combined else data)[begin:end].tobytes()
-        meaning = program.resolvers[field](word)
+        learned = program.learned.get(field)
+        meaning = program.resolvers[field](word) if learned is None else learned(word, self._emitter)
         if meaning is not None and field in program.symbols:
             meaning = self.shelf.slot(meaning)
-        return meaning is not None and prepared.words.add(field, word, meaning)
+        return meaning is not None and prepared.words.add(field, word, meaning, self._numbers[codes.X_HASH])
 
     def _drain(self) -> None:
         """The rows that are written go to the sink."""
@@ -293,6 +325,12 @@ class Lane:
 
 _PLACES: Final = ((codes.X_TRADES, TRADE), (codes.X_QUOTES, QUOTE), (codes.X_LEVELS, BOOK_LEVEL))
 _UNSEEN: Final[Any] = object()
+
+
+def _of_one_connection(several: Sequence[Arrival]) -> Sequence[Arrival]:
+    """Those before the first that came over another one."""
+    connection = several[0].connection
+    return several[: next((at for at, one in enumerate(several) if one.connection != connection), len(several))]
 
 
 def _fits(amount: Amount) -> bool:

@@ -118,7 +118,9 @@ def put(book: Any, keys: Any, sizes: Any, exponents: Any, side: int, key: int, s
     low, high = start, start + count
     # Near the best price, where most changes are.
     near = high - 8
-    if near > low:
+    if count and keys[low] > key:
+        high = low  # beyond all others, as each level of a book that is told best first
+    elif near > low:
         if keys[near] < key:
             low = near + 1
         else:

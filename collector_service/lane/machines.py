@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from alphapulse.domain.provenance import RecordFlag
-from collector_service.lane.checksums import digits_of_top, levels_in_turn
+from collector_service.lane.checksums import digits_of_top, forget_texts, levels_in_turn
 from collector_service.lane.codes import (
     B_DELIVERED,
     B_DEPTH,
@@ -19,10 +19,12 @@ from collector_service.lane.codes import (
     B_OWNER,
     B_SEQUENCE,
     B_STEPS,
+    B_TEXTS,
     DONE,
     IN_STEP,
     M_CHECKSUM,
     M_DIGITS_OF_TOP,
+    M_OFFSET,
     M_SNAPSHOT_ONLY,
     NOT_PLAIN,
     O_BEGIN,
@@ -65,6 +67,7 @@ from collector_service.lane.levels import (
     side_of,
     size_exponent_of,
 )
+from collector_service.lane.offsets import begin_numbers, number_of, take_numbers
 from collector_service.lane.values import power
 from collector_service.lane.verdicts import is_whole, verdict
 
@@ -220,6 +223,25 @@ def _update(book: Any, keys: Any, sizes: Any, exponents: Any, changes: Any, op: 
 
 
 @compiled
+def _uncross(book: Any, keys: Any, exponents: Any, numbers: Any, op: Any, rows: Any, state: Any) -> None:
+    """Takes out levels that are gone and tells it, until the best bid is below the best ask: of the two the one with the lower number."""
+    while is_crossed(book, keys) == 1:
+        bids, asks = side_of(book, 1), side_of(book, 2)
+        bid = book[bids + OFFSET] + book[bids + FIRST] + book[bids + COUNT] - 1
+        ask = book[asks + OFFSET] + book[asks + FIRST] + book[asks + COUNT] - 1
+        bid_price = mantissa_at(keys, exponents, bid, book[B_GRID])
+        ask_price = mantissa_at(keys, exponents, ask, book[B_GRID])
+        bid_exponent, ask_exponent = price_exponent_of(int(exponents[bid])), price_exponent_of(int(exponents[ask]))
+        of_bid = number_of(numbers, book, 1, bid_price, bid_exponent)
+        if of_bid <= number_of(numbers, book, 2, ask_price, ask_exponent):
+            book[bids + COUNT] -= 1
+            _write(rows, state, book, op, 1, bid_price, bid_exponent, 0, 0)
+        else:
+            book[asks + COUNT] -= 1
+            _write(rows, state, book, op, 2, ask_price, ask_exponent, 0, 0)
+
+
+@compiled
 def _mark(book: Any, keys: Any, rows: Any, first: int, end: int) -> None:
     """The last row of an update says how the book is."""
     if first == end:
@@ -241,6 +263,7 @@ def carry_out(
     sizes: Any,
     exponents: Any,
     changes: Any,
+    numbers: Any,
     ops: Any,
     number: int,
     rows: Any,
@@ -259,10 +282,22 @@ def carry_out(
         touch(book, slot, dirty, state)
         return DONE
     whole, began = is_whole(book, op), state[X_LEVELS]
+    highest = op[O_LAST]
+    if machine == M_OFFSET:
+        if whole:
+            begin_numbers(numbers, book)
+        else:
+            highest = max(highest, book[B_SEQUENCE])
+        op[O_END] = take_numbers(numbers, book, changes, op, whole)
+        if first == op[O_END] and not whole:
+            book[B_IGNORED] += 1
+            touch(book, slot, dirty, state)
+            return DONE
     if whole:
         if op[O_DEPTH] >= 0:
             book[B_DEPTH] = op[O_DEPTH]
         empty(book)
+        book[B_TEXTS] = book[B_TEXTS + 2] = 0
         book[B_GRID] = op[O_GRID]
         _apply(book, keys, sizes, exponents, changes, first, end)
         _cut(book, keys, exponents, op, rows, state, False)
@@ -275,8 +310,12 @@ def carry_out(
         _cut(book, keys, exponents, op, rows, state, False)
     else:
         refine(book, keys, op[O_GRID])
+        if machine == M_DIGITS_OF_TOP:
+            forget_texts(book, keys, changes, first, end)
         _update(book, keys, sizes, exponents, changes, op, rows, state)
-    book[B_SEQUENCE] = op[O_LAST]
+    if machine == M_OFFSET:
+        _uncross(book, keys, exponents, numbers, op, rows, state)
+    book[B_SEQUENCE] = highest
     if machine >= M_CHECKSUM and op[O_CHECKSUM] >= 0:
         taken = (
             digits_of_top(book, keys, sizes, exponents, text)

@@ -28,6 +28,7 @@ from collector_service.lane.codes import (
     NODE_WIDTH,
     NOT_PLAIN,
     NULL,
+    NUMBERS_WANTED,
     ORDINARY,
     P_BY_NAME,
     P_BY_NAME_END,
@@ -241,8 +242,8 @@ def _read(
 @compiled
 def run(
     data: Any, frames: Any, first: int, end: int, program: Any, texts: Any, words: Any, tape: Any, found: Any, stack: Any,
-    spelled: Any, changes: Any, ops: Any, books: Any, keys: Any, sizes: Any, exponents: Any, trades: Any, quotes: Any,
-    levels: Any, touched: Any, dirty: Any, state: Any,
+    spelled: Any, changes: Any, ops: Any, books: Any, keys: Any, sizes: Any, exponents: Any, numbers: Any, trades: Any,
+    quotes: Any, levels: Any, touched: Any, dirty: Any, state: Any,
 ) -> int:  # fmt: skip
     """Decodes frames `first` to `end`; answers where it stopped, X_STATUS says why. Of the frame it stopped at nothing is left, unless X_RESUMES
     says that it goes on there."""
@@ -266,14 +267,16 @@ def run(
             )  # fmt: skip
         had_levels = state[X_LEVELS]
         if status == DONE and state[X_OPS]:
-            status = check(books, keys, changes, ops, levels, state)
-            if status == BOOK_WANTED or status == LEVELS_WANTED:
+            status = check(books, keys, changes, numbers, ops, levels, state)
+            if status == BOOK_WANTED or status == LEVELS_WANTED or status == NUMBERS_WANTED:
                 state[X_STATUS] = status
                 state[X_RESUMES] = 1
                 return number
             if status == DONE:
                 for k in range(state[X_OPS]):
-                    status = carry_out(books, keys, sizes, exponents, changes, ops, k, levels, dirty, spelled, state)
+                    status = carry_out(
+                        books, keys, sizes, exponents, changes, numbers, ops, k, levels, dirty, spelled, state
+                    )
                     if status != DONE:
                         break
         if status != DONE:

@@ -13,12 +13,14 @@ import numpy as np
 from collector_service.compiler import values
 from collector_service.compiler.code import Writer
 from collector_service.compiler.faults import SpecificationError
+from collector_service.compiler.kinds import whole
 from collector_service.compiler.paths import Path, read_path
 from collector_service.compiler.records import write_record
 from collector_service.compiler.shapes import Shape
+from collector_service.emitter import Emitter
 from collector_service.lane import codes
 from collector_service.lane.codes import NOWHERE
-from collector_service.lane.fields import NotPlainError, Resolve, RouteWriter
+from collector_service.lane.fields import LearnedWord, NotPlainError, Resolve, RouteWriter
 from collector_service.lane.shelf import machine_code
 from collector_service.source import Dialect, Source
 from collector_service.spec import fields, records
@@ -40,6 +42,8 @@ class Program:
     nodes: int
     resolvers: dict[int, Resolve]
     """By field, what a word means: a number, or None where the ordinary path has to look at it."""
+    learned: dict[int, LearnedWord]
+    """By field, what a number means that the connection was told: as `resolvers`, in the words of a session."""
     symbols: set[int]
     """Fields whose words are symbols: their resolvers answer with the symbol. More of them come where symbols have several parts."""
     scales: tuple[str, ...]
@@ -112,6 +116,7 @@ class _Compiler:
         self._rows: list[list[int]] = []
         self._texts = bytearray()
         self._resolvers: dict[int, Resolve] = {}
+        self._learned: dict[int, LearnedWord] = {}
         self._symbols: set[int] = set()
         self._scales: list[str] = []
         self._numbering = threading.Lock()
@@ -160,8 +165,8 @@ class _Compiler:
         for row in self._rows:
             numbers += row
         return Program(
-            np.array(numbers, np.int64), bytes(self._texts), len(self._rows), self._resolvers, self._symbols, tuple(self._scales),
-            combined, snapshot, tuple(order), ordinary,
+            np.array(numbers, np.int64), bytes(self._texts), len(self._rows), self._resolvers, self._learned, self._symbols,
+            tuple(self._scales), combined, snapshot, tuple(order), ordinary,
         )  # fmt: skip
 
     def _field(self, resolve: Resolve, *, symbol: bool = False) -> int:
@@ -171,6 +176,11 @@ class _Compiler:
                 self._symbols.add(number)
             self._resolvers[number] = resolve
             return number
+
+    def _field_learned(self, resolve: LearnedWord, *, symbol: bool = False) -> int:
+        number = self._field(_unknown, symbol=symbol)
+        self._learned[number] = resolve
+        return number
 
     # Nodes.
 
@@ -249,7 +259,7 @@ class _Compiler:
                 case fields.Listed():
                     row += [codes.K_LISTED, node, self._word("list")]
                 case fields.Learned():
-                    raise NotPlainError("its kinds are numbers that a connection has learnt")
+                    row += [codes.K_WORD, node, self._field_learned(self._channel)]
                 case _:
                     row += [codes.K_WORD, node, self._field(self._word_of(part))]
         return row + [0] * (codes.KIND_WIDTH - len(row))
@@ -267,6 +277,10 @@ class _Compiler:
             return self._word(said) if len(self._words) < _MAX_WORD - 1 else self._words.get(said)
 
         return resolve
+
+    def _channel(self, raw: bytes, emitter: Emitter) -> int | None:
+        channel = emitter.channel_of(whole(raw))
+        return self._word(channel) if channel else None
 
     def _kind_of(self, order: Sequence[str]) -> Resolve:
         dialect = self._dialect
@@ -299,7 +313,9 @@ class _Compiler:
         before = len(self._rows), len(self._texts), len(self._numbers)
         try:
             first, end = self._add(shape)
-            writer = RouteWriter(self._places, self._field, shape, self._numbers, self._texts, self._scales)
+            writer = RouteWriter(
+                self._places, self._field, self._field_learned, shape, self._numbers, self._texts, self._scales
+            )
             made = [writer.record(part, answers=answers) for part in parts]
             lists = writer.lists(shape)
         except NotPlainError:
@@ -311,6 +327,10 @@ class _Compiler:
         listed = len(self._numbers)
         self._numbers += lists
         return [first, end, at, len(made), listed, len(lists)]
+
+
+def _unknown(_raw: bytes) -> None:
+    return None
 
 
 def _has_places(shape: Shape) -> bool:

@@ -55,7 +55,7 @@ class Scratch:
             self.changes = np.zeros((4 * len(levels), codes.LEVEL_WIDTH), np.int64)
         at = len(self.changes) - len(levels)
         if levels:
-            self.changes[at:] = [(side, *price, *size, 0) for side, price, size in levels]
+            self.changes[at:] = [(side, *price, *size, 0, 0) for side, price, size in levels]
         return at
 
     def fit_rows(self, event_type: int, count: int) -> None:

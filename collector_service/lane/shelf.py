@@ -14,6 +14,7 @@ from collector_service.book import (
     BookUpdate,
     ChecksumMachine,
     Level,
+    OffsetMachine,
     PerChannelMachine,
     PreviousIdMachine,
     RangeSequenceMachine,
@@ -26,6 +27,7 @@ from collector_service.book import (
 )
 from collector_service.emitter import Emitter
 from collector_service.lane import codes
+from collector_service.lane.numbers import NumberTable
 
 _LEAST_ROOM: Final = 64
 _USUAL_ROOM: Final = 1_024
@@ -40,6 +42,7 @@ _PLAIN: Final = {
     PerChannelMachine: codes.M_PER_CHANNEL,
     SnapshotUpdatesMachine: codes.M_SNAPSHOT_UPDATES,
     SnapshotOnlyMachine: codes.M_SNAPSHOT_ONLY,
+    OffsetMachine: codes.M_OFFSET,
 }
 _TEXTS: Final[dict[Callable[[Book], str], int]] = {
     digits_of_top: codes.M_DIGITS_OF_TOP,
@@ -55,6 +58,7 @@ class Shelf:
         self.keys: Any = np.zeros(_FIRST_ARENA, np.int64)
         self.sizes: Any = np.zeros(_FIRST_ARENA, np.int64)
         self.exponents: Any = np.zeros(_FIRST_ARENA, np.int16)
+        self.numbers = NumberTable()
         self.symbols: list[str] = []
         self._numbers = self.books.data.cast("B").cast("q")
         """The books, for a look at one number."""
@@ -111,29 +115,39 @@ class Shelf:
             self.books[slot, codes.B_KEY] = _signed(listings.key(symbol) or 0)
             self._scale(slot, symbol)
 
-    def lend(self, slot: int, hold: Callable[[Sequence[BookUpdate]], bool] | None = None) -> bool:
-        """Takes a book from its machine. False where that cannot be, or is not worth it. Where its snapshot was asked for, `hold` takes the updates
-        that wait for it."""
+    def lend(
+        self,
+        slot: int,
+        hold: Callable[[Sequence[BookUpdate]], bool] | None = None,
+        levels: int = _USUAL_ROOM,
+        *,
+        is_whole: bool = True,
+    ) -> bool:
+        """Takes a book from its machine, one that is empty with room for so many levels a side. False where that cannot be, or is not worth it. Where
+        its snapshot was asked for, `hold` takes the updates that wait for it."""
         if self._waits[slot] > 0:
             self._waits[slot] -= 1
             return False
         symbol = self.symbols[slot]
         machine = self._emitter.books.get(symbol) or self._emitter.new_book()
         kind = machine_code(machine)
+        if not machine.synced and not is_whole and kind != codes.M_SNAPSHOT_ONLY:
+            return False  # it is not in step, and a change will not bring it there
         if not kind or (machine.held and (hold is None or not hold(machine.held))):
             return False
-        row = self.books[slot]
-        if machine.synced and not self._take(row, slot, machine):
+        numbers, at = self._numbers, slot * codes.BOOK_WIDTH
+        if machine.synced and not self._take(self.books[slot], slot, machine):
             self._waits[slot] = (len(machine.book.bids) + len(machine.book.asks)) // _PER_FRAME
             return False
         if not machine.synced:
-            row[codes.B_OWNER], row[codes.B_GRID] = codes.EMPTY, codes.NO_GRID
-            row[codes.B_SIDES + 2] = row[codes.B_SIDES + 6] = 0
+            numbers[at + codes.B_OWNER], numbers[at + codes.B_GRID] = codes.EMPTY, codes.NO_GRID
+            numbers[at + codes.B_SIDES + 2] = numbers[at + codes.B_SIDES + 6] = 0
             self._lent_empty.append(slot)
-            if not row[codes.B_SIDES + 3]:
-                self.make_room(slot, _USUAL_ROOM)
-        row[codes.B_MACHINE], row[codes.B_DEPTH] = kind, machine.depth
-        row[codes.B_SEQUENCE], row[codes.B_FRESH] = machine.sequence, int(machine.fresh)
+            if numbers[at + codes.B_SIDES + 3] < levels:
+                self.make_room(slot, levels)
+        numbers[at + codes.B_MACHINE], numbers[at + codes.B_DEPTH] = kind, machine.depth
+        numbers[at + codes.B_SEQUENCE], numbers[at + codes.B_FRESH] = machine.sequence, int(machine.fresh)
+        numbers[at + codes.B_TEXTS] = numbers[at + codes.B_TEXTS + 2] = 0
         self._machines[slot] = machine
         machine.keeper = _Lent(self, slot)
         return True
@@ -141,7 +155,7 @@ class Shelf:
     def prepare(self, slot: int, levels: int, hold: Callable[[Sequence[BookUpdate]], bool]) -> None:
         """A snapshot of about so many levels is to be read into the book."""
         if self.books[slot, codes.B_OWNER] == codes.AWAY:
-            self.lend(slot, hold)
+            self.lend(slot, hold, max(levels, _USUAL_ROOM))
         if self.books[slot, codes.B_SIDES + 3] < levels:
             self.make_room(slot, levels)
 
@@ -153,8 +167,10 @@ class Shelf:
         if row[codes.B_OWNER] == codes.IN_STEP:
             for number, side in ((0, book.bids), (1, book.asks)):
                 side.fill(self._levels(row, number))
+            if isinstance(machine, OffsetMachine):
+                machine.numbers = self.numbers.of(int(row[codes.B_TAG]))
             self._waits[slot] = (len(book.bids) + len(book.asks)) // _PER_FRAME
-        row[codes.B_OWNER] = codes.AWAY
+        row[codes.B_OWNER], row[codes.B_TAG] = codes.AWAY, 0
         self._machines[slot] = None
 
     def give_all_back(self) -> None:
@@ -222,16 +238,22 @@ class Shelf:
         while room < levels:
             room *= 2
         offsets = [self._allocate(room) for _ in range(2)]  # may move the arena
-        row = self.books[slot]
-        for number, offset in enumerate(offsets):
-            at = codes.B_SIDES + codes.SIDE_WIDTH * number
-            old, first, count, had = row[at : at + codes.SIDE_WIDTH].tolist()
+        numbers = self._numbers
+        for side, offset in enumerate(offsets):
+            at = slot * codes.BOOK_WIDTH + codes.B_SIDES + codes.SIDE_WIDTH * side
+            old, first, count, had = numbers[at : at + codes.SIDE_WIDTH]
             to = (room - count) // 2
-            for array in (self.keys, self.sizes, self.exponents):
+            for array in (self.keys, self.sizes, self.exponents) if count else ():
                 array[offset + to : offset + to + count] = array[old + first : old + first + count]
-            row[at : at + codes.SIDE_WIDTH] = (offset, to, count, room)
+            for number in (offset, to, count, room):
+                numbers[at] = number
+                at += 1
             if had:
                 self._free.setdefault(had, []).append(old)
+
+    def make_room_for_numbers(self, count: int) -> None:
+        """Room for so many more numbers of levels."""
+        self.numbers.make_room(count, self.books[:, codes.B_TAG].tolist())
 
     @property
     def bytes_used(self) -> int:
@@ -270,6 +292,10 @@ class Shelf:
             taken.append(
                 (keys[::-1], one[2][::-1], [(p << 8) | (s & 255) for p, s in zip(one[1], one[3], strict=True)][::-1])
             )
+        if isinstance(machine, OffsetMachine):
+            row[codes.B_TAG] = self.numbers.lend(machine.numbers, self.books[:, codes.B_TAG].tolist())
+            if not row[codes.B_TAG]:
+                return False
         if not row[codes.B_SIDES + 3] or room >= row[codes.B_SIDES + 3]:
             row[codes.B_SIDES + 2] = row[codes.B_SIDES + 6] = 0
             self.make_room(slot, 2 * room)

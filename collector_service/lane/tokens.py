@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from collector_service.lane.codes import (
     ARRAY,
     FALSE,
@@ -44,6 +46,11 @@ from collector_service.lane.codes import (
 from collector_service.lane.jit import compiled, inlined
 
 _QUOTE = 34
+_STOPS = np.ones(256, np.int8)
+"""By byte: 1 where a text ends, or is no plain one."""
+_STOPS[32:127] = 0
+_STOPS[34] = _STOPS[92] = 1
+_ONE = np.uint64(1)
 _VALUE, _VALUE_OR_END, _KEY, _KEY_OR_END, _COMMA_OR_END, _NOTHING = 0, 1, 2, 3, 4, 5
 
 
@@ -117,20 +124,17 @@ def _word(data: Any, at: int, end: int) -> tuple[int, int]:
 @inlined
 def _text(data: Any, at: int, end: int) -> int:
     """Where a text ends whose first character stands at a place; below 0 for one that is not plain."""
-    while at < end:
-        byte = data[at]
-        if byte == _QUOTE:
-            return at
-        if byte < 32 or byte > 126 or byte == 92:
-            return -1
-        at += 1
-    return -1
+    # Unsigned, since a place that might be below 0 would be looked at for that each time.
+    place, stop = np.uint64(at), np.uint64(end)
+    while place < stop and not _STOPS[np.uint8(data[place])]:
+        place += _ONE
+    return int(np.int64(place)) if place < stop and data[place] == _QUOTE else -1
 
 
 @compiled
 def tokenize(data: Any, at: int, end: int, tape: Any, stack: Any) -> int:
     """How many tokens the frame has; below 0 for one that is not plain."""
-    count, depth, state = 0, 0, _VALUE
+    count, depth, state, inside = 0, 0, _VALUE, 0
     key, key_end = 0, 0
     room = tape.shape[0]
     while True:
@@ -142,7 +146,7 @@ def tokenize(data: Any, at: int, end: int, tape: Any, stack: Any) -> int:
         if state == _COMMA_OR_END:
             if byte == 44:
                 at += 1
-                state = _KEY if tape[stack[depth - 1], T_KIND] == OBJECT else _VALUE
+                state = _KEY if inside == OBJECT else _VALUE
                 continue
         elif state == _KEY or state == _KEY_OR_END:
             if byte == _QUOTE:
@@ -181,7 +185,8 @@ def tokenize(data: Any, at: int, end: int, tape: Any, stack: Any) -> int:
             elif byte == 123 or byte == 91:
                 if depth >= MAX_DEPTH:
                     return -1
-                tape[count, T_KIND] = OBJECT if byte == 123 else ARRAY
+                inside = OBJECT if byte == 123 else ARRAY
+                tape[count, T_KIND] = inside
                 tape[count, T_START] = at
                 stack[depth] = count
                 depth += 1
@@ -201,16 +206,22 @@ def tokenize(data: Any, at: int, end: int, tape: Any, stack: Any) -> int:
                 at = stop
             count += 1
             tape[count - 1, T_NEXT] = count
-            state = _COMMA_OR_END
+            if at < end and data[at] == 44:
+                at += 1
+                state = _KEY if inside == OBJECT else _VALUE
+            else:
+                state = _COMMA_OR_END
             continue
         # The end of what is open.
         if byte != 125 and byte != 93:
             return -1
         opened = stack[depth - 1]
-        if (tape[opened, T_KIND] == OBJECT) != (byte == 125):
+        if (inside == OBJECT) != (byte == 125):
             return -1
         at += 1
         depth -= 1
+        if depth:
+            inside = int(tape[stack[depth - 1], T_KIND])
         tape[opened, T_END] = at
         tape[opened, T_NEXT] = count
         state = _COMMA_OR_END if depth else _NOTHING

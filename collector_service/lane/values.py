@@ -30,6 +30,7 @@ from collector_service.lane.codes import (
     WHOLE,
     X_FIELD,
     X_FROM,
+    X_HASH,
     X_SCALES,
     X_STATUS,
     X_TO,
@@ -60,6 +61,21 @@ def decimal(data: Any, at: int, end: int, limit: int) -> tuple[int, int]:
     mantissa, digits, exponent, fraction = 0, 0, 0, 0
     if at >= end or end - at > limit + 5 or data[at] == 46:
         return BAD, 0
+    if end - at <= limit:
+        # What is usual: digits, and a point between them.
+        point, place = -1, at
+        while place < end:
+            digit = int(data[place]) - 48
+            if 0 <= digit <= 9:
+                mantissa = mantissa * 10 + digit
+            elif digit == -2 and point < 0 and place + 1 < end:
+                point = place
+            else:
+                break
+            place += 1
+        if place == end:
+            return mantissa, 0 if point < 0 else point + 1 - end
+        mantissa = 0
     place = at
     while place < end:
         digit = int(data[place]) - 48
@@ -282,6 +298,7 @@ def look_up(data: Any, start: int, end: int, field: int, words: Any, texts: Any,
                 return int(words[at, W_VALUE])
         at = (at + 1) & mask
     state[X_STATUS] = UNKNOWN_WORD
+    state[X_HASH] = found
     state[X_FIELD] = field
     state[X_FROM] = start
     state[X_TO] = end

@@ -15,9 +15,11 @@ from collector_service.lane.codes import (
     B_SEQUENCE,
     BOOK_WANTED,
     DONE,
+    G_COUNT,
     IN_STEP,
     LEVELS_WANTED,
     M_CHECKSUM,
+    M_OFFSET,
     M_PER_CHANNEL,
     M_PREVIOUS,
     M_RANGE,
@@ -25,6 +27,7 @@ from collector_service.lane.codes import (
     M_SNAPSHOT_ONLY,
     NO_ROOM_ON_GRID,
     NOT_PLAIN,
+    NUMBERS_WANTED,
     O_BEGIN,
     O_DEPTH,
     O_END,
@@ -181,9 +184,9 @@ def are_distinct(changes: Any, first: int, end: int) -> bool:
 
 
 @compiled
-def check(books: Any, keys: Any, changes: Any, ops: Any, rows: Any, state: Any) -> int:
+def check(books: Any, keys: Any, changes: Any, numbers: Any, ops: Any, rows: Any, state: Any) -> int:
     """Whether all that the frame changes can be done: DONE, or the status of what is wanted first."""
-    count, needed = state[X_OPS], 0
+    count, needed, numbered = state[X_OPS], 0, 0
     for k in range(count):
         op = ops[k]
         slot = op[O_SLOT]
@@ -219,6 +222,8 @@ def check(books: Any, keys: Any, changes: Any, ops: Any, rows: Any, state: Any) 
             held = max(book[side_of(book, 1) + COUNT], book[side_of(book, 2) + COUNT])
             if held > _LONG or not are_distinct(changes, op[O_BEGIN], op[O_END]):
                 return NOT_PLAIN
+        if book[B_MACHINE] == M_OFFSET:
+            numbered += levels
         for side in range(1, 3):
             at = side_of(book, side)
             wanted = levels + (0 if whole else book[at + COUNT])
@@ -229,8 +234,11 @@ def check(books: Any, keys: Any, changes: Any, ops: Any, rows: Any, state: Any) 
             needed += levels
             if state[X_HELD]:
                 needed += levels
-            if book[B_DEPTH] or book[B_MACHINE] == M_SNAPSHOT_ONLY:
+            if book[B_DEPTH] or book[B_MACHINE] == M_SNAPSHOT_ONLY or book[B_MACHINE] == M_OFFSET:
                 needed += book[at + COUNT]
+    if 2 * (numbers[numbers.shape[0] - 1, G_COUNT] + numbered) > numbers.shape[0] - 1:
+        state[X_FIELD] = numbered
+        return NUMBERS_WANTED
     if needed > rows.shape[0] - state[X_LEVELS]:
         state[X_FIELD] = _BOOK_ROWS
         state[X_SLOT] = needed

@@ -7,9 +7,6 @@ from typing import Any, Final
 import numpy as np
 
 from collector_service.lane.codes import (
-    HASH_FACTOR,
-    HASH_MASK,
-    HASH_SEED,
     W_AT,
     W_FIELD,
     W_HASH,
@@ -29,53 +26,50 @@ class WordTable:
     def __init__(self, texts: bytes) -> None:
         """`texts` are the names of fields, which the kernel compares with."""
         self.rows: Any = np.zeros((256, WORD_WIDTH), np.int64)
+        self._numbers = _flat(self.rows)
         self.texts: Any = np.zeros(max(4096, 2 * len(texts)), np.int8)
-        self.texts[: len(texts)] = np.frombuffer(texts, np.int8)
+        self._bytes = self.texts.data.cast("B")
+        self._bytes[: len(texts)] = texts
         self._used = len(texts)
         self._count = 0
 
-    def add(self, field: int, word: bytes, value: int) -> bool:
-        """False where there is no room for it."""
+    def add(self, field: int, word: bytes, value: int, hashed: int) -> bool:
+        """False where there is no room for it. `hashed` is what `values.look_up` made of field and word."""
         if self._count >= MAX_WORDS or len(word) > _LONGEST:
             return False
         if 2 * (self._count + 1) > len(self.rows):
             self._grow()
-        if self._used + len(word) > len(self.texts):
+        begin, end = self._used, self._used + len(word)
+        if end > len(self._bytes):
             self.texts = np.concatenate((self.texts, np.zeros(len(self.texts), np.int8)))
-        self.texts[self._used : self._used + len(word)] = np.frombuffer(word, np.int8)
-        self._put((field + 1, _hash(field, word), value, self._used, len(word)))
-        self._used += len(word)
+            self._bytes = self.texts.data.cast("B")
+        self._bytes[begin:end] = word
+        self._put((field + 1, hashed, value, begin, len(word)))
+        self._used = end
         self._count += 1
         return True
-
-    def forget(self, field: int) -> None:
-        """Words of a field that may mean something else now."""
-        kept = [tuple(row) for row in self.rows.tolist() if row[W_FIELD] and row[W_FIELD] != field + 1]
-        self.rows[:] = 0
-        self._count = len(kept)
-        for row in kept:
-            self._put(row)
 
     def _grow(self) -> None:
         kept = [tuple(row) for row in self.rows.tolist() if row[W_FIELD]]
         self.rows = np.zeros((2 * len(self.rows), WORD_WIDTH), np.int64)
+        self._numbers = _flat(self.rows)
         for row in kept:
             self._put(row)
 
     def _put(self, row: tuple[int, ...]) -> None:
-        mask = len(self.rows) - 1
+        mask, numbers = len(self.rows) - 1, self._numbers
         at = (row[W_HASH] ^ (row[W_HASH] >> 29)) & mask
-        while self.rows[at, W_FIELD]:
+        while numbers[WORD_WIDTH * at + W_FIELD]:
             at = (at + 1) & mask
-        self.rows[at] = row
+        place = WORD_WIDTH * at
+        for number in row:
+            numbers[place] = number
+            place += 1
 
 
-def _hash(field: int, word: bytes) -> int:
-    """As `values.look_up` takes it."""
-    found = HASH_SEED + field
-    for byte in word:
-        found = ((found ^ byte) * HASH_FACTOR) & HASH_MASK
-    return found
+def _flat(rows: Any) -> memoryview:
+    """One number after the other: writing one by the array costs as much as all else of a word."""
+    return memoryview(rows).cast("B").cast("q")
 
 
 assert (W_FIELD, W_HASH, W_VALUE, W_AT, W_SIZE) == (0, 1, 2, 3, 4)  # rows are written as tuples

@@ -222,7 +222,7 @@ def test_numbers_of_a_connection_are_learned_and_forgotten(out: Emitter) -> None
     assert out.channel_of(7) == "trades"
     record = Trade(symbol=Learned("[0]"), price="[1]", size="[2]")
     assert len(said(out, record, [7, 1, 1])[TRADE.event_type]) == 1
-    out.forget_learned(0)
+    out.channels.forget(0)
     assert out.channel_of(7) == ""
 
 
