@@ -1,0 +1,38 @@
+"""What the protocol can say and nothing can be: it costs whoever said it, and nobody else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from alphapulse.api.relay.v1 import relay_service_pb2 as pb
+from alphapulse.records import QUOTE, FrameType, encode_control, encode_frame
+
+BOTH = pytest.mark.parametrize("transport", ["grpc", "unix"])
+LAST = (1 << 64) - 1
+
+
+def loss(reason: str, count: int = 1) -> bytes:
+    """A frame in which the source says that it lost something."""
+    return encode_control(FrameType.SOURCE_GAP, pb.SourceGap(slot=7, reason=reason, count=count))
+
+
+async def next_heartbeat(client: Any) -> Any:
+    """One that was made after this call."""
+    before = len(client.all("heartbeat"))
+    await client.until(lambda: len(client.all("heartbeat")) > before + 1)
+    return client.all("heartbeat")[-1]
+
+
+@BOTH
+@pytest.mark.parametrize("time_ns", [1, 1 << 63, LAST])
+async def test_a_clock_that_cannot_be_stops_no_heartbeat(relay: Any, build: Any, transport: str, time_ns: int) -> None:
+    relay.define(build.listing(1))
+    client = await relay.subscriber(transport, heartbeat_interval_ms=10)
+    await client.put()
+    collector = await relay.collector("CLOCK")
+    await collector.send_bytes(encode_frame(QUOTE.event_type, build.quotes([1]), slot=7, sequence=1, time_ns=time_ns))
+    await client.rows(1)
+    beat = await next_heartbeat(client)
+    assert (beat.sources[0].clock_offset_ns > 0) is (time_ns == 1), "a time beyond 63 bits measures nothing"
