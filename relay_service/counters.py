@@ -17,6 +17,12 @@ from relay_service.sources import SourceState, SourceTable
 _MIDDLES: Final = np.array([middle_of(bucket) for bucket in range(BUCKETS)])
 _BOUNDS: Final = range(10, 37)
 """Powers of two, in nanoseconds, that the buckets of a histogram end at: about 1 us to 69 s."""
+_MOST: Final = (1 << 64) - 1
+
+
+def told(events: int) -> int:
+    """A count of events as a message can hold it. What sources say that they lost may add up to more than 64 bits: then the highest stands for it."""
+    return min(events, _MOST)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,3 +36,20 @@ async def test_a_clock_that_cannot_be_stops_no_heartbeat(relay: Any, build: Any,
     await client.rows(1)
     beat = await next_heartbeat(client)
     assert (beat.sources[0].clock_offset_ns > 0) is (time_ns == 1), "a time beyond 63 bits measures nothing"
+
+
+@BOTH
+async def test_losses_beyond_all_counting_stop_no_heartbeat(relay: Any, build: Any, transport: str) -> None:
+    relay.define(build.listing(1))
+    client = await relay.subscriber(transport, heartbeat_interval_ms=10)
+    await client.put()
+    collector = await relay.collector("LOSES")
+    await collector.send_bytes(loss("RECONNECTED", LAST) * 3)
+    for number in range(4):
+        collector.next_sequence = collector.next_sequence + (1 << 63) - 2 & LAST
+        await collector.send(build.quotes([1], first_bid=number + 1))
+    await client.rows(4)
+    assert client.of().bids == [1, 2, 3, 4]
+    assert (await next_heartbeat(client)).sources[0].gap_events == LAST
+    status = await relay.stub.GetRelayStatus(pb.GetRelayStatusRequest())
+    assert status.gaps_declared == LAST
