@@ -53,3 +53,31 @@ async def test_losses_beyond_all_counting_stop_no_heartbeat(relay: Any, build: A
     assert (await next_heartbeat(client)).sources[0].gap_events == LAST
     status = await relay.stub.GetRelayStatus(pb.GetRelayStatusRequest())
     assert status.gaps_declared == LAST
+
+
+def behind(token: str, field: str, value: int) -> Any:
+    """A start from a token, with this told of what came behind it."""
+    start = pb.SubscriptionStart(resume_token=token)
+    setattr(start, field, value)
+    return start
+
+
+@BOTH
+@pytest.mark.parametrize("field", ["received_number", "received_sequence"])
+async def test_a_resume_behind_more_events_than_there_can_be_is_refused(
+    open_relay: Any, build: Any, transport: str, fresh_redis_url: str, field: str
+) -> None:
+    async with open_relay(log_url=fresh_redis_url) as relay:
+        relay.define(build.listing(1))
+        client, other = await relay.subscriber(transport, heartbeat_interval_ms=20), await relay.subscriber(transport)
+        await client.put()
+        await client.until(lambda: client.last("resume"))
+        token = client.last("resume").resume.resume_token
+        answer = await client.put(2, start=behind(token, field, LAST))
+        await other.put()
+        collector = await relay.collector()
+        await collector.send(build.quotes([1, 1]))
+        await other.rows(2)
+        await client.rows(2)
+        [violation] = answer.error.violations
+        assert (violation.field, violation.rule) == (f"start.{field}", "received-range")
