@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from alphapulse.api.relay.v1 import relay_service_pb2 as pb
 from alphapulse.records import QUOTE, FrameType, encode_control, encode_frame
+from relay_service.egress import unix_socket
 
 BOTH = pytest.mark.parametrize("transport", ["grpc", "unix"])
 LAST = (1 << 64) - 1
@@ -81,3 +83,52 @@ async def test_a_resume_behind_more_events_than_there_can_be_is_refused(
         await client.rows(2)
         [violation] = answer.error.violations
         assert (violation.field, violation.rule) == (f"start.{field}", "received-range")
+
+
+async def test_a_fault_in_what_is_one_clients_ends_that_one_alone(relay: Any, build: Any) -> None:
+    relay.define(build.listing(1))
+    clients = [await relay.unix(name=str(k)) for k in range(3)]
+    for client in clients:
+        await client.put()
+
+    def fails() -> bytes:
+        raise OverflowError("planted")
+
+    next(one for one in relay.app.fanout.subscribers.values() if one.name == "1").take = fails
+    collector = await relay.collector()
+    for number in range(3):
+        collector.next_sequence += 1  # a loss goes through the queue, rows behind it past it
+        await collector.send(build.quotes([1], first_bid=number))
+    for client in (clients[0], clients[2]):
+        await client.rows(3)
+        assert (client.of().bids, len(client.of().source_gaps)) == ([0, 1, 2], 3)
+    await clients[1].until(lambda: clients[1].ended)
+    assert len(relay.app.fanout.subscribers) == 2
+
+
+async def test_who_reads_no_refusals_is_read_no_further(
+    relay: Any, build: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    relay.define(build.listing(1))
+    client, other = await relay.unix(), await relay.unix(heartbeat_interval_ms=10)
+    written = []
+
+    def counted(kind: FrameType, message: Any) -> bytes:
+        written.append(kind)
+        return encode_control(kind, message)
+
+    monkeypatch.setattr(unix_socket, "encode_control", counted)
+    frames, total = encode_frame(99, b"") * 10_000, 200_000
+    sending = asyncio.create_task(client.send_bytes(frames * 20))
+    before = -1
+    while before != len(written) or not written:
+        before = len(written)
+        for _ in range(5):
+            await next_heartbeat(other)
+    assert before < total // 2, "the relay stopped to read"
+    await client.until(lambda: len(client.rejects) == total)
+    await sending
+    await client.put()
+    collector = await relay.collector()
+    await collector.send(build.quotes([1]))
+    await client.rows(1)
