@@ -132,3 +132,42 @@ async def test_who_reads_no_refusals_is_read_no_further(
     collector = await relay.collector()
     await collector.send(build.quotes([1]))
     await client.rows(1)
+
+
+@BOTH
+async def test_reasons_without_end_cost_a_reader_that_stops_a_bounded_amount(
+    relay: Any, build: Any, transport: str
+) -> None:
+    relay.define(build.listing(1))
+    client = await relay.subscriber(transport)
+    await client.put()
+    collector = await relay.collector("LOSES")
+    for _ in range(5):
+        await collector.send(build.quotes([1] * 4000))  # what the socket holds, and more
+    for turn in range(20):
+        await collector.send_bytes(b"".join(loss(f"REASON_{turn}_{k}") for k in range(500)))
+    watcher = await relay.unix()
+    await watcher.put()
+    await collector.send(build.quotes([1]))
+    await watcher.rows(1)
+    [items] = [len(list(one.queue)) for one in relay.app.fanout.subscribers.values() if one.queue]
+    assert items < 2000
+    await client.rows(20_001)
+    assert sum(gap.count for gap in client.of().source_gaps) == 10_000
+
+
+async def test_a_reason_that_is_none_is_refused_and_its_loss_is_told(relay: Any, build: Any) -> None:
+    relay.define(build.listing(1))
+    client = await relay.unix()
+    await client.put()
+    collector = await relay.collector()
+    await collector.send_bytes(loss("x" * 65, 3) + loss("TWO\nLINES", 4))
+    await collector.send(build.quotes([1]))
+    await client.rows(1)
+    assert {gap.reason for gap in client.of().source_gaps} == {"SOURCE_GAP"}
+    assert sum(gap.count for gap in client.of().source_gaps) == 7
+    for _ in range(2):
+        kind, payload = await collector.answer()
+        rejected = pb.FrameRejected.FromString(payload)
+        assert (kind, rejected.reason) == (FrameType.REJECT, "INVALID_ARGUMENT")
+        assert "gap.reason" in rejected.message
