@@ -88,9 +88,9 @@ class SourceState:
             self.on_acknowledged(sequence)
 
     def measure_clock(self, send_time_ns: int, now_ns: int) -> None:
-        """Note the way of one frame. The offset is the least of the current window and the one before. A time beyond 63 bits is none: of it nothing
-        is noted."""
-        if send_time_ns >= _HALF:
+        """Note the way of one frame. The offset is the least of the current window and the one before. A time that is negative, or beyond 63 bits,
+        is none: of it nothing is noted."""
+        if not 0 < send_time_ns < _HALF:
             return
         offset = now_ns - send_time_ns
         if now_ns >= self._window_end_ns:

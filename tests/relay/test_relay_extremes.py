@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from alphapulse.api.relay.v1 import relay_service_pb2 as pb
-from alphapulse.records import QUOTE, FrameType, encode_control, encode_frame
+from alphapulse.records import QUOTE, FrameType, encode_control, encode_frame, pack_messages, unpack_rows
 from relay_service.egress import unix_socket
 
 BOTH = pytest.mark.parametrize("transport", ["grpc", "unix"])
@@ -38,6 +38,16 @@ async def test_a_clock_that_cannot_be_stops_no_heartbeat(relay: Any, build: Any,
     await client.rows(1)
     beat = await next_heartbeat(client)
     assert (beat.sources[0].clock_offset_ns > 0) is (time_ns == 1), "a time beyond 63 bits measures nothing"
+
+
+async def test_a_negative_clock_of_a_publisher_stops_no_heartbeat(relay: Any, build: Any) -> None:
+    relay.define(build.listing(1))
+    hello = pb.SourceHello(source="BEHIND", slot=1, epoch=1, provenance=1)
+    batch = unpack_rows([(QUOTE, pack_messages(QUOTE, unpack_rows([(QUOTE, build.quotes([1]))]).quotes))])
+    events = pb.SourceEvents(slot=1, first_sequence=1, send_time_ns=-(1 << 63), batch=batch)
+    answer = await relay.stub.Publish(iter([pb.PublishRequest(hello=hello), pb.PublishRequest(events=events)]))
+    assert answer.accepted == 1
+    assert (await next_heartbeat(await relay.unix(heartbeat_interval_ms=10))).sources[0].clock_offset_ns == 0
 
 
 @BOTH
