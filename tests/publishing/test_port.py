@@ -71,9 +71,9 @@ def test_losses_between_rows_that_were_lost_are_told_behind_these() -> None:
 
 def test_a_loss_before_the_first_row_is_not_forgotten_with_its_connection() -> None:
     port, _ = a_port()
-    assert not port.began
+    before = port.began
     port.gap("RECONNECTED")
     sent(port)
-    assert port.began
+    assert (before, port.began) == (False, True)
     port.resume(1, 0)
     assert sent(port) == [Loss("RELAY_RESTARTED")]
