@@ -49,6 +49,9 @@ class Locator:
         """`host:port` of a service."""
         given = os.environ.get(_VARIABLES[service])
         if given:
+            if ";" in given:
+                text = "several partitions, of which this command asks one: name its relay alone"
+                raise click.UsageError(f"{_VARIABLES[service]}={given!r}: {text}")
             return given
         state = read_state(self.data_dir)
         if state is not None and state.is_running():

@@ -8,7 +8,7 @@ from functools import partial
 from alphapulse.api.relay.v1 import relay_service_pb2 as relay
 from alphapulse.client import Backoff
 from alphapulse.domain.errors import InvalidArgument
-from alphapulse.domain.partitions import MAX_PARTITIONS
+from alphapulse.domain.partitions import MAX_PARTITIONS, Partition
 from strategy_sdk._config import Addresses
 from strategy_sdk._freshness import GapPolicy
 from strategy_sdk._grpc_transport import GrpcTransport
@@ -27,6 +27,7 @@ def connect(
     address: str = "",
     *,
     egress_socket: str | None = None,
+    partition: str = "",
     name: str = "",
     gap_policy: GapPolicy = GapPolicy.CONTINUE,
     heartbeat_seconds: float = 1.0,
@@ -40,9 +41,10 @@ def connect(
     `egress_socket` is the path of the relay's Unix socket; without it RELAY_EGRESS_SOCKET is taken when such a socket exists
     and no `address` is given; "" means gRPC. `address` is the relay's `host:port`, else RELAY_ADDRESS, else 127.0.0.1:50061; several,
     separated by commas, are relays of one log, of which any will do.
+    `partition` is which part of a divided market that relay has, "k/n" as its RELAY_PARTITION; without it all of the market is wanted from one.
     `name` is what the relay shows in its list of subscribers. Entering it raises DeadlineExceeded when no relay answers
-    within `connect_timeout` seconds, and WrongPartition where the relay has a part of the market alone (`connect_partitions`); afterwards a lost
-    connection is mended however long it takes, by `backoff`.
+    within `connect_timeout` seconds, and WrongPartition where the relay has another part of the market than is wanted (`connect_partitions` reads all
+    parts); afterwards a lost connection is mended however long it takes, by `backoff`.
     """
     where = addresses or Addresses.from_environment()
     socket = egress_socket if egress_socket is not None else ("" if address else where.usable_socket)
@@ -50,7 +52,7 @@ def connect(
     if not socket and _APART in told:
         text = "several partitions: connect_partitions, or StrategyRun, reads all of them"
         raise InvalidArgument.field("address", told, "one-partition", text)
-    hello = _hello(name, heartbeat_seconds, with_definitions)
+    hello = _hello(name, heartbeat_seconds, with_definitions, Partition.parse(partition) if partition else Partition())
     return MarketStream(
         Link(_way(socket, told), hello, backoff or Backoff()),
         gap_policy=gap_policy,
@@ -85,8 +87,7 @@ def connect_partitions(
         raise InvalidArgument.field("partitions", str(ways), "partitions", text)
     parts = []
     for index, way in enumerate(ways):
-        hello = _hello(name, heartbeat_seconds, with_definitions)
-        hello.partition.index, hello.partition.count = index, count
+        hello = _hello(name, heartbeat_seconds, with_definitions, Partition(index, count))
         transport = _way(way, "") if "/" in way else _way("", way)
         stream = partial(PartitionStream, gap_policy=gap_policy, heartbeat_seconds=heartbeat_seconds)
         parts.append(stream(Link(transport, hello, backoff()), connect_timeout=connect_timeout))
@@ -101,13 +102,16 @@ def stream_of(addresses: Addresses | None, name: str, gap_policy: GapPolicy) -> 
     return connect(addresses=where, name=name, gap_policy=gap_policy)
 
 
-def _hello(name: str, heartbeat_seconds: float, with_definitions: bool) -> relay.ClientHello:
-    return relay.ClientHello(
+def _hello(name: str, heartbeat_seconds: float, with_definitions: bool, part: Partition) -> relay.ClientHello:
+    hello = relay.ClientHello(
         name=name,
         agent=AGENT,
         heartbeat_interval_ms=max(1, round(heartbeat_seconds * 1000)),
         with_definitions=with_definitions,
     )
+    if not part.is_whole:
+        hello.partition.index, hello.partition.count = part.index, part.count
+    return hello
 
 
 def _way(socket: str, addresses: str) -> Transport:

@@ -7,6 +7,7 @@ relay, which is the SDK's.
 
 from alphapulse.recording.amounts import DECIMAL
 from alphapulse.recording.columns import AMOUNTS, FOLDERS, SCHEMAS, Amount
+from alphapulse.recording.folder import recording_folders
 from alphapulse.recording.notes import JOURNAL_DAMAGED, RECORDER_DIED, RECORDER_STOPPED, Missing, Point
 from alphapulse.recording.reading import RecordedDefinition, RecordedGap, read_definitions, read_gaps, read_rows
 from alphapulse.recording.recorder import Bounds, Recorder, Totals
@@ -33,4 +34,5 @@ __all__ = [
     "read_definitions",
     "read_gaps",
     "read_rows",
+    "recording_folders",
 ]

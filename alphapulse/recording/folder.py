@@ -175,6 +175,21 @@ class Folder:
         return found
 
 
+def recording_folders(root: Path, partitions: int) -> list[Path]:
+    """Where the recording of each partition lies: the folder itself where a relay has the whole market, else `partition=k-of-n` below it. Raises
+    InvalidArgument where the folder holds a recording of another division: events of the two would stand side by side as if they were one market."""
+    wanted = [f"partition={index}-of-{partitions}" for index in range(partitions)] if partitions > 1 else []
+    others = sorted(path.name for path in root.glob("partition=*") if path.is_dir() and path.name not in wanted)
+    if others:
+        held = f"it holds {others[0]}"
+    elif wanted and any((root / name).exists() for name in ("state.json", "journal")):
+        held = "it holds the recording of one relay"
+    else:
+        return [root / name for name in wanted] or [root]
+    text = f"{held}; give another folder to a market of {partitions} partition{'s' if partitions > 1 else ''}"
+    raise InvalidArgument.field("out", str(root), "recording-partitions", text)
+
+
 def file_name(relay_id: str) -> str:
     """A relay's id as a part of a file name."""
     return _UNSAFE.sub("_", relay_id) or "_"

@@ -57,6 +57,14 @@ class Totals:
     definitions: int = 0
     files: int = 0
 
+    def __add__(self, other: Totals) -> Totals:
+        return Totals(
+            self.rows + other.rows,
+            self.gaps + other.gaps,
+            self.definitions + other.definitions,
+            self.files + other.files,
+        )
+
 
 class Recorder:
     """The one recorder of a folder; a context manager. Entering it writes what a recorder that died left behind, leaving it writes the rest.

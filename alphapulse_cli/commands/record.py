@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
 from alphapulse.domain.errors import FailedPrecondition
-from alphapulse.recording import Bounds, Missing, Recorder, Totals
-from alphapulse_cli.context import ANSWER_SECONDS, Locator, data_dir_option, json_option, print_json, run
+from alphapulse.recording import Bounds, Missing, Recorder, Totals, recording_folders
+from alphapulse_cli.context import Locator, data_dir_option, json_option, print_json, run
 from alphapulse_cli.event_filter import filter_of, filter_options
 from alphapulse_cli.exits import Exit
 from alphapulse_cli.interrupt import Interrupt
 from alphapulse_cli.recording_session import RecordingSession
-from strategy_sdk import EventFilter, MarketStream, connect
+from alphapulse_cli.relay_ways import part_of, relay_option, ways_of
+from strategy_sdk import EventFilter, MarketStream
 
 
 class DiskError(click.ClickException):
@@ -25,28 +27,53 @@ class DiskError(click.ClickException):
     exit_code = int(Exit.FAILED)
 
 
-async def _record(stream: MarketStream, wanted: EventFilter, folder: Path, bounds: Bounds) -> Totals:
+async def _record(ways: list[str], wanted: EventFilter, folder: Path, bounds: Bounds) -> Totals:
+    """All partitions, each a recording of its own; where one cannot go on, none does."""
+    folders = recording_folders(folder, len(ways))
+    streams = [part_of(ways, index, "alphapulse record") for index in range(len(ways))]
     interrupt = Interrupt()
     interrupt.ready()
+    ending = asyncio.create_task(_end_when(interrupt.asked, streams))
+    recordings = [
+        asyncio.create_task(_record_part(stream, wanted, one, bounds, interrupt.asked))
+        for stream, one in zip(streams, folders, strict=True)
+    ]
+    try:
+        ended, _ = await asyncio.wait(recordings, return_when=asyncio.FIRST_EXCEPTION)
+        error = next((failed for one in ended if (failed := one.exception()) is not None), None)
+        _stop(streams)
+        await asyncio.wait(recordings)
+    finally:
+        ending.cancel()
+    if error is not None:
+        raise error  # and not what became of the others when they were stopped
+    return sum((recording.result() for recording in recordings), Totals())
+
+
+async def _record_part(
+    stream: MarketStream, wanted: EventFilter, folder: Path, bounds: Bounds, asked: asyncio.Event
+) -> Totals:
     with Recorder(folder, bounds) as recorder:
-        ending = asyncio.create_task(_end_when(interrupt.asked, stream))
         try:
             async with stream:
                 _say(f"recording into {folder} from {stream.transport}")
-                session = RecordingSession(stream, recorder, _tell)
+                session = RecordingSession(stream, recorder, partial(_tell, folder.name))
                 await session.run(wanted)
         except FailedPrecondition:
-            if not interrupt.asked.is_set():  # else it was stopped before the relay had answered
+            if not asked.is_set():  # else it was stopped before the relay had answered
                 raise
-        finally:
-            ending.cancel()
     return recorder.totals
 
 
-async def _end_when(asked: asyncio.Event, stream: MarketStream) -> None:
+async def _end_when(asked: asyncio.Event, streams: list[MarketStream]) -> None:
     await asked.wait()
     _say("writing what is left ...")
-    stream.stop()
+    _stop(streams)
+
+
+def _stop(streams: list[MarketStream]) -> None:
+    for stream in streams:
+        stream.stop()
 
 
 def _say(text: str) -> None:
@@ -54,24 +81,11 @@ def _say(text: str) -> None:
         click.echo(text, err=True)
 
 
-def _tell(missing: Missing) -> None:
+def _tell(folder: str, missing: Missing) -> None:
     many = f"{missing.count:,} events" if missing.count else "events, nobody knows how many,"
     where = f" of {missing.source}" if missing.source else ""
-    _say(f"gap: {many}{where} are missing ({missing.reason})")
-
-
-def _relay(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[str, str] | None:
-    """(address, socket) of what was given."""
-    if value is None:
-        return None
-    if "/" in value or Path(value).is_socket():
-        if not Path(value).is_socket():
-            raise click.BadParameter(f"there is no Unix socket at {value}")
-        return "", value
-    host, _, port = value.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise click.BadParameter(f"{value!r} is neither host:port nor the path of a Unix socket")
-    return value, ""
+    part = f"{folder}: " if folder.startswith("partition=") else ""
+    _say(f"gap: {part}{many}{where} are missing ({missing.reason})")
 
 
 @click.command()
@@ -81,7 +95,7 @@ def _relay(_context: click.Context, _parameter: click.Parameter, value: str | No
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder of the recording; made where it is missing, gone on with where it is one.",
 )
-@click.option("--relay", callback=_relay, help="The relay: host:port, or the path of its Unix socket.")
+@relay_option
 @filter_options
 @click.option(
     "--part-seconds",
@@ -101,24 +115,23 @@ def _relay(_context: click.Context, _parameter: click.Parameter, value: str | No
 @data_dir_option
 def command(
     out: Path,
-    relay: tuple[str, str] | None,
+    relays: tuple[str, ...],
     part_seconds: float,
     part_mib: int,
     as_json: bool,
     data_dir: Path,
     **wanted: Any,
 ) -> None:
-    """Record market events from now on as Parquet, by event type and day, with the definitions of their listings and every gap.
+    """Record market events from now on as Parquet, by event type and day, with the definitions of their listings and every gap. Where relays divide
+    the market, each partition becomes a recording of its own below the folder.
 
     Ctrl-C or SIGTERM ends it in order. What a recorder that was killed had received is recorded by the next one, which goes on from there where the
     relay's log has what came between; else that is a gap.
     """
-    locator = Locator(data_dir)
-    address, socket = relay if relay is not None else (locator.address("relay"), locator.egress_socket())
-    stream = connect(address, egress_socket=socket, name="alphapulse record", connect_timeout=ANSWER_SECONDS)
+    ways = ways_of(relays, Locator(data_dir))
     bounds = Bounds(seconds=part_seconds, journal_bytes=part_mib << 20)
     try:
-        totals = run(lambda: _record(stream, filter_of(**wanted), out, bounds), socket or address)
+        totals = run(lambda: _record(ways, filter_of(**wanted), out, bounds), "; ".join(ways))
     except OSError as error:
         raise DiskError(f"{out}: {error.strerror or error}; what was received until then is kept") from error
     _summarise(totals, as_json)

@@ -1,10 +1,11 @@
 // A subscriber of the relay that misses nothing: killed at any moment and started again it goes on where it stopped. Written from docs/relay.md, with
 // public packages alone.
 //
-//   node relay.js --relay HOST:PORT --protos FOLDER --folder FOLDER --filter FILE [--heartbeat-ms 1000]
+//   node relay.js --relay HOST:PORT --protos FOLDER --folder FOLDER --filter FILE [--heartbeat-ms 1000] [--partition K/N]
 //
 // FILE holds a SubscriptionFilter as JSON, such as {"venues": ["KRAKEN"], "event_types": ["EVENT_TYPE_QUOTE"]}. SIGHUP has it read again, and the
-// subscription changed while it runs. What comes is written to FOLDER/journal.jsonl; place.js tells how, and what else lies there.
+// subscription changed while it runs. Where relays divide the market, run one for each partition, over a folder of its own: K/N is the RELAY_PARTITION
+// of the relay. What comes is written to FOLDER/journal.jsonl; place.js tells how, and what else lies there.
 import fs from "node:fs";
 import path from "node:path";
 import { parseArgs } from "node:util";
@@ -25,6 +26,7 @@ class Subscriber {
   #place;
   #readFilter;
   #heartbeatMs;
+  #partition;
   #call = null;
   #pause = RETRY_MS / 10;
   #silence = null;
@@ -36,11 +38,12 @@ class Subscriber {
   /** The life of the relay that events are of. */
   #life;
 
-  constructor(client, place, readFilter, heartbeatMs) {
+  constructor(client, place, readFilter, heartbeatMs, partition) {
     this.#client = client;
     this.#place = place;
     this.#readFilter = readFilter;
     this.#heartbeatMs = heartbeatMs;
+    this.#partition = partition;
     this.#wanted = readFilter();
     this.#life = place.point?.relay_id ?? "";
     if (place.isAbandoned) place.write([{ kind: "anew", reason: "NO_POINT" }]);
@@ -56,7 +59,8 @@ class Subscriber {
     call.on("error", (error) => this.#lost(call, error.details || error.message));
     call.on("end", () => this.#lost(call, "the relay ended the stream"));
     this.#heard();
-    call.write({ hello: { name: "node example", heartbeat_interval_ms: this.#heartbeatMs } });
+    const hello = { name: "node example", heartbeat_interval_ms: this.#heartbeatMs };
+    call.write({ hello: { ...hello, ...(this.#partition && { partition: this.#partition }) } });
   }
 
   #lost(call, reason) {
@@ -222,8 +226,14 @@ const { values: options } = parseArgs({
     folder: { type: "string" },
     filter: { type: "string" },
     "heartbeat-ms": { type: "string", default: "1000" },
+    partition: { type: "string", default: "0/1" },
   },
 });
+const [, index, count] = /^(\d+)\/(\d+)$/.exec(options.partition)?.map(Number) ?? [];
+if (!(index < count)) {
+  console.error(`--partition ${options.partition}: K/N, K from 0 to N - 1`);
+  process.exit(2);
+}
 for (const name of ["folder", "filter"]) {
   if (options[name] === undefined) {
     console.error(`--${name} is missing; the head of relay.js says what there is`);
@@ -244,7 +254,8 @@ const client = new api.RelayService(options.relay, grpc.credentials.createInsecu
   "grpc.max_receive_message_length": -1,
 });
 const readFilter = () => JSON.parse(fs.readFileSync(options.filter, "utf8"));
-const subscriber = new Subscriber(client, new Place(options.folder), readFilter, Number(options["heartbeat-ms"]));
+const partition = count > 1 ? { index, count } : null;
+const subscriber = new Subscriber(client, new Place(options.folder), readFilter, Number(options["heartbeat-ms"]), partition);
 process.on("SIGHUP", () => subscriber.reload());
 process.on("SIGTERM", () => process.exit(0));
 process.on("SIGINT", () => process.exit(0));

@@ -17,7 +17,8 @@ from alphapulse.domain.asset_class import AssetClass
 from alphapulse.domain.errors import FieldViolation, InvalidArgument
 from alphapulse.domain.identifiers import Level, Scheme, identifier_type
 from alphapulse.domain.validation import MAX_IDENTIFIERS, TEXT_LENGTH
-from registry_service.instrument.findings import KNOWN_DETAILS, MEMBERS, Findings, cut_times, moment
+from registry_service.instrument.findings import KNOWN_DETAILS, MEMBERS, Findings
+from registry_service.times import cut_times, moment, stamp
 
 __all__ = [
     "Findings",
@@ -48,13 +49,6 @@ _PLAIN: Final = {
 _CLASSES: Final = {int(one): one for one in AssetClass}
 _STATUSES: Final = {0: domain.InstrumentStatus.ACTIVE, **{int(one): one for one in domain.InstrumentStatus}}
 _OTHER_PAIR: Final = {"fx_pair": int(AssetClass.SPOT_PAIR), "spot_pair": int(AssetClass.FX_PAIR)}
-
-
-def stamp(value: datetime) -> Timestamp:
-    """The message of an aware datetime."""
-    message = Timestamp()
-    message.FromDatetime(value.astimezone(UTC).replace(tzinfo=None))
-    return message
 
 
 def usual_level(scheme: Scheme, venue: str) -> Level:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from enum import IntEnum
 from typing import Any, Final, TypeVar, cast
-
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from alphapulse.domain import instruments as domain
 from alphapulse.domain.asset_class import AssetClass
@@ -16,6 +14,7 @@ from alphapulse.domain.errors import FieldViolation, InvalidArgument
 from alphapulse.domain.identifiers import Level
 from alphapulse.domain.ids import InstrumentId
 from alphapulse.domain.outcomes import LookupView
+from registry_service.times import broken_kept_time, broken_time, moment
 
 _E = TypeVar("_E", bound=IntEnum)
 
@@ -109,21 +108,22 @@ class Findings:
         if not message.HasField(name):
             return None
         value = getattr(message, name)
-        try:
-            return moment(value)
-        except (ValueError, OverflowError):
-            self.add(
-                f"{path}.{name}".lstrip("."), f"{value.seconds}s", "timestamp", "a time between the years 1 and 9999"
-            )
+        broken = broken_time(value, f"{path}.{name}".lstrip("."))
+        if broken is not None:
+            self.found.append(broken)
             return None
+        return moment(value)
 
     def kept_time(self, message: Any, name: str, path: str) -> datetime | None:
-        """An optional Timestamp field that is kept: one that is finer than what is kept would begin before its time."""
-        found = self.time(message, name, path)
-        if found is not None and getattr(message, name).nanos % 1000:
-            text = getattr(message, name).ToJsonString()
-            self.add(f"{path}.{name}".lstrip("."), text, "time-precision", "times are kept to the microsecond")
-        return found
+        """An optional Timestamp field that is kept."""
+        if not message.HasField(name):
+            return None
+        value = getattr(message, name)
+        broken = broken_kept_time(value, f"{path}.{name}".lstrip("."))
+        if broken is not None:
+            self.found.append(broken)
+            return None
+        return moment(value)
 
     def date(self, text: str, field: str) -> date | None:
         """A YYYY-MM-DD text."""
@@ -136,21 +136,3 @@ class Findings:
             pass
         self.add(field, text, "date-format", "a date is YYYY-MM-DD")
         return None
-
-
-def moment(value: Timestamp) -> datetime:
-    """The aware datetime, to the microsecond. What is finer is cut: of a time that is asked about that changes no answer, for every span that is
-    kept begins and ends at a whole one."""
-    return value.ToDatetime(tzinfo=UTC)
-
-
-def cut_times(message: Any) -> None:
-    """Cuts all times of a message to the microsecond: entries of before there was a rule against finer ones were found by these."""
-    for field, value in message.ListFields():
-        if field.message_type is None or field.message_type.GetOptions().map_entry:
-            continue
-        for one in value if field.is_repeated else (value,):
-            if isinstance(one, Timestamp):
-                one.nanos -= one.nanos % 1000
-            else:
-                cut_times(one)

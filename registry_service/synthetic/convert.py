@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -20,8 +20,9 @@ from alphapulse.domain.instruments import Instrument, SyntheticDetails
 from registry_service.calls import apply_mask
 from registry_service.differences import all_differences
 from registry_service.storage.model import Change, ChangeKind, Entity, EntityKind, Query
+from registry_service.times import moment, stamp
 
-__all__ = ["Timestamp", "common", "service", "wire"]
+__all__ = ["Timestamp", "common", "moment", "service", "stamp", "wire"]
 
 SERVER_FIELDS: Final = (
     "synthetic_id",
@@ -35,18 +36,6 @@ SERVER_FIELDS: Final = (
 """Fields the registry fills; what a caller puts there is dropped."""
 _MEANING: Final = ("components", "formula", "unit", "max_age_ms", "min_value", "max_value", "outlier_sigma", "valid_to")
 """Fields whose change is a new formula version."""
-
-
-def moment(value: Timestamp) -> datetime:
-    """The aware datetime, to the microsecond. ValueError or OverflowError beyond the years 1 to 9999."""
-    return value.ToDatetime(tzinfo=UTC)
-
-
-def stamp(value: datetime) -> Timestamp:
-    """The message of an aware datetime."""
-    message = Timestamp()
-    message.FromDatetime(value.astimezone(UTC).replace(tzinfo=None))
-    return message
 
 
 def synthetic_id(name: str, salt: int = 0, digest: Digest = sha256) -> InstrumentId:

@@ -12,6 +12,7 @@ from alphapulse.domain.errors import FieldViolation, InvalidArgument
 from alphapulse.domain.formula import Formula
 from alphapulse.domain.formula.recent import RecentValues
 from registry_service.synthetic.convert import Timestamp, moment, service, wire
+from registry_service.times import broken_time
 
 DEFAULT_MAX_AGE_MS: Final = 5_000
 MOST_PREVIOUS: Final = 10_000
@@ -114,10 +115,10 @@ def _prices(
 def _wrong_time(
     price: service.ComponentPrice, request: service.EvaluateSyntheticRequest, now: datetime
 ) -> list[FieldViolation]:
-    try:
-        time = moment(price.time)
-    except (ValueError, OverflowError):
-        return [FieldViolation("time", "", "timestamp", "a time between the years 1 and 9999")]
+    broken = broken_time(price.time, "time")
+    if broken is not None:
+        return [broken]
+    time = moment(price.time)
     if request.HasField("at") and price.HasField("time") and time > now:
         return [
             FieldViolation(
@@ -162,8 +163,7 @@ def _at(request: service.EvaluateSyntheticRequest) -> datetime:
 
 def time_of(value: Timestamp, field: str) -> datetime:
     """The aware datetime. InvalidArgument names `field` where it is none."""
-    try:
-        return moment(value)
-    except (ValueError, OverflowError):
-        rule = "a time between the years 1 and 9999"
-        raise InvalidArgument.field(field, f"{value.seconds}s", "timestamp", rule) from None
+    broken = broken_time(value, field)
+    if broken is not None:
+        raise InvalidArgument.of([broken])
+    return moment(value)

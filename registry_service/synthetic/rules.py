@@ -13,7 +13,8 @@ from alphapulse.domain.errors import FieldViolation, InvalidArgument
 from alphapulse.domain.formula.units import UNIT_RULE, Unit
 from alphapulse.domain.ids import InstrumentId, ListingId
 from alphapulse.domain.invisible import broken_sight
-from registry_service.synthetic.convert import Timestamp, moment, wire
+from registry_service.synthetic.convert import wire
+from registry_service.times import broken_kept_time
 
 NAME: Final = re.compile(r"[A-Z0-9_/-]{1,64}")
 NAME_RULE: Final = "1 to 64 capitals, digits, -, _ and /"
@@ -37,8 +38,8 @@ def synthetic_violations(synthetic: wire.Synthetic, prefix: str = "synthetic") -
     if synthetic.status not in wire.SyntheticStatus.values():
         found.append(FieldViolation("status", str(synthetic.status), "enum-unknown", "no value this registry knows"))
     found += _bounds(synthetic)
-    if synthetic.HasField("valid_to"):
-        found += _time("valid_to", synthetic.valid_to)
+    if synthetic.HasField("valid_to") and (broken := broken_kept_time(synthetic.valid_to, "valid_to")) is not None:
+        found.append(broken)
     if not synthetic.components:
         found.append(FieldViolation("components", "", "required", "a synthetic has at least one component"))
     found += formula_violations(synthetic.formula, synthetic.components)
@@ -102,14 +103,6 @@ def unit_violations(text: str) -> list[FieldViolation]:
             Unit.parse(text)
     except ValueError:
         return [FieldViolation("unit", text, "unit-format", UNIT_RULE)]
-    return []
-
-
-def _time(field: str, value: Timestamp) -> list[FieldViolation]:
-    try:
-        moment(value)
-    except (ValueError, OverflowError):
-        return [FieldViolation(field, f"{value.seconds}s", "timestamp", "a time between the years 1 and 9999")]
     return []
 
 

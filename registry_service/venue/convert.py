@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from hashlib import sha256
 from typing import Final
 
@@ -17,26 +17,15 @@ from alphapulse.api.venue.v1 import venue_service_pb2 as service
 from alphapulse.domain.decimal import ExactDecimal
 from registry_service.differences import all_differences
 from registry_service.storage.model import Change, ChangeKind, Entity, EntityKind, Query
+from registry_service.times import moment, stamp
 from registry_service.venue.schedule import Declared, Effect
 
-__all__ = ["Timestamp", "common", "listing_service", "listing_wire", "service", "wire"]
+__all__ = ["Timestamp", "common", "listing_service", "listing_wire", "moment", "service", "stamp", "wire"]
 
 VERSION_FIELDS: Final = ("etag", "revision", "create_time", "update_time")
 """Fields of a version, which the registry fills."""
 SERVER_FIELDS: Final = (*VERSION_FIELDS, "status_reason", "status_time")
 """Fields the registry fills; what a caller puts there is dropped."""
-
-
-def moment(value: Timestamp) -> datetime:
-    """The aware datetime, to the microsecond. ValueError or OverflowError beyond the years 1 to 9999."""
-    return value.ToDatetime(tzinfo=UTC)
-
-
-def stamp(value: datetime) -> Timestamp:
-    """The message of an aware datetime."""
-    message = Timestamp()
-    message.FromDatetime(value.astimezone(UTC).replace(tzinfo=None))
-    return message
 
 
 def day_of(text: str) -> date | None:

@@ -11,7 +11,8 @@ from alphapulse.domain.decimal import ExactDecimal, violation_of
 from alphapulse.domain.errors import FieldViolation, InvalidArgument
 from alphapulse.domain.identifiers import Identifier
 from alphapulse.domain.invisible import broken_sight
-from registry_service.venue.convert import day_of, moment
+from registry_service.times import broken_kept_time, broken_time, moment
+from registry_service.venue.convert import day_of
 
 MAX_REPEATED: Final = 64
 
@@ -24,9 +25,7 @@ class Findings:
         self.found: list[FieldViolation] = []
 
     def add(self, field: str, value: object, rule: str, description: str) -> None:
-        self.found.append(
-            FieldViolation(f"{self._prefix}.{field}" if self._prefix else field, str(value), rule, description)
-        )
+        self.found.append(FieldViolation(self._path(field), str(value), rule, description))
 
     def refuse(self) -> None:
         """InvalidArgument with all that was found, where something was."""
@@ -82,15 +81,18 @@ class Findings:
             self.add(field, text, "date-format", "a date is YYYY-MM-DD")
         return found
 
-    def time(self, message: Any, name: str, path: str, *, required: bool = False) -> datetime | None:
-        """A time of a message; None where there is none."""
+    def time(self, message: Any, name: str, path: str, *, required: bool = False, kept: bool = True) -> datetime | None:
+        """A time of a message; None where there is none. `kept`: it stays in the entry."""
         field = f"{path}.{name}" if path else name
         if not message.HasField(name):
             if required:
                 self.add(field, "", "required", "it is needed")
             return None
-        try:
-            return moment(getattr(message, name))
-        except (ValueError, OverflowError):
-            self.add(field, f"{getattr(message, name).seconds}s", "timestamp", "a time between the years 1 and 9999")
+        broken = (broken_kept_time if kept else broken_time)(getattr(message, name), self._path(field))
+        if broken is not None:
+            self.found.append(broken)
             return None
+        return moment(getattr(message, name))
+
+    def _path(self, field: str) -> str:
+        return f"{self._prefix}.{field}" if self._prefix else field

@@ -35,10 +35,11 @@ def passes(key: int, chosen: dict[str, Any]) -> bool:
 class NodeClient:
     """The client's process over a folder."""
 
-    def __init__(self, program: Path, folder: Path, address: str) -> None:
+    def __init__(self, program: Path, folder: Path, address: str, partition: str = "0/1") -> None:
         self._program = program
         self._folder = folder
         self._address = address
+        self._partition = partition
         self._filter = folder / "filter.json"
         self._errors = folder / "errors.txt"
         self.journal = folder / "kept" / "journal.jsonl"
@@ -52,15 +53,19 @@ class NodeClient:
 
     async def start(self) -> None:
         """Run it until it has something to go on from."""
+        await self.run()
+        count = self.count("acknowledged")
+        await self.until(lambda: self.count("acknowledged") > count and self.place.exists())
+
+    async def run(self) -> None:
+        """Run it."""
         with self._errors.open("a") as errors:
             self.process = await asyncio.create_subprocess_exec(
                 *("node", "relay.js", "--relay", self._address, "--protos", str(PROTOS), "--heartbeat-ms", "20"),
-                *("--folder", str(self.journal.parent), "--filter", str(self._filter)),
+                *("--folder", str(self.journal.parent), "--filter", str(self._filter), "--partition", self._partition),
                 cwd=self._program,
                 stderr=errors,
             )
-        count = self.count("acknowledged")
-        await self.until(lambda: self.count("acknowledged") > count and self.place.exists())
 
     async def until(self, reached: Callable[[], Any]) -> None:
         """Look until something is so, or the process has ended."""
@@ -83,6 +88,10 @@ class NodeClient:
         assert self.process is not None
         self.process.send_signal(number)
         assert await self.process.wait() in (0, -number)
+
+    def told(self) -> str:
+        """What it wrote beside its journal."""
+        return self._errors.read_text() if self._errors.exists() else ""
 
     def tear(self, rolled: random.Random) -> None:
         """The end of the journal never reached the disk: cut it short, anywhere behind what place.json vouches for."""
@@ -269,3 +278,21 @@ async def test_a_node_client_says_what_it_cannot_go_on_from(
         os.truncate(client.journal, 10)
         with pytest.raises(AssertionError, match=r"journal\.jsonl has 10 bytes, place\.json says that it had"):
             await client.start()
+
+
+async def test_a_node_client_says_which_partition_it_means(
+    open_relay: Any, fresh_redis_url: str, node_clients: Path, tmp_path: Path
+) -> None:
+    async with open_relay(partition="1/2", log_url=fresh_redis_url) as relay:
+        whole = NodeClient(node_clients, tmp_path, relay.handle.address)
+        whole.wants({})
+        await whole.run()
+        await whole.until(lambda: "this relay is partition 1/2" in whole.told())
+        await whole.end(signal.SIGKILL)
+        part = NodeClient(node_clients, tmp_path, relay.handle.address, "1/2")
+        await part.start()
+        await part.end(signal.SIGTERM)
+        assert part.last("acknowledged")["life"].startswith("relay/1of2.")
+        wrong = NodeClient(node_clients, tmp_path, relay.handle.address, "2/2")
+        with pytest.raises(AssertionError, match="--partition 2/2: K/N"):
+            await wrong.start()

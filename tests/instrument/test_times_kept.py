@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from alphapulse.api.instrument.v1 import instrument_pb2 as wire
 from alphapulse.api.instrument.v1 import instrument_service_pb2 as service
-from registry_service.instrument.findings import cut_times
+from registry_service.times import cut_times
 
 from .cases import day
 

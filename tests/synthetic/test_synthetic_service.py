@@ -109,6 +109,7 @@ async def test_a_synthetic_is_registered_once_under_a_minted_id(synthetics: Stub
         ),
         ({"components": [wire.Component(variable="e", listing_id=ETH)] * 65}, "components", "too-many"),
         ({"status": 9}, "status", "enum-unknown"),
+        ({"valid_to": Timestamp(seconds=2_000_000_000, nanos=1)}, "valid_to", "time-precision"),
         ({"min_value": float("nan")}, "min_value", "finite"),
         ({"min_value": 2.0, "max_value": 1.0}, "max_value", "range-order"),
         ({"outlier_sigma": 0.0}, "outlier_sigma", "positive"),

@@ -259,6 +259,7 @@ async def test_maintenance_of_a_venue_that_never_closes(venues: Stub) -> None:
     [
         ({"declare_time": None}, [("exception.declare_time", "required")]),
         ({"declare_time": Timestamp(seconds=10**10)}, [("exception.declare_time", "time-to-come")]),
+        ({"declare_time": Timestamp(seconds=1, nanos=1)}, [("exception.declare_time", "time-precision")]),
         ({"first_date": "9 Jan"}, [("exception.first_date", "date-format")]),
         ({"last_date": "2025-01-08"}, [("exception.last_date", "date-span")]),
         ({"last_date": "2027-01-08"}, [("exception.last_date", "date-span")]),

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from alphapulse.api.common.v1.common_pb2 import Decimal
 from alphapulse.api.venue.v1 import venue_pb2 as wire
 from registry_service.venue.rules import venue_violations
+
+FINER = Timestamp(seconds=1_700_000_000, nanos=1_001)
 
 
 def venue(**changes: object) -> wire.Venue:
@@ -20,8 +23,11 @@ def tier(volume: int, maker: int = 1, taker: int = 2) -> wire.FeeTier:
     )
 
 
-def fees(*tiers: wire.FeeTier, currency: str = "USD") -> wire.FeeSchedule:
-    return wire.FeeSchedule(tiers=tiers, volume_currency=currency)
+def fees(*tiers: wire.FeeTier, currency: str = "USD", finer: str = "") -> wire.FeeSchedule:
+    schedule = wire.FeeSchedule(tiers=tiers, volume_currency=currency)
+    if finer:
+        getattr(schedule, finer).CopyFrom(FINER)
+    return schedule
 
 
 def endpoint(url: str, protocol: int = wire.ENDPOINT_PROTOCOL_REST) -> wire.Endpoint:
@@ -80,6 +86,9 @@ def test_a_right_venue_breaks_no_rule(changes: dict[str, object]) -> None:
         ({"fee_schedules": [fees(tier(0, taker=10_001))]}, "fee_schedules[0].tiers[0].taker_bps", "range"),
         ({"fee_schedules": [fees(tier(0), currency="")]}, "fee_schedules[0].volume_currency", "currency-code"),
         ({"fee_schedules": [fees(tier(0)), fees(tier(0))]}, "fee_schedules[1]", "span-overlap"),
+        ({"fee_schedules": [fees(tier(0), finer="valid_to")]}, "fee_schedules[0].valid_to", "time-precision"),
+        ({"fee_schedules": [fees(tier(0), finer="valid_from")]}, "fee_schedules[0].valid_from", "time-precision"),
+        ({"performance": wire.Performance(measure_time=FINER)}, "performance.measure_time", "time-precision"),
         ({"performance": wire.Performance(uptime=1.5)}, "performance.uptime", "range"),
         ({"performance": wire.Performance(latency_ms=float("nan"))}, "performance.latency_ms", "finite"),
         ({"capabilities": wire.Capabilities(order_types=["limit"])}, "capabilities.order_types[0]", "order-type"),

@@ -1,0 +1,163 @@
+"""`alphapulse record` and `alphapulse subscribe` on a market that two relays divide."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.dataset as ds
+import pytest
+from support.relay_partitions import INSTRUMENTS, PATIENCE, Source, parts, source_of, ways
+
+from alphapulse.recording import read_gaps, read_rows
+
+
+@pytest.fixture
+def open_part(open_relay: Any, build: Any, fresh_redis_url: str, socket_folder: Path) -> Callable[..., Any]:
+    """A relay that is one of two."""
+    return parts(open_relay, build, fresh_redis_url, socket_folder)
+
+
+@pytest.fixture
+async def source(build: Any, socket_folder: Path) -> AsyncIterator[Source]:
+    """Connected to both as soon as they are there."""
+    async with source_of(build, socket_folder) as made:
+        yield made
+
+
+async def command(*arguments: str, **environment: str) -> Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "alphapulse_cli", *arguments),
+        stdout=PIPE,
+        stderr=PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
+    )
+
+
+async def told_by(*arguments: str, **environment: str) -> tuple[int | None, str]:
+    """The exit code and what a command that ends by itself wrote."""
+    process = await command(*arguments, **environment)
+    async with asyncio.timeout(PATIENCE):
+        out, told = await process.communicate()
+    return process.returncode, out.decode() + told.decode()
+
+
+async def until(process: Process, reached: Callable[[], Any]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not reached():
+            assert process.returncode is None, (await process.communicate())[1].decode()
+            await asyncio.sleep(0.01)
+
+
+def journals(folder: Path) -> list[Path]:
+    return sorted(folder.glob("partition=*/journal/*.frames"))
+
+
+def bid(number: int) -> bytes:
+    return number.to_bytes(8, "little", signed=True)
+
+
+def recorded(folder: Path, index: int) -> list[tuple[int, int]]:
+    return [
+        pair
+        for _, rows in read_rows(folder / f"partition={index}-of-2")
+        for pair in zip(rows["listing_key"].tolist(), rows["bid_price"].tolist(), strict=True)
+    ]
+
+
+async def test_a_recorder_of_both_killed_and_run_again_has_all_of_both(
+    open_part: Any, source: Source, tmp_path: Path
+) -> None:
+    folder = tmp_path / "recording"
+    async with open_part(0) as first, open_part(1) as second:
+        arguments = ["record", "--json", "--type", "quote", "--out", str(folder)]
+        for way in ways(first, second):
+            arguments += ["--relay", way]
+        bids = iter(range(1_000_001, 2_000_000))
+
+        def send() -> dict[int, int]:
+            """A quote of each listing; the last bid of each."""
+            last = {key: next(bids) for key in INSTRUMENTS}
+            for key, price in last.items():
+                source.send(key, bid_price=price, ask_price=price + 1)
+            return last
+
+        def written(last: dict[int, int]) -> bool:
+            held = b"".join(path.read_bytes() for path in journals(folder))
+            return all(bid(price) in held for price in last.values())
+
+        recorder = await command(*arguments)
+        await until(recorder, lambda: len(journals(folder)) == 2)
+        for _ in range(10):
+            last = send()
+        await until(recorder, lambda: written(last))
+        recorder.kill()
+        await recorder.communicate()
+        for _ in range(10):  # nobody records these as they come
+            send()
+        recorder = await command(*arguments)
+        last = send()
+        await until(recorder, lambda: written(last))
+        recorder.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(PATIENCE):
+            out, told = await recorder.communicate()
+        assert recorder.returncode == 0, told.decode()
+        summary = json.loads(out)
+        assert (summary["events"], summary["gaps"]) == (21 * len(INSTRUMENTS), 0)
+        for index in range(2):
+            own = [pair for pair in source.sent if INSTRUMENTS[pair[0]] % 2 == index]
+            assert recorded(folder, index) == own
+            assert list(read_gaps(folder / f"partition={index}-of-2")) == []
+        table = ds.dataset(sorted(folder.glob("partition=*/quote/date=*/*.parquet"))).to_table()
+        assert table.num_rows == len(source.sent)
+
+        # Another division, or one relay, would mix what does not belong together.
+        code, text = await told_by("record", "--out", str(folder), "--relay", ways(first)[0])
+        assert (code, "recording-partitions" in text) == (2, True), text
+        other = tmp_path / "whole"
+        (other / "journal").mkdir(parents=True)
+        code, text = await told_by(*arguments[:5], str(other), *arguments[6:])
+        assert (code, "the recording of one relay" in text) == (2, True), text
+
+
+async def test_subscribe_prints_what_both_have(open_part: Any, source: Source) -> None:
+    async with open_part(0) as first, open_part(1) as second:
+        told = {"RELAY_EGRESS_SOCKET": ";".join(ways(first, second))}
+        addresses = {"RELAY_ADDRESS": ";".join(one.handle.address for one in (first, second))}
+        count = 2 * len(INSTRUMENTS)
+        for environment, arguments in ((told, []), (addresses, ["--grpc"])):
+            following = await command("subscribe", "--json", "--count", str(count), *arguments, **environment)
+            waiting = asyncio.create_task(following.communicate())
+            async with asyncio.timeout(PATIENCE):
+                while not waiting.done():
+                    source.send(*INSTRUMENTS)
+                    await asyncio.sleep(0.05)
+            out, errors = waiting.result()
+            assert following.returncode == 0, errors.decode()
+            lines = [json.loads(line) for line in out.splitlines()]
+            assert len(lines) == count
+            assert {line["symbol"] for line in lines} == {f"S{key}" for key in INSTRUMENTS}
+
+
+async def test_wrong_ways_are_refused_with_what_is_wrong(open_part: Any) -> None:
+    async with open_part(0) as first, open_part(1) as second:
+        at, other = ways(first, second)
+        swapped = await told_by("subscribe", "--relay", other, "--relay", at)
+        assert swapped[0] not in (0, None), swapped
+        assert all(part in swapped[1] for part in ("0/2", "1/2")), swapped
+        alone = await told_by("subscribe", "--relay", at)
+        assert alone[0] not in (0, None), alone
+        assert "0/2" in alone[1], alone
+        twice = await told_by("record", "--out", "nowhere", "--relay", at, "--relay", at)
+        assert (twice[0], "is given twice" in twice[1]) == (2, True), twice
+        explained = await told_by("relay", "explain", "5", RELAY_ADDRESS="core0:50061;core1:50061")
+        assert (explained[0], "several partitions" in explained[1]) == (2, True), explained
+        nobody = await told_by("subscribe", "--relay", "here")
+        assert (nobody[0], "neither host:port nor the path" in nobody[1]) == (2, True), nobody
