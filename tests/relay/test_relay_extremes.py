@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from alphapulse.api.common.v1 import common_pb2
 from alphapulse.api.relay.v1 import relay_service_pb2 as pb
 from alphapulse.records import QUOTE, FrameType, encode_control, encode_frame, pack_messages, unpack_rows
 from relay_service.egress import unix_socket
@@ -42,7 +43,7 @@ async def test_a_clock_that_cannot_be_stops_no_heartbeat(relay: Any, build: Any,
 
 async def test_a_negative_clock_of_a_publisher_stops_no_heartbeat(relay: Any, build: Any) -> None:
     relay.define(build.listing(1))
-    hello = pb.SourceHello(source="BEHIND", slot=1, epoch=1, provenance=1)
+    hello = pb.SourceHello(source="BEHIND", slot=1, epoch=1, provenance=common_pb2.PROVENANCE_LIVE)
     batch = unpack_rows([(QUOTE, pack_messages(QUOTE, unpack_rows([(QUOTE, build.quotes([1]))]).quotes))])
     events = pb.SourceEvents(slot=1, first_sequence=1, send_time_ns=-(1 << 63), batch=batch)
     answer = await relay.stub.Publish(iter([pb.PublishRequest(hello=hello), pb.PublishRequest(events=events)]))
