@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import grpc
 import pytest
 
 from alphapulse.api.common.v1 import common_pb2
@@ -182,3 +183,10 @@ async def test_a_reason_that_is_none_is_refused_and_its_loss_is_told(relay: Any,
         rejected = pb.FrameRejected.FromString(payload)
         assert (kind, rejected.reason) == (FrameType.REJECT, "INVALID_ARGUMENT")
         assert "gap.reason" in rejected.message
+
+
+async def test_a_log_without_events_is_not_said_to_hold_some(open_relay: Any, fresh_redis_url: str) -> None:
+    async with open_relay(log_url=fresh_redis_url) as relay:
+        with pytest.raises(grpc.aio.AioRpcError, match="is not in the log, which holds no event of it") as caught:
+            await relay.stub.ExplainEvent(pb.ExplainEventRequest(sequence=1))
+        assert caught.value.code() is grpc.StatusCode.OUT_OF_RANGE
