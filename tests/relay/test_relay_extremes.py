@@ -190,3 +190,17 @@ async def test_a_log_without_events_is_not_said_to_hold_some(open_relay: Any, fr
         with pytest.raises(grpc.aio.AioRpcError, match="is not in the log, which holds no event of it") as caught:
             await relay.stub.ExplainEvent(pb.ExplainEventRequest(sequence=1))
         assert caught.value.code() is grpc.StatusCode.OUT_OF_RANGE
+
+
+async def test_a_source_that_begins_its_numbers_anew_is_seen_to_be_dropped(relay: Any, build: Any) -> None:
+    relay.define(build.listing(1))
+    client = await relay.unix()
+    await client.put()
+    collector = await relay.collector()
+    await collector.send(build.quotes([1] * 3))
+    collector.next_sequence = 1  # without another epoch: what comes passes for what came
+    await collector.send(build.quotes([1] * 5, first_bid=200))
+    await client.rows(5)
+    assert client.of().bids == [100, 101, 102, 203, 204]
+    status = await relay.stub.GetRelayStatus(pb.GetRelayStatusRequest())
+    assert status.rejects == {"DUPLICATE": 3}
