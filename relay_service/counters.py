@@ -17,6 +17,13 @@ from relay_service.sources import SourceState, SourceTable
 _MIDDLES: Final = np.array([middle_of(bucket) for bucket in range(BUCKETS)])
 _BOUNDS: Final = range(10, 37)
 """Powers of two, in nanoseconds, that the buckets of a histogram end at: about 1 us to 69 s."""
+_DUPLICATE: Final = "DUPLICATE"
+_MOST: Final = (1 << 64) - 1
+
+
+def told(events: int) -> int:
+    """A count of events as a message can hold it. What sources say that they lost may add up to more than 64 bits: then the highest stands for it."""
+    return min(events, _MOST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +91,9 @@ def counters_of(
         if counts[place]:
             refused[reason] = refused.get(reason, 0) + int(counts[place])
     known = tuple(sources.all())
+    duplicates = sum(source.duplicates for source in known)
+    if duplicates:
+        refused[_DUPLICATE] = refused.get(_DUPLICATE, 0) + duplicates
     return Counters(
         last_sequence=engine.next_sequence - 1,
         sources=known,
@@ -95,7 +105,7 @@ def counters_of(
         synthetic_updates=synthetic_updates,
         listings=listings,
         gap_events=sum(source.gap_events for source in known),
-        duplicates=sum(source.duplicates for source in known),
+        duplicates=duplicates,
         hops=tuple(hop_figures(hop, engine.histograms[number]) for number, hop in enumerate(HOPS)),
     )
 

@@ -14,6 +14,7 @@ from alphapulse.api.relay.v1 import relay_service_pb2, relay_service_pb2_grpc
 from alphapulse.domain.domains import Domain
 from alphapulse.domain.errors import InvalidArgument, PageTokenInvalid
 from alphapulse.runtime import GrpcService, Readiness
+from relay_service.counters import told
 from relay_service.egress import convert
 from relay_service.egress.fanout import FanOut
 from relay_service.egress.status import figures_of
@@ -127,7 +128,7 @@ class RelayServicer(relay_service_pb2_grpc.RelayServiceServicer):
             listings=counters.listings,
             revision_token=fanout.token,
             registry_enabled=fanout.settings.registry_enabled,
-            gaps_declared=fanout.figures.gaps_declared,
+            gaps_declared=told(fanout.figures.gaps_declared),
             rejected_candidates=counters.rejected_candidates,
             edge_id=fanout.settings.edge_id,
             behind_ns=fanout.behind_ns,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from alphapulse.domain.domains import Domain
-from alphapulse.domain.errors import AlphaPulseError, InvalidArgument, LogUnavailable, SequenceFenced
+from alphapulse.domain.errors import AlphaPulseError, InvalidArgument, LogUnavailable, ResourceExhausted, SequenceFenced
 from alphapulse.domain.ids import source_id
 from alphapulse.domain.provenance import Provenance
 from relay_service.breaker import Breaker
@@ -16,6 +16,8 @@ from relay_service.limits import DomainLimits, Limits, RateLimit, Shed
 MAX_SEQUENCE: Final = (1 << 64) - 1
 """The numbering of a source goes on with 0 behind it."""
 _HALF: Final = 1 << 63
+MAX_SOURCES: Final = 4096
+"""Sources that one relay knows: each is in every heartbeat, and has figures of its own."""
 _OFFSET_WINDOW_NS: Final = 10_000_000_000
 
 Fence = Callable[[AlphaPulseError], None]
@@ -88,7 +90,10 @@ class SourceState:
             self.on_acknowledged(sequence)
 
     def measure_clock(self, send_time_ns: int, now_ns: int) -> None:
-        """Note the way of one frame. The offset is the least of the current window and the one before."""
+        """Note the way of one frame. The offset is the least of the current window and the one before. A time that is negative, or beyond 63 bits,
+        is none: of it nothing is noted."""
+        if not 0 < send_time_ns < _HALF:
+            return
         offset = now_ns - send_time_ns
         if now_ns >= self._window_end_ns:
             first = self._window_end_ns == 0
@@ -164,7 +169,7 @@ class SourceTable:
 
         A newer epoch begins the numbering anew; `restarted` is True when the source had sent events before, so some may be lost between. The
         same epoch goes on where it stopped. Raises SequenceFenced for an older epoch, InvalidArgument for a name, provenance or domain that cannot
-        be, LogUnavailable where the domain is closed.
+        be, LogUnavailable where the domain is closed, ResourceExhausted for one source too many.
         """
         if domain in self._closed:
             raise LogUnavailable(self._closed[domain])
@@ -206,6 +211,9 @@ class SourceTable:
     def _new(self, name: str, domain: Domain) -> SourceState:
         if not name or len(name) > 64 or not name.isprintable():
             raise InvalidArgument.field("source", name, "source-name", "expected 1 to 64 printable characters")
+        if len(self._by_name) >= MAX_SOURCES:
+            text = f"source {name}: this relay knows {MAX_SOURCES} sources, as many as it may, until it is started anew; a source keeps its name"
+            raise ResourceExhausted(text, metadata={"source": name, "limit": str(MAX_SOURCES)})
         number = source_id(name)
         other = self._by_id.get(number)
         if other is not None:

@@ -287,7 +287,7 @@ class RelayLink:
         port.refused = "" if welcome.accepted else f"{welcome.reason}: {welcome.message}"
         if port.refused:
             _log.error("relay refused a source", source=port.source, reason=welcome.reason, detail=welcome.message)
-        elif (port.next_sequence > 1 or port.acknowledges) and port.resume(welcome.next_sequence, welcome.acknowledged):
+        elif (port.began or port.acknowledges) and port.resume(welcome.next_sequence, welcome.acknowledged):
             self._introduced.discard(port.slot)
             self._greeting.discard(port.slot)
 

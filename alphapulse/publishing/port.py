@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Final, NamedTuple, Protocol
 
@@ -19,8 +20,11 @@ _ROOM_ROWS: Final = 20_000
 _MAX_LOSSES: Final = 1_024
 _RELAY_AWAY: Final = "RELAY_AWAY"
 _RELAY_REFUSED: Final = "RELAY_REFUSED"
+_CONNECTION_LOST: Final = "CONNECTION_LOST"
 _NUMBERED: Final = frozenset((_RELAY_AWAY, _RELAY_REFUSED))
 """Reasons of losses whose rows have numbers."""
+_COUNTED: Final = _NUMBERED | {_CONNECTION_LOST}
+"""Reasons of losses that a relay is told of by what it expects next."""
 
 
 class RowSource(Protocol):
@@ -99,6 +103,8 @@ class Port:
         """Writes the books into the sink anew."""
         self._before: list[Loss | dict[int, list[bytes]]] = []
         """Losses, and the rows that came before each; what came after the last one is in the sink."""
+        self._told: deque[tuple[int, Loss]] = deque(maxlen=_MAX_LOSSES)
+        """Losses that were sent, each with the number of the row behind it: what a connection had under way when it broke is told again."""
         self.room = asyncio.Event()
         self.room.set()
         self._link = link
@@ -107,6 +113,11 @@ class Port:
     def waits(self) -> bool:
         """Whether there is something to send to a relay that takes it."""
         return not self.refused and bool(len(self.sink) or self._before)
+
+    @property
+    def began(self) -> bool:
+        """Whether anything was ever sent, or given up."""
+        return self.next_sequence > 1 or bool(self._told)
 
     @property
     def losses(self) -> list[Loss]:
@@ -169,8 +180,11 @@ class Port:
         else:
             dropped = sum(one.events for one in self.losses if one.reason in _NUMBERED)
             lost = self.next_sequence - expected - dropped
+            # Whoever has taken a row has heard of what was lost before it; of what stands behind its last one nobody knows.
+            self._before[:0] = [one for behind, one in self._told if behind >= expected]
             if lost > 0:
-                self._before.insert(0, Loss("CONNECTION_LOST", events=lost))
+                self._before.insert(0, Loss(_CONNECTION_LOST, events=lost))
+        self._told.clear()
         self._link.wake()
         return False
 
@@ -190,6 +204,8 @@ class Port:
         for one in (*before, self.sink.take()):
             if isinstance(one, Loss):
                 found.append(one)
+                if one.reason not in _COUNTED:
+                    self._told.append((self.next_sequence, one))
                 continue
             for kind, rows in one.items():
                 found += self._numbered(kind, rows)

@@ -14,7 +14,7 @@ from alphapulse.domain.domains import Domain
 from alphapulse.domain.errors import AlphaPulseError
 from alphapulse.domain.partitions import Partition
 from alphapulse.records import row_sizes
-from relay_service.counters import HopFigures
+from relay_service.counters import HopFigures, told
 from relay_service.egress.items import GapNotice
 from relay_service.sources import SourceState
 from relay_service.subscriptions.wanted import Filter, FromTime, FromToken, Latest, Sample, Start, Wanted
@@ -78,7 +78,7 @@ def gap(notice: GapNotice) -> bytes:
         subscription_id=notice.subscription.wanted.subscription_id,
         from_number=notice.from_number,
         to_number=notice.to_number,
-        count=notice.count,
+        count=told(notice.count),
         reason=notice.reason,
         source=notice.source,
         listing_key=notice.listing_key,
@@ -121,7 +121,7 @@ def source_health(source: SourceState) -> Any:
         connected=source.connected,
         last_sequence=source.last_sequence,
         last_event_ns=source.last_event_ns,
-        gap_events=source.gap_events,
+        gap_events=told(source.gap_events),
         clock_offset_ns=source.clock_offset_ns,
         events=source.events,
         breaker=pb.BreakerState.ValueType(source.breaker.state),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from alphapulse.domain.errors import AlphaPulseError, InvalidArgument, NoEventLog, ResumeTokenTooOld
 from relay_service.core import RelayCore
@@ -18,6 +19,8 @@ from relay_service.subscriptions.wanted import FromTime, FromToken
 
 Begin = Callable[[], None]
 End = Callable[[AlphaPulseError], None]
+_MOST: Final = (1 << 63) - 1
+"""Events that no relay has sent, whatever its life: numbers and sequences go on behind what was received, within 64 bits."""
 
 
 class Resumes:
@@ -46,14 +49,15 @@ class Resumes:
         """
         log = self._needed()
         position, floor, number = log.mint().read(start.token, subject)
-        at_most = log.highest_of(position.incarnation)
+        known = log.highest_of(position.incarnation)
+        at_most = _MOST if known is None else known
         if start.sequence:
             _check_received("received_sequence", start.sequence, position.sequence, at_most)
             floor = max(floor, start.sequence)
         for kind, sequence in start.by_type.items():
             _check_received(f"received_by_type[{kind}]", sequence, 0, at_most)
         if start.number:
-            _check_received("received_number", start.number, number, None)
+            _check_received("received_number", start.number, number, _MOST)
             number = start.number
         source_gap = max(position.source_gap, start.source_gap)
         return Point(position._replace(source_gap=source_gap), floor, number)
@@ -113,10 +117,10 @@ class Resumes:
         return self.log
 
 
-def _check_received(field: str, value: int, at_least: int, at_most: int | None) -> None:
+def _check_received(field: str, value: int, at_least: int, at_most: int) -> None:
     if value < at_least:
         text = f"what was received after the token's point is not before it: at least {at_least}"
         raise InvalidArgument.field(f"start.{field}", str(value), "received-range", text)
-    if at_most is not None and value > at_most:
+    if value > at_most:
         text = f"the relay has sent nothing beyond {at_most}"
         raise InvalidArgument.field(f"start.{field}", str(value), "received-range", text)

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from relay_service.egress.replay import Replay
 
 QUEUE_FULL: Final = "QUEUE_FULL"
+_SOURCE_GAP: Final = "SOURCE_GAP"
 _MAX_SOURCE_GAPS: Final = 256
+"""Kinds of losses that wait one by one: beyond it listings are told together, beyond twice as many all reasons of a source are."""
 
 
 class Subscription:
@@ -289,8 +291,8 @@ class Subscription:
         """Declare what a source lost. Told again while no rows came between and the first still waits, it is added to that one. `number` is that of
         the loss in the log, 0 where there is none."""
         key = (record.source, record.reason, record.listing_key)
-        if len(self._source_gaps) >= _MAX_SOURCE_GAPS:
-            key = (record.source, record.reason, 0)
+        if (kinds := len(self._source_gaps)) >= _MAX_SOURCE_GAPS:
+            key = (record.source, record.reason if kinds < 2 * _MAX_SOURCE_GAPS else _SOURCE_GAP, 0)
         gap = self._source_gaps.get(key)
         if gap is None:
             gap = GapNotice(self, key[1], 0, source=key[0], listing_key=key[2])

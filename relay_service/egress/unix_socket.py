@@ -29,6 +29,9 @@ class _Connection(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._blocked = False
         self._reading = True
+        self._refused = False
+        """Whether a frame was refused since the socket last took everything: a client that reads no answers is read no further."""
+        self._warned = False
         self._subscriber = fanout.connect("unix", FrameEncoder(), self._flush)
         self._session = Session(fanout, self._subscriber, MAX_UNIX_ID)
 
@@ -56,7 +59,7 @@ class _Connection(asyncio.BufferedProtocol):
                     return
             elif not self._take(item):
                 return
-        if self._subscriber.queue.is_lagging and self._transport is not None:
+        if self._transport is not None and (self._subscriber.queue.is_lagging or (self._blocked and self._refused)):
             self._reading = False
             self._transport.pause_reading()
 
@@ -74,12 +77,17 @@ class _Connection(asyncio.BufferedProtocol):
         self._blocked = False
         if self._transport is not None and not self._transport.is_closing():
             self._subscriber.write_rows = self._write_rows
+            self._refused = False
             self._flush()
+            self._read_on()
 
     def _write_rows(self, event_type: int, data: bytes, subscription_id: int, number: int) -> None:
         """One frame, past the queue."""
         assert self._transport is not None  # taken from the subscriber when it goes
-        self._transport.write(encode_frame(event_type, data, slot=subscription_id, sequence=number))
+        try:
+            self._transport.write(encode_frame(event_type, data, slot=subscription_id, sequence=number))
+        except Exception as error:
+            self._give_up(error)
 
     def _take(self, frame: Frame) -> bool:
         """Handle one frame; False when the connection ends."""
@@ -104,11 +112,26 @@ class _Connection(asyncio.BufferedProtocol):
         if self._transport is None:
             return
         message = relay_service_pb2.FrameRejected(reason=error.reason, message=str(error), sequence=sequence)
+        self._refused = True
         self._transport.write(encode_control(FrameType.REJECT, message))
-        if isinstance(error, FrameError):
+        if isinstance(error, FrameError) and not self._warned:
+            self._warned = True
             _log.warning("subscriber's frame refused", reason=error.reason, subscriber=self._subscriber.subscriber_id)
 
     def _flush(self) -> None:
+        try:
+            self._write()
+        except Exception as error:
+            self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        """A fault of the relay's own in what is this client's: it is sent away. Whoever handed rows over goes on, to everybody else."""
+        _log.error("a subscriber is sent away by a fault of the relay", exc_info=error)
+        self._subscriber.write_rows = None
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _write(self) -> None:
         transport, subscriber = self._transport, self._subscriber
         if transport is None or transport.is_closing():
             return
@@ -119,9 +142,13 @@ class _Connection(asyncio.BufferedProtocol):
                     self._close()
                 return
             transport.write(data)
-            if not self._reading and not subscriber.queue.is_lagging:
-                self._reading = True
-                transport.resume_reading()
+            self._read_on()
+
+    def _read_on(self) -> None:
+        transport, waits = self._transport, self._subscriber.queue.is_lagging or (self._blocked and self._refused)
+        if not self._reading and not waits and transport is not None and not transport.is_closing():
+            self._reading = True
+            transport.resume_reading()
 
     def _close(self) -> None:
         self._subscriber.write_rows = None

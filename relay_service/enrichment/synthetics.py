@@ -65,6 +65,11 @@ class _Synthetic:
     handed_on_ns: int = 0
     dependents: list[_Synthetic] = field(default_factory=list)
 
+    def is_due(self, now_ns: int) -> bool:
+        """Whether its interval is over; it begins anew where the clock was set back."""
+        interval = self.definition.interval_ns
+        return bool(interval) and not 0 <= now_ns - self.handed_on_ns < interval
+
 
 class SyntheticEngine:
     """All active synthetics, and which of them a slot concerns."""
@@ -131,13 +136,8 @@ class SyntheticEngine:
         """(slot, row) of the synthetics that became stale, are due by their interval, or are new."""
         chosen: dict[str, _Synthetic] = {}
         for name, synthetic in self._by_name.items():
-            interval = synthetic.definition.interval_ns
             outcome = synthetic.outcome
-            if (
-                name in self._due
-                or (outcome is not None and now_ns > outcome.expires_ns)
-                or (interval and now_ns - synthetic.handed_on_ns >= interval)
-            ):
+            if name in self._due or (outcome is not None and now_ns > outcome.expires_ns) or synthetic.is_due(now_ns):
                 chosen[name] = synthetic
         evaluated, self.stirred = self._evaluated, bool(self._due)
         self._due.clear()
@@ -171,9 +171,7 @@ class SyntheticEngine:
                 if last is None:
                     continue  # nothing was ever heard of any component: there is nothing to tell, and no provenance to tell it with
                 outcome.provenance = last.provenance  # its components are gone: what was handed on holds no longer
-            interval = synthetic.definition.interval_ns
-            due = interval and now_ns - synthetic.handed_on_ns >= interval
-            if last is None or due or outcome.differs(last):
+            if last is None or synthetic.is_due(now_ns) or outcome.differs(last):
                 synthetic.handed_on, synthetic.handed_on_ns = outcome, now_ns
                 definition = synthetic.definition
                 rows.append(

@@ -11,6 +11,7 @@ from alphapulse.domain.errors import InvalidArgument
 from alphapulse.domain.provenance import PROVENANCE_MASK
 from alphapulse.records import Rows
 from relay_service.accepted import DERIVED_TYPES
+from relay_service.counters import told
 from relay_service.evidence.explaining import Explanation
 from relay_service.evidence.finding import Found
 from relay_service.evidence.origins import Missing, Origin
@@ -94,7 +95,7 @@ def _input(one: Origin | Missing) -> Any:
 def _gap(gap: LoggedGap) -> Any:
     record = gap.record
     return pb.Gap(
-        count=record.events,
+        count=told(record.events),
         reason=record.reason,
         source=record.source,
         listing_key=record.listing_key,

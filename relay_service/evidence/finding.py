@@ -118,18 +118,19 @@ async def _missing(log: LogReader, lives: Lives, incarnation: int, sequence: int
     begin, end = await _bounds(log, incarnation)
     if begin is None or end is None:
         oldest, newest = await log.store.oldest(), await log.store.newest()
-        held = {
+        lived = {
             name: lives.name_of(one.incarnation)
             for name, one in (("oldest_relay_id", oldest), ("newest_relay_id", newest))
             if one is not None
         }
-        return OutOfRange(f"the log holds nothing of {life}", metadata=held)
+        return OutOfRange(f"the log holds nothing of {life}", metadata=lived)
     first = begin.last + 1 if begin.kind is EntryKind.START else begin.first
     last = max(end.last, log.position.sequence if incarnation == log.incarnation else 0)
     if first <= sequence <= last:
         return _hole(life, sequence, sequence, sequence, "the log's server lost it")
+    held = f"{first} to {last} of it" if first <= last else "no event of it"
     return OutOfRange(
-        f"sequence {sequence} of {life} is not in the log, which holds {first} to {last} of it",
+        f"sequence {sequence} of {life} is not in the log, which holds {held}",
         metadata={"relay_id": life, "oldest_sequence": str(first), "newest_sequence": str(last)},
     )
 

@@ -19,7 +19,7 @@ from alphapulse.api.relay.v1.relay_service_pb2 import (
     SourceGap,
     SourceHello,
 )
-from alphapulse.domain.errors import AlphaPulseError, Draining, LogUnavailable, SequenceFenced
+from alphapulse.domain.errors import AlphaPulseError, Draining, InvalidArgument, LogUnavailable, SequenceFenced
 from alphapulse.records import LAYOUTS, Frame, FrameDecoder, FrameFault, FrameType, RecordLayout, encode_control
 from relay_service.core import RelayCore
 from relay_service.ingress.control import Seats, Sink, pass_barrier
@@ -224,7 +224,14 @@ class IngressConnection(asyncio.BufferedProtocol):
 
     def _gap(self, frame: Frame) -> None:
         gap = self._parsed(SourceGap(), frame)
-        if gap is not None and not self._seats.gap(gap.slot, gap.reason, gap.listing_key, gap.count, time.time_ns()):
+        if gap is None:
+            return
+        try:
+            known = self._seats.gap(gap.slot, gap.reason, gap.listing_key, gap.count, time.time_ns())
+        except InvalidArgument as error:
+            self._refuse(error, frame.sequence, 0)
+            return
+        if not known:
             self._refuse_text("NO_HELLO", f"no source said hello in slot {gap.slot}", frame, 0)
 
     def _start_barrier(self, frame: Frame) -> None:

@@ -23,6 +23,8 @@ MAX_BARRIER_MS = 60_000
 """A barrier is waited for no longer than this, whatever it asks."""
 DEFAULT_BARRIER_MS = 5_000
 MAX_SLOT = 65_535
+_MAX_REASON = 64
+"""Characters of the reason of a loss."""
 
 
 def differing_layout(theirs: Mapping[int, int]) -> str:
@@ -139,11 +141,17 @@ class Seats:
         return self.fence
 
     def gap(self, slot: int, reason: str, listing_key: int, events: int, now_ns: int) -> bool:
-        """Pass on what a source says it lost; False when the slot has no source."""
+        """Pass on what a source says it lost; False when the slot has no source. Raises InvalidArgument for a reason that is none; its loss is told
+        all the same, as SOURCE_GAP."""
         source = self.by_slot.get(slot)
         if source is None:
             return False
-        self.sink(self.core.source_gap(source, reason or "SOURCE_GAP", listing_key, events, now_ns))
+        is_sound = len(reason) <= _MAX_REASON and reason.isprintable()
+        told = reason if reason and is_sound else "SOURCE_GAP"
+        self.sink(self.core.source_gap(source, told, listing_key, events, now_ns))
+        if not is_sound:
+            text = f"expected at most {_MAX_REASON} printable characters; the loss is told as SOURCE_GAP"
+            raise InvalidArgument.field("gap.reason", reason[:_MAX_REASON], "gap-reason", text)
         return True
 
     def leave(self) -> None:

@@ -20,6 +20,7 @@ from alphapulse.domain.errors import AlphaPulseError, Draining, FailedPreconditi
 from alphapulse.domain.errors import from_reason as error_of
 from alphapulse.records import RecordLayout, RecordLayoutError, Rows, split_batch
 from relay_service.core import RelayCore
+from relay_service.counters import told
 from relay_service.ingress.control import Seats, Sink, pass_barrier
 from relay_service.ingress.turns import Turns
 from relay_service.results import AcceptResult
@@ -101,7 +102,9 @@ class PublishStream:
             if following is not None:
                 following.cancel()
                 await asyncio.gather(following, return_exceptions=True)
-        return PublishResponse(accepted=self._accepted, rejected=dict(self._rejected), gap_events=self._gap_events)
+        return PublishResponse(
+            accepted=self._accepted, rejected=dict(self._rejected), gap_events=told(self._gap_events)
+        )
 
     async def _all_told(self) -> None:
         """The source sends no more, and listens until it knows what became of everything. Raises as `run` does."""

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alphapulse.domain.errors import InvalidArgument, SequenceFenced
+from alphapulse.domain.errors import InvalidArgument, ResourceExhausted, SequenceFenced
 from alphapulse.records import OPPORTUNITY, QUOTE
 from relay_service.core import RelayCore
-from relay_service.sources import SourceState, SourceTable, take_run
+from relay_service.sources import MAX_SOURCES, SourceState, SourceTable, take_run
 
 GAP_BEFORE = 1 << 13
 SECOND = 1_000_000_000
@@ -149,3 +149,13 @@ def test_rows_of_another_provenance_than_the_hellos_are_refused(core: RelayCore,
     core.sources.claim("TEST", 2, 3)
     assert feeder.quotes(2, build.quote(1, 1, 2)).rejected == 1
     assert feeder.quotes(3, build.quote(1, 1, 2, flags=3)).accepted == 1
+
+
+def test_one_source_too_many_is_refused_and_the_others_stay() -> None:
+    table = SourceTable()
+    for number in range(MAX_SOURCES):
+        table.claim(f"S{number}", 1, 1)
+    with pytest.raises(ResourceExhausted, match=f"source ANOTHER: .* {MAX_SOURCES} sources"):
+        table.claim("ANOTHER", 1, 1)
+    assert table.claim("S7", 2, 1)[0].epoch == 2
+    assert len(table.all()) == MAX_SOURCES

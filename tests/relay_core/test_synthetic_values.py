@@ -182,6 +182,9 @@ def test_at_least_once_an_interval(core: RelayCore, feeder: Any, build: Any) -> 
     feeder.quotes(SECOND, build.quote(1, 1, 2))
     assert updates(core.tick(SECOND + 99_999_999)) == []
     assert len(updates(core.tick(SECOND + 100_000_000))) == 1
+    assert len(updates(core.tick(SECOND // 2))) == 1, "the clock was set back: it is not waited for"
+    assert updates(core.tick(SECOND // 2 + 99_999_999)) == []
+    assert len(updates(core.tick(SECOND // 2 + 100_000_000))) == 1
 
 
 def test_a_snapshot_holds_the_last_update(core: RelayCore, feeder: Any, build: Any) -> None:
