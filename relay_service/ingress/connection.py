@@ -64,8 +64,6 @@ class IngressConnection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are no subclass of asyncio's.
         self._transport = cast(asyncio.Transport, transport)
-        if self._ended:
-            self._transport.close()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._decoder.writable()

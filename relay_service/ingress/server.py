@@ -23,7 +23,6 @@ class IngressServer:
         self._sink = sink
         self._listener = UnixListener("RELAY_INGRESS_SOCKET", path, self._connected)
         self._connections: set[IngressConnection] = set()
-        self._closing = False
 
     @property
     def connections(self) -> int:
@@ -37,8 +36,7 @@ class IngressServer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._closing = True
-        self._listener.close()
+        await self._listener.close()
         ending = list(self._connections)
         for connection in ending:
             connection.close()
@@ -48,6 +46,4 @@ class IngressServer:
     def _connected(self) -> IngressConnection:
         connection = IngressConnection(self._core, self._sink, self._connections.discard, self._turns)
         self._connections.add(connection)
-        if self._closing:  # it was accepted in the very turn in which the listener was closed
-            connection.close()
         return connection

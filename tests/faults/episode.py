@@ -12,9 +12,10 @@ import grpc
 
 from alphapulse.domain.ids import source_id
 from alphapulse.records import Rows
-from faults.history import Evidence, Sent, Table, Witnessed
+from faults.history import Evidence, Table
 from faults.journal import Entry, Reading
-from faults.plan import CLIENTS, EDGES, FEEDERS, KEYS, TYPES, Plan, Step
+from faults.parts import Part, parts_of
+from faults.plan import CLIENTS, EDGES, FEEDERS, KEYS, RELAYS, TYPES, Plan, Step
 from faults.validators import lacking, validate_g6
 from faults.world import PATIENCE, QUEUE_BYTES, World
 
@@ -42,18 +43,15 @@ class Stage:
         self.world = world
         self._patience = patience
         """Seconds within which the last values have to arrive."""
-        self._witnessed = Witnessed()
-        self._sent = Sent()
-        self._reading = Reading(world.witness_journal)
+        self._parts = parts_of(world)
         self._known = False
-        """Whether the relay has heard of every source."""
+        """Whether the relays have heard of every source."""
 
-    async def play(self, plan: Plan) -> Evidence:
-        """One episode."""
-        self._absorb()
-        self._witnessed.begin()
-        self._sent.begin(self._witnessed.before.items())
-        episode = Episode(self.world, plan, self._witnessed, self._absorb)
+    async def play(self, plan: Plan) -> list[Evidence]:
+        """One episode: what is known of each partition."""
+        for part in self._parts:
+            part.begin()
+        episode = Episode(self.world, plan, self._parts)
         await episode.open_edges()
         await episode.begin()
         if not self._known:
@@ -62,23 +60,22 @@ class Stage:
         for step in plan.steps:
             await episode.step(step)
         await episode.mend()
-        return await episode.end(self._sent, self._patience)
-
-    def _absorb(self) -> None:
-        self._witnessed.absorb(self._reading.entries())
+        return await episode.end(self._patience)
 
 
 class Episode:
     """One plan under way."""
 
-    def __init__(self, world: World, plan: Plan, witnessed: Witnessed, absorb: Any) -> None:
+    def __init__(self, world: World, plan: Plan, parts: list[Part]) -> None:
         self._world = world
         self._plan = plan
-        self._witnessed = witnessed
-        self._absorb = absorb
+        self._parts = parts
         self._journals = {name: world.folder / f"{plan.seed}.{name}.journal" for name in (*FEEDERS, *CLIENTS)}
         self._readings = {name: Reading(self._journals[name]) for name in CLIENTS}
-        self._entries: dict[str, list[Entry]] = {name: [] for name in CLIENTS}
+        self._entries: dict[tuple[str, int], list[Entry]] = {
+            (name, part): [] for name in CLIENTS for part in plan.parts_of(name)
+        }
+        """Of each client at each partition that it reads."""
         self._wishes = dict(plan.wishes)
         """What each client was told to want last."""
         self._dead: set[str] = set()
@@ -105,22 +102,27 @@ class Episode:
         if name in CLIENTS:
             way = self._plan.ways[name]
             addresses = self._world.addresses(name, way, self._plan.sites[name])
-            order |= {"addresses": addresses, "wish": self._wishes[name]}
+            place = (self._plan.parts_of(name)[0], self._plan.partitions)  # of who reads one
+            order |= {"addresses": addresses, "wish": self._wishes[name], "partition": place}
         self._world.control.tell(name, "begin", **order)
 
     def _has(self, name: str, kind: str) -> bool:
         self._read()
-        return any(entry["kind"] == kind for entry in self._entries[name])
+        return all(
+            any(entry["kind"] == kind for entry in self._entries[name, part]) for part in self._plan.parts_of(name)
+        )
 
     def _read(self) -> None:
         for name, reading in self._readings.items():
-            self._entries[name] += reading.entries()
+            first = self._plan.parts_of(name)[0]
+            for entry in reading.entries():
+                self._entries[name, entry.get("part", first)].append(entry)
 
     async def introduce(self) -> None:
         """Send something of every source until the witness has it: a relay declares no loss of a source that it never heard of."""
         await self._send_all()
         everything = {(kind, key) for name in FEEDERS for kind in TYPES for key in KEYS[name]}
-        await self._until(lambda: self._witness_has(dict.fromkeys(everything, 1)), "the relay knows the sources")
+        await self._until(lambda: self._witnesses_have(dict.fromkeys(everything, 1)), "the relays know the sources")
 
     async def _until(self, found: Any, what: str, patience: float = PATIENCE) -> bool:
         """Whether it comes to be in time. Raises AssertionError, with all that is known, where it has to."""
@@ -138,12 +140,12 @@ class Episode:
         """How everything stands."""
         self._read()
         lines = [f"waited in vain: {what}", str(self._plan), f"ended by themselves: {self._world.ended()}"]
-        for name, entries in self._entries.items():
+        for (name, part), entries in self._entries.items():
             shown = [{key: value for key, value in one.items() if key not in _LONG} for one in entries[-_SHOWN:]]
-            lines += [f"{name}:", *(f"  {one}" for one in shown)]
+            lines += [f"{name} at partition {part}:", *(f"  {one}" for one in shown)]
         with contextlib.suppress(grpc.RpcError, TimeoutError):
             lines += [str(one) for one in await self._world.subscribers(self._plan.edges)]
-            lines.append(str(await self._world.status()))
+            lines += [str(await self._world.status(name)) for name in self._world.relays]
         lines += [f"{name} said: {process.says.read_text()[-1000:]}" for name, process in self._world.processes.items()]
         return "\n".join(lines)
 
@@ -156,36 +158,41 @@ class Episode:
         self._world.control.tell(whom, "send", seed=seed, rows=rows)
         await asyncio.sleep(_POLL_SECONDS)
 
+    async def _stray(self, whom: str, seed: int, kind: int, keys: list[int], to: int) -> None:
+        self._world.control.tell(whom, "stray", seed=seed, type=kind, keys=keys, to=to)
+        await asyncio.sleep(_POLL_SECONDS)
+
     async def _wait(self, whom: str, milliseconds: int) -> None:
         await asyncio.sleep(milliseconds / 1000)
 
     async def _kill(self, whom: str) -> None:
         self._dead.add(whom)
         await self._world.kill(whom)
-        if whom == "relay":
-            await self._relay_is_gone(crashed=True)
+        if whom in RELAYS:
+            await self._relay_is_gone(whom, crashed=True)
 
     async def _leave(self, whom: str) -> None:
         self._dead.add(whom)
         self._world.signal(whom, signal.SIGTERM)
         await self._world.processes[whom].ended()
-        if whom == "relay":
-            await self._relay_is_gone(crashed=False)
+        if whom in RELAYS:
+            await self._relay_is_gone(whom, crashed=False)
 
-    async def _relay_is_gone(self, *, crashed: bool) -> None:
-        self._world.let_in(False)
-        await self._until(lambda: not self._world.witness.in_force, "the witness sees that the relay is gone")
-        self._absorb()
+    async def _relay_is_gone(self, whom: str, *, crashed: bool) -> None:
+        self._world.let_in(whom, False)
+        await self._until(lambda: not self._world.witnesses[whom].in_force, "the witness sees that the relay is gone")
+        part = self._parts[self._world.relays.index(whom)]
+        part.absorb()
         if crashed:
-            self._witnessed.lives.crashed.add(self._witnessed.lives.latest)
+            part.witnessed.lives.crashed.add(part.witnessed.lives.latest)
 
     async def _start(self, whom: str, keeps: bool = True) -> None:
         self._dead.discard(whom)
         if whom == "server":
             await self._world.start_server(keeps=keeps)
-        elif whom == "relay":
-            await self._world.start_relay()
-            self._absorb()
+        elif whom in RELAYS:
+            await self._world.start_relay(whom)
+            self._parts[self._world.relays.index(whom)].absorb()
         elif whom in EDGES:
             while not await self._world.start_edge(whom):
                 await self._send_all()  # its server was emptied, and it finds a log once there is another event
@@ -202,16 +209,10 @@ class Episode:
         """While a client is stopped, what is sent reaches the witness all the same."""
         if whom not in CLIENTS:
             return
-        before = dict(self._witnessed.latest)
+        before = [dict(part.witnessed.latest) for part in self._parts]
 
         def came() -> bool:
-            self._absorb()
-            return all(
-                self._witnessed.latest.get((kind, key)) != before.get((kind, key))
-                for kind in TYPES
-                for name in FEEDERS
-                for key in KEYS[name]
-            )
+            return all(part.moved(one) for part, one in zip(self._parts, before, strict=True))
 
         for _ in range(_TRIES):  # a source may be between two connections
             for name in FEEDERS:
@@ -270,57 +271,64 @@ class Episode:
             self._route(name).heal()
         for name in tuple(self._stopped):
             await self._go_on(name)
-        for name in ("server", "relay", *FEEDERS, *CLIENTS, *EDGES):
+        for name in ("server", *RELAYS, *FEEDERS, *CLIENTS, *EDGES):
             if name in self._dead:
                 await self._start(name)
 
-    async def end(self, sent: Sent, patience: float) -> Evidence:
-        """All is quiet; what was seen."""
+    async def end(self, patience: float) -> list[Evidence]:
+        """All is quiet; what was seen, by partition."""
         await self._all_are_on()
-        await self._end_with_all(sent)
-        evidence = Evidence(
-            self._plan,
-            self._witnessed,
-            sent,
-            self._entries,
-            {name: source_id(name) for name in FEEDERS},
-            self._last(),
-            queued=self._queued,
-            overtaken=self._overtaken,
-        )
+        await self._end_with_all()
+        found = [self._evidence(part) for part in self._parts]
         patience = min(patience, PATIENCE - 1)
-        await self._until(lambda: self._all_have_all(evidence), "the last values come", patience)
+        await self._until(lambda: self._all_have_all(found), "the last values come", patience)
         # A declared gap can stand before the notice of a loss that lies in it: who has the last values may not have been told all.
-        await self._until(lambda: self._all_are_told(evidence), "losses are told", min(patience, _TOLD_SECONDS))
+        await self._until(lambda: self._all_are_told(found), "losses are told", min(patience, _TOLD_SECONDS))
         for name in CLIENTS:
             await self._world.control.ask(name, "end")
         self._read()
         self._absorb()
-        return evidence
+        return found
+
+    def _evidence(self, part: Part) -> Evidence:
+        return Evidence(
+            self._plan,
+            part.witnessed,
+            part.sent,
+            {name: entries for (name, one), entries in self._entries.items() if one == part.index},
+            {name: source_id(name) for name in FEEDERS},
+            _last(part.witnessed.table),
+            queued=self._queued,
+            overtaken=self._overtaken,
+            part=part.index,
+        )
+
+    def _absorb(self) -> None:
+        for part in self._parts:
+            part.absorb()
 
     async def _all_are_on(self) -> None:
         """Send something of everything again and again, until each client has got something of it: it is subscribed to what it was told to want
         last, and has resumed."""
-        counts = dict.fromkeys(CLIENTS, 0)
+        self._read()
+        counts = {at: len(entries) for at, entries in self._entries.items()}
 
         def came() -> bool:
             self._read()
             return all(
-                any(entry["kind"] == "rows" for entry in self._entries[name][counts[name] :])
-                and self._has_its_wish(name)
-                for name in CLIENTS
+                any(entry["kind"] == "rows" for entry in entries[counts[name, part] :])
+                and self._has_its_wish(name, entries)
+                for (name, part), entries in self._entries.items()
             )
 
-        self._read()
-        counts = {name: len(self._entries[name]) for name in CLIENTS}
         for _ in range(int(PATIENCE / _PROBE_SECONDS)):
             await self._send_all()
             if await self._until(came, "the clients are on", _PROBE_SECONDS):
                 return
         raise AssertionError(await self._state("the clients are on"))
 
-    def _has_its_wish(self, name: str) -> bool:
-        asked = [entry["wish"] for entry in self._entries[name] if entry["kind"] == "acknowledged"]
+    def _has_its_wish(self, name: str, entries: list[Entry]) -> bool:
+        asked = [entry["wish"] for entry in entries if entry["kind"] == "acknowledged"]
         return bool(asked) and asked[-1] == self._wishes[name]
 
     async def _send_all(self, times: int = 1) -> None:
@@ -330,36 +338,38 @@ class Episode:
             rows = [(kind, KEYS[name] * times) for kind in TYPES]
             await self._world.control.ask(name, "send", seed=self._seed, rows=rows)
 
-    async def _end_with_all(self, sent: Sent) -> None:
-        """Send something of everything, until the witness has the very last: what a source sends into a connection that is about to end is lost."""
+    async def _end_with_all(self) -> None:
+        """Send something of everything, until the witnesses have the very last: what is sent into a connection that is about to end is lost."""
         readings = [Reading(self._journals[name]) for name in FEEDERS]
-        what = "the witness sees the last values"
+        what = "the witnesses see the last values"
         for _ in range(int(PATIENCE / _AGAIN_SECONDS)):
             await self._send_all(2)
-            for one in readings:
-                sent.absorb(one.entries())
-            runs = [(kind, rows) for kind, parts in sent.rows.items() for rows in parts]
-            last = {(kind, int(key)): int(stamp) for kind, rows in runs for key, stamp in _times(rows)}
-            if await self._until(lambda last=last: self._witness_has(last), what, _AGAIN_SECONDS):
+            entries = [list(one.entries()) for one in readings]
+            last: dict[tuple[int, int], int] = {}
+            for part in self._parts:
+                for one in entries:
+                    part.sent.absorb(one)
+                runs = [(kind, rows) for kind, parts in part.sent.rows.items() for rows in parts]
+                last |= {(kind, int(key)): int(stamp) for kind, rows in runs for key, stamp in _times(rows)}
+            if await self._until(lambda last=last: self._witnesses_have(last), what, _AGAIN_SECONDS):
                 return
         raise AssertionError(await self._state(what))
 
-    def _witness_has(self, last: dict[tuple[int, int], int]) -> bool:
-        self._absorb()
-        return all(self._witnessed.latest.get(at, 0) >= stamp for at, stamp in last.items())
+    def _witnesses_have(self, last: dict[tuple[int, int], int]) -> bool:
+        return all(part.has(last) for part in self._parts)
 
-    def _last(self) -> Table:
-        """The last event of each listing and type."""
-        table = self._witnessed.table
-        keep = {(one[2], one[3]): place for place, one in enumerate(table.tolist())}
-        found: Table = table[list(keep.values())]
-        return found
-
-    def _all_have_all(self, evidence: Evidence) -> bool:
+    def _all_have_all(self, found: list[Evidence]) -> bool:
         self._read()
-        return not any(lacking(evidence, entries) for entries in self._entries.values())
+        return not any(lacking(evidence, entries) for evidence in found for entries in evidence.clients.values())
 
-    def _all_are_told(self, evidence: Evidence) -> bool:
+    def _all_are_told(self, found: list[Evidence]) -> bool:
         self._read()
         self._absorb()
-        return not validate_g6(evidence)
+        return not any(validate_g6(evidence) for evidence in found)
+
+
+def _last(table: Table) -> Table:
+    """The last event of each listing and type."""
+    keep = {(one[2], one[3]): place for place, one in enumerate(table.tolist())}
+    found: Table = table[list(keep.values())]
+    return found

@@ -14,13 +14,32 @@ import numpy as np
 from alphapulse.client import Backoff
 from alphapulse.domain.ids import source_id
 from alphapulse.domain.provenance import Provenance, RecordFlag
-from alphapulse.publishing import Port, RelayLink
+from alphapulse.publishing import Port, RelayLink, SplitLink
+from alphapulse.publishing.split import SplitPort
 from alphapulse.records import QUOTE, TRADE, RecordLayout, Rows
 from collector_service.rows import RowSink
 from faults.control import Order, obey
 from faults.journal import Journal
+from faults.plan import HOMES
 
 _LARGEST = (1 << 63) - 1
+
+
+class Homes:
+    """Where the source believes its listings to be."""
+
+    def __init__(self) -> None:
+        self.version = 0
+        self._of = dict(HOMES)
+
+    def home_of(self, listing_key: int) -> int:
+        """Of a listing."""
+        return self._of[listing_key]
+
+    def believe(self, listing_key: int, home: int) -> None:
+        """Something else is known of a listing."""
+        self._of[listing_key] = home
+        self.version += 1
 
 
 class Feeder:
@@ -30,15 +49,19 @@ class Feeder:
         self._sink = RowSink(source_id(name))
         self._last_ns = 0
         self._journal: Journal | None = None
-        self.port: Port | None = None
+        self.port: Port | SplitPort | None = None
+        self.homes = Homes()
         self.name = name
 
-    def use(self, link: RelayLink) -> None:
+    def use(self, link: RelayLink | SplitLink) -> None:
         """Through this connection."""
-        self.port = link.port(self.name, Provenance.SIMULATED, self._sink)
+        if isinstance(link, SplitLink):
+            self.port = link.port(self.name, Provenance.SIMULATED, self._sink, homes=self.homes)
+        else:
+            self.port = link.port(self.name, Provenance.SIMULATED, self._sink)
 
     async def do(self, order: Order) -> None:
-        """Begin a journal, or send rows: [(event type, listings)], of type 0 a loss of its own, [count]."""
+        """Begin a journal, or send rows: [(event type, listings)], of type 0 a loss of its own, [count]; or rows that stray to another partition."""
         if order["order"] == "begin":
             if self._journal is not None:
                 self._journal.close()
@@ -46,8 +69,13 @@ class Feeder:
             self._journal.write("life", source=self.name)
         elif order["order"] == "send":
             self._send(order)
+        elif order["order"] == "stray":
+            [key] = set(order["keys"])
+            self.homes.believe(key, order["to"])  # a home is where its remainder says
+            self._send({"seed": order["seed"], "rows": [(order["type"], order["keys"])]}, to=order["to"])
+            self.homes.believe(key, HOMES[key])
 
-    def _send(self, order: Order) -> None:
+    def _send(self, order: Order, **more: int) -> None:
         assert self.port is not None
         assert self._journal is not None
         chance = random.Random(order["seed"])
@@ -58,7 +86,7 @@ class Feeder:
                 continue
             layout = QUOTE if event_type == QUOTE.event_type else TRADE
             rows = self._rows(layout, keys, chance)
-            self._journal.write("sent", [(event_type, rows)], source=self.name)
+            self._journal.write("sent", [(event_type, rows)], source=self.name, **more)
             for row in rows:
                 self._put(layout, row)
             self.port.flush(at_once=chance.random() < 0.5)
@@ -102,7 +130,13 @@ def _amount(chance: random.Random) -> int:
 
 async def _run(name: str, control: Path) -> int:
     feeder = Feeder(name)
-    async with RelayLink(os.environ["RELAY_INGRESS_SOCKET"], backoff=Backoff(first=0.01, cap=0.03)) as link:
+    paths = os.environ["RELAY_INGRESS_SOCKET"].split(",")
+
+    def backoff() -> Backoff:
+        return Backoff(first=0.01, cap=0.03)
+
+    made = RelayLink(paths[0], backoff=backoff()) if len(paths) == 1 else SplitLink(paths, backoff=backoff)
+    async with made as link:
         feeder.use(link)
         await obey(name, control, feeder.do)
     return 0

@@ -157,12 +157,17 @@ class Witnessed:
 
 @dataclass
 class Sent:
-    """What the sources sent, by their journals."""
+    """What the sources sent to a partition, by their journals."""
 
+    keys: frozenset[int]
+    """Its listings."""
+    part: int = 0
     rows: dict[int, list[Rows]] = field(default_factory=lambda: defaultdict(list))
     """By type, in no order."""
     order: dict[tuple[str, int], list[tuple[int, int]]] = field(default_factory=lambda: defaultdict(list))
     """(time, life of the source) by (source, type), in order."""
+    strayed: int = 0
+    """Rows that sources sent here though their listing is another partition's."""
     _life: int = 0
 
     def begin(self, keep: Iterable[tuple[int, Rows]]) -> None:
@@ -170,6 +175,7 @@ class Sent:
         before = {event_type: np.concatenate(parts) for event_type, parts in self.rows.items()}
         self.rows.clear()
         self.order.clear()
+        self.strayed = 0
         for event_type, rows in keep:
             sent = before[event_type]
             self.rows[event_type].append(sent[np.isin(identity(sent), identity(rows))])
@@ -179,7 +185,11 @@ class Sent:
         for entry in entries:
             if entry["kind"] == "life":
                 self._life += 1
-            for event_type, rows in entry["runs"]:
+            for event_type, found in entry["runs"]:
+                if "to" in entry:
+                    self.strayed += len(found) * (entry["to"] == self.part)
+                    continue
+                rows = found[np.isin(found["listing_key"], list(self.keys))]
                 self.rows[event_type].append(rows)
                 stamps = rows["collector_time_ns"].tolist()
                 self.order[entry["source"], event_type] += [(stamp, self._life) for stamp in stamps]
@@ -193,7 +203,7 @@ def identity(rows: Rows) -> npt.NDArray[np.uint64]:
 
 @dataclass
 class Evidence:
-    """All of one episode."""
+    """All of one episode, of one partition."""
 
     plan: Plan
     witnessed: Witnessed
@@ -206,6 +216,8 @@ class Evidence:
     """(name, bytes that waited, bound) of subscribers, as the relay said while one of them was stopped."""
     overtaken: list[str] = field(default_factory=list)
     """Clients whose stop kept the witness from what came meanwhile."""
+    part: int = 0
+    """The partition that all of this is of."""
 
     def passes(self, table: Table, chosen: Filter) -> npt.NDArray[np.bool_]:
         """The filter, as a plain reading says."""

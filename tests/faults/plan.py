@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -11,10 +12,16 @@ from alphapulse.records import QUOTE, TRADE
 FEEDERS: Final = ("A", "B")
 CLIENTS: Final = ("strategy", "reader")
 EDGES: Final = ("edge1", "edge2")
-SITES: Final = ("relay", *EDGES)
+RELAYS: Final = ("relay", "relay1")
+"""By partition; a market that is not divided has the first alone."""
+SITES: Final = (*RELAYS, *EDGES)
 """Where clients can be served."""
+PART_OF: Final = {"relay": 0, "relay1": 1, "edge1": 0, "edge2": 0}
+"""The partition of each site, in a divided market."""
 KEYS: Final = {"A": (1, 2, 3), "B": (4, 5, 6)}
 """Each source has its own listings, so that the venue's time never runs backwards."""
+HOMES: Final = {1: 10, 2: 11, 3: 13, 4: 14, 5: 15, 6: 16}
+"""The instrument of each listing, in a divided market: one of its own, so that none crosses another."""
 TYPES: Final = (QUOTE.event_type, TRADE.event_type)
 ROUTES: Final = (*FEEDERS, *CLIENTS)
 """Whose connection a proxy is; that of an edge, to the log's server, has one, too."""
@@ -24,7 +31,8 @@ _LISTS: Final = (
 )
 """The addresses a client may have: where one fails it goes on at the next."""
 _BLOCK: Final = 50
-"""Of four runs of so many seeds, in the last one clients are served by edges: a world starts processes for them."""
+"""Of four runs of so many seeds, in the third one the market is divided, in the last one clients are served by edges: a world starts processes for
+them."""
 
 Wish = dict[str, Any]
 
@@ -59,54 +67,122 @@ class Plan:
     sites: dict[str, tuple[str, ...]]
     """Where each client can connect to, by turns."""
     steps: tuple[Step, ...]
+    partitions: int = 1
+    spared: int | None = None
+    """The partition that nothing befalls; None where anything may befall all of them."""
 
     def __str__(self) -> str:
         sites = {name: ", ".join(found) for name, found in self.sites.items()}
         clients = [f"  {name} over {self.ways[name]} at {sites[name]}: {self.wishes[name]}" for name in self.wishes]
-        return "\n".join([f"seed {self.seed}", *clients, *(f"  {step}" for step in self.steps)])
+        market = f", {self.partitions} partitions" if self.partitions > 1 else ""
+        return "\n".join([f"seed {self.seed}{market}", *clients, *(f"  {step}" for step in self.steps)])
 
     @property
     def edges(self) -> tuple[str, ...]:
         """The edges that clients are served by."""
         return tuple(name for name in EDGES if any(name in sites for sites in self.sites.values()))
 
+    def parts_of(self, client: str) -> tuple[int, ...]:
+        """The partitions that a client reads, in order."""
+        return (0,) if self.partitions == 1 else tuple(sorted({PART_OF[site] for site in self.sites[client]}))
+
     def has(self, kind: str, whom: str = "") -> bool:
         """Whether something of this kind happens."""
         return any(step.kind == kind and whom in ("", step.whom) for step in self.steps)
 
 
+def keys_of(part: int, partitions: int) -> frozenset[int]:
+    """The listings of a partition."""
+    return frozenset(key for key, home in HOMES.items() if home % partitions == part)
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Whom something may befall."""
+
+    relays: tuple[str, ...] = RELAYS[:1]
+    feeders: tuple[str, ...] = FEEDERS
+    clients: tuple[str, ...] = CLIENTS
+    edges: tuple[str, ...] = ()
+    servers: tuple[str, ...] = ("server",)
+    routes: tuple[str, ...] = ROUTES
+
+
 def draw(seed: int) -> Plan:
     """The episode of a seed."""
     chance = random.Random(seed)
+    block = (seed - 1) // _BLOCK % 4
+    if block == 2:
+        return _divided(seed, chance)
     ways = ["unix", "grpc"]
     chance.shuffle(ways)
     wishes = {"strategy": _wish(chance, snapshot=False), "reader": _wish(chance, snapshot=chance.random() < 0.3)}
-    steps: list[Step] = []
     sites = dict.fromkeys(CLIENTS, SITES[:1])
-    if (seed - 1) // _BLOCK % 4 == 3:
+    if block == 3:
         # A client of the SDK has one Unix socket.
         sites = {
             name: chance.choice(_LISTS[:2] if (name, way) == ("strategy", "unix") else _LISTS)
             for name, way in zip(CLIENTS, ways, strict=True)
         }
     plan = Plan(seed, wishes, dict(zip(CLIENTS, ways, strict=True)), sites, ())
-    faults = [_fault(chance, plan.edges) for _ in range(chance.randrange(1, 5))]
-    for fault in faults:
-        steps += [_traffic(chance) for _ in range(chance.randrange(1, 4))]
-        steps += fault
-    steps += [_traffic(chance) for _ in range(chance.randrange(1, 3))]
+    cast = Cast(edges=plan.edges, routes=(*ROUTES, *plan.edges))
+    return replace(plan, steps=tuple(_steps(chance, cast)))
+
+
+def _divided(seed: int, chance: random.Random) -> Plan:
+    """Two relays; the strategy reads both, one of them at an edge now and then, the reader one. In most episodes one of the two is spared."""
+    ways = dict(zip(CLIENTS, chance.sample(("unix", "grpc"), 2), strict=True))
+    part = chance.randrange(2)
+    first = chance.choice((("relay",), ("relay",), ("edge1",), ("edge1", "relay")))
+    if ways["strategy"] == "unix":
+        first = first[:1]
+    sites = {"strategy": (*first, "relay1"), "reader": RELAYS[part : part + 1]}
+    groups = [tuple(keys_of(one, 2).intersection(KEYS[name])) for one in range(2) for name in FEEDERS]
+    wishes = {
+        "strategy": _wish(chance, groups, snapshot=False),
+        "reader": _wish(chance, groups[2 * part : 2 * part + 2], snapshot=chance.random() < 0.3),
+    }
+    spared = chance.choice((0, 0, 1, 1, None))
+    plan = Plan(seed, wishes, ways, sites, (), 2, spared)
+    routes = tuple(f"{name}@{one}" for one in range(2) for name in (*FEEDERS, "strategy") if one != spared)
+    cast = Cast(RELAYS, edges=plan.edges, routes=(*routes, "reader", *plan.edges))
+    if spared is not None:
+        clients = ("reader",) if part != spared else ()
+        edges = plan.edges if spared else ()
+        cast = Cast((RELAYS[1 - spared],), (), clients, edges, (), (*routes, *clients, *edges))
+    steps = _steps(chance, cast)
+    if spared is not None and chance.random() < 0.5:
+        steps.insert(chance.randrange(len(steps) + 1), _stray(chance, spared))
     return replace(plan, steps=tuple(steps))
 
 
-def _wish(chance: random.Random, *, snapshot: bool) -> Wish:
-    return {"filter": _filter(chance), "contract": _contract(chance), "snapshot": snapshot}
+def _steps(chance: random.Random, cast: Cast) -> list[Step]:
+    steps: list[Step] = []
+    for fault in [_fault(chance, cast) for _ in range(chance.randrange(1, 5))]:
+        steps += [_traffic(chance) for _ in range(chance.randrange(1, 4))]
+        steps += fault
+    return steps + [_traffic(chance) for _ in range(chance.randrange(1, 3))]
 
 
-def _filter(chance: random.Random) -> dict[str, list[Any]]:
-    """Always something of what both sources send."""
+def _stray(chance: random.Random, to: int) -> Step:
+    """Rows that a source sends to a partition, though their listing is the other's."""
+    name = chance.choice(FEEDERS)
+    key = chance.choice(sorted(keys_of(1 - to, 2).intersection(KEYS[name])))
+    return Step("stray", name, (chance.getrandbits(32), chance.choice(TYPES), [key] * chance.randrange(1, 20), to))
+
+
+_SOURCES: Final = tuple(KEYS[name] for name in FEEDERS)
+
+
+def _wish(chance: random.Random, groups: Sequence[tuple[int, ...]] = _SOURCES, *, snapshot: bool) -> Wish:
+    return {"filter": _filter(chance, groups), "contract": _contract(chance), "snapshot": snapshot}
+
+
+def _filter(chance: random.Random, groups: Sequence[tuple[int, ...]]) -> dict[str, list[Any]]:
+    """Always something of each group of listings, as of what each source sends."""
     chosen: dict[str, list[Any]] = {}
     if chance.random() < 0.5:
-        keys = [chance.choice(KEYS[name]) for name in FEEDERS] + chance.sample(range(1, 7), chance.randrange(3))
+        keys = [chance.choice(group) for group in groups] + chance.sample(range(1, 7), chance.randrange(3))
         chosen["listing_keys"] = sorted(set(keys))
     if chance.random() < 0.3:
         chosen["event_types"] = [chance.choice(TYPES)]
@@ -144,22 +220,41 @@ def _burst(chance: random.Random) -> list[Step]:
     return [_traffic(chance, 4000) for _ in range(2)]
 
 
-def _fault(chance: random.Random, edges: tuple[str, ...]) -> list[Step]:
+_KINDS: Final = {
+    "kill": 5,
+    "leave": 2,
+    "stop": 4,
+    "cut": 4,
+    "truncate": 3,
+    "stall": 3,
+    "delay": 2,
+    "linger": 3,
+    "change": 6,
+    "slow": 3,
+    "server": 1,
+}
+"""What may go wrong, and how often."""
+
+
+def _fault(chance: random.Random, cast: Cast) -> list[Step]:
     """What goes wrong, and what mends it, with traffic between."""
-    kind = chance.choices(
-        ["kill", "leave", "stop", "cut", "truncate", "stall", "delay", "linger", "change", "slow", "server"],
-        [5, 2, 4, 4, 3, 3, 2, 3, 6, 3, 1],
-    )[0]
+    barred = {"server"} if not cast.servers else set()
+    barred |= {"change", "slow"} if "reader" not in cast.clients else set()
+    [kind] = chance.choices(
+        [kind for kind in _KINDS if kind not in barred], [often for kind, often in _KINDS.items() if kind not in barred]
+    )
+    edges = cast.edges
     between = [_traffic(chance) for _ in range(chance.randrange(3))]
     pause = Step("wait", "", (chance.randrange(1, 25),))
     if kind == "kill":
-        whom = chance.choice(("relay", *FEEDERS, *CLIENTS, *edges, *edges))
+        whom = chance.choice((*cast.relays, *cast.feeders, *cast.clients, *edges, *edges))
         return [Step("kill", whom), *between, pause, Step("start", whom)]
     if kind == "leave":
-        whom = chance.choice(("relay", *edges)) if edges else "relay"
+        leaving = (*cast.relays, *edges)
+        whom = chance.choice(leaving) if len(leaving) > 1 else leaving[0]
         return [Step("leave", whom), *between, pause, Step("start", whom)]
     if kind == "stop":
-        whom = chance.choice(("relay", *FEEDERS, *CLIENTS, *CLIENTS, "server", *edges))
+        whom = chance.choice((*cast.relays, *cast.feeders, *cast.clients, *cast.clients, *cast.servers, *edges))
         busy = _burst(chance) if whom in CLIENTS and chance.random() < 0.4 else between  # more than sockets hold
         return [Step("stop", whom), *busy, Step("overtake", whom), pause, Step("go_on", whom)]
     if kind == "server":
@@ -171,7 +266,7 @@ def _fault(chance: random.Random, edges: tuple[str, ...]) -> list[Step]:
             Step("slow", "reader", (chance.randrange(20, 120),)),
             *(_burst(chance) if chance.random() < 0.5 else between),
         ]
-    whom, way = chance.choice((*ROUTES, *edges)), chance.choice(("up", "down"))
+    whom, way = chance.choice(cast.routes), chance.choice(("up", "down"))
     if kind == "cut":
         return [Step("cut", whom, (chance.random() < 0.5,)), *between]
     if kind == "truncate":

@@ -7,8 +7,10 @@ from typing import Any, Final
 
 import numpy as np
 
+from alphapulse.domain.errors import WrongPartition
 from alphapulse.domain.provenance import PROVENANCE_MASK, Provenance
 from alphapulse.records import QUOTE
+from relay_service import core
 from relay_service.core import RelayCore
 from relay_service.edge.follower import Follower
 from relay_service.edge.log import EdgeLog
@@ -20,6 +22,7 @@ from relay_service.egress.subscriber import Subscriber
 from relay_service.egress.subscription import Subscription
 from relay_service.log.cursor import Cursor
 from relay_service.log.records import LoggedGap
+from relay_service.placement import Placement
 
 _AGAIN: Final = 500
 """Events of all listings: most filters let some of them through."""
@@ -168,6 +171,21 @@ def an_edge_that_joins_late() -> None:
     Subscriber.pass_on = passed_on  # type: ignore[method-assign]
 
 
+def a_stray_that_is_not_told() -> None:
+    """What a source sent to the wrong partition is refused and counted, and no subscriber is told."""
+
+    def quiet(source: Any, first: int, now_ns: int) -> Any:
+        return tuple(one for one in shed_by(source, first, now_ns) if one.reason != WrongPartition.reason)
+
+    shed_by = core.shed_by
+    core.shed_by = quiet
+
+
+def a_stray_that_is_taken() -> None:
+    """What a source sent to the wrong partition is relayed there."""
+    Placement.without_strays = lambda self, layout, raw: (raw, ())  # type: ignore[method-assign]
+
+
 def _alter(field: str, how: Callable[[Any], Any]) -> None:
     """Change a field of quotes on their way out."""
     deliver = FanOut.deliver
@@ -196,5 +214,7 @@ FAULTS: Final[dict[str, Callable[[], None]]] = {
         a_provenance_that_is_lost,
         an_edge_that_forgets_losses,
         an_edge_that_joins_late,
+        a_stray_that_is_not_told,
+        a_stray_that_is_taken,
     )
 }

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -93,11 +94,13 @@ class Reader:
         self.in_force: Wish = {}
         """What was acknowledged last."""
         self._held = Held()
+        self._partition = pb.Partition()
 
     async def do(self, order: Order) -> None:
         """An order of the test."""
         if order["order"] == "begin":
-            await self.begin(Path(order["journal"]), order["addresses"], order["wish"])
+            [addresses] = order["addresses"]
+            await self.begin(Path(order["journal"]), addresses, order["wish"], order["partition"])
         elif order["order"] == "change":
             await self.change(order["wish"])
         elif order["order"] == "pause":
@@ -106,9 +109,11 @@ class Reader:
         elif order["order"] == "end":
             await self.end()
 
-    async def begin(self, path: Path, addresses: list[str], wish: Wish) -> None:
-        """Subscribe, at one address after the other as connections end; where the journal is that of an earlier life, go on from what it says."""
+    async def begin(self, path: Path, addresses: list[str], wish: Wish, partition: Sequence[int] = (0, 1)) -> None:
+        """Subscribe at a partition (index, count), at one address after the other as connections end; where the journal is that of an earlier life,
+        go on from what it says."""
         self._held, self.wish, self.in_force = Held(), wish, {}
+        self._partition = pb.Partition(index=partition[0], count=partition[1])
         for entry in Reading(path).entries():
             self._held.take(entry["kind"], entry, entry["runs"])
         self._journal = Journal(path)
@@ -150,7 +155,8 @@ class Reader:
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _converse(self, line: Line) -> None:
-        await line.send(pb.SubscribeRequest(hello=pb.ClientHello(name="reader", heartbeat_interval_ms=HEARTBEAT_MS)))
+        hello = pb.ClientHello(name="reader", heartbeat_interval_ms=HEARTBEAT_MS, partition=self._partition)
+        await line.send(pb.SubscribeRequest(hello=hello))
         await self._put(line, self._held.start if self._resumes else None)
         while True:
             await self._going.wait()

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from faults.episode import Stage
 from faults.history import Evidence
-from faults.plan import draw
-from faults.validators import validate
+from faults.plan import Plan, draw
+from faults.validators import validate_all
 from faults.world import world
 
 _SHOWN = 12
@@ -27,22 +27,26 @@ class Outcome:
 
 async def play(seeds: Iterable[int], *, worlds: int = 2) -> Outcome:
     """All of them, so many at a time."""
-    outcome, left = Outcome(), iter(seeds)
-    async with asyncio.TaskGroup() as group:
-        for _ in range(worlds):
-            group.create_task(_play(left, outcome))
+    outcome = Outcome()
+    plans = [draw(seed) for seed in seeds]
+    for partitions in sorted({plan.partitions for plan in plans}):
+        left = iter([plan for plan in plans if plan.partitions == partitions])
+        async with asyncio.TaskGroup() as group:
+            for _ in range(worlds):
+                group.create_task(_play(left, partitions, outcome))
     return outcome
 
 
-async def _play(seeds: Iterator[int], outcome: Outcome) -> None:
-    async with world() as made:
+async def _play(plans: Iterator[Plan], partitions: int, outcome: Outcome) -> None:
+    async with world(partitions=partitions) as made:
         stage = Stage(made)
-        for seed in seeds:
-            evidence = await stage.play(draw(seed))
-            outcome.reached |= set(_met(evidence))
-            faults = validate(evidence)
+        for plan in plans:
+            found = await stage.play(plan)
+            for evidence in found:
+                outcome.reached |= set(_met(evidence))
+            faults = validate_all(found)
             if faults:
-                outcome.failed.append(told(evidence, faults))
+                outcome.failed.append(told(plan, faults))
 
 
 def _met(evidence: Evidence) -> Iterator[str]:
@@ -55,20 +59,20 @@ def _met(evidence: Evidence) -> Iterator[str]:
                 yield "change" if entry["changes"] else "resume"
 
 
-async def first_found(planted: str, says: str, seeds: Iterable[int]) -> str:
-    """With a fault planted in the relay, the first finding that says so; empty where there is none."""
-    async with world(planted) as made:
+async def first_found(planted: str, says: str, plans: Iterable[Plan]) -> str:
+    """With a fault planted in the relay, the first finding that says so; empty where there is none. All plans are of as many partitions."""
+    plans = list(plans)
+    async with world(planted, plans[0].partitions) as made:
         stage = Stage(made, patience=1.0)
-        for seed in seeds:
-            for fault in validate(await stage.play(draw(seed))):
+        for plan in plans:
+            for fault in validate_all(await stage.play(plan)):
                 if says in fault:
-                    return f"seed {seed}: {fault}"
+                    return f"seed {plan.seed}: {fault}"
     return ""
 
 
-def told(evidence: Evidence, faults: list[str]) -> str:
+def told(plan: Plan, faults: list[str]) -> str:
     """A failure, with all that happened and how to see it again."""
-    seed = evidence.plan.seed
     shown = [*faults[:_SHOWN], *([f"... and {len(faults) - _SHOWN} more"] if len(faults) > _SHOWN else [])]
-    again = f"once more: FAULT_SEED={seed} python -m pytest tests/faults/test_seeds.py -n0"
-    return "\n".join(("", *shown, str(evidence.plan), again))
+    again = f"once more: FAULT_SEED={plan.seed} python -m pytest tests/faults/test_seeds.py -n0"
+    return "\n".join(("", *shown, str(plan), again))

@@ -12,7 +12,16 @@ from alphapulse.client import Backoff
 from alphapulse.domain.errors import DeadlineExceeded
 from faults.control import Order, obey
 from faults.journal import Journal
-from strategy_sdk import Every, Latest, MarketStream, Window, connect
+from strategy_sdk import (
+    Every,
+    Latest,
+    MarketStream,
+    PartitionedStream,
+    PartitionedSubscription,
+    Window,
+    connect,
+    connect_partitions,
+)
 
 HEARTBEAT_SECONDS = 0.025
 
@@ -22,7 +31,7 @@ class Strategy:
 
     def __init__(self) -> None:
         self._task: asyncio.Task[None] | None = None
-        self._stream: MarketStream | None = None
+        self._stream: MarketStream | PartitionedStream | None = None
         self._going = asyncio.Event()
         self._going.set()
 
@@ -42,21 +51,10 @@ class Strategy:
                 self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _run(self, journal: Journal, addresses: list[str], wish: dict[str, Any]) -> None:
-        way: dict[str, Any] = {"address": ",".join(addresses), "egress_socket": ""}
-        if addresses[0].startswith("/"):
-            [path] = addresses
-            way = {"egress_socket": path}
+    async def _run(self, journal: Journal, addresses: list[list[str]], wish: dict[str, Any]) -> None:
         while True:
-            stream = connect(
-                **way,
-                name="strategy",
-                heartbeat_seconds=HEARTBEAT_SECONDS,
-                with_definitions=False,
-                backoff=Backoff(first=0.005, cap=0.02),
-            )
             try:
-                async with stream:
+                async with _opened(addresses) as stream:
                     self._stream = stream
                     await self._follow(stream, journal, wish)
                 return
@@ -65,30 +63,52 @@ class Strategy:
             finally:
                 self._stream = None
 
-    async def _follow(self, stream: MarketStream, journal: Journal, wish: dict[str, Any]) -> None:
-        journal.write("put", wish=wish, resumes=False, changes=False)
-        subscription = await stream.subscribe(contract=_contract(wish["contract"]), **wish["filter"])
-        journal.write("welcome", life=stream.relay_id)
-        journal.write("acknowledged", sequence=subscription.from_sequence, wish=wish)
+    async def _follow(self, stream: MarketStream | PartitionedStream, journal: Journal, wish: dict[str, Any]) -> None:
+        parts = stream.parts if isinstance(stream, PartitionedStream) else (stream,)
+        for part in range(len(parts)):
+            journal.write("put", wish=wish, resumes=False, changes=False, part=part)
+        taken = await stream.subscribe(contract=_contract(wish["contract"]), **wish["filter"])
+        subscriptions = taken.parts if isinstance(taken, PartitionedSubscription) else (taken,)
+        for part, (one, subscription) in enumerate(zip(parts, subscriptions, strict=True)):
+            journal.write("welcome", life=one.relay_id, part=part)
+            journal.write("acknowledged", sequence=subscription.from_sequence, wish=wish, part=part)
         while (batch := await stream.next_batch()) is not None:
             await self._going.wait()
+            part = stream.partition_of(batch.subscription_id) if isinstance(stream, PartitionedStream) else 0
             if batch.life:
-                journal.write("point", life=batch.life, number=batch.first_number - 1, token="", wish=wish)
+                number = batch.first_number - 1
+                journal.write("point", life=batch.life, number=number, token="", wish=wish, part=part)
             for gap in batch.gaps:
                 names = ("from_number", "to_number", "count", "reason", "source", "last_sequence", "source_gap")
-                journal.write("gap", **{name: getattr(gap, name) for name in names})
+                journal.write("gap", **{name: getattr(gap, name) for name in names}, part=part)
             if batch.count:
                 runs = [(layout.event_type, rows) for layout, rows in batch.runs]
-                journal.write("rows", runs, first=batch.first_number, conflated=0, wish=wish)
-        stats = stream.stats()
-        journal.write(
-            "stats",
-            duplicates=stats.duplicates,
-            undeclared=stats.undeclared_gaps,
-            reconnects=stats.reconnects,
-            conflated=stats.conflated,
-        )
+                journal.write("rows", runs, first=batch.first_number, conflated=0, wish=wish, part=part)
+        for part, one in enumerate(parts):
+            stats = one.stats()
+            journal.write(
+                "stats",
+                duplicates=stats.duplicates,
+                undeclared=stats.undeclared_gaps,
+                reconnects=stats.reconnects,
+                conflated=stats.conflated,
+                part=part,
+            )
         journal.close()
+
+
+def _opened(addresses: list[list[str]]) -> MarketStream | PartitionedStream:
+    """A stream of one relay, or of all partitions; several addresses of one are those where any will do."""
+    usual: dict[str, Any] = {"name": "strategy", "heartbeat_seconds": HEARTBEAT_SECONDS, "with_definitions": False}
+    ways = [",".join(one) for one in addresses]
+    if len(ways) > 1:
+        return connect_partitions(ways, backoff=_backoff, **usual)
+    way = {"egress_socket": ways[0]} if ways[0].startswith("/") else {"address": ways[0], "egress_socket": ""}
+    return connect(backoff=_backoff(), **way, **usual)
+
+
+def _backoff() -> Backoff:
+    return Backoff(first=0.005, cap=0.02)
 
 
 def _contract(asked: dict[str, Any]) -> Every | Latest | Window:

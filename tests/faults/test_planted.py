@@ -84,6 +84,10 @@ def _resumes_at_an_edge(plan: Plan) -> bool:
     return lost and "reader" in _at_edges(plan)
 
 
+def _strays(plan: Plan) -> bool:
+    return plan.has("stray")
+
+
 FOUND: Final[dict[str, tuple[Callable[[Plan], bool], str]]] = {
     "a-lost-gap-notice": (_any, "was not told of"),
     "a-lost-notice-of-a-full-queue": (_overflows, "are missing, undeclared"),
@@ -97,6 +101,8 @@ FOUND: Final[dict[str, tuple[Callable[[Plan], bool], str]]] = {
     "a-provenance-that-is-lost": (_any, "flags"),
     "an-edge-that-forgets-losses": (_loses_at_an_edge, "was not told of"),
     "an-edge-that-joins-late": (_resumes_at_an_edge, "are missing"),
+    "a-stray-that-is-not-told": (_strays, "are another partition's"),
+    "a-stray-that-is-taken": (_strays, "that nobody sent"),
 }
 """In which episodes each can show, and what the validators say of it, among other things."""
 
@@ -104,5 +110,6 @@ FOUND: Final[dict[str, tuple[Callable[[Plan], bool], str]]] = {
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_a_planted_fault_of_the_relay_is_found(fault: str) -> None:
     can_show, says = FOUND[fault]
-    seeds = itertools.islice((seed for seed in itertools.count(1) if can_show(draw(seed))), TRIES)
-    assert await first_found(fault, says, seeds), f"none of {TRIES} seeds shows it"
+    partitions = 2 if can_show is _strays else 1
+    plans = (plan for plan in map(draw, itertools.count(1)) if plan.partitions == partitions and can_show(plan))
+    assert await first_found(fault, says, itertools.islice(plans, TRIES)), f"none of {TRIES} seeds shows it"

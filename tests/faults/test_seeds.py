@@ -10,6 +10,7 @@ from typing import Final
 
 import pytest
 
+from faults.plan import draw
 from faults.run import play
 
 _BLOCK: Final = 50
@@ -20,8 +21,10 @@ SEEDS: Final = list(range(_FIRST, _FIRST + _COUNT))
 BLOCKS: Final = [SEEDS[at : at + _BLOCK] for at in range(0, len(SEEDS), _BLOCK)]
 
 
-REACHED: Final = {*("resume", "change", "mark", "conflated"), *("QUEUE_FULL", "RELAY_RESTARTED", "SOURCE_RESTARTED")}
+REACHED: Final = {*("resume", "change", "mark", "conflated"), *("QUEUE_FULL", "RELAY_RESTARTED")}
 """What clients of a whole block meet at least: a harness in which nothing happens finds nothing."""
+UNDIVIDED: Final = {"SOURCE_RESTARTED"}
+"""And those of a market in one piece: where it is divided, one partition is spared in most episodes, and sources with it."""
 RARE: Final = {"SOURCE_GAP", "CONNECTION_LOST"}
 """What some client meets in all of the blocks: a connection has to be cut while rows are under way."""
 _met: Final[set[str]] = set()
@@ -33,7 +36,8 @@ async def test_nothing_is_lost_doubled_or_disordered_whatever_fails(seeds: list[
     outcome = await play(seeds, worlds=min(2, len(seeds)))
     assert not outcome.failed, "\n".join(outcome.failed)
     _met.update(outcome.reached)
-    assert len(seeds) < _BLOCK or outcome.reached >= REACHED, REACHED - outcome.reached
+    wanted = REACHED if draw(seeds[0]).partitions > 1 else REACHED | UNDIVIDED
+    assert len(seeds) < _BLOCK or outcome.reached >= wanted, wanted - outcome.reached
 
 
 @pytest.mark.skipif(_COUNT < 4 * _BLOCK, reason="too few seeds for what is rare")

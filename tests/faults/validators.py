@@ -18,6 +18,9 @@ from faults.journal import Entry
 from faults.plan import FEEDERS, TYPES
 from faults.walk import Walk
 
+MISPLACED: Final = "WRONG_PARTITION"
+"""The reason of losses of what a source sent to a partition whose listing it is not."""
+
 STAMPED: Final = frozenset({"sequence", "relay_in_ns", "relay_out_ns", "source_id", "definition_version", "flags"})
 """What the relay writes into a row."""
 MARKS: Final = 1 << 2 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12 | 1 << 13 | 1 << 14
@@ -38,6 +41,7 @@ def validate_g6(evidence: Evidence) -> list[str]:
     for source in FEEDERS:
         for event_type in TYPES:
             found += [f"{source}, type {event_type}: {fault}" for fault in _holes(evidence, source, event_type)]
+    found += _strayed(evidence)
     for name, entries in evidence.clients.items():
         walk = Walk(evidence)
         for entry in entries:
@@ -57,7 +61,7 @@ def _holes(evidence: Evidence, source: str, event_type: int) -> list[str]:
     losses: list[Loss] = []
     for item in evidence.witnessed.items:
         if isinstance(item, Loss):
-            if item.source == source and item.reason != OWN:
+            if item.source == source and item.reason not in (OWN, MISPLACED):
                 losses.append(item)
             continue
         chosen = item[(item["type"] == event_type) & (item["source"] == evidence.source_ids[source])]
@@ -87,10 +91,18 @@ def _holes(evidence: Evidence, source: str, event_type: int) -> list[str]:
     return faults
 
 
+def _strayed(evidence: Evidence) -> list[str]:
+    """What sources sent to the wrong partition, which nothing befell in the meantime, was told there, all of it."""
+    told = sum(loss.count for loss in evidence.witnessed.losses if loss.reason == MISPLACED)
+    if told == evidence.sent.strayed:
+        return []
+    return [f"{evidence.sent.strayed} events are another partition's, {told} were declared as such"]
+
+
 def validate_g7(evidence: Evidence) -> list[str]:
     """A slow subscriber costs nobody else: the last value of every listing arrives, or is declared to whom its own bound kept it from; what waits for
     anybody stays within that bound."""
-    faults = [f"while {name} was stopped, the witness did not get what was sent" for name in evidence.overtaken]
+    faults = [f"while {name} was stopped, the witnesses did not get what was sent" for name in evidence.overtaken]
     for name, size, bound in evidence.queued:
         if size > bound + NOTICES:
             faults.append(f"{size} bytes wait for {name}, whose bound is {bound}")
@@ -172,6 +184,35 @@ def _against(event_type: int, got: Rows, sent: Rows, differs: Any) -> Iterator[s
 VALIDATORS: Final = (validate_g6, validate_g7, validate_g8, validate_g9)
 
 
-def validate(evidence: Evidence) -> list[str]:
-    """All promises: what is broken, a line each."""
-    return [f"{one.__name__}: {fault}" for one in VALIDATORS for fault in one(evidence)]
+def validate_all(partitions: list[Evidence]) -> list[str]:
+    """All promises, at every partition, and that what one of them suffers is its own: what is broken, a line each."""
+    found = [
+        f"{one.__name__}, partition {evidence.part}: {fault}"
+        for evidence in partitions
+        for one in VALIDATORS
+        for fault in one(evidence)
+    ]
+    return found + [
+        f"partition {evidence.part} was spared: {fault}"
+        for evidence in partitions
+        if evidence.plan.spared == evidence.part
+        for fault in _touched(evidence)
+    ]
+
+
+def _touched(evidence: Evidence) -> Iterator[str]:
+    """What shows, at a partition that nothing befell, of what befell the other. Sources lose of their own and stray, and a client's own bound may be
+    too small for what comes."""
+    lives = {entry["life"] for entry in evidence.witnessed.entries}
+    if lives != {evidence.witnessed.first_life}:
+        yield f"its relay began life {max(lives)}"
+    for loss in evidence.witnessed.losses:
+        if loss.reason not in (OWN, MISPLACED):
+            yield f"the witness was told of {loss}"
+    for name, entries in evidence.clients.items():
+        for entry in entries:
+            if entry["kind"] != "gap" or (entry["source"] and entry["reason"] in (OWN, MISPLACED)):
+                continue
+            bound = evidence.plan.wishes[name]["contract"].get("stream", {}).get("max_queue_bytes")
+            if entry["reason"] != "QUEUE_FULL" or not bound:
+                yield f"{name} was told of a gap: {entry}"

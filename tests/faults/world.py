@@ -20,7 +20,7 @@ from alphapulse.api.relay.v1 import relay_service_pb2 as pb
 from alphapulse.api.relay.v1.relay_service_pb2_grpc import RelayServiceStub
 from alphapulse.embedded import LaunchOptions, ValkeyStore
 from faults.control import Controller
-from faults.plan import CLIENTS, EDGES, FEEDERS, SITES
+from faults.plan import CLIENTS, EDGES, FEEDERS, PART_OF, RELAYS, SITES
 from faults.proxy import Proxy, Routes
 from faults.reader import Reader
 
@@ -60,26 +60,33 @@ class Process:
 class World:
     """Everything that runs. What an episode kills it starts again."""
 
-    def __init__(self, folder: Path, planted: str = "") -> None:
+    def __init__(self, folder: Path, planted: str = "", partitions: int = 1) -> None:
         self.folder = folder
+        self.relays = RELAYS[:partitions]
+        """By partition."""
         self.planted = planted
         self.control = Controller()
         self.processes: dict[str, Process] = {}
         self.ports = dict.fromkeys(SITES, 0)
         """Of gRPC, where clients can be served."""
-        self.lives: list[str] = []
-        """The lives of the relay that the witness has met."""
-        self.witness = Reader(patience=None, resumes=False)
-        self.witness_journal = folder / "witness.journal"
+        self.witnesses = {name: Reader(patience=None, resumes=False) for name in self.relays}
+        self.witness_journals = {name: folder / f"witness.{name}.journal" for name in self.relays}
         self.server = ValkeyStore(folder / "valkey", LaunchOptions(durable=False, remove_with_parent=True))
-        self.proxies = {name: Proxy(str(folder / f"{name}.in"), lambda: str(folder / "in")) for name in FEEDERS}
+        self.proxies = {
+            (name, relay): Proxy(str(folder / f"{name}.{relay}.in"), self._ingress(relay))
+            for name in FEEDERS
+            for relay in self.relays
+        }
         self.logs = {name: Proxy(0, lambda: self.server.port) for name in EDGES}
-        pairs = [(name, site) for name in CLIENTS for site in SITES]
+        pairs = [(name, site) for name in CLIENTS for site in (*self.relays, *EDGES)]
         self.unix = {(name, site): Proxy(str(folder / f"{name}.{site}"), self._socket(site)) for name, site in pairs}
         self.grpc = {(name, site): Proxy(0, self._port(site)) for name, site in pairs}
 
+    def _ingress(self, relay: str) -> Callable[[], str]:
+        return lambda: str(self.folder / f"{relay}.in")
+
     def _socket(self, site: str) -> Callable[[], str]:
-        return lambda: str(self.folder / ("out" if site == "relay" else f"{site}.out"))
+        return lambda: str(self.folder / f"{site}.out")
 
     def _port(self, site: str) -> Callable[[], int]:
         return lambda: self.ports[site]
@@ -91,12 +98,14 @@ class World:
 
     def _environment(self, site: str) -> dict[str, str]:
         """The variables of the relay, or of an edge."""
-        own = {"RELAY_LOG_URL": self.server.url, "RELAY_INGRESS_SOCKET": str(self.folder / "in")}
-        if site != "relay":
+        own = {"RELAY_LOG_URL": self.server.url, "RELAY_INGRESS_SOCKET": self._ingress(site)()}
+        if site in EDGES:
             way = self.server.url.replace(f":{self.server.port}/", f":{self.logs[site].near}/")
             own = {"RELAY_ROLE": "edge", "RELAY_EDGE_ID": site, "RELAY_LOG_URL": way}
         if site == EDGES[-1]:
             own["RELAY_LOG_BUFFER_BYTES"] = str(1 << 16)  # so that resumes read the server
+        if len(self.relays) > 1:
+            own["RELAY_PARTITION"] = f"{PART_OF[site]}/{len(self.relays)}"
         return own | {
             "RELAY_TOKEN_KEY": "the same for all lives",
             "RELAY_EGRESS_SOCKET": self._socket(site)(),
@@ -116,12 +125,12 @@ class World:
             shutil.rmtree(self.server.data, ignore_errors=True)
         await asyncio.to_thread(self.server.start)
 
-    async def start_relay(self) -> None:
-        """A new life of the relay. Sources are let in once the witness sees."""
-        self.let_in(False)
-        await self._serve("relay")
-        await self._until(lambda: self.witness.in_force)
-        self.let_in(True)
+    async def start_relay(self, name: str) -> None:
+        """A new life of a relay. Sources are let in once the witness sees."""
+        self.let_in(name, False)
+        await self._serve(name)
+        await self._until(lambda: self.witnesses[name].in_force)
+        self.let_in(name, True)
 
     async def start_edge(self, name: str) -> bool:
         """An edge that has read the log to its end; False where it has ended instead, since it found none."""
@@ -135,16 +144,17 @@ class World:
             self.ports[site] = int(ready[0].rpartition(":")[2])
         return bool(ready)
 
-    def let_in(self, open_: bool) -> None:
-        """Whether sources can connect."""
+    def let_in(self, relay: str, open_: bool) -> None:
+        """Whether sources can connect to a relay."""
         for name in FEEDERS:
-            self.proxies[name].open = open_
+            self.proxies[name, relay].open = open_
 
     def start(self, name: str) -> None:
         """A feeder or a client."""
         role = "feeder" if name in FEEDERS else name
         self.control.forget(name)
-        way = {"RELAY_INGRESS_SOCKET": str(self.folder / f"{name}.in")}
+        paths = [str(self.folder / f"{name}.{relay}.in") for relay in self.relays]
+        way = {"RELAY_INGRESS_SOCKET": ",".join(paths)}
         self.processes[name] = Process(role, name, self.folder, way)
 
     async def kill(self, name: str) -> None:
@@ -169,28 +179,40 @@ class World:
             self.processes[name].signal(number)
 
     def route(self, name: str) -> Routes:
-        """What a process's connections go through, that of an edge to its log."""
-        if name in FEEDERS or name in EDGES:
-            return Routes([{**self.proxies, **self.logs}[name]])
-        return Routes(ways[name, site] for ways in (self.unix, self.grpc) for site in SITES)
+        """What a process's connections go through, that of an edge to its log; of `NAME@K` those to partition K alone."""
+        if name in EDGES:
+            return Routes([self.logs[name]])
+        whom, _, part = name.partition("@")
+        groups: tuple[Mapping[tuple[str, str], Proxy], ...] = (self.proxies, self.unix, self.grpc)
+        return Routes(
+            proxy
+            for group in groups
+            for (one, site), proxy in group.items()
+            if one == whom and part in ("", str(PART_OF[site]))
+        )
 
-    def addresses(self, name: str, way: str, sites: tuple[str, ...]) -> list[str]:
-        """Where a client connects to."""
-        found = [(self.grpc if way == "grpc" else self.unix)[name, site].near for site in sites]
-        return [near if isinstance(near, str) else f"127.0.0.1:{near}" for near in found]
+    def addresses(self, name: str, way: str, sites: tuple[str, ...]) -> list[list[str]]:
+        """Where a client connects to, by partition."""
+        proxies = self.grpc if way == "grpc" else self.unix
+        found: dict[int, list[str]] = {}
+        for site in sites:
+            near = proxies[name, site].near
+            part = PART_OF[site] if len(self.relays) > 1 else 0
+            found.setdefault(part, []).append(near if isinstance(near, str) else f"127.0.0.1:{near}")
+        return [found[part] for part in sorted(found)]
 
     async def subscribers(self, edges: tuple[str, ...]) -> list[Any]:
-        """Who the relay and some edges say is connected, each with its subscriptions and the bytes that wait."""
+        """Who the relays and some edges say is connected, each with its subscriptions and the bytes that wait."""
         found: list[Any] = []
-        for site in ("relay", *edges):
+        for site in (*self.relays, *edges):
             async with grpc.aio.insecure_channel(f"127.0.0.1:{self.ports[site]}") as channel:
                 answer = await RelayServiceStub(channel).ListSubscribers(pb.ListSubscribersRequest(), timeout=PATIENCE)
                 found += answer.subscribers
         return found
 
-    async def status(self) -> Any:
-        """What the relay says of itself and its sources."""
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{self.ports['relay']}") as channel:
+    async def status(self, relay: str) -> Any:
+        """What a relay says of itself and its sources."""
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{self.ports[relay]}") as channel:
             return await RelayServiceStub(channel).GetRelayStatus(pb.GetRelayStatusRequest(), timeout=PATIENCE)
 
     def ended(self) -> list[str]:
@@ -208,18 +230,19 @@ class World:
         for proxy in self._all_proxies:
             await proxy.listen()
         await self.start_server()
-        await self.witness.begin(
-            self.witness_journal,
-            [self._socket("relay")()],
-            {"filter": {}, "contract": {"stream": {}}, "snapshot": False},
-        )
-        await self.start_relay()
+        for part, name in enumerate(self.relays):
+            everything: dict[str, Any] = {"filter": {}, "contract": {"stream": {}}, "snapshot": False}
+            await self.witnesses[name].begin(
+                self.witness_journals[name], [self._socket(name)()], everything, (part, len(self.relays))
+            )
+        await asyncio.gather(*map(self.start_relay, self.relays))
         for name in (*FEEDERS, *CLIENTS):
             self.start(name)
 
     async def close(self) -> None:
         """End everything."""
-        await self.witness.end()
+        for one in self.witnesses.values():
+            await one.end()
         for proxy in self._all_proxies:
             await proxy.close()
         for process in self.processes.values():
@@ -230,12 +253,12 @@ class World:
 
 
 @asynccontextmanager
-async def world(planted: str = "") -> AsyncIterator[World]:
-    """A world for as many episodes as one likes."""
+async def world(planted: str = "", partitions: int = 1) -> AsyncIterator[World]:
+    """A world for as many episodes as one likes, all of so many partitions."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="faults")))
         folder.chmod(0o711)  # noqa: ASYNC240 - at once
-        made = World(folder, planted)
+        made = World(folder, planted, partitions)
         stack.push_async_callback(made.close)
         await made.open()
         yield made

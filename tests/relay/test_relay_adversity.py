@@ -12,7 +12,7 @@ import pytest
 
 from alphapulse.api.relay.v1 import relay_service_pb2 as pb
 from alphapulse.domain.errors import ConfigurationError
-from alphapulse.records import QUOTE, FrameType, Rows, encode_frame, pack_messages, unpack_rows
+from alphapulse.records import QUOTE, Frame, FrameDecoder, FrameType, Rows, encode_frame, pack_messages, unpack_rows
 
 BOTH = pytest.mark.parametrize("transport", ["grpc", "unix"])
 KEYS = range(1, 101)
@@ -185,6 +185,34 @@ async def test_a_relay_that_leaves_says_so_and_sends_what_waits(start_relay: Any
     await leaving
     assert not relay.config.egress_socket.exists()
     assert not relay.config.ingress_socket.exists()
+
+
+async def test_who_connects_while_a_relay_leaves_is_told(open_relay: Any) -> None:
+    """However far the connection has come."""
+    told = 0
+    for turns in range(1, 5):
+        async with open_relay() as relay:
+            peers = [socket.socket(socket.AF_UNIX) for _ in range(2)]
+            for peer in peers:
+                peer.connect(str(relay.config.egress_socket))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await relay.handle.drain()
+            assert not relay.app.fanout.subscribers
+            for peer in peers:
+                with peer:
+                    peer.settimeout(0)  # all that the relay has to say was said
+                    data = b""
+                    try:
+                        while part := peer.recv(4096):
+                            data += part
+                    except ConnectionResetError:
+                        assert turns < 3, "it was accepted"
+                        continue
+                    kinds = [one.type for one in FrameDecoder().feed(data) if isinstance(one, Frame)]
+                    assert kinds == [FrameType.CONTROL, FrameType.GOODBYE]
+                    told += 1
+    assert told >= 4
 
 
 async def test_a_stale_socket_file_is_replaced_and_a_living_one_is_not(start_relay: Any, socket_folder: Any) -> None:

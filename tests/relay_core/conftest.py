@@ -23,7 +23,7 @@ Loops = Mapping[str, Callable[[], asyncio.AbstractEventLoop]]
 def pytest_asyncio_loop_factories(item: pytest.Item) -> Loops:
     """What uses sockets is tested on both loops: a service runs on uvloop, whose transports are others."""
     loops: Loops = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
-    on_both = item.path.name in ("test_ingress_socket.py", "test_turns.py")
+    on_both = item.path.name in ("test_ingress_accepting.py", "test_ingress_socket.py", "test_turns.py")
     return loops if on_both else {"asyncio": asyncio.new_event_loop}
 
 
