@@ -60,6 +60,8 @@ _LONGEST_FIRST = (
     "deploy",
     "sdk",
     "relay",
+    "venue",
+    "collector",
     "interchange",
 )
 """Folders of the files that take longest: begun last they would keep one worker waiting for the other."""

@@ -85,10 +85,13 @@ class Episode:
         self._seed = plan.seed * 1000
 
     async def open_edges(self) -> None:
-        """The edges that are needed are there."""
+        """The edges that are needed are there, and have what was relayed before: a relay hands on first and writes its log behind, so an edge hears
+        of it after the witness, and what its client gets first would be of the episode before."""
         for name in self._plan.edges:
             if name not in self._world.processes:
                 await self._start(name)
+        for name in self._plan.edges:
+            await self._world.catch_up(name)
 
     async def begin(self) -> None:
         """New journals; every client subscribes."""

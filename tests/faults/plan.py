@@ -96,6 +96,9 @@ def keys_of(part: int, partitions: int) -> frozenset[int]:
     return frozenset(key for key, home in HOMES.items() if home % partitions == part)
 
 
+_SOURCES: Final = tuple(KEYS[name] for name in FEEDERS)
+
+
 @dataclass(frozen=True)
 class Cast:
     """Whom something may befall."""
@@ -106,6 +109,8 @@ class Cast:
     edges: tuple[str, ...] = ()
     servers: tuple[str, ...] = ("server",)
     routes: tuple[str, ...] = ROUTES
+    groups: tuple[tuple[int, ...], ...] = _SOURCES
+    """Of each the reader gets something, whatever it changes to."""
 
 
 def draw(seed: int) -> Plan:
@@ -137,19 +142,20 @@ def _divided(seed: int, chance: random.Random) -> Plan:
     if ways["strategy"] == "unix":
         first = first[:1]
     sites = {"strategy": (*first, "relay1"), "reader": RELAYS[part : part + 1]}
-    groups = [tuple(keys_of(one, 2).intersection(KEYS[name])) for one in range(2) for name in FEEDERS]
+    groups = tuple(tuple(sorted(keys_of(one, 2).intersection(KEYS[name]))) for one in range(2) for name in FEEDERS)
+    of_reader = groups[2 * part : 2 * part + 2]
     wishes = {
         "strategy": _wish(chance, groups, snapshot=False),
-        "reader": _wish(chance, groups[2 * part : 2 * part + 2], snapshot=chance.random() < 0.3),
+        "reader": _wish(chance, of_reader, snapshot=chance.random() < 0.3),
     }
     spared = chance.choice((0, 0, 1, 1, None))
     plan = Plan(seed, wishes, ways, sites, (), 2, spared)
     routes = tuple(f"{name}@{one}" for one in range(2) for name in (*FEEDERS, "strategy") if one != spared)
-    cast = Cast(RELAYS, edges=plan.edges, routes=(*routes, "reader", *plan.edges))
+    cast = Cast(RELAYS, edges=plan.edges, routes=(*routes, "reader", *plan.edges), groups=of_reader)
     if spared is not None:
         clients = ("reader",) if part != spared else ()
         edges = plan.edges if spared else ()
-        cast = Cast((RELAYS[1 - spared],), (), clients, edges, (), (*routes, *clients, *edges))
+        cast = Cast((RELAYS[1 - spared],), (), clients, edges, (), (*routes, *clients, *edges), of_reader)
     steps = _steps(chance, cast)
     if spared is not None and chance.random() < 0.5:
         steps.insert(chance.randrange(len(steps) + 1), _stray(chance, spared))
@@ -169,9 +175,6 @@ def _stray(chance: random.Random, to: int) -> Step:
     name = chance.choice(FEEDERS)
     key = chance.choice(sorted(keys_of(1 - to, 2).intersection(KEYS[name])))
     return Step("stray", name, (chance.getrandbits(32), chance.choice(TYPES), [key] * chance.randrange(1, 20), to))
-
-
-_SOURCES: Final = tuple(KEYS[name] for name in FEEDERS)
 
 
 def _wish(chance: random.Random, groups: Sequence[tuple[int, ...]] = _SOURCES, *, snapshot: bool) -> Wish:
@@ -260,7 +263,7 @@ def _fault(chance: random.Random, cast: Cast) -> list[Step]:
     if kind == "server":
         return [Step("kill", "server"), *between, pause, Step("start", "server", (chance.random() < 0.5,))]
     if kind == "change":
-        return [Step("change", "reader", (_wish(chance, snapshot=False),)), *between]
+        return [Step("change", "reader", (_wish(chance, cast.groups, snapshot=False),)), *between]
     if kind == "slow":
         return [
             Step("slow", "reader", (chance.randrange(20, 120),)),

@@ -215,6 +215,18 @@ class World:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{self.ports[relay]}") as channel:
             return await RelayServiceStub(channel).GetRelayStatus(pb.GetRelayStatusRequest(), timeout=PATIENCE)
 
+    async def catch_up(self, edge: str) -> None:
+        """Until an edge has all that its relay relayed."""
+        relayed = await self.status(self.relays[PART_OF[edge]])
+
+        async def has_all() -> bool:
+            there = await self.status(edge)
+            return bool(there.relay_id == relayed.relay_id and there.last_sequence >= relayed.last_sequence)
+
+        async with asyncio.timeout(PATIENCE):
+            while relayed.last_sequence and not await has_all():  # noqa: ASYNC110 - other processes
+                await asyncio.sleep(0.002)
+
     def ended(self) -> list[str]:
         """Processes that ended though nobody killed them."""
         return [name for name, process in self.processes.items() if process.has_ended]
