@@ -49,10 +49,10 @@ class Locator:
         """`host:port` of a service."""
         given = os.environ.get(_VARIABLES[service])
         if given:
-            if ";" in given:
-                text = "several partitions, of which this command asks one: name its relay alone"
-                raise click.UsageError(f"{_VARIABLES[service]}={given!r}: {text}")
+            _refuse_partitions(_VARIABLES[service], given)
             return given
+        if service == "relay":  # sockets of a divided market: whichever relay has the usual port, it is one part
+            _refuse_partitions("RELAY_EGRESS_SOCKET", os.environ.get("RELAY_EGRESS_SOCKET", ""))
         state = read_state(self.data_dir)
         if state is not None and state.is_running():
             return state.grpc[service]
@@ -65,6 +65,12 @@ class Locator:
             state = read_state(self.data_dir)
             given = state.egress_socket if state is not None and state.is_running() else ""
         return given if given and Path(given).is_socket() else ""
+
+
+def _refuse_partitions(variable: str, given: str) -> None:
+    if ";" in given:
+        text = f"several partitions, of which this command asks one: name its relay alone, in {_VARIABLES['relay']}"
+        raise click.UsageError(f"{variable}={given!r}: {text}")
 
 
 def _absolute(_context: click.Context, _parameter: click.Parameter, value: Path) -> Path:

@@ -74,12 +74,8 @@ class BookKeeper(ABC):
         time_ns: int = 0,
     ) -> None:
         """A whole book."""
-        machine = self._machine(symbol)
-        if machine.connection != self.connection and not self._heeds(machine):
-            self.book_steps[Step.IGNORED] += 1
-            return
         update = BookUpdate(changes, first or last, last, previous, checksum, time_ns, offsets)
-        self._take(symbol, machine, machine.snapshot(update))
+        self._change(symbol, update, whole=True)
 
     def update(
         self,
@@ -94,12 +90,8 @@ class BookKeeper(ABC):
         time_ns: int = 0,
     ) -> None:
         """A change of a book."""
-        machine = self._machine(symbol)
-        if machine.connection != self.connection and not self._heeds(machine):
-            self.book_steps[Step.IGNORED] += 1
-            return
         update = BookUpdate(changes, first or last, last, previous, checksum, time_ns, offsets)
-        self._take(symbol, machine, machine.update(update))
+        self._change(symbol, update, whole=False)
 
     def level_of(
         self, symbol: str, number: int, side: int, price: Amount | None, size: Amount | None, *, whole: bool = False
@@ -233,6 +225,13 @@ class BookKeeper(ABC):
         self._deliver(symbol, machine, image)
         self.book_updates[symbol] += 1
         return True
+
+    def _change(self, symbol: str, update: BookUpdate, *, whole: bool) -> None:
+        machine = self._machine(symbol)
+        if machine.connection != self.connection and not self._heeds(machine):
+            self.book_steps[Step.IGNORED] += 1
+            return
+        self._take(symbol, machine, machine.snapshot(update) if whole else machine.update(update))
 
     def _machine(self, symbol: str) -> BookMachine:
         machine = self._beside(symbol) or self.books.get(symbol)

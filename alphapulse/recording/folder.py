@@ -177,17 +177,24 @@ class Folder:
 
 def recording_folders(root: Path, partitions: int) -> list[Path]:
     """Where the recording of each partition lies: the folder itself where a relay has the whole market, else `partition=k-of-n` below it. Raises
-    InvalidArgument where the folder holds a recording of another division: events of the two would stand side by side as if they were one market."""
+    InvalidArgument where the folder holds a recording of another division: events of the two would stand side by side as if they were one market. A
+    folder in which nothing was recorded, as one is left by a recorder that no relay took, holds none."""
     wanted = [f"partition={index}-of-{partitions}" for index in range(partitions)] if partitions > 1 else []
-    others = sorted(path.name for path in root.glob("partition=*") if path.is_dir() and path.name not in wanted)
+    others = sorted(path.name for path in root.glob("partition=*") if path.name not in wanted and _is_recording(path))
     if others:
         held = f"it holds {others[0]}"
-    elif wanted and any((root / name).exists() for name in ("state.json", "journal")):
+    elif wanted and _is_recording(root):
         held = "it holds the recording of one relay"
     else:
         return [root / name for name in wanted] or [root]
     text = f"{held}; give another folder to a market of {partitions} partition{'s' if partitions > 1 else ''}"
     raise InvalidArgument.field("out", str(root), "recording-partitions", text)
+
+
+def _is_recording(folder: Path) -> bool:
+    if (folder / "state.json").exists():
+        return True
+    return any(next(folder.glob(pattern), None) is not None for pattern in ("journal/*.frames", "*/date=*/*.parquet"))
 
 
 def file_name(relay_id: str) -> str:

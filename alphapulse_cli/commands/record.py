@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -20,6 +22,8 @@ from alphapulse_cli.recording_session import RecordingSession
 from alphapulse_cli.relay_ways import part_of, relay_option, ways_of
 from strategy_sdk import EventFilter, MarketStream
 
+T = TypeVar("T")
+
 
 class DiskError(click.ClickException):
     """The folder cannot be written to any more."""
@@ -28,40 +32,43 @@ class DiskError(click.ClickException):
 
 
 async def _record(ways: list[str], wanted: EventFilter, folder: Path, bounds: Bounds) -> Totals:
-    """All partitions, each a recording of its own; where one cannot go on, none does."""
+    """All partitions, each a recording of its own; where one cannot go on, none does. Nothing is written before all relays have answered."""
     folders = recording_folders(folder, len(ways))
     streams = [part_of(ways, index, "alphapulse record") for index in range(len(ways))]
     interrupt = Interrupt()
     interrupt.ready()
     ending = asyncio.create_task(_end_when(interrupt.asked, streams))
-    recordings = [
-        asyncio.create_task(_record_part(stream, wanted, one, bounds, interrupt.asked))
-        for stream, one in zip(streams, folders, strict=True)
-    ]
     try:
-        ended, _ = await asyncio.wait(recordings, return_when=asyncio.FIRST_EXCEPTION)
-        error = next((failed for one in ended if (failed := one.exception()) is not None), None)
-        _stop(streams)
-        await asyncio.wait(recordings)
+        async with AsyncExitStack() as stack:
+            await _all(streams, [stack.enter_async_context(stream) for stream in streams])
+            recordings = [
+                _record_part(stream, wanted, one, bounds) for stream, one in zip(streams, folders, strict=True)
+            ]
+            return sum(await _all(streams, recordings), Totals())
+    except FailedPrecondition:
+        if not interrupt.asked.is_set():  # else it was stopped before the relays had answered
+            raise
+        return Totals()
     finally:
         ending.cancel()
-    if error is not None:
-        raise error  # and not what became of the others when they were stopped
-    return sum((recording.result() for recording in recordings), Totals())
 
 
-async def _record_part(
-    stream: MarketStream, wanted: EventFilter, folder: Path, bounds: Bounds, asked: asyncio.Event
-) -> Totals:
+async def _all(streams: list[MarketStream], doing: list[Coroutine[Any, Any, T]]) -> list[T]:
+    """What comes of all of it. Where one fails the streams are stopped, and that is raised when the others have come to their ends."""
+    tasks = [asyncio.create_task(one) for one in doing]
+    ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    error = next((failed for one in ended if (failed := one.exception()) is not None), None)
+    if error is None:
+        return [task.result() for task in tasks]
+    _stop(streams)
+    await asyncio.gather(*tasks, return_exceptions=True)
+    raise error
+
+
+async def _record_part(stream: MarketStream, wanted: EventFilter, folder: Path, bounds: Bounds) -> Totals:
     with Recorder(folder, bounds) as recorder:
-        try:
-            async with stream:
-                _say(f"recording into {folder} from {stream.transport}")
-                session = RecordingSession(stream, recorder, partial(_tell, folder.name))
-                await session.run(wanted)
-        except FailedPrecondition:
-            if not asked.is_set():  # else it was stopped before the relay had answered
-                raise
+        _say(f"recording into {folder} from {stream.transport}")
+        await RecordingSession(stream, recorder, partial(_tell, folder.name)).run(wanted)
     return recorder.totals
 
 

@@ -99,8 +99,8 @@ def listing_of(message: wire.Listing, path: str, findings: Findings) -> domain.L
         fees=_fees(message.fees, f"{path}.fees", findings) if has_fees else None,
         primary=message.primary,
         source=message.source,
-        valid_from=findings.kept_time(message, "valid_from", path) if message.HasField("valid_from") else None,
-        valid_to=findings.kept_time(message, "valid_to", path) if message.HasField("valid_to") else None,
+        valid_from=findings.time(message, "valid_from", path, kept=True) if message.HasField("valid_from") else None,
+        valid_to=findings.time(message, "valid_to", path, kept=True) if message.HasField("valid_to") else None,
         upcoming_rules=_announced(message, path, findings) if message.upcoming_rules else (),
     )
 
@@ -160,8 +160,8 @@ def _assertion(one: wire.IdentifierAssertion, path: str, at: int, findings: Find
         scheme=scheme,
         value=value,
         level=(findings.enum(Level, level, f"{where}.level") if level else None) or usual_level(scheme, venue),
-        valid_from=findings.kept_time(one, "valid_from", where) if one.HasField("valid_from") else None,
-        valid_to=findings.kept_time(one, "valid_to", where) if one.HasField("valid_to") else None,
+        valid_from=findings.time(one, "valid_from", where, kept=True) if one.HasField("valid_from") else None,
+        valid_to=findings.time(one, "valid_to", where, kept=True) if one.HasField("valid_to") else None,
         source=one.source,
         venue=venue,
         beside=one.beside,
@@ -183,7 +183,7 @@ def _rules(message: wire.TradingRules, path: str, findings: Findings) -> domain.
         tick_tiers=tuple([one for one in tiers if one is not None]),
         max_notional=findings.decimal(message, "max_notional", path),
         contract_size=findings.decimal(message, "contract_size", path),
-        effective_from=findings.kept_time(message, "effective_from", path),
+        effective_from=findings.time(message, "effective_from", path, kept=True),
     )
 
 
@@ -246,7 +246,7 @@ def _future(m: Any, path: str, f: Findings) -> domain.Details:
     return domain.FutureDetails(
         underlying_id=f.id(m.underlying_id, f"{path}.underlying_id"),
         series=m.series,
-        expiry=f.kept_time(m, "expiry", path),
+        expiry=f.time(m, "expiry", path, kept=True),
         settlement_id=f.id(m.settlement_id, f"{path}.settlement_id"),
         contract_size=f.decimal(m, "contract_size", path),
         venue=m.venue,
@@ -267,7 +267,7 @@ def _perpetual(m: Any, path: str, f: Findings) -> domain.Details:
 def _option(m: Any, path: str, f: Findings) -> domain.Details:
     return domain.OptionDetails(
         underlying_id=f.id(m.underlying_id, f"{path}.underlying_id"),
-        expiry=f.kept_time(m, "expiry", path),
+        expiry=f.time(m, "expiry", path, kept=True),
         strike=f.decimal(m, "strike", path),
         right=f.enum(domain.OptionRight, m.right, f"{path}.right"),
         style=f.enum(domain.ExerciseStyle, m.style, f"{path}.style"),

@@ -103,23 +103,12 @@ class Findings:
             self.add(f"{path}.{name}".lstrip("."), broken.value, broken.rule, broken.description)
             return None
 
-    def time(self, message: Any, name: str, path: str) -> datetime | None:
-        """An optional Timestamp field."""
+    def time(self, message: Any, name: str, path: str, *, kept: bool = False) -> datetime | None:
+        """An optional Timestamp field. `kept`: it stays in the entry."""
         if not message.HasField(name):
             return None
         value = getattr(message, name)
-        broken = broken_time(value, f"{path}.{name}".lstrip("."))
-        if broken is not None:
-            self.found.append(broken)
-            return None
-        return moment(value)
-
-    def kept_time(self, message: Any, name: str, path: str) -> datetime | None:
-        """An optional Timestamp field that is kept."""
-        if not message.HasField(name):
-            return None
-        value = getattr(message, name)
-        broken = broken_kept_time(value, f"{path}.{name}".lstrip("."))
+        broken = (broken_kept_time if kept else broken_time)(value, f"{path}.{name}".lstrip("."))
         if broken is not None:
             self.found.append(broken)
             return None

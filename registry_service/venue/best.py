@@ -156,4 +156,4 @@ def parts_of(one: Scored) -> service.RankWeights:
 
 def time_of(findings: Findings, request: Any) -> datetime:
     """as_of, or now."""
-    return findings.time(request, "as_of", "", kept=False) or datetime.now(UTC)
+    return findings.time(request, "as_of", "") or datetime.now(UTC)

@@ -45,8 +45,8 @@ def check_schedule(request: service.SetFeeScheduleRequest) -> None:
     """InvalidArgument with everything that is wrong with a request."""
     findings = request_findings(request.code)
     schedule_findings(findings, "schedule", request.schedule)
-    start = findings.time(request.schedule, "valid_from", "schedule")
-    end = findings.time(request.schedule, "valid_to", "schedule")
+    start = findings.time(request.schedule, "valid_from", "schedule", kept=True)
+    end = findings.time(request.schedule, "valid_to", "schedule", kept=True)
     if start is not None and end is not None and start >= end:
         findings.add("schedule.valid_to", end, "span-order", "valid_to has to be later than valid_from")
     findings.refuse()
@@ -145,7 +145,7 @@ def check_withdrawal(request: service.WithdrawSessionRequest) -> None:
     findings = request_findings(request.code)
     if not request.exception_id:
         findings.add("exception_id", "", "required", "it names the exception")
-    findings.time(request, "withdraw_time", "")
+    findings.time(request, "withdraw_time", "", kept=True)
     findings.refuse()
 
 

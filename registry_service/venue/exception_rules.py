@@ -25,8 +25,8 @@ def exception_findings(findings: Findings, venue: wire.Venue) -> None:
 def check_exception(findings: Findings, path: str, one: wire.SessionException, *, always_open: bool) -> None:
     """Adds every rule an exception breaks."""
     findings.known_enum(f"{path}.kind", one.kind, wire.SessionExceptionKind, required=True)
-    declared = findings.time(one, "declare_time", path, required=True)
-    withdrawn = findings.time(one, "withdraw_time", path)
+    declared = findings.time(one, "declare_time", path, required=True, kept=True)
+    withdrawn = findings.time(one, "withdraw_time", path, kept=True)
     if declared is not None and withdrawn is not None and withdrawn <= declared:
         findings.add(f"{path}.withdraw_time", withdrawn, "span-order", "it was declared before it was taken back")
     findings.text(f"{path}.reason", one.reason, _TEXT)
@@ -69,8 +69,8 @@ def _hours(findings: Findings, path: str, one: wire.SessionException, *, always_
 
 
 def _span(findings: Findings, path: str, one: wire.SessionException) -> tuple[datetime, datetime] | None:
-    start = findings.time(one, "open_time", path, required=True)
-    end = findings.time(one, "close_time", path, required=True)
+    start = findings.time(one, "open_time", path, required=True, kept=True)
+    end = findings.time(one, "close_time", path, required=True, kept=True)
     if start is None or end is None:
         return None
     if start >= end:

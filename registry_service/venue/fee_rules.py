@@ -100,8 +100,8 @@ def _withdrawal(findings: Findings, path: str, fee: wire.WithdrawalFee) -> None:
 
 def _span(findings: Findings, path: str, schedule: wire.FeeSchedule) -> tuple[datetime, datetime] | None:
     known = len(findings.found)
-    start = findings.time(schedule, "valid_from", path) or _BEGIN
-    end = findings.time(schedule, "valid_to", path) or _END
+    start = findings.time(schedule, "valid_from", path, kept=True) or _BEGIN
+    end = findings.time(schedule, "valid_to", path, kept=True) or _END
     if len(findings.found) > known:
         return None
     if start >= end:

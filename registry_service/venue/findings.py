@@ -81,7 +81,9 @@ class Findings:
             self.add(field, text, "date-format", "a date is YYYY-MM-DD")
         return found
 
-    def time(self, message: Any, name: str, path: str, *, required: bool = False, kept: bool = True) -> datetime | None:
+    def time(
+        self, message: Any, name: str, path: str, *, required: bool = False, kept: bool = False
+    ) -> datetime | None:
         """A time of a message; None where there is none. `kept`: it stays in the entry."""
         field = f"{path}.{name}" if path else name
         if not message.HasField(name):

@@ -174,7 +174,7 @@ def _performance(findings: Findings, performance: wire.Performance) -> None:
             findings.add(f"performance.{name}", value, "range", "0 to 1")
     findings.text("performance.source", performance.source, TEXT_LENGTH)
     # A figure without its time would be taken for one of today for ever.
-    findings.time(performance, "measure_time", "performance", required=True)
+    findings.time(performance, "measure_time", "performance", required=True, kept=True)
 
 
 def _evidence(findings: Findings, venue: wire.Venue) -> None:

@@ -124,10 +124,7 @@ class VenueServicer(rpc.VenueServiceServicer):
 
     async def GetVenue(self, request: service.GetVenueRequest, context: Any) -> service.GetVenueResponse:
         findings = request_findings(request.code)
-        as_of, known_at = (
-            findings.time(request, "as_of", "", kept=False),
-            findings.time(request, "known_at", "", kept=False),
-        )
+        as_of, known_at = findings.time(request, "as_of", ""), findings.time(request, "known_at", "")
         findings.refuse()
         minimum = await self._calls.fresh(request.read)
         revision = max(minimum, self._resources.feed.applied_revision)
@@ -165,10 +162,7 @@ class VenueServicer(rpc.VenueServiceServicer):
 
     async def LookupMIC(self, request: service.LookupMICRequest, context: Any) -> service.LookupMICResponse:
         findings = Findings("")
-        as_of, known_at = (
-            findings.time(request, "as_of", "", kept=False),
-            findings.time(request, "known_at", "", kept=False),
-        )
+        as_of, known_at = findings.time(request, "as_of", ""), findings.time(request, "known_at", "")
         findings.refuse()
         try:
             mic = Mic.canonical(request.mic, "mic")
@@ -243,15 +237,15 @@ class VenueServicer(rpc.VenueServiceServicer):
 
     async def IsOpen(self, request: service.IsOpenRequest, context: Any) -> service.IsOpenResponse:
         findings = request_findings(request.code)
-        at = findings.time(request, "at", "", kept=False)
-        known_at = findings.time(request, "known_at", "", kept=False)
+        at = findings.time(request, "at", "")
+        known_at = findings.time(request, "known_at", "")
         findings.refuse()
         venue = await self._venue(request.code, await self._calls.fresh(request.read))
         return await self._hours.is_open(venue, at, known_at)
 
     async def ListSessions(self, request: service.ListSessionsRequest, context: Any) -> service.ListSessionsResponse:
         findings = request_findings(request.code)
-        known_at = findings.time(request, "known_at", "", kept=False)
+        known_at = findings.time(request, "known_at", "")
         days = read_days(findings, request)
         findings.refuse()
         return await self._hours.page(

@@ -123,6 +123,7 @@ async def test_a_recorder_of_both_killed_and_run_again_has_all_of_both(
         assert (code, "recording-partitions" in text) == (2, True), text
         other = tmp_path / "whole"
         (other / "journal").mkdir(parents=True)
+        (other / "journal" / "1.frames").touch()
         code, text = await told_by(*arguments[:5], str(other), *arguments[6:])
         assert (code, "the recording of one relay" in text) == (2, True), text
 
@@ -159,5 +160,26 @@ async def test_wrong_ways_are_refused_with_what_is_wrong(open_part: Any) -> None
         assert (twice[0], "is given twice" in twice[1]) == (2, True), twice
         explained = await told_by("relay", "explain", "5", RELAY_ADDRESS="core0:50061;core1:50061")
         assert (explained[0], "several partitions" in explained[1]) == (2, True), explained
+        by_sockets = await told_by("relay", "explain", "5", RELAY_EGRESS_SOCKET=f"{at};{other}")
+        assert (by_sockets[0], "RELAY_EGRESS_SOCKET" in by_sockets[1]) == (2, True), by_sockets
         nobody = await told_by("subscribe", "--relay", "here")
         assert (nobody[0], "neither host:port nor the path" in nobody[1]) == (2, True), nobody
+
+
+async def test_a_mistaken_recorder_leaves_nothing_that_is_in_the_way(
+    open_part: Any, source: Source, tmp_path: Path
+) -> None:
+    folder = tmp_path / "recording"
+    async with open_part(0) as first, open_part(1) as second:
+        at, other = ways(first, second)
+        arguments = ["record", "--json", "--type", "quote", "--out", str(folder)]
+        for wrong in ([at], [other, at], [at, other, str(tmp_path)]):
+            code, told = await told_by(*arguments, *(part for way in wrong for part in ("--relay", way)))
+            assert code not in (0, None), told
+            assert "Traceback" not in told, told
+            assert "Error" in told, told
+        recorder = await command(*arguments, "--relay", at, "--relay", other)
+        await until(recorder, lambda: len(journals(folder)) == 2)
+        recorder.send_signal(signal.SIGTERM)
+        out, told = await recorder.communicate()
+        assert (recorder.returncode, json.loads(out)["gaps"]) == (0, 0), told.decode()

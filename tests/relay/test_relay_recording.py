@@ -22,7 +22,7 @@ from alphapulse.recording import RECORDER_DIED, read_definitions, read_gaps, rea
 from alphapulse.records import QUOTE
 from strategy_sdk import RECONNECTED
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 Start = Callable[..., Any]
 
 

@@ -23,7 +23,7 @@ from alphapulse.records import QUOTE, TRADE, FrameType, RecordLayout, Rows, enco
 from alphapulse_cli.recording_session import RecordingSession
 from strategy_sdk import EventFilter, connect
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class Traffic:

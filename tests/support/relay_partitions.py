@@ -18,7 +18,7 @@ from strategy_sdk import (
     Gap,
 )
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 FAST: dict[str, Any] = {"heartbeat_seconds": 0.05, "backoff": lambda: Backoff(first=0.01, cap=0.05)}
 INSTRUMENTS = {1: 500, 2: 500, 3: 501, 4: 501}
 """Of each listing: those of 500 are of partition 0, those of 501 of partition 1."""

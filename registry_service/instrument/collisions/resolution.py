@@ -288,7 +288,7 @@ def _checked(request: service.ResolveCollisionCaseRequest, now: datetime) -> dat
             findings.add(name, "", "not-for-this-resolution", "it says nothing for this resolution: leave it out")
     if request.retroactive and request.HasField("effective_time"):
         findings.add("retroactive", "true", "one-of", "either the holder never bore it, or it did until effective_time")
-    effective = findings.kept_time(request, "effective_time", "")
+    effective = findings.time(request, "effective_time", "", kept=True)
     if effective is not None and effective > now:
         findings.add("effective_time", effective.isoformat(), "not-yet", f"a time up to now, {now.isoformat()}")
     if findings.found:

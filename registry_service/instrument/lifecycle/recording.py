@@ -108,7 +108,7 @@ def _checked(event: wire.LifecycleEvent, now: datetime) -> datetime:
     which = event.WhichOneof("event")
     if which is None:
         findings.add("event.event", "", "required", "what happened: one of name_change, symbol_change, ...")
-    at = findings.kept_time(event, "effective_time", "event")
+    at = findings.time(event, "effective_time", "event", kept=True)
     if not event.HasField("effective_time"):
         findings.add("event.effective_time", "", "required", "from when on it holds")
     elif at is not None and at > now:
