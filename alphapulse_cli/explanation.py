@@ -20,6 +20,7 @@ _STATES: Final[dict[tuple[str, str], Any]] = {
     ("statistics", "kind"): market.StatisticKind,
     ("notices", "kind"): market.NoticeKind,
     ("notices", "importance"): market.NoticeImportance,
+    ("wide_amounts", "kind"): market.AmountKind,
     ("trading_statuses", "state"): market.TradingState,
     ("trading_statuses", "previous_state"): market.TradingState,
     ("cross_venue_opportunities", "state"): market.OpportunityState,

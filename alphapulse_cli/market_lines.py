@@ -16,6 +16,7 @@ _VALUES: Final[dict[EventType, tuple[str, ...]]] = {
     EventType.BAR: ("open", "high", "low", "close", "volume", "start_time_ns", "interval_ns", "trade_count"),
     EventType.STATISTIC: ("kind", "value", "effective_time_ns"),
     EventType.TRADING_STATUS: ("state", "previous_state", "effective_time_ns", "reason_code"),
+    EventType.WIDE_AMOUNT: ("kind", "amount", "trade_id"),
     EventType.NOTICE: (
         *(
             "kind",

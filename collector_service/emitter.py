@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
 
+from alphapulse.api.marketdata.v1 import marketdata_pb2
 from alphapulse.domain.errors import InvalidArgument
 from alphapulse.domain.provenance import Provenance, RecordFlag
-from collector_service.amounts import Amount, fitted
+from collector_service.amounts import Amount, fitted, widened
 from collector_service.book import MachineFactory
 from collector_service.book_keeper import BookKeeper
 from collector_service.channel_numbers import ChannelNumbers
@@ -28,6 +29,8 @@ _MAX_WORDS: Final = 256
 # As plain numbers: an operation on a flag of an enum costs more than all else of a row.
 _UNKNOWN_LISTING: Final = int(RecordFlag.UNKNOWN_LISTING)
 _SIZE_ABSENT: Final = int(RecordFlag.SIZE_ABSENT)
+_SIZE: Final = int(marketdata_pb2.AMOUNT_KIND_SIZE)
+_PRICE: Final = int(marketdata_pb2.AMOUNT_KIND_PRICE)
 _NOTHING: Final[Amount] = (0, 0)
 _MAX_FIGURES: Final = 200_000
 """Figures that are remembered so as not to be given again."""
@@ -99,10 +102,21 @@ class Emitter(BookKeeper):
             size = _NOTHING
         cost, amount = fitted(price), fitted(size)
         if cost is None or amount is None:
+            if trade_id:
+                self._widely(key, time_ns, flags, trade_id, ((_SIZE, size, amount), (_PRICE, price, cost)))
             flags |= RecordFlag.OVERSIZE
         cost, amount = cost or (0, 0), amount or (0, 0)
         self.last_trades[symbol] = max(trade_id or time_ns, self.last_trades.get(symbol, 0))
         self.sink.trade(key, time_ns, flags, cost[0], amount[0], trade_id, cost[1], amount[1], aggressor)
+
+    def _widely(
+        self, key: int, time_ns: int, flags: int, trade_id: int, amounts: Iterable[tuple[int, Amount, Amount | None]]
+    ) -> None:
+        """The amounts of a trade that its row cannot hold: before it, so that a reader has them when it comes."""
+        for kind, amount, fitting in amounts:
+            wide = widened(amount) if fitting is None else None
+            if wide is not None:
+                self.sink.wide_amount(key, time_ns, flags & ~_SIZE_ABSENT, trade_id, *wide, kind)
 
     def has_seen_trade(self, symbol: str, trade_id: int) -> bool:
         """Whether a trade of this number or a later one of the symbol was already given: for venues that repeat. The time of a trade without

@@ -9,6 +9,7 @@ import numpy as np
 
 from alphapulse.domain.decimal import INT64_MAX
 from alphapulse.domain.provenance import RecordFlag
+from alphapulse.domain.wide import words_of
 from alphapulse.records import (
     BOOK_LEVEL,
     NOTICE,
@@ -16,6 +17,7 @@ from alphapulse.records import (
     STATISTIC,
     TRADE,
     TRADING_STATUS,
+    WIDE_AMOUNT,
     RecordLayout,
     Rows,
     compile_writer,
@@ -31,6 +33,7 @@ _BOOK_LEVEL: Final = compile_writer(BOOK_LEVEL, _RELAYS)
 _STATISTIC: Final = compile_writer(STATISTIC, _RELAYS)
 _TRADING_STATUS: Final = compile_writer(TRADING_STATUS, _RELAYS)
 _NOTICE: Final = compile_writer(NOTICE, _RELAYS)
+_WIDE_AMOUNT: Final = compile_writer(WIDE_AMOUNT, _RELAYS)
 _NONE: Final = (0, 0)
 
 
@@ -51,6 +54,7 @@ class RowSink:
         "statistics",
         "statuses",
         "trades",
+        "wide_amounts",
     )
 
     def __init__(self, source_id: int) -> None:
@@ -59,6 +63,7 @@ class RowSink:
         self._more: dict[int, int] = {}
         """By type, how many rows there are beyond one a piece."""
         self.received_ns = 0
+        self.wide_amounts: list[bytes] = []
         self.trades: list[bytes] = []
         self.quotes: list[bytes] = []
         self.levels: list[bytes] = []
@@ -74,6 +79,7 @@ class RowSink:
             + len(self.statistics)
             + len(self.statuses)
             + len(self.notices)
+            + len(self.wide_amounts)
         )
         return count + sum(self._more.values()) if self._more else count
 
@@ -88,6 +94,7 @@ class RowSink:
 
     def _waiting(self) -> list[tuple[int, list[bytes]]]:
         return [
+            (WIDE_AMOUNT.event_type, self.wide_amounts),  # before the trades that they are of
             (TRADE.event_type, self.trades),
             (QUOTE.event_type, self.quotes),
             (BOOK_LEVEL.event_type, self.levels),
@@ -104,6 +111,14 @@ class RowSink:
         self.trades.append(_TRADE(
             key, time_ns, self.received_ns, self.source_id, flags,
             price, size, trade_id, price_exponent, size_exponent, aggressor,
+        ))  # fmt: skip
+
+    def wide_amount(
+        self, key: int, time_ns: int, flags: int, trade_id: int, mantissa: int, exponent: int, kind: int
+    ) -> None:
+        """A WideAmount row of a trade that comes next; a mantissa of up to 256 bits, otherwise numbers as in the layout."""
+        self.wide_amounts.append(_WIDE_AMOUNT(
+            key, time_ns, self.received_ns, self.source_id, flags, trade_id, *words_of(mantissa), exponent, kind,
         ))  # fmt: skip
 
     def quote(
@@ -172,21 +187,26 @@ class RowSink:
             self._taken[kind] = self._taken.get(kind, 0) + len(rows) + self._more.get(kind, 0)
         self._more.clear()
         self.trades, self.quotes, self.levels, self.statistics, self.statuses = [], [], [], [], []
-        self.notices = []
+        self.notices, self.wide_amounts = [], []
         return taken
 
-    def mark(self) -> tuple[int, int, int, int, int]:
+    def mark(self) -> tuple[int, ...]:
         """A place to go back to with `undo`."""
-        return len(self.trades), len(self.quotes), len(self.statistics), len(self.statuses), len(self.notices)
+        return (
+            len(self.wide_amounts),
+            len(self.trades),
+            len(self.quotes),
+            len(self.statistics),
+            len(self.statuses),
+            len(self.notices),
+        )
 
     def undo(self, mark: tuple[int, ...]) -> None:
         """Forgets what was written after the mark: a message that fails half-way leaves nothing. Book rows stay, since the book itself has
         moved with them."""
-        del self.trades[mark[0] :]
-        del self.quotes[mark[1] :]
-        del self.statistics[mark[2] :]
-        del self.statuses[mark[3] :]
-        del self.notices[mark[4] :]
+        written = (self.wide_amounts, self.trades, self.quotes, self.statistics, self.statuses, self.notices)
+        for rows, length in zip(written, mark, strict=True):
+            del rows[length:]
 
 
 def as_array(layout: RecordLayout, rows: list[bytes]) -> Rows:

@@ -32,6 +32,7 @@ from strategy_sdk._events import (
     SyntheticUpdate,
     Trade,
     TradingStatus,
+    WideAmount,
 )
 from strategy_sdk._filters import InstrumentFilter, LookupOptions, SyntheticFilter, VenueFilter
 from strategy_sdk._freshness import GapPolicy
@@ -67,6 +68,7 @@ from strategy_sdk._replica import RegistryReplica, ReplicaChange
 from strategy_sdk._runner import RunStats, StrategyRun, run_strategy
 from strategy_sdk._states import (
     AggressorSide,
+    AmountKind,
     BookSide,
     EventType,
     NoticeImportance,
@@ -125,6 +127,7 @@ __all__ = [
     "UNDECLARED",
     "Addresses",
     "AggressorSide",
+    "AmountKind",
     "Bar",
     "BlockingRegistryClient",
     "BookLevel",
@@ -241,6 +244,7 @@ __all__ = [
     "VenueType",
     "Version",
     "WatchEvent",
+    "WideAmount",
     "Window",
     "Write",
     "connect",

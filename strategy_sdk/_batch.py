@@ -10,9 +10,10 @@ from typing import Any, Final
 import numpy as np
 
 from alphapulse.api.relay.v1 import relay_service_pb2 as relay
-from alphapulse.records import LAYOUTS, RecordLayout, Rows
+from alphapulse.records import LAYOUTS, TRADE, RecordLayout, Rows
 from strategy_sdk._events import EVENT_CLASSES, Event
 from strategy_sdk._states import EventType
+from strategy_sdk._wide import WideAmounts, put_into
 
 Runs = tuple[tuple[RecordLayout, Rows], ...]
 """Rows of one type after another, in wire order."""
@@ -98,6 +99,8 @@ class EventBatch:
     """What is missing right before these events."""
     conflated: int = 0
     """Events that newer ones of this batch replaced, for contracts that conflate."""
+    wide: WideAmounts | None = None
+    """Amounts of trades among these events that fit no row, as their WideAmount rows told: `events` puts them into the trades."""
     life: str = ""
     """Of a batch without events: what follows of the subscription is of this life of the relay (as `relay_id` of the stream), whose sequences
     begin anew."""
@@ -149,6 +152,7 @@ class EventBatch:
             received_ns=self.received_ns,
             runs=tuple((layout, rows) for layout, rows in runs if len(rows)),
             conflated=self.conflated,
+            wide=self.wide,
         )
 
 
@@ -157,4 +161,6 @@ def _numbered(layout: RecordLayout, rows: Rows, numbers: Any, batch: EventBatch)
     new = tuple.__new__
     identity, received = batch.subscription_id, batch.received_ns
     values = rows.view(_VIEWS[layout.event_type]).tolist()
+    if batch.wide and layout is TRADE:
+        values = put_into(values, batch.wide)
     return [new(make, (*value, identity, number, received)) for value, number in zip(values, numbers, strict=True)]

@@ -21,6 +21,7 @@ from strategy_sdk._events import (
     SyntheticUpdate,
     Trade,
     TradingStatus,
+    WideAmount,
 )
 from strategy_sdk._progress import Progress
 
@@ -82,6 +83,10 @@ class Callbacks:
     def on_notice(self, function: Callback[Notice]) -> Callback[Notice]:
         """Call for what was published: filings, news, calendars, posts."""
         return self.on(Notice, function)
+
+    def on_wide_amount(self, function: Callback[WideAmount]) -> Callback[WideAmount]:
+        """Call for amounts of trades that no row holds; the trades come next and have them."""
+        return self.on(WideAmount, function)
 
     def on_discovered(self, function: Callback[InstrumentDiscovered]) -> Callback[InstrumentDiscovered]:
         """Call for listings that were not known before."""

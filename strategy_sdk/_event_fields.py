@@ -7,8 +7,9 @@ from enum import IntEnum
 from operator import itemgetter
 from typing import Any, Final, Protocol, cast
 
-from alphapulse.domain.decimal import ExactDecimal
+from alphapulse.domain.decimal import INT64_MAX, ExactDecimal
 from alphapulse.domain.provenance import RecordFlag
+from alphapulse.domain.wide import WideDecimal
 from alphapulse.records import RecordLayout
 
 OVERSIZE: Final = int(RecordFlag.OVERSIZE)
@@ -62,15 +63,19 @@ def exact_of(layout: RecordLayout, mantissa: str, exponent: str) -> _Exact:
 
 
 def exact_unless(layout: RecordLayout, mantissa: str, exponent: str, absent: int = 0) -> _MaybeExact:
-    """Of a number that fits no row (OVERSIZE) a zero stands in the row: it is none, as one the venue did not give."""
+    """Of a number that fits no row (OVERSIZE) a zero stands in the row: it is none, as one the venue did not give, unless the amount that came beside
+    the row has taken its place."""
     pair = itemgetter(layout.fields.index(mantissa), layout.fields.index(exponent))
     flags, place, mask = layout.fields.index("flags"), layout.fields.index(mantissa), int(absent)
 
     def read(event: Any) -> ExactDecimal | None:
         flagged = event[flags]
-        if flagged & mask or (flagged & OVERSIZE and not event[place]):
+        if flagged & mask:
             return None
-        return ExactDecimal(*pair(event))
+        number = event[place]
+        if flagged & OVERSIZE and not number:
+            return None
+        return ExactDecimal(*pair(event)) if number <= INT64_MAX else WideDecimal(*pair(event))
 
     return cast(_MaybeExact, property(read, doc=f"{mantissa}, exact; None where there is none or it fits no row"))
 

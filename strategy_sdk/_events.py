@@ -6,9 +6,11 @@ with a name for each place. Making one costs a fraction of a microsecond, becaus
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Any, ClassVar, Final, cast
 
 from alphapulse.domain.provenance import Provenance, RecordFlag, provenance_of
+from alphapulse.domain.wide import WideDecimal, mantissa_of
 from alphapulse.records import (
     BAR,
     BOOK_LEVEL,
@@ -23,11 +25,13 @@ from alphapulse.records import (
     SYNTHETIC_UPDATE,
     TRADE,
     TRADING_STATUS,
+    WIDE_AMOUNT,
     RecordLayout,
 )
 from strategy_sdk._event_fields import OVERSIZE, enum_of, exact_of, exact_unless, float_of, int_of, text_of
 from strategy_sdk._states import (
     AggressorSide,
+    AmountKind,
     BookSide,
     NoticeImportance,
     NoticeKind,
@@ -80,7 +84,7 @@ class Event(tuple[Any, ...]):
 
 
 class Trade(Event):
-    """A trade."""
+    """A trade. A price or size that no row holds is whole where its WideAmount came before (ask for EventType.WIDE_AMOUNT as well), else None."""
 
     __slots__ = ()
     layout = TRADE
@@ -93,6 +97,27 @@ class Trade(Event):
     def aggressor(self) -> AggressorSide:
         """Who took liquidity."""
         return cast(AggressorSide, self._aggressor())
+
+
+class WideAmount(Event):
+    """An amount of the trade of `trade_id` that comes next, where 64 bits do not hold it. The trade has it, too."""
+
+    __slots__ = ()
+    layout = WIDE_AMOUNT
+    trade_id = int_of(WIDE_AMOUNT, "trade_id")
+    _words = itemgetter(*(WIDE_AMOUNT.fields.index(f"word_{place}") for place in range(4)))
+    _exponent = int_of(WIDE_AMOUNT, "exponent")
+    _kind = enum_of(WIDE_AMOUNT, "kind", AmountKind)
+
+    @property
+    def amount(self) -> WideDecimal:
+        """The amount, exact."""
+        return WideDecimal(mantissa_of(WideAmount._words(self)), self._exponent)
+
+    @property
+    def kind(self) -> AmountKind:
+        """Which amount of the trade."""
+        return cast(AmountKind, self._kind())
 
 
 class Quote(Event):
@@ -152,7 +177,7 @@ class Statistic(Event):
 
     __slots__ = ()
     layout = STATISTIC
-    value = exact_of(STATISTIC, "value", "value_exponent")
+    value = exact_unless(STATISTIC, "value", "value_exponent")
     effective_time_ns = int_of(STATISTIC, "effective_time_ns")
     _kind = enum_of(STATISTIC, "kind", StatisticKind)
 
@@ -335,7 +360,7 @@ class ExecutionReport(Event):
 EVENT_CLASSES: Final[dict[int, type[Event]]] = {
     kind.layout.event_type: kind
     for kind in (
-        *(Trade, Quote, BookLevel, Bar, Statistic, TradingStatus, Notice),
+        *(Trade, WideAmount, Quote, BookLevel, Bar, Statistic, TradingStatus, Notice),
         *(InstrumentDiscovered, Opportunity, SyntheticUpdate, StrategySignal, ExecutionReport),
     )
 }

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from dataclasses import replace
 
 from alphapulse.domain.errors import AlphaPulseError
 from strategy_sdk._batch import EventBatch, Gap
 from strategy_sdk._freshness import Freshness, GapPolicy, halted_by
 from strategy_sdk._progress import Progress
+from strategy_sdk._wide import AmountsWaiting
 
 
 class Outbox:
@@ -18,6 +20,7 @@ class Outbox:
         self.freshness = Freshness()
         self._policy = policy
         self._progress = progress
+        self._wide = AmountsWaiting()
         self._items: deque[EventBatch] = deque()
         self._error: AlphaPulseError | None = None
 
@@ -38,7 +41,8 @@ class Outbox:
         """Events were received."""
         if self._policy is GapPolicy.RESYNC:
             self.freshness.renewed_by(batch.runs)
-        self._append(batch)
+        wide = self._wide.taken_for(batch.subscription_id, batch.runs)
+        self._append(replace(batch, wide=wide) if wide else batch)
 
     def gap(self, gap: Gap, sequence: int, *, market: bool = True) -> None:
         """A gap was declared, or found, at this sequence of the relay. One of signals or executions makes no quote stale."""

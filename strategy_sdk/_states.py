@@ -15,6 +15,7 @@ class EventType(IntEnum):
     STATISTIC = 5
     TRADING_STATUS = 6
     NOTICE = 7
+    WIDE_AMOUNT = 8
     INSTRUMENT_DISCOVERED = 16
     CROSS_VENUE_OPPORTUNITY = 17
     SYNTHETIC_UPDATE = 18
@@ -70,6 +71,14 @@ class NoticeImportance(IntEnum):
     LOW = 1
     MEDIUM = 2
     HIGH = 3
+
+
+class AmountKind(IntEnum):
+    """Which amount of a trade a wide amount is."""
+
+    UNSPECIFIED = 0
+    SIZE = 1
+    PRICE = 2
 
 
 class TradingState(IntEnum):

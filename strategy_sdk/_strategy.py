@@ -26,6 +26,7 @@ from strategy_sdk._events import (
     SyntheticUpdate,
     Trade,
     TradingStatus,
+    WideAmount,
 )
 from strategy_sdk._freshness import GapPolicy
 from strategy_sdk._partitioned import PartitionedStream
@@ -142,6 +143,9 @@ class Strategy:
     def on_notice(self, notice: Notice) -> Awaitable[None] | None:
         """Something was published: a filing, an article, an entry of a calendar, a post."""
 
+    def on_wide_amount(self, amount: WideAmount) -> Awaitable[None] | None:
+        """An amount that no row holds, of the trade that comes next and has it."""
+
     def on_discovered(self, discovered: InstrumentDiscovered) -> Awaitable[None] | None:
         """A listing that was not known before."""
 
@@ -190,6 +194,7 @@ CALLBACKS: Final[dict[type[Event], str]] = {
     Statistic: "on_statistic",
     TradingStatus: "on_trading_status",
     Notice: "on_notice",
+    WideAmount: "on_wide_amount",
     InstrumentDiscovered: "on_discovered",
     Opportunity: "on_opportunity",
     SyntheticUpdate: "on_synthetic",

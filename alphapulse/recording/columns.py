@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from alphapulse.api.marketdata.v1 import marketdata_pb2
 from alphapulse.domain.provenance import PROVENANCE_MASK, Provenance, RecordFlag
+from alphapulse.domain.wide import WideDecimal, is_wide_enough, mantissa_of
 from alphapulse.recording.amounts import DECIMAL, decimal_column
 from alphapulse.recording.arrays import binaries, numbers, picked, texts
 from alphapulse.records import (
@@ -27,6 +28,7 @@ from alphapulse.records import (
     QUOTE,
     STATISTIC,
     TRADE,
+    WIDE_AMOUNT,
     RecordLayout,
     Rows,
 )
@@ -90,6 +92,10 @@ _PROVENANCES: Final = texts([None, *(one.name for one in sorted(Provenance))])
 _OVERSIZE: Final = int(RecordFlag.OVERSIZE)
 
 
+WIDE: Final = "amount"
+"""The column with a wide amount as decimal digits, of which it has too many for the decimals that every reader knows."""
+
+
 def _require_all_amounts() -> None:
     """A new event type's prices must not be recorded as bare integers, so an exponent that no amount names is refused at import."""
     for number, layout in LAYOUTS.items():
@@ -122,6 +128,8 @@ def schema_of(layout: RecordLayout) -> Any:
     ]
     required = [pa.field(column, kind, nullable=False) for column, kind in kinds]
     amounts = [pa.field(one.name, DECIMAL) for one in AMOUNTS.get(layout.event_type, ())]
+    if layout is WIDE_AMOUNT:
+        amounts.append(pa.field(WIDE, pa.string()))
     return pa.schema([*required, *amounts, pa.field("provenance", pa.string()), pa.field("source", pa.string())])
 
 
@@ -160,10 +168,18 @@ def table_of(layout: RecordLayout, rows: Rows, sources: Mapping[int, str]) -> An
         mantissas = np.ascontiguousarray(rows[one.name])
         absent = (flags & one.absent != 0) | ((flags & _OVERSIZE != 0) & (mantissas == 0))
         columns.append(decimal_column(mantissas, np.ascontiguousarray(rows[one.exponent]), absent))
+    if layout is WIDE_AMOUNT:
+        columns.append(texts([_digits(row) for row in rows]))
     columns.append(picked(_PROVENANCES, (flags & PROVENANCE_MASK).astype(np.int64)))
     known, places = np.unique(rows["source_id"], return_inverse=True)
     columns.append(picked(texts([sources.get(number) for number in known.tolist()]), places))
     return pa.Table.from_arrays(columns, schema=SCHEMAS[layout.event_type])
+
+
+def _digits(row: Any) -> str | None:
+    """A wide amount in plain digits; None for an exponent that no amount has."""
+    mantissa, exponent = mantissa_of([row[f"word_{place}"] for place in range(4)]), int(row["exponent"])
+    return str(WideDecimal(mantissa, exponent)) if is_wide_enough(mantissa, exponent) else None
 
 
 def rows_of(layout: RecordLayout, table: Any) -> Rows:

@@ -20,6 +20,15 @@ MAX_COINS: Final = 8
 """Coins of a pool of Curve."""
 
 
+_INDEX_BITS: Final = 24
+"""A block has fewer logs: one costs 375 of its gas, and 2**24 of them would be 6 billion."""
+
+
+def trade_number(block: int, index: int) -> int:
+    """The number of a trade, by the block and the place of its log in it: trades of a pool rise by it. 0 where it has no such number."""
+    return block << _INDEX_BITS | index if index < 1 << _INDEX_BITS and block < 1 << 64 - _INDEX_BITS else 0
+
+
 class PoolKind(Enum):
     """Whose contract a pool is a copy of, by what it logs."""
 

@@ -15,7 +15,7 @@ import msgspec
 from alphapulse.domain.errors import InvalidArgument
 from collector_service.chain import abi
 from collector_service.chain.creations import Creations
-from collector_service.chain.events import LOGS_OF, SHARED, TOPICS, PoolKind
+from collector_service.chain.events import LOGS_OF, SHARED, TOPICS, PoolKind, trade_number
 from collector_service.chain.factories import Created, is_creation
 from collector_service.chain.ledger import Block, Ledger, Missed, Told, Wanted, Withdrawn
 from collector_service.chain.listing import PoolList
@@ -249,7 +249,10 @@ class Node:
         for item in items:
             made = item.exchange
             if made is not None:
-                emitter.trade(item.symbol, made.price, made.size, aggressor=made.aggressor, time_ns=block.time_ns)
+                number = trade_number(block.number, item.index)
+                emitter.trade(
+                    item.symbol, made.price, made.size, trade_id=number, aggressor=made.aggressor, time_ns=block.time_ns
+                )
         changes = [(item.symbol, item.index, item.change) for item in items if item.change is not None]
         self._states.told(block.number, block.hash, block.time_ns, changes)
         self._want({item.symbol for item in items if isinstance(item.change, Unread)}, emitter)

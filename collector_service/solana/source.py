@@ -10,6 +10,7 @@ from base64 import b64decode
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import Any, Final
 
 import msgspec
@@ -144,9 +145,9 @@ class Conversation:
         if len(self._seen) > _REMEMBERED:
             self._seen.popitem(last=False)
         try:
-            for trade in read_trades(told.logs or (), WHIRLPOOLS):
+            for place, trade in enumerate(read_trades(told.logs or (), WHIRLPOOLS)):
                 if trade.pool == pool:
-                    _trade(trade, emitter)
+                    _trade(trade, _number(told.signature, place), emitter)
         except InvalidArgument as error:
             # What was read before counts; what the rest was, nobody will know.
             emitter.unknown_value("log", error.violations[0].rule)
@@ -175,7 +176,12 @@ def _quote(pool: str, account: _Account, emitter: Emitter) -> PoolQuote:
     return range_quote(found.state, replace(entry.pool, fee_pips=found.fee_pips), found.sure)
 
 
-def _trade(trade: Traded, emitter: Emitter) -> None:
+def _number(signature: str, place: int) -> int:
+    """The number of a trade, by its transaction and its place there. Solana has none."""
+    return int.from_bytes(sha256(f"{signature}:{place}".encode()).digest()[:8], "big")
+
+
+def _trade(trade: Traded, number: int, emitter: Emitter) -> None:
     entry = emitter.listings.entry(trade.pool)
     if entry is None or entry.pool is None:
         emitter.unknown_value("pool", trade.pool)
@@ -186,7 +192,7 @@ def _trade(trade: Traded, emitter: Emitter) -> None:
     if made is None:
         emitter.unknown_value("swap", "nothing exchanged")
         return
-    emitter.trade(trade.pool, made.price, made.size, aggressor=made.aggressor)
+    emitter.trade(trade.pool, made.price, made.size, trade_id=number, aggressor=made.aggressor)
 
 
 def _split(data: bytes, _: Emitter) -> tuple[str, Any]:

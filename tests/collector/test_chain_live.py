@@ -11,8 +11,9 @@ import pytest
 
 from alphapulse.client import Backoff
 from alphapulse.domain.provenance import RecordFlag
+from alphapulse.domain.wide import WideDecimal, mantissa_of
 from alphapulse.publishing import RelayLink
-from alphapulse.records import QUOTE, TRADE
+from alphapulse.records import QUOTE, TRADE, WIDE_AMOUNT
 from collector.played_chain import (
     BAL,
     BALANCER,
@@ -188,6 +189,44 @@ async def test_swaps_reach_the_relay_once_and_in_order_over_reorganisations_and_
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_swap_of_more_than_64_bits_has_its_size_in_a_row_before_it(small_relay: Any) -> None:
+    node = Node()
+    sold, large = 20 * 10**18 + 1, 12_345_678_901_234_567_890_123
+    async with served(node) as secrets, RelayLink(str(small_relay.path)) as link:
+        runner = SourceRunner(SPEC, lambda: transport(secrets), link=link)
+        task = asyncio.create_task(runner.run())
+        try:
+            await until(lambda: bool(node.sockets))
+            key = runner.listings.key(V3) or 0
+            await node.mine(swap(V3, 40_000 * 10**6, -sold), swap(V3, 5_000_000, -2_500_000_000_000_000))
+            await node.mine(swap(V3, 24_000_000 * 10**6, -large))
+            for _ in range(3):
+                await node.mine()
+            await until(lambda: len(trades(small_relay)) == 3)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+    numbers = [100 << 24, (100 << 24) + 7, 101 << 24]
+    rows = [row for _, kind, _, rows in small_relay.frames if kind == TRADE.event_type for row in rows]
+    assert [int(row["trade_id"]) for row in rows] == numbers
+    assert [bool(int(row["flags"]) & RecordFlag.OVERSIZE) for row in rows] == [True, False, True]
+    assert [one[3] for one in trades(small_relay)] == [0, Decimal("0.0025"), 0]
+    wide = [row for _, kind, _, rows in small_relay.frames if kind == WIDE_AMOUNT.event_type for row in rows]
+    held = {
+        (int(row["listing_key"]), int(row["trade_id"]), int(row["venue_time_ns"])): WideDecimal(
+            mantissa_of([row[f"word_{place}"] for place in range(4)]), int(row["exponent"])
+        )
+        for row in wide
+    }
+    second = 10**9
+    assert held == {
+        (key, numbers[0], (1_700_000_000 + 1_200) * second): WideDecimal(sold, -18),
+        (key, numbers[2], (1_700_000_000 + 1_212) * second): WideDecimal(large, -18),
+    }
+    kinds = [kind for _, kind, _, _ in small_relay.frames if kind in (TRADE.event_type, WIDE_AMOUNT.event_type)]
+    assert kinds[0] == WIDE_AMOUNT.event_type
 
 
 def library_quote(block: int, quote: int, base: int) -> tuple[int, Decimal, Decimal, Decimal, Decimal]:

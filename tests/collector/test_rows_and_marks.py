@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from itertools import pairwise
 
 import pytest
 
+from alphapulse.api.marketdata.v1 import marketdata_pb2
 from alphapulse.domain.errors import InvalidArgument
 from alphapulse.domain.ids import source_id
 from alphapulse.domain.provenance import Provenance, RecordFlag
-from alphapulse.records import BOOK_LEVEL, LAYOUTS, QUOTE, TRADE, Rows, compile_writer
+from alphapulse.domain.wide import WideDecimal, mantissa_of
+from alphapulse.records import BOOK_LEVEL, LAYOUTS, QUOTE, TRADE, WIDE_AMOUNT, Rows, compile_writer
 from collector_service.amounts import parse_amount
 from collector_service.book import SnapshotUpdatesMachine
 from collector_service.book.machine import ASK, BID, LevelChange
@@ -69,6 +72,38 @@ def test_what_does_not_fit_is_marked(out: Emitter) -> None:
     row = rows_of(out, TRADE.event_type)[0]
     assert int(row["flags"]) & RecordFlag.OVERSIZE
     assert int(row["size"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("size", "carried"),
+    [
+        ("99999999999999999999.5", True),
+        (f"{2**256 - 1}", True),
+        (f"{2**256 - 1}e-18", True),
+        (f"{2**256}", False),
+        ("5" + "0" * 30, False),  # zeros at the end fit the row itself
+    ],
+)
+def test_an_amount_that_fits_no_row_comes_whole_before_its_trade(out: Emitter, size: str, carried: bool) -> None:
+    out.trade("BTC-USD", (1, 0), (5, 0), trade_id=6)
+    out.trade("BTC-USD", (1, 0), parse_amount(size), trade_id=7, time_ns=3)
+    assert len(out.sink) == 2 + carried
+    taken = out.sink.take()
+    assert list(taken) == [WIDE_AMOUNT.event_type, TRADE.event_type][not carried :]
+    if carried:
+        (row,) = as_array(WIDE_AMOUNT, taken[WIDE_AMOUNT.event_type])
+        mantissa = mantissa_of([row[f"word_{place}"] for place in range(4)])
+        assert WideDecimal(mantissa, int(row["exponent"])).to_decimal() == Decimal(size)
+        named = ("trade_id", "kind", "venue_time_ns", "flags")
+        assert [int(row[name]) for name in named] == [7, marketdata_pb2.AMOUNT_KIND_SIZE, 3, Provenance.LIVE]
+
+
+def test_a_message_that_fails_takes_its_wide_amounts_back(out: Emitter) -> None:
+    mark = out.sink.mark()
+    out.trade("BTC-USD", parse_amount(f"{2**200}"), parse_amount(f"{2**255}"), trade_id=7)
+    assert len(out.sink.wide_amounts) == 2
+    out.sink.undo(mark)
+    assert (len(out.sink), out.sink.take()) == (0, {})
 
 
 def test_symbols_outside_the_list_are_bounded(out: Emitter) -> None:

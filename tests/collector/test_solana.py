@@ -8,6 +8,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from decimal import Context, Decimal
 from fractions import Fraction
+from hashlib import sha256
 from math import floor, log
 from typing import Any
 
@@ -330,6 +331,9 @@ async def test_trades_and_quotes_are_told_once_and_what_is_not_known_is_not() ->
     ] == [
         (Decimal("105.1"), Decimal(2), 2),
         (exact.divide(Decimal(1_051), Decimal("9.999999999")), Decimal("9.999999999"), 1),
+    ]
+    assert [int(row["trade_id"]) for row in rows] == [
+        int.from_bytes(sha256(name).digest()[:8], "big") for name in (b"a:0", b"a:2")
     ]
     assert not talk.gaps
     talk.logs("c", [sold, "Log truncated"])

@@ -41,7 +41,7 @@ def values(layout: RecordLayout) -> st.SearchStrategy[dict[str, Any]]:
             chosen[name] = st.text(alphabet="aZ0é-", max_size=layout.texts[name] // 2).map(str.encode)
             continue
         chosen[name] = st.floats() if code == "f8" else st.integers(*RANGES[code])
-        if name.endswith("_exponent"):
+        if name.endswith("exponent"):
             chosen[name] = st.integers(-128, 127)
     return st.fixed_dictionaries(chosen)
 

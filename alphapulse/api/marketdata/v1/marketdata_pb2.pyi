@@ -76,6 +76,8 @@ class _EventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventType.V
     """A change of a listing's trading status."""
     EVENT_TYPE_NOTICE: _EventType.ValueType  # 7
     """Something was published: a filing, an article, an entry of a calendar, a post."""
+    EVENT_TYPE_WIDE_AMOUNT: _EventType.ValueType  # 8
+    """An amount of a trade that fits no 64 bits, whole."""
     EVENT_TYPE_INSTRUMENT_DISCOVERED: _EventType.ValueType  # 16
     """A listing the registries did not know before."""
     EVENT_TYPE_CROSS_VENUE_OPPORTUNITY: _EventType.ValueType  # 17
@@ -106,6 +108,8 @@ EVENT_TYPE_TRADING_STATUS: EventType.ValueType  # 6
 """A change of a listing's trading status."""
 EVENT_TYPE_NOTICE: EventType.ValueType  # 7
 """Something was published: a filing, an article, an entry of a calendar, a post."""
+EVENT_TYPE_WIDE_AMOUNT: EventType.ValueType  # 8
+"""An amount of a trade that fits no 64 bits, whole."""
 EVENT_TYPE_INSTRUMENT_DISCOVERED: EventType.ValueType  # 16
 """A listing the registries did not know before."""
 EVENT_TYPE_CROSS_VENUE_OPPORTUNITY: EventType.ValueType  # 17
@@ -277,6 +281,30 @@ NOTICE_IMPORTANCE_MEDIUM: NoticeImportance.ValueType  # 2
 NOTICE_IMPORTANCE_HIGH: NoticeImportance.ValueType  # 3
 """High."""
 Global___NoticeImportance: _TypeAlias = NoticeImportance  # noqa: Y015
+
+class _AmountKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AmountKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AmountKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    AMOUNT_KIND_UNSPECIFIED: _AmountKind.ValueType  # 0
+    """Never sent."""
+    AMOUNT_KIND_SIZE: _AmountKind.ValueType  # 1
+    """Its size."""
+    AMOUNT_KIND_PRICE: _AmountKind.ValueType  # 2
+    """Its price."""
+
+class AmountKind(_AmountKind, metaclass=_AmountKindEnumTypeWrapper):
+    """Which amount of a trade a wide amount is. Carried as fixed32 in the event."""
+
+AMOUNT_KIND_UNSPECIFIED: AmountKind.ValueType  # 0
+"""Never sent."""
+AMOUNT_KIND_SIZE: AmountKind.ValueType  # 1
+"""Its size."""
+AMOUNT_KIND_PRICE: AmountKind.ValueType  # 2
+"""Its price."""
+Global___AmountKind: _TypeAlias = AmountKind  # noqa: Y015
 
 class _TradingState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -509,7 +537,7 @@ class _EventFlagEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventFlag.V
     EVENT_FLAG_LAST_OF_UPDATE: _EventFlag.ValueType  # 6
     """Last row of one book update: the book is consistent after it."""
     EVENT_FLAG_OVERSIZE: _EventFlag.ValueType  # 7
-    """An amount did not fit 64 bits and is not carried in this row."""
+    """An amount did not fit 64 bits and is not carried in this row. Of a trade that has a number a WideAmount carries it."""
     EVENT_FLAG_CROSSED: _EventFlag.ValueType  # 8
     """Bid above or equal to ask on one venue."""
     EVENT_FLAG_STALE: _EventFlag.ValueType  # 9
@@ -559,7 +587,7 @@ EVENT_FLAG_SNAPSHOT_BEGIN: EventFlag.ValueType  # 5
 EVENT_FLAG_LAST_OF_UPDATE: EventFlag.ValueType  # 6
 """Last row of one book update: the book is consistent after it."""
 EVENT_FLAG_OVERSIZE: EventFlag.ValueType  # 7
-"""An amount did not fit 64 bits and is not carried in this row."""
+"""An amount did not fit 64 bits and is not carried in this row. Of a trade that has a number a WideAmount carries it."""
 EVENT_FLAG_CROSSED: EventFlag.ValueType  # 8
 """Bid above or equal to ask on one venue."""
 EVENT_FLAG_STALE: EventFlag.ValueType  # 9
@@ -638,7 +666,9 @@ class Trade(_message.Message):
     size: _builtins.int
     """Mantissa of the size, in base units or contracts."""
     trade_id: _builtins.int
-    """The venue's number of the trade; the first 64 bits of SHA-256 of a textual one. 0: none."""
+    """The venue's number of the trade; on an EVM chain the block's number times 2^24 plus the log's place in the block, on Solana the first 64 bits of
+    SHA-256 of the transaction's signature, ":" and the place among its trades. 0: none, or one that is no number.
+    """
     price_exponent: _builtins.int
     """Exponent of the price."""
     size_exponent: _builtins.int
@@ -1545,6 +1575,154 @@ class Notice(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__venue_time_ns) -> _WhichOneofReturnType__venue_time_ns | None: ...
 
 Global___Notice: _TypeAlias = Notice  # noqa: Y015
+
+@_typing.final
+class WideAmount(_message.Message):
+    """An amount of a trade that needs more than 64 bits, such as a size of more than 9.22 units of a token of 18 digits: mantissa x 10^exponent, the mantissa
+    of 256 bits and not below zero. Its source sends it before the trade, which bears the same listing_key and trade_id, is marked
+    EVENT_FLAG_OVERSIZE and has 0 in the place of the amount.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LISTING_KEY_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    VENUE_TIME_NS_FIELD_NUMBER: _builtins.int
+    COLLECTOR_TIME_NS_FIELD_NUMBER: _builtins.int
+    RELAY_IN_NS_FIELD_NUMBER: _builtins.int
+    RELAY_OUT_NS_FIELD_NUMBER: _builtins.int
+    SOURCE_ID_FIELD_NUMBER: _builtins.int
+    DEFINITION_VERSION_FIELD_NUMBER: _builtins.int
+    FLAGS_FIELD_NUMBER: _builtins.int
+    TRADE_ID_FIELD_NUMBER: _builtins.int
+    WORD_0_FIELD_NUMBER: _builtins.int
+    WORD_1_FIELD_NUMBER: _builtins.int
+    WORD_2_FIELD_NUMBER: _builtins.int
+    WORD_3_FIELD_NUMBER: _builtins.int
+    EXPONENT_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    listing_key: _builtins.int
+    """First 64 bits of the listing's id; of a synthetic: of the synthetic's id."""
+    sequence: _builtins.int
+    """The relay's number of this event; rises by one for each event of a domain. 0 until the relay stamps it."""
+    venue_time_ns: _builtins.int
+    """The venue's own time, nanoseconds since the Unix epoch. 0: the venue gave none."""
+    collector_time_ns: _builtins.int
+    """When the collector received it, nanoseconds since the Unix epoch."""
+    relay_in_ns: _builtins.int
+    """When the relay received it, nanoseconds since the Unix epoch."""
+    relay_out_ns: _builtins.int
+    """When the relay handed it to its subscribers, nanoseconds since the Unix epoch."""
+    source_id: _builtins.int
+    """First 32 bits of SHA-256 of "source:" and the source's name."""
+    definition_version: _builtins.int
+    """Version of the listing's definition that held for this event. 0: unknown listing."""
+    flags: _builtins.int
+    """Provenance and conditions: see EventFlag."""
+    trade_id: _builtins.int
+    """The trade's number, never 0."""
+    word_0: _builtins.int
+    """Bits 0 to 63 of the mantissa."""
+    word_1: _builtins.int
+    """Bits 64 to 127 of the mantissa."""
+    word_2: _builtins.int
+    """Bits 128 to 191 of the mantissa."""
+    word_3: _builtins.int
+    """Bits 192 to 255 of the mantissa."""
+    exponent: _builtins.int
+    """The exponent."""
+    kind: _builtins.int
+    """Which amount of the trade: see AmountKind."""
+    def __init__(
+        self,
+        *,
+        listing_key: _builtins.int | None = ...,
+        sequence: _builtins.int | None = ...,
+        venue_time_ns: _builtins.int | None = ...,
+        collector_time_ns: _builtins.int | None = ...,
+        relay_in_ns: _builtins.int | None = ...,
+        relay_out_ns: _builtins.int | None = ...,
+        source_id: _builtins.int | None = ...,
+        definition_version: _builtins.int | None = ...,
+        flags: _builtins.int | None = ...,
+        trade_id: _builtins.int | None = ...,
+        word_0: _builtins.int | None = ...,
+        word_1: _builtins.int | None = ...,
+        word_2: _builtins.int | None = ...,
+        word_3: _builtins.int | None = ...,
+        exponent: _builtins.int | None = ...,
+        kind: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_collector_time_ns", b"_collector_time_ns", "_definition_version", b"_definition_version", "_exponent", b"_exponent", "_flags", b"_flags", "_kind", b"_kind", "_listing_key", b"_listing_key", "_relay_in_ns", b"_relay_in_ns", "_relay_out_ns", b"_relay_out_ns", "_sequence", b"_sequence", "_source_id", b"_source_id", "_trade_id", b"_trade_id", "_venue_time_ns", b"_venue_time_ns", "_word_0", b"_word_0", "_word_1", b"_word_1", "_word_2", b"_word_2", "_word_3", b"_word_3", "collector_time_ns", b"collector_time_ns", "definition_version", b"definition_version", "exponent", b"exponent", "flags", b"flags", "kind", b"kind", "listing_key", b"listing_key", "relay_in_ns", b"relay_in_ns", "relay_out_ns", b"relay_out_ns", "sequence", b"sequence", "source_id", b"source_id", "trade_id", b"trade_id", "venue_time_ns", b"venue_time_ns", "word_0", b"word_0", "word_1", b"word_1", "word_2", b"word_2", "word_3", b"word_3"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_collector_time_ns", b"_collector_time_ns", "_definition_version", b"_definition_version", "_exponent", b"_exponent", "_flags", b"_flags", "_kind", b"_kind", "_listing_key", b"_listing_key", "_relay_in_ns", b"_relay_in_ns", "_relay_out_ns", b"_relay_out_ns", "_sequence", b"_sequence", "_source_id", b"_source_id", "_trade_id", b"_trade_id", "_venue_time_ns", b"_venue_time_ns", "_word_0", b"_word_0", "_word_1", b"_word_1", "_word_2", b"_word_2", "_word_3", b"_word_3", "collector_time_ns", b"collector_time_ns", "definition_version", b"definition_version", "exponent", b"exponent", "flags", b"flags", "kind", b"kind", "listing_key", b"listing_key", "relay_in_ns", b"relay_in_ns", "relay_out_ns", b"relay_out_ns", "sequence", b"sequence", "source_id", b"source_id", "trade_id", b"trade_id", "venue_time_ns", b"venue_time_ns", "word_0", b"word_0", "word_1", b"word_1", "word_2", b"word_2", "word_3", b"word_3"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__collector_time_ns: _TypeAlias = _typing.Literal["collector_time_ns"]  # noqa: Y015
+    _WhichOneofArgType__collector_time_ns: _TypeAlias = _typing.Literal["_collector_time_ns", b"_collector_time_ns"]  # noqa: Y015
+    _WhichOneofReturnType__definition_version: _TypeAlias = _typing.Literal["definition_version"]  # noqa: Y015
+    _WhichOneofArgType__definition_version: _TypeAlias = _typing.Literal["_definition_version", b"_definition_version"]  # noqa: Y015
+    _WhichOneofReturnType__exponent: _TypeAlias = _typing.Literal["exponent"]  # noqa: Y015
+    _WhichOneofArgType__exponent: _TypeAlias = _typing.Literal["_exponent", b"_exponent"]  # noqa: Y015
+    _WhichOneofReturnType__flags: _TypeAlias = _typing.Literal["flags"]  # noqa: Y015
+    _WhichOneofArgType__flags: _TypeAlias = _typing.Literal["_flags", b"_flags"]  # noqa: Y015
+    _WhichOneofReturnType__kind: _TypeAlias = _typing.Literal["kind"]  # noqa: Y015
+    _WhichOneofArgType__kind: _TypeAlias = _typing.Literal["_kind", b"_kind"]  # noqa: Y015
+    _WhichOneofReturnType__listing_key: _TypeAlias = _typing.Literal["listing_key"]  # noqa: Y015
+    _WhichOneofArgType__listing_key: _TypeAlias = _typing.Literal["_listing_key", b"_listing_key"]  # noqa: Y015
+    _WhichOneofReturnType__relay_in_ns: _TypeAlias = _typing.Literal["relay_in_ns"]  # noqa: Y015
+    _WhichOneofArgType__relay_in_ns: _TypeAlias = _typing.Literal["_relay_in_ns", b"_relay_in_ns"]  # noqa: Y015
+    _WhichOneofReturnType__relay_out_ns: _TypeAlias = _typing.Literal["relay_out_ns"]  # noqa: Y015
+    _WhichOneofArgType__relay_out_ns: _TypeAlias = _typing.Literal["_relay_out_ns", b"_relay_out_ns"]  # noqa: Y015
+    _WhichOneofReturnType__sequence: _TypeAlias = _typing.Literal["sequence"]  # noqa: Y015
+    _WhichOneofArgType__sequence: _TypeAlias = _typing.Literal["_sequence", b"_sequence"]  # noqa: Y015
+    _WhichOneofReturnType__source_id: _TypeAlias = _typing.Literal["source_id"]  # noqa: Y015
+    _WhichOneofArgType__source_id: _TypeAlias = _typing.Literal["_source_id", b"_source_id"]  # noqa: Y015
+    _WhichOneofReturnType__trade_id: _TypeAlias = _typing.Literal["trade_id"]  # noqa: Y015
+    _WhichOneofArgType__trade_id: _TypeAlias = _typing.Literal["_trade_id", b"_trade_id"]  # noqa: Y015
+    _WhichOneofReturnType__venue_time_ns: _TypeAlias = _typing.Literal["venue_time_ns"]  # noqa: Y015
+    _WhichOneofArgType__venue_time_ns: _TypeAlias = _typing.Literal["_venue_time_ns", b"_venue_time_ns"]  # noqa: Y015
+    _WhichOneofReturnType__word_0: _TypeAlias = _typing.Literal["word_0"]  # noqa: Y015
+    _WhichOneofArgType__word_0: _TypeAlias = _typing.Literal["_word_0", b"_word_0"]  # noqa: Y015
+    _WhichOneofReturnType__word_1: _TypeAlias = _typing.Literal["word_1"]  # noqa: Y015
+    _WhichOneofArgType__word_1: _TypeAlias = _typing.Literal["_word_1", b"_word_1"]  # noqa: Y015
+    _WhichOneofReturnType__word_2: _TypeAlias = _typing.Literal["word_2"]  # noqa: Y015
+    _WhichOneofArgType__word_2: _TypeAlias = _typing.Literal["_word_2", b"_word_2"]  # noqa: Y015
+    _WhichOneofReturnType__word_3: _TypeAlias = _typing.Literal["word_3"]  # noqa: Y015
+    _WhichOneofArgType__word_3: _TypeAlias = _typing.Literal["_word_3", b"_word_3"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__collector_time_ns) -> _WhichOneofReturnType__collector_time_ns | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__definition_version) -> _WhichOneofReturnType__definition_version | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__exponent) -> _WhichOneofReturnType__exponent | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__flags) -> _WhichOneofReturnType__flags | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__kind) -> _WhichOneofReturnType__kind | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__listing_key) -> _WhichOneofReturnType__listing_key | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__relay_in_ns) -> _WhichOneofReturnType__relay_in_ns | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__relay_out_ns) -> _WhichOneofReturnType__relay_out_ns | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sequence) -> _WhichOneofReturnType__sequence | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__source_id) -> _WhichOneofReturnType__source_id | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__trade_id) -> _WhichOneofReturnType__trade_id | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__venue_time_ns) -> _WhichOneofReturnType__venue_time_ns | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__word_0) -> _WhichOneofReturnType__word_0 | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__word_1) -> _WhichOneofReturnType__word_1 | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__word_2) -> _WhichOneofReturnType__word_2 | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__word_3) -> _WhichOneofReturnType__word_3 | None: ...
+
+Global___WideAmount: _TypeAlias = WideAmount  # noqa: Y015
 
 @_typing.final
 class TradingStatus(_message.Message):
@@ -2533,6 +2711,7 @@ class EventBatch(_message.Message):
     STATISTICS_FIELD_NUMBER: _builtins.int
     TRADING_STATUSES_FIELD_NUMBER: _builtins.int
     NOTICES_FIELD_NUMBER: _builtins.int
+    WIDE_AMOUNTS_FIELD_NUMBER: _builtins.int
     INSTRUMENTS_DISCOVERED_FIELD_NUMBER: _builtins.int
     CROSS_VENUE_OPPORTUNITIES_FIELD_NUMBER: _builtins.int
     SYNTHETIC_UPDATES_FIELD_NUMBER: _builtins.int
@@ -2567,6 +2746,10 @@ class EventBatch(_message.Message):
         """Rows of type 7."""
 
     @_builtins.property
+    def wide_amounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___WideAmount]:
+        """Rows of type 8."""
+
+    @_builtins.property
     def instruments_discovered(self) -> _containers.RepeatedCompositeFieldContainer[Global___InstrumentDiscovered]:
         """Rows of type 16."""
 
@@ -2596,6 +2779,7 @@ class EventBatch(_message.Message):
         statistics: _abc.Iterable[Global___Statistic] | None = ...,
         trading_statuses: _abc.Iterable[Global___TradingStatus] | None = ...,
         notices: _abc.Iterable[Global___Notice] | None = ...,
+        wide_amounts: _abc.Iterable[Global___WideAmount] | None = ...,
         instruments_discovered: _abc.Iterable[Global___InstrumentDiscovered] | None = ...,
         cross_venue_opportunities: _abc.Iterable[Global___CrossVenueOpportunity] | None = ...,
         synthetic_updates: _abc.Iterable[Global___SyntheticUpdate] | None = ...,
@@ -2604,7 +2788,7 @@ class EventBatch(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bars", b"bars", "book_levels", b"book_levels", "cross_venue_opportunities", b"cross_venue_opportunities", "execution_reports", b"execution_reports", "instruments_discovered", b"instruments_discovered", "notices", b"notices", "quotes", b"quotes", "statistics", b"statistics", "strategy_signals", b"strategy_signals", "synthetic_updates", b"synthetic_updates", "trades", b"trades", "trading_statuses", b"trading_statuses"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bars", b"bars", "book_levels", b"book_levels", "cross_venue_opportunities", b"cross_venue_opportunities", "execution_reports", b"execution_reports", "instruments_discovered", b"instruments_discovered", "notices", b"notices", "quotes", b"quotes", "statistics", b"statistics", "strategy_signals", b"strategy_signals", "synthetic_updates", b"synthetic_updates", "trades", b"trades", "trading_statuses", b"trading_statuses", "wide_amounts", b"wide_amounts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
