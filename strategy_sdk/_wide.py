@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from alphapulse.domain.provenance import RecordFlag
-from alphapulse.domain.wide import mantissa_of
+from alphapulse.domain.wide import is_wide_enough, mantissa_of
 from alphapulse.records import TRADE, WIDE_AMOUNT, RecordLayout, Rows
 from strategy_sdk._states import AmountKind
 
@@ -54,9 +54,12 @@ class AmountsWaiting:
     def _hold(self, subscription_id: int, rows: Rows) -> None:
         words = np.stack([rows[f"word_{place}"] for place in range(4)], axis=1).tolist()
         for row, of in zip(rows, words, strict=True):
-            key = (subscription_id, int(row["listing_key"]), int(row["trade_id"]), int(row["kind"]))
-            self._held[key] = mantissa_of(of), int(row["exponent"])
-            self._held.move_to_end(key)
+            number, amount = int(row["trade_id"]), (mantissa_of(of), int(row["exponent"]))
+            # No collector writes others: of them nothing is known but that they are of no trade.
+            if number and is_wide_enough(*amount):
+                key = (subscription_id, int(row["listing_key"]), number, int(row["kind"]))
+                self._held[key] = amount
+                self._held.move_to_end(key)
         while len(self._held) > MAX_WAITING:
             self._held.popitem(last=False)
 
