@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from alphapulse.records import QUOTE
 from relay_service.kernel.ahead import look_ahead
-from relay_service.kernel.intake import SHAPE_SIZE, hold, prices_of, provisional, room_of
+from relay_service.kernel.faults import SHAPE_SIZE
+from relay_service.kernel.intake import hold, prices_of, provisional, room_of
 from relay_service.kernel.jit import carray, compiled
 from relay_service.kernel.lookup import find
 from relay_service.kernel.memory import load_i64, load_u32, pointer

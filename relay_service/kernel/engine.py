@@ -13,8 +13,8 @@ from alphapulse.domain.domains import Domain
 from alphapulse.records import LAYOUTS, OPPORTUNITY, QUOTE, RecordLayout, Rows
 from relay_service.kernel import histogram, state
 from relay_service.kernel.compiled import Kernels, kernels
+from relay_service.kernel.faults import EXPONENT_BITS, SHAPE_SIZE
 from relay_service.kernel.groups import GroupTable
-from relay_service.kernel.intake import SHAPE_SIZE
 from relay_service.kernel.slots import SlotTable, words_of
 
 _TYPES: Final = 64
@@ -314,7 +314,7 @@ def _output(
 
 
 def _shapes() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """(shapes, what they point at): for each event type what `intake.SHAPE_SIZE` lists, and its constant bytes as words with their masks."""
+    """(shapes, what they point at): for each event type what `faults.SHAPE_SIZE` lists, and its constant bytes as words with their masks."""
     shapes = np.zeros((_TYPES, SHAPE_SIZE), np.int64)
     words = np.zeros((_TYPES, 2, _SHAPE_WORDS), np.int64)
     for kind, layout in LAYOUTS.items():
@@ -323,8 +323,18 @@ def _shapes() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         words[kind, 1, : len(template)] = template
         at = words.ctypes.data + kind * words.strides[0]
         places = (state.SEQUENCES[layout.domain], state.ROOMS[layout.domain])
-        shapes[kind, :6] = (layout.row_size, len(layout.prefix), at, at + words.strides[1], *places)
+        exponents = _exponents(layout)
+        shapes[kind, :7] = (layout.row_size, len(layout.prefix), at, at + words.strides[1], *places, exponents)
     return shapes, words
+
+
+def _exponents(layout: RecordLayout) -> int:
+    """The places of a row's exponents, the first lowest."""
+    fields = layout.dtype.fields
+    assert fields is not None  # a structured dtype
+    places = [fields[name][1] for name in layout.fields if name.endswith("exponent")]
+    assert len(places) * EXPONENT_BITS <= 64  # as many as one value has room for
+    return sum(place << EXPONENT_BITS * number for number, place in enumerate(places))
 
 
 def _constant_words(layout: RecordLayout) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

@@ -7,8 +7,8 @@ from typing import Any, Final
 import numpy as np
 
 from alphapulse.domain.provenance import PROVENANCE_MASK, Provenance, RecordFlag
-from alphapulse.records import QUOTE
 from relay_service.kernel.ahead import FARTHEST, FEW, look_ahead, slot_ahead
+from relay_service.kernel.faults import SHAPE_SIZE, fault_of, head_offset
 from relay_service.kernel.histogram import COLLECTOR_TO_RELAY, VENUE_TO_COLLECTOR, record
 from relay_service.kernel.jit import carray, compiled
 from relay_service.kernel.lookup import find, put
@@ -49,10 +49,6 @@ from relay_service.kernel.state import (
     OPEN_GROUPS,
     OUT_CAPACITY,
     OUT_COUNT,
-    REJECT_MALFORMED,
-    REJECT_NO_KEY,
-    REJECT_NO_PROVENANCE,
-    REJECT_PROVENANCE_MISMATCH,
     SHAPES,
     SLOT,
     SLOT_CAPACITY,
@@ -70,64 +66,23 @@ TRADE_TYPE: Final = 1
 QUOTE_TYPE: Final = 2
 LEVEL_TYPE: Final = 3
 STATUS_TYPE: Final = 6
-SHAPE_SIZE: Final = 8
-"""int64 values for each event type in the shapes: row size, prefix size, address of masks, address of template, and the places in the block of its
-domain's next sequence and room for unknown listings."""
-
-_PREFIX: Final = len(QUOTE.prefix)
 
 
-def _offset(name: str) -> int:
-    """Bytes from the end of a row's prefix to a common field: the same in every type."""
-    fields = QUOTE.dtype.fields
-    assert fields is not None
-    return int(fields[name][1]) - _PREFIX
-
-
-_KEY: Final = _offset("listing_key")
-_SEQUENCE: Final = _offset("sequence")
-_VENUE_TIME: Final = _offset("venue_time_ns")
+_KEY: Final = head_offset("listing_key")
+_SEQUENCE: Final = head_offset("sequence")
+_VENUE_TIME: Final = head_offset("venue_time_ns")
 _REPLAY: Final = int(Provenance.REPLAY)
-_COLLECTOR_TIME: Final = _offset("collector_time_ns")
-_RELAY_IN: Final = _offset("relay_in_ns")
-_RELAY_OUT: Final = _offset("relay_out_ns")
-_SOURCE: Final = _offset("source_id")
-_VERSION: Final = _offset("definition_version")
-_FLAGS: Final = _offset("flags")
+_COLLECTOR_TIME: Final = head_offset("collector_time_ns")
+_RELAY_IN: Final = head_offset("relay_in_ns")
+_RELAY_OUT: Final = head_offset("relay_out_ns")
+_SOURCE: Final = head_offset("source_id")
+_VERSION: Final = head_offset("definition_version")
+_FLAGS: Final = head_offset("flags")
 
 _UNKNOWN: Final = int(RecordFlag.UNKNOWN_LISTING)
 _NO_REGISTRY: Final = int(RecordFlag.NO_REGISTRY)
 _GAP_BEFORE: Final = int(RecordFlag.GAP_BEFORE)
 _STALE: Final = int(RecordFlag.STALE)
-
-
-@compiled
-def intact(address: int, shape: int) -> bool:
-    """Whether the constant bytes of a row are those of its layout, compared eight at a time; the last eight overlap."""
-    size = load_i64(shape)
-    masks = load_i64(shape + 16)
-    template = load_i64(shape + 24)
-    words = size >> 3
-    differs = np.int64(0)
-    for k in range(words):
-        differs |= (load_i64(address + 8 * k) & load_i64(masks + 8 * k)) ^ load_i64(template + 8 * k)
-    differs |= (load_i64(address + size - 8) & load_i64(masks + 8 * words)) ^ load_i64(template + 8 * words)
-    return bool(differs == 0)
-
-
-@compiled
-def fault_of(address: int, head: int, shape: int, provenance: int) -> int:
-    """The reject counter of a row that cannot be taken, or -1. `provenance`: what its source said in its hello; 0: any."""
-    if not intact(address, shape):
-        return REJECT_MALFORMED
-    if load_i64(head + _KEY) == 0:
-        return REJECT_NO_KEY
-    stated = int(load_u32(head + _FLAGS)) & PROVENANCE_MASK
-    if stated == 0:
-        return REJECT_NO_PROVENANCE
-    if provenance != 0 and stated != provenance:
-        return REJECT_PROVENANCE_MISMATCH
-    return -1
 
 
 @compiled

@@ -11,6 +11,7 @@ from fractions import Fraction
 from itertools import permutations
 from typing import Any, Final
 
+from alphapulse.domain.decimal import EXPONENT_MAX, EXPONENT_MIN
 from alphapulse.domain.provenance import PROVENANCE_MASK, Provenance, RecordFlag
 from relay_service.kernel import state
 from relay_service.kernel.engine import KernelSettings
@@ -116,7 +117,10 @@ class ReferenceKernel:
         stated = row["flags"] & PROVENANCE_MASK
         if not stated:
             return state.REJECT_NO_PROVENANCE
-        return state.REJECT_PROVENANCE_MISMATCH if provenance not in (0, stated) else None
+        if provenance not in (0, stated):
+            return state.REJECT_PROVENANCE_MISMATCH
+        exponents = [value for name, value in row.items() if name.endswith("exponent")]
+        return None if all(EXPONENT_MIN <= one <= EXPONENT_MAX for one in exponents) else state.REJECT_EXPONENT
 
     def _take(self, kind: int, row: Row, source_id: int, gap: bool, now_ns: int) -> Row:
         key = row["listing_key"]

@@ -17,7 +17,7 @@ from relay_service.kernel.reference import ReferenceGroup, ReferenceKernel
 
 KEYS = [1, 2, 3, 4, 2**63 + 5, 2**64 - 1]
 prices = st.one_of(st.integers(95, 105), st.sampled_from([0, -3, 10_000, 2**62]))
-exponents = st.sampled_from([-2, -2, -2, -1, -3, 0])
+exponents = st.sampled_from([-2, -2, -2, -2, -1, -1, -3, -3, 0, 0, 128, -129, 2**31 - 1])
 flags = st.builds(
     lambda provenance, *bits: provenance | sum(bits),
     st.sampled_from([1, 1, 1, 1, 3, 0]),

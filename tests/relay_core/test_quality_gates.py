@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from alphapulse.domain.domains import Domain
 from alphapulse.domain.provenance import RecordFlag
-from alphapulse.records import BOOK_LEVEL, TRADE
+from alphapulse.records import BOOK_LEVEL, TRADE, RecordLayout
+from relay_service.accepted import ACCEPTED
 from relay_service.core import RelayCore
 from relay_service.kernel.engine import KernelSettings
 
@@ -118,3 +120,23 @@ def test_gates_of_zero_mark_nothing(build: Any) -> None:
         row = {"listing_key": 1, "price": price, "price_exponent": -2, "venue_time_ns": 1}
         found = core.accept(source, TRADE.event_type, build.rows(TRADE, [row]), number, NOW)
         assert not flags_of(found) & (RecordFlag.STALE | RecordFlag.PRICE_BAND)
+
+
+@pytest.mark.parametrize(
+    ("layout", "name"),
+    [
+        (layout, name)
+        for layout in ACCEPTED[Domain.MARKET].values()
+        for name in layout.fields
+        if name.endswith("exponent")
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.name,
+)
+def test_an_exponent_that_no_decimal_has_refuses_its_row_alone(
+    core: RelayCore, feeder: Any, build: Any, layout: RecordLayout, name: str
+) -> None:
+    exponents = [-2, 127, 128, 255, 256, -128, -129, -256, 2**31 - 1, -(2**31), 0]
+    result = feeder.send(layout, build.rows(layout, [{"listing_key": 1, name: one} for one in exponents]), NOW)
+    assert [one for group in result.groups for one in group.rows[name].tolist()] == [-2, 127, -128, 0]
+    assert result.rejected == 7
+    assert core.counters().rejects == {"EXPONENT_RANGE": 7}
