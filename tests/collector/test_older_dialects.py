@@ -46,6 +46,10 @@ def _write(folder: Path, name: str, told: Recording) -> None:
         for url, answer in told.lists.items():
             file.write(f"{url} -> {told.at}.5: {json.dumps(answer)}\n")
         file.write("configuration: {}\n")
+    if told.asked:
+        with gzip.open(folder / f"{name}.http.0.0.gz", "wt") as file:
+            for url, answer in told.asked.items():
+                file.write(f"{url} -> {told.at}.7: {json.dumps(answer)}\n")
     for number, (url, frames) in enumerate(told.connections.items(), 1):
         with gzip.open(folder / f"{name}.ws.{number}.0.gz", "wt") as file:
             address = url.partition(" ")[0]

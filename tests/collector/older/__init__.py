@@ -25,6 +25,8 @@ class Recording:
     """Of every listed symbol what it is: `BTC/USDT`, `BTC/USDT perpetual`, `BTC/USD 2021-12-31`, `BTC/USD 2021-12-31 50000 call`."""
     connections: dict[str, list[Any]]
     """Frames by the address that was connected to; what follows a blank tells apart those that were connected to more than once."""
+    asked: dict[str, Any] = field(default_factory=dict)
+    """Answers by address to what was asked while it streamed, as they stand in `NAME.http.0.0.gz`."""
     trades: Rows = ()
     """(symbol, price, size, side, number, time)."""
     quotes: Rows = ()
