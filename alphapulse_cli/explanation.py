@@ -11,7 +11,8 @@ from alphapulse.api.common.v1 import common_pb2
 from alphapulse.api.marketdata.v1 import marketdata_pb2 as market
 from alphapulse.api.relay.v1 import relay_service_pb2 as pb
 from alphapulse.domain.decimal import ExactDecimal
-from alphapulse.records import COMMON_FIELDS, LAYOUTS
+from alphapulse.domain.wide import mantissa_of
+from alphapulse.records import COMMON_FIELDS, LAYOUTS, WIDE_AMOUNT
 
 _KEYS: Final = frozenset({"sell_listing_key", "instrument_key", "opportunity_id", "cause_listing_key"})
 _STATES: Final[dict[tuple[str, str], Any]] = {
@@ -83,6 +84,9 @@ def _headline(answer: pb.ExplainEventResponse, event: Any) -> str:
 
 def _values(field: str, event: Any) -> str:
     names = [one.name for one in event.DESCRIPTOR.fields if one.name not in COMMON_FIELDS]
+    if field == WIDE_AMOUNT.batch_field:
+        amount = f"{mantissa_of([getattr(event, f'word_{place}') for place in range(4)])}e{event.exponent}"
+        return f"amount {amount} kind {_value(field, event, 'kind', set())} trade_id {event.trade_id}"
     exponents = {name for name in names if name.endswith("exponent")}
     return " ".join(f"{name} {_value(field, event, name, exponents)}" for name in names if name not in exponents)
 

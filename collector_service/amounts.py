@@ -5,9 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
-from alphapulse.domain.decimal import EXPONENT_MAX, INT64_MAX, INT64_MIN, parse_unbounded
+from alphapulse.domain.decimal import INT64_MAX, INT64_MIN, parse_unbounded
 from alphapulse.domain.errors import InvalidArgument
-from alphapulse.domain.wide import is_wide_enough
 
 Amount = tuple[int, int]
 """(mantissa, exponent): the number mantissa x 10**exponent, its trailing zeros kept."""
@@ -51,14 +50,6 @@ def fitted(amount: Amount) -> Amount | None:
     while mantissa > INT64_MAX and mantissa % 10 == 0:
         mantissa, exponent = mantissa // 10, exponent + 1
     return (mantissa, exponent) if INT64_MIN <= mantissa <= INT64_MAX else None
-
-
-def widened(amount: Amount) -> Amount | None:
-    """The amount in 256 bits, trailing zeros dropped; None where it does not fit even those."""
-    mantissa, exponent = amount
-    while mantissa and mantissa % 10 == 0 and exponent < EXPONENT_MAX:
-        mantissa, exponent = mantissa // 10, exponent + 1
-    return (mantissa, exponent) if is_wide_enough(mantissa, exponent) else None
 
 
 def at_one_exponent(first: Amount, second: Amount) -> tuple[int, int, int] | None:

@@ -11,7 +11,8 @@ import msgspec
 from alphapulse.api.marketdata.v1 import marketdata_pb2
 from alphapulse.domain.errors import InvalidArgument
 from alphapulse.domain.provenance import Provenance, RecordFlag
-from collector_service.amounts import Amount, fitted, widened
+from alphapulse.domain.wide import widened
+from collector_service.amounts import Amount, fitted
 from collector_service.book import MachineFactory
 from collector_service.book_keeper import BookKeeper
 from collector_service.channel_numbers import ChannelNumbers
@@ -114,7 +115,7 @@ class Emitter(BookKeeper):
     ) -> None:
         """The amounts of a trade that its row cannot hold: before it, so that a reader has them when it comes."""
         for kind, amount, fitting in amounts:
-            wide = widened(amount) if fitting is None else None
+            wide = widened(*amount) if fitting is None else None
             if wide is not None:
                 self.sink.wide_amount(key, time_ns, flags & ~_SIZE_ABSENT, trade_id, *wide, kind)
 

@@ -94,7 +94,7 @@ class RowSink:
 
     def _waiting(self) -> list[tuple[int, list[bytes]]]:
         return [
-            (WIDE_AMOUNT.event_type, self.wide_amounts),  # before the trades that they are of
+            (WIDE_AMOUNT.event_type, self.wide_amounts),  # before the trades that they are of, as `in_sending_order`
             (TRADE.event_type, self.trades),
             (QUOTE.event_type, self.quotes),
             (BOOK_LEVEL.event_type, self.levels),

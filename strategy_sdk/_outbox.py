@@ -48,6 +48,8 @@ class Outbox:
         """A gap was declared, or found, at this sequence of the relay. One of signals or executions makes no quote stale."""
         if self._error is not None:
             return
+        if not gap.source:  # what a source lost, it never sent: its amounts are lost with their trades
+            self._wide.forget(gap.subscription_id)
         self._append(EventBatch(gap.subscription_id, gap.to_number + 1, 0, sequence, time.time_ns(), gaps=(gap,)))
         if self._policy is GapPolicy.RESYNC and market:
             self.freshness.gap(gap)

@@ -22,7 +22,7 @@ from alphapulse.domain.provenance import Provenance
 from alphapulse.publishing import messages
 from alphapulse.publishing.link import RelayLink
 from alphapulse.publishing.port import Port, RowSource
-from alphapulse.records import LAYOUTS
+from alphapulse.records import LAYOUTS, in_sending_order
 
 _KEY: Final = "listing_key"
 _KEY_SIZE: Final = 8
@@ -57,7 +57,7 @@ class PartRows:
     def take(self) -> dict[int, list[bytes]]:
         """All of them; they wait no longer."""
         taken, self._rows, self._count = self._rows, {}, 0
-        return taken
+        return in_sending_order(taken)
 
 
 class PartPort(Port):

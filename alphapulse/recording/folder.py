@@ -192,8 +192,6 @@ def recording_folders(root: Path, partitions: int) -> list[Path]:
 
 
 def _is_recording(folder: Path) -> bool:
-    if (folder / "state.json").exists():
-        return True
     return any(next(folder.glob(pattern), None) is not None for pattern in ("journal/*.frames", "*/date=*/*.parquet"))
 
 

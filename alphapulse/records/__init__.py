@@ -37,6 +37,7 @@ from alphapulse.records.layout import (
     RecordLayoutError,
     Rows,
     derive_layout,
+    in_sending_order,
     row_sizes,
 )
 from alphapulse.records.texts import text_of, texts_at_fault, without_faulty_texts
@@ -72,6 +73,7 @@ __all__ = [
     "derive_layout",
     "encode_control",
     "encode_frame",
+    "in_sending_order",
     "pack_messages",
     "row_sizes",
     "split_batch",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from alphapulse.api.marketdata.v1 import marketdata_pb2
 from alphapulse.domain.domains import Domain, domain_of
 
+T = TypeVar("T")
 Rows = npt.NDArray[np.void]
 """An array of rows of one layout."""
 
@@ -214,6 +215,11 @@ OPPORTUNITY: Final = LAYOUTS[_TYPES.EVENT_TYPE_CROSS_VENUE_OPPORTUNITY]
 SYNTHETIC_UPDATE: Final = LAYOUTS[_TYPES.EVENT_TYPE_SYNTHETIC_UPDATE]
 STRATEGY_SIGNAL: Final = LAYOUTS[_TYPES.EVENT_TYPE_STRATEGY_SIGNAL]
 EXECUTION_REPORT: Final = LAYOUTS[_TYPES.EVENT_TYPE_EXECUTION_REPORT]
+
+
+def in_sending_order(rows: Mapping[int, T]) -> dict[int, T]:
+    """What a source sends of each type, with the amounts before the trades that they are of; otherwise as it is."""
+    return dict(sorted(rows.items(), key=lambda item: item[0] != WIDE_AMOUNT.event_type))
 
 
 def row_sizes() -> dict[int, int]:

@@ -41,14 +41,13 @@ async def _record(ways: list[str], wanted: EventFilter, folder: Path, bounds: Bo
     try:
         async with AsyncExitStack() as stack:
             await _all(streams, [stack.enter_async_context(stream) for stream in streams])
+            if interrupt.asked.is_set():  # before all had answered
+                return Totals()
             recordings = [
-                _record_part(stream, wanted, one, bounds) for stream, one in zip(streams, folders, strict=True)
+                _record_part(stream, wanted, one, bounds, interrupt.asked)
+                for stream, one in zip(streams, folders, strict=True)
             ]
             return sum(await _all(streams, recordings), Totals())
-    except FailedPrecondition:
-        if not interrupt.asked.is_set():  # else it was stopped before the relays had answered
-            raise
-        return Totals()
     finally:
         ending.cancel()
 
@@ -65,10 +64,16 @@ async def _all(streams: list[MarketStream], doing: list[Coroutine[Any, Any, T]])
     raise error
 
 
-async def _record_part(stream: MarketStream, wanted: EventFilter, folder: Path, bounds: Bounds) -> Totals:
+async def _record_part(
+    stream: MarketStream, wanted: EventFilter, folder: Path, bounds: Bounds, asked: asyncio.Event
+) -> Totals:
     with Recorder(folder, bounds) as recorder:
         _say(f"recording into {folder} from {stream.transport}")
-        await RecordingSession(stream, recorder, partial(_tell, folder.name)).run(wanted)
+        try:
+            await RecordingSession(stream, recorder, partial(_tell, folder.name)).run(wanted)
+        except FailedPrecondition:
+            if not asked.is_set():  # else it was stopped before the relay had taken the subscription
+                raise
     return recorder.totals
 
 

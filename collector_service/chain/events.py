@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from hashlib import sha256
 from typing import Final
 
 from alphapulse.domain.errors import InvalidArgument
@@ -20,13 +21,10 @@ MAX_COINS: Final = 8
 """Coins of a pool of Curve."""
 
 
-_INDEX_BITS: Final = 24
-"""A block has fewer logs: one costs 375 of its gas, and 2**24 of them would be 6 billion."""
-
-
-def trade_number(block: int, index: int) -> int:
-    """The number of a trade, by the block and the place of its log in it: trades of a pool rise by it. 0 where it has no such number."""
-    return block << _INDEX_BITS | index if index < 1 << _INDEX_BITS and block < 1 << 64 - _INDEX_BITS else 0
+def trade_number(within: str, place: int) -> int:
+    """The number of a trade by what holds it (the hash of a block, the signature of a transaction) and its place there. A block's own number would
+    not do: the one that replaces it has the same, and other trades in its places."""
+    return int.from_bytes(sha256(f"{within}:{place}".encode()).digest()[:8], "big") or 1
 
 
 class PoolKind(Enum):

@@ -249,7 +249,7 @@ class Node:
         for item in items:
             made = item.exchange
             if made is not None:
-                number = trade_number(block.number, item.index)
+                number = trade_number(block.hash, item.index)
                 emitter.trade(
                     item.symbol, made.price, made.size, trade_id=number, aggressor=made.aggressor, time_ns=block.time_ns
                 )

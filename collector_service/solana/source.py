@@ -10,14 +10,13 @@ from base64 import b64decode
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from typing import Any, Final
 
 import msgspec
 
 from alphapulse.domain.errors import InvalidArgument
 from collector_service.chain.amounts import exchange
-from collector_service.chain.events import Swap
+from collector_service.chain.events import Swap, trade_number
 from collector_service.chain.pools import Pool
 from collector_service.chain.quotes import PoolQuote, range_quote
 from collector_service.emitter import Emitter
@@ -147,7 +146,7 @@ class Conversation:
         try:
             for place, trade in enumerate(read_trades(told.logs or (), WHIRLPOOLS)):
                 if trade.pool == pool:
-                    _trade(trade, _number(told.signature, place), emitter)
+                    _trade(trade, trade_number(told.signature, place), emitter)
         except InvalidArgument as error:
             # What was read before counts; what the rest was, nobody will know.
             emitter.unknown_value("log", error.violations[0].rule)
@@ -174,11 +173,6 @@ def _quote(pool: str, account: _Account, emitter: Emitter) -> PoolQuote:
         return PoolQuote()
     # The pool's authority may change the fee: the account says what it is now.
     return range_quote(found.state, replace(entry.pool, fee_pips=found.fee_pips), found.sure)
-
-
-def _number(signature: str, place: int) -> int:
-    """The number of a trade, by its transaction and its place there. Solana has none."""
-    return int.from_bytes(sha256(f"{signature}:{place}".encode()).digest()[:8], "big")
 
 
 def _trade(trade: Traded, number: int, emitter: Emitter) -> None:

@@ -20,7 +20,7 @@ MEANINGS: Final[Mapping[RecordFlag, str]] = {
     RecordFlag.ASK_SIZE_ABSENT: "the venue gave no size with the ask",
     RecordFlag.SNAPSHOT_BEGIN: "the first row of a book snapshot: the book before it is void",
     RecordFlag.LAST_OF_UPDATE: "the last row of one book update: the book is consistent after it",
-    RecordFlag.OVERSIZE: "an amount did not fit 64 bits and is not carried",
+    RecordFlag.OVERSIZE: "an amount did not fit 64 bits and is not carried in this row",
     RecordFlag.CROSSED: "the bid is at or above the ask on one venue; it takes no part in opportunities",
     RecordFlag.STALE: "it came later after its venue's time than RELAY_STALE_MS allows; it takes no part in opportunities",
     RecordFlag.OFF_TICK: "a price is not a multiple of the listing's tick size",

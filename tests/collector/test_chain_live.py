@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -205,14 +206,25 @@ async def test_a_swap_of_more_than_64_bits_has_its_size_in_a_row_before_it(small
             for _ in range(3):
                 await node.mine()
             await until(lambda: len(trades(small_relay)) == 3)
+            counted = node.chain[:2]
+            # Another block in the place of one that counted: its trades are others, in the same places.
+            await node.undo(4)
+            for _ in range(5):
+                await node.mine(swap(V3, 60_000 * 10**6, -large))
+            await until(lambda: len(trades(small_relay)) == 5)
+            counted += node.chain[1:3]
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-    numbers = [100 << 24, (100 << 24) + 7, 101 << 24]
+    places = [(counted[0], 0), (counted[0], 7), (counted[1], 0), (counted[2], 0), (counted[3], 0)]
+    numbers = [
+        int.from_bytes(sha256(f"{block['hash']}:{place}".encode()).digest()[:8], "big") for block, place in places
+    ]
+    assert [int(block["number"], 16) for block in counted] == [100, 101, 101, 102]
     rows = [row for _, kind, _, rows in small_relay.frames if kind == TRADE.event_type for row in rows]
     assert [int(row["trade_id"]) for row in rows] == numbers
-    assert [bool(int(row["flags"]) & RecordFlag.OVERSIZE) for row in rows] == [True, False, True]
-    assert [one[3] for one in trades(small_relay)] == [0, Decimal("0.0025"), 0]
+    assert [bool(int(row["flags"]) & RecordFlag.OVERSIZE) for row in rows] == [True, False, True, True, True]
+    assert [one[3] for one in trades(small_relay)] == [0, Decimal("0.0025"), 0, 0, 0]
     wide = [row for _, kind, _, rows in small_relay.frames if kind == WIDE_AMOUNT.event_type for row in rows]
     held = {
         (int(row["listing_key"]), int(row["trade_id"]), int(row["venue_time_ns"])): WideDecimal(
@@ -224,9 +236,16 @@ async def test_a_swap_of_more_than_64_bits_has_its_size_in_a_row_before_it(small
     assert held == {
         (key, numbers[0], (1_700_000_000 + 1_200) * second): WideDecimal(sold, -18),
         (key, numbers[2], (1_700_000_000 + 1_212) * second): WideDecimal(large, -18),
+        (key, numbers[3], (1_700_000_000 + 1_212) * second): WideDecimal(large, -18),
+        (key, numbers[4], (1_700_000_000 + 1_224) * second): WideDecimal(large, -18),
     }
-    kinds = [kind for _, kind, _, _ in small_relay.frames if kind in (TRADE.event_type, WIDE_AMOUNT.event_type)]
-    assert kinds[0] == WIDE_AMOUNT.event_type
+    # In what was sent each stands before its trade.
+    seen: set[int] = set()
+    for _, kind, _, rows in small_relay.frames:
+        if kind == WIDE_AMOUNT.event_type:
+            seen |= {int(row["trade_id"]) for row in rows}
+        elif kind == TRADE.event_type:
+            assert {int(row["trade_id"]) for row in rows if int(row["flags"]) & RecordFlag.OVERSIZE} <= seen
 
 
 def library_quote(block: int, quote: int, base: int) -> tuple[int, Decimal, Decimal, Decimal, Decimal]:

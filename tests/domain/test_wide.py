@@ -29,6 +29,13 @@ def test_a_wide_decimal_is_the_number(mantissa: int, exponent: int) -> None:
     assert Decimal(str(wide)) == wide.to_decimal()
 
 
+@given(WIDE, st.integers(-36, 36))
+def test_its_text_is_read_again(mantissa: int, exponent: int) -> None:
+    wide = WideDecimal(mantissa, exponent)
+    assert WideDecimal.parse(str(wide)) == wide
+    assert WideDecimal.of(mantissa) == WideDecimal(mantissa)
+
+
 @given(st.integers(0, 2**62), st.integers(0, 40))
 def test_it_equals_the_same_number_written_otherwise(mantissa: int, zeros: int) -> None:
     wide, plain = WideDecimal(mantissa * 10**zeros, -zeros), ExactDecimal(mantissa)
@@ -41,6 +48,13 @@ def test_it_equals_the_same_number_written_otherwise(mantissa: int, zeros: int) 
 def test_what_no_wide_decimal_holds_is_refused(mantissa: int, exponent: int) -> None:
     with pytest.raises(InvalidArgument, match="decimal-oversize"):
         WideDecimal(mantissa, exponent)
+
+
+@pytest.mark.parametrize("text", ["-1", str(2**256), "1e128", "NaN", ""])
+def test_texts_of_other_numbers_are_refused_by_their_field(text: str) -> None:
+    with pytest.raises(InvalidArgument) as found:
+        WideDecimal.parse(text, "size")
+    assert found.value.violations[0].field == "size"
 
 
 @pytest.mark.parametrize("mantissa", [-1, 2**256])

@@ -15,7 +15,7 @@ from alphapulse.publishing import SplitPort, links_to
 from alphapulse.publishing.messages import Rejected
 from alphapulse.publishing.port import Loss, Port
 from alphapulse.publishing.split import PartPort, PartRows
-from alphapulse.records import LAYOUTS, QUOTE, TRADE, RecordLayout
+from alphapulse.records import LAYOUTS, QUOTE, TRADE, WIDE_AMOUNT, RecordLayout
 
 LISTINGS = range(1, 9)
 
@@ -199,3 +199,16 @@ def test_paths_that_are_no_partitions_are_refused(paths: str) -> None:
     with pytest.raises(InvalidArgument) as refused:
         links_to(paths)
     assert refused.value.violations[0].rule == "partition-paths"
+
+
+def test_amounts_leave_before_their_trades_whatever_waits() -> None:
+    bench = Bench(2)
+    for layout, key in ((TRADE, 1), (QUOTE, 3), (WIDE_AMOUNT, 1), (TRADE, 1), (WIDE_AMOUNT, 3), (TRADE, 3)):
+        bench.put(layout, [key])
+        bench.port.flush()
+    bench.send(1)
+    assert [kind for kind, _, _ in bench.sent[1]] == [
+        *[WIDE_AMOUNT.event_type] * 2,
+        *[TRADE.event_type] * 3,
+        QUOTE.event_type,
+    ]

@@ -128,6 +128,55 @@ async def test_a_recorder_of_both_killed_and_run_again_has_all_of_both(
         assert (code, "the recording of one relay" in text) == (2, True), text
 
 
+async def test_a_recorder_that_is_ended_before_all_have_answered_counts_what_it_has(
+    open_part: Any, source: Source, tmp_path: Path, socket_folder: Path
+) -> None:
+    """One relay says welcome and then nothing: its part ends without a subscription, and the other's rows are told all the same."""
+    folder, silent = tmp_path / "recording", socket_folder / "silent.sock"
+    async with open_part(0) as first, open_part(1) as second:
+        at, other = ways(first, second)
+
+        over = asyncio.Event()
+
+        async def welcome(asked: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
+            relay, to_relay = await asyncio.open_unix_connection(other)
+            to_relay.write(await asked.read(1 << 16))
+            client.write(await relay.read(1 << 16))
+            while await asked.read(1 << 16):
+                pass
+            for one in (to_relay, client):
+                one.close()
+                await one.wait_closed()
+            over.set()
+
+        server = await asyncio.start_unix_server(welcome, silent)
+        recorder = await command(
+            *("record", "--json", "--type", "quote", "--out", str(folder), "--relay", at, "--relay", str(silent))
+        )
+        await until(recorder, lambda: len(journals(folder)) == 1)
+        source.send(*INSTRUMENTS)
+        wanted = [price for key, price in source.sent if INSTRUMENTS[key] % 2 == 0]
+        await until(recorder, lambda: all(bid(price) in journals(folder)[0].read_bytes() for price in wanted))
+        recorder.send_signal(signal.SIGINT)
+        async with asyncio.timeout(PATIENCE):
+            out, told = await recorder.communicate()
+            await over.wait()
+        server.close()
+        await server.wait_closed()
+    assert (recorder.returncode, json.loads(out)["events"]) == (0, len(wanted)), told.decode()
+    assert [price for _, price in recorded(folder, 0)] == wanted
+
+
+async def test_a_recorder_that_is_ended_before_anybody_answered_leaves_nothing(tmp_path: Path) -> None:
+    recorder = await command("record", "--json", "--out", str(tmp_path / "recording"), "--relay", "127.0.0.1:1")
+    await asyncio.sleep(2)
+    recorder.send_signal(signal.SIGINT)
+    async with asyncio.timeout(PATIENCE):
+        out, told = await recorder.communicate()
+    assert (recorder.returncode, json.loads(out)["events"]) == (0, 0), told.decode()
+    assert not (tmp_path / "recording").exists()
+
+
 async def test_subscribe_prints_what_both_have(open_part: Any, source: Source) -> None:
     async with open_part(0) as first, open_part(1) as second:
         told = {"RELAY_EGRESS_SOCKET": ";".join(ways(first, second))}

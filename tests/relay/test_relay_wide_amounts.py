@@ -12,10 +12,13 @@ from typing import Any
 import duckdb
 import polars
 import pytest
-from support.relay_partitions import PATIENCE, until
+from support.relay_partitions import INSTRUMENTS, PATIENCE, Homes, parts, until, ways
 
+from alphapulse.domain.decimal import ExactDecimal
 from alphapulse.domain.ids import source_id
 from alphapulse.domain.provenance import Provenance, RecordFlag
+from alphapulse.domain.wide import WideDecimal
+from alphapulse.publishing import SplitLink
 from alphapulse.recording import Recorder, read_rows
 from alphapulse.records import LAYOUTS, TRADE, WIDE_AMOUNT
 from alphapulse_cli.recording_session import RecordingSession
@@ -32,9 +35,11 @@ from strategy_sdk import (
     Gap,
     Latest,
     MarketStream,
+    PartitionedStream,
     Trade,
     WideAmount,
     connect,
+    connect_partitions,
 )
 
 SYMBOL = "WETH-USDC"
@@ -73,7 +78,7 @@ class Pool:
             await collector.send(as_array(LAYOUTS[kind], pieces), LAYOUTS[kind])
 
 
-async def read(stream: MarketStream, trades: int) -> list[Event]:
+async def read(stream: MarketStream | PartitionedStream, trades: int) -> list[Event]:
     """Until so many trades have come."""
     found: list[Event] = []
     async with asyncio.timeout(PATIENCE):
@@ -193,3 +198,31 @@ async def test_a_recording_holds_amounts_that_others_read(relay: Any, build: Any
     ] == [whole(size) for size in SIZES if whole(size) is not None]
     rows = [rows for layout, rows in read_rows(tmp_path) if layout is WIDE_AMOUNT]
     assert sum(len(one) for one in rows) == len(held)
+
+
+async def test_amounts_reach_the_relay_of_their_trade_before_it(
+    open_relay: Any, build: Any, fresh_redis_url: str, socket_folder: Path
+) -> None:
+    open_part = parts(open_relay, build, fresh_redis_url, socket_folder)
+    sockets = [str(socket_folder / f"in{index}.sock") for index in range(2)]
+    live, marked = int(Provenance.LIVE), int(Provenance.LIVE | RecordFlag.OVERSIZE)
+    async with open_part(0) as first, open_part(1) as second, SplitLink(sockets) as link:
+        sink = RowSink(1)
+        port = link.port("UNISWAP", Provenance.LIVE, sink, homes=Homes())
+        async with connect_partitions(ways(first, second)) as stream:
+            await stream.subscribe(event_types=[EventType.TRADE, EventType.WIDE_AMOUNT])
+            await until(lambda: all(one.app.core.sources.all() for one in (first, second)))
+            for key in INSTRUMENTS:
+                sink.trade(key, 0, live, 7, 5, 100, 0, 0, 0)
+            port.flush()
+            for key in INSTRUMENTS:
+                sink.wide_amount(key, 0, live, 101, 2**70 + key, -18, AmountKind.SIZE)
+                sink.trade(key, 0, marked, 7, 0, 101, 0, 0, 0)
+            port.flush()
+            found = await read(stream, 2 * len(INSTRUMENTS))
+    sizes = {(one.listing_key, one.trade_id): one.size for one in found if isinstance(one, Trade)}
+    assert sizes == {
+        (key, number): WideDecimal(2**70 + key, -18) if number == 101 else ExactDecimal(5)
+        for key in INSTRUMENTS
+        for number in (100, 101)
+    }

@@ -14,7 +14,7 @@ from alphapulse.domain.errors import InvalidArgument
 from alphapulse.domain.provenance import RecordFlag
 from alphapulse.domain.wide import WideDecimal, words_of
 from alphapulse.records import TRADE, WIDE_AMOUNT, RecordLayout, Rows
-from strategy_sdk import AmountKind, EventBatch, Trade, WideAmount
+from strategy_sdk import AmountKind, EventBatch, Trade
 from strategy_sdk._wide import MAX_WAITING, AmountsWaiting
 
 
@@ -52,29 +52,47 @@ class Stream:
         batch = EventBatch(subscription, 1, len(rows), self._sequence, 99, tuple(runs))
         return replace(batch, wide=self._waiting.taken_for(subscription, batch.runs)).events()
 
+    def lose(self, count: int) -> None:
+        """Rows are missing, which a gap declares."""
+        self._sequence += count
+        self._waiting.forget(1)
+
     def size(self, number: int, **fields: Any) -> Any:
         (event,) = self.take(trade(number, **fields))
         assert isinstance(event, Trade)
         return event.size
 
 
-@given(st.lists(st.tuples(st.integers(1, 2**256 - 1), st.booleans()), max_size=30), st.data())
-def test_each_trade_has_its_own_amount_however_batches_are_cut(
-    told: list[tuple[int, bool]], data: st.DataObject
+FLUSHES = st.lists(
+    st.lists(st.tuples(st.integers(1, 4), st.booleans()), max_size=4, unique_by=lambda one: one[0]), max_size=8
+)
+"""What a source sends at once: trades by their numbers, which come again, and whether a size fits no row."""
+
+
+@given(FLUSHES, st.data())
+def test_a_trade_has_its_own_amount_or_none_whatever_is_lost_between(
+    flushes: list[list[tuple[int, bool]]], data: st.DataObject
 ) -> None:
-    stream, found, waiting = Stream(), [], []
-    for number, (mantissa, comes) in enumerate(told, 1):
-        waiting += [wide(number, mantissa)] if comes else []
-        waiting.append(trade(number))
-        if data.draw(st.booleans()):
-            found += stream.take(*waiting)
-            waiting = []
-    found += stream.take(*waiting) if waiting else []
-    sizes = [event.size for event in found if isinstance(event, Trade)]
-    assert sizes == [WideDecimal(mantissa, -18) if comes else None for mantissa, comes in told]
-    assert [event.amount for event in found if isinstance(event, WideAmount)] == [
-        WideDecimal(mantissa, -18) for mantissa, comes in told if comes
-    ]
+    stream, wire, true = Stream(), [], {}
+    for place, flush in enumerate(flushes):
+        sizes = {number: 2**70 + 16 * place + number for number, large in flush if large}
+        wire += [wide(number, size) for number, size in sizes.items()]
+        for number, large in flush:
+            true[len(wire)] = WideDecimal(sizes[number], -18) if large else ExactDecimal(5, 0)
+            wire.append(trade(number) if large else trade(number, size=5, flags=0))
+    lost = False
+    at = 0
+    while at < len(wire):
+        count = data.draw(st.integers(1, 6))
+        rows, at = wire[at : at + count], at + count
+        if data.draw(st.integers(0, 3)) == 0:
+            stream.lose(len(rows))
+            lost = True
+            continue
+        found = [event.size for event in stream.take(*rows) if isinstance(event, Trade)]
+        expected = [true[at - count + k] for k, row in enumerate(rows) if row.dtype == TRADE.dtype]
+        for size, own in zip(found, expected, strict=True):
+            assert size == own or (lost and size is None)
 
 
 def test_price_and_size_are_told_apart() -> None:
@@ -107,6 +125,15 @@ def test_rows_that_no_collector_writes_are_of_no_trade(fields: dict[str, int]) -
         with pytest.raises(InvalidArgument, match="decimal-oversize"):
             print(told.amount)
     assert stream.size(fields.get("trade_id", 1)) is None
+
+
+def test_a_number_that_comes_again_in_one_batch_is_told_apart() -> None:
+    sizes = [
+        event.size
+        for event in Stream().take(wide(1, 2**70), trade(1), wide(1, 2**71), trade(1))
+        if isinstance(event, Trade)
+    ]
+    assert sizes == [WideDecimal(2**70, -18), WideDecimal(2**71, -18)]
 
 
 def test_amounts_whose_trades_never_come_are_forgotten() -> None:

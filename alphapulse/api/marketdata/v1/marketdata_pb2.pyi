@@ -666,8 +666,8 @@ class Trade(_message.Message):
     size: _builtins.int
     """Mantissa of the size, in base units or contracts."""
     trade_id: _builtins.int
-    """The venue's number of the trade; on an EVM chain the block's number times 2^24 plus the log's place in the block, on Solana the first 64 bits of
-    SHA-256 of the transaction's signature, ":" and the place among its trades. 0: none, or one that is no number.
+    """The venue's number of the trade. Of a chain's the first 64 bits of SHA-256 of "HASH:PLACE": the block's hash (0x...) and the log's place in it, or on
+    Solana the transaction's signature and the place among its trades. 0: none, or one that is no number.
     """
     price_exponent: _builtins.int
     """Exponent of the price."""
