@@ -7,7 +7,7 @@ import importlib
 from pathlib import Path
 from typing import Final
 
-from violation_rules import ROOT, Site, name_of, rules, sites_of, source_files
+from violation_rules import ROOT, Site, module_of, name_of, rules, sites_of, source_files
 
 from alphapulse.domain.errors import AlphaPulseError, reasons
 from alphapulse.runtime.http.replies import http_status
@@ -82,7 +82,7 @@ def page(header: str) -> str:
 def import_error_classes() -> None:
     """Imports every module that gives a class a reason: only then is it among the reasons."""
     for path in source_files():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(module_of(path)):
             if isinstance(node, ast.ClassDef) and any(_gives_reason(one) for one in node.body):
                 importlib.import_module(_module(path))
 
@@ -130,7 +130,7 @@ def _metadata() -> dict[str, set[str]]:
 
 
 def _class_of(site: Site) -> str:
-    for node in ast.walk(ast.parse(site.path.read_text(encoding="utf-8"))):
+    for node in ast.walk(module_of(site.path)):
         if isinstance(node, ast.ClassDef) and node.lineno <= site.call.lineno <= (node.end_lineno or 0):
             return node.name
     return ""

@@ -10,6 +10,7 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -103,7 +104,7 @@ def rules() -> tuple[dict[str, Found], list[Puzzle]]:
 def sites_of() -> Iterator[Site]:
     """Every call in the code."""
     for path in source_files():
-        module = ast.parse(path.read_text(encoding="utf-8"))
+        module = module_of(path)
         yield from _calls(path, module, module, None)
 
 
@@ -111,6 +112,12 @@ def source_files() -> Iterator[Path]:
     """The modules written by hand."""
     for package in PACKAGES:
         yield from sorted(path for path in (ROOT / package).rglob("*.py") if _GENERATED not in path.parents)
+
+
+@cache
+def module_of(path: Path) -> ast.Module:
+    """A module's code, read once."""
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def _calls(
@@ -311,7 +318,7 @@ def _put(
 def _tuples(found: dict[str, Found]) -> None:
     """Rules that are handed on as a pair with their sentence: `return "occ-root", f"..."`."""
     for path in source_files():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(module_of(path)):
             if (
                 not isinstance(node, ast.Return | ast.Assign)
                 or not isinstance(node.value, ast.Tuple)
