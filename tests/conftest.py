@@ -65,8 +65,8 @@ _LONGEST_FIRST = (
     "collector",
     "interchange",
 )
-"""Folders and files that take longest: begun last they would keep one worker waiting for the others. The first compiles the relay's kernel, if it has to
-be; meanwhile the others do what needs none."""
+"""Folders and files that take longest: begun last they would keep one worker waiting for the others. The first compiles the relay's kernel, if it
+has to be; meanwhile the others do what needs none."""
 
 
 class _Groups(LoadScopeScheduling):
