@@ -102,6 +102,17 @@ def _index(spec: Index, where: str) -> Callable[[Any], IndexTerms]:
     return lambda line: IndexTerms(need(name(line), "name"), need(provider(line), "provider"))
 
 
+def _known(terms: ContractTerms) -> ContractTerms:
+    """These terms. Raises InvalidArgument where they name no one instrument: the line is refused, and no other with it."""
+    if terms.kind is not AssetClass.PERPETUAL and terms.expiry is None:
+        raise InvalidArgument.field(
+            "contract.expiry", "", "field-missing", "a future or an option is known by its expiry"
+        )
+    if terms.kind is AssetClass.OPTION and (terms.strike is None or terms.right is None):
+        raise InvalidArgument.field("contract.strike", "", "field-missing", "an option is known by strike and right")
+    return terms
+
+
 def _contract(spec: Contract, codes: Mapping[str, str], where: str) -> Callable[[Any], ContractTerms]:
     settle, size = text_of(spec.settle, f"{where}.settle"), amount_of(spec.size, f"{where}.size")
     strike, kind = amount_of(spec.strike, f"{where}.strike"), spec.kind
@@ -117,14 +128,16 @@ def _contract(spec: Contract, codes: Mapping[str, str], where: str) -> Callable[
                 "contract.kind", str(found), "contract-kind", "a kind of contract this source knows"
             )
         code = need(settle(line), "settle").upper()
-        return ContractTerms(
-            kind=found,
-            settle=codes.get(code, code),
-            expiry=expiry(line) if found is not AssetClass.PERPETUAL else None,
-            size=size(line),
-            inverse=bool(inverse(line)) if inverse is not None else bool(spec.inverse),
-            strike=strike(line),
-            right=_RIGHTS.get(cast("str", right(line))) if spec.right is not None else None,
+        return _known(
+            ContractTerms(
+                kind=found,
+                settle=codes.get(code, code),
+                expiry=expiry(line) if found is not AssetClass.PERPETUAL else None,
+                size=size(line),
+                inverse=bool(inverse(line)) if inverse is not None else bool(spec.inverse),
+                strike=strike(line),
+                right=_RIGHTS.get(cast("str", right(line))) if spec.right is not None else None,
+            )
         )
 
     return read

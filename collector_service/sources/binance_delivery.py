@@ -29,6 +29,7 @@ SPEC: Final = replace(
     dialects=(
         replace(
             LEGACY,
+            silent=LEGACY.silent | {"indexPrice", "contractInfo"},
             snapshot=replace(_SNAPSHOT, path="/dapi/v1/depth?symbol={symbol}&limit=1000"),
             instruments=(
                 Instruments(

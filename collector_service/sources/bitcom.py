@@ -1,5 +1,5 @@
-"""Bit.com, which closed in March 2026: spot pairs, and futures and options margined in coins. Spot calls an instrument `pair`, the others
-`instrument_id`.
+"""Bit.com, which closed in March 2026: spot pairs, and futures and options margined in coins or in dollars. Spot calls an instrument `pair`, the
+others `instrument_id`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from collector_service.spec import (
     BookUpdate,
     Channel,
     Choice,
+    Const,
     Contract,
     Dialect,
     Endpoints,
@@ -102,6 +103,38 @@ def _line(contract: Contract, **where: str) -> Line:
     )
 
 
+def _lines(settle: str, size: str | Const, *, inverse: bool) -> tuple[Line, ...]:
+    """Options and futures that settle in this."""
+    ends = Millis("expiration_at")
+    return (
+        _line(
+            Contract(
+                kind=AssetClass.OPTION,
+                settle=settle,
+                size=size,
+                expiry=ends,
+                strike="strike_price",
+                right=Choice("option_type", {"call": "call", "put": "put"}),
+            ),
+            category="option",
+        ),
+        _line(
+            Contract(
+                kind=Choice(
+                    Text("instrument_id", split=("-", -1)),
+                    {"PERPETUAL": AssetClass.PERPETUAL},
+                    default=AssetClass.FUTURE,
+                ),
+                settle=settle,
+                size=size,
+                inverse=inverse,
+                expiry=ends,
+            ),
+            category="future",
+        ),
+    )
+
+
 def _subscribe(kind: str, symbols: Any) -> dict[str, Any]:
     return {"type": kind, "instruments": symbols, "channels": [CHANNEL], "interval": "raw"}
 
@@ -157,33 +190,16 @@ SPEC: Final = SourceSpec(
                     each="data.currencies",
                     follow="/v1/instruments?currency={line}&active=true",
                     then="data",
-                    lines=(
-                        _line(
-                            Contract(
-                                kind=AssetClass.OPTION,
-                                settle="base_currency",
-                                size="contract_size",
-                                expiry=Millis("expiration_at"),
-                                strike="strike_price",
-                                right=Choice("option_type", {"call": "call", "put": "put"}),
-                            ),
-                            category="option",
-                        ),
-                        _line(
-                            Contract(
-                                kind=Choice(
-                                    Text("instrument_id", split=("-", -1)),
-                                    {"PERPETUAL": AssetClass.PERPETUAL},
-                                    default=AssetClass.FUTURE,
-                                ),
-                                settle="base_currency",
-                                size="contract_size",
-                                inverse=True,
-                                expiry=Millis("expiration_at"),
-                            ),
-                            category="future",
-                        ),
-                    ),
+                    lines=_lines("base_currency", "contract_size", inverse=True),
+                ),
+                # What settles in dollars: its contracts have no size of their own.
+                *(
+                    Instruments(
+                        path=f"/linear/v1/instruments?currency={dollar}&active=true",
+                        each="data",
+                        lines=_lines("quote_currency", Const("1"), inverse=False),
+                    )
+                    for dollar in ("USD", "USDT")
                 ),
             ),
         ),
@@ -192,7 +208,7 @@ SPEC: Final = SourceSpec(
     notes=(
         "The venue has closed: trading ended on 2026-01-31, everything else on 2026-03-31. This reads what was recorded of it.",
         "Spot had addresses of its own, wss://spot-ws.bit.com and https://spot-api.bit.com, and the same messages.",
-        "Sizes of futures are in dollars, those of options in the base currency.",
+        "Sizes of futures are in dollars where they settle in the coin; those of others, and of options, are in the base currency.",
         "A ticker that lacks a side is passed over.",
     ),
 )

@@ -34,7 +34,8 @@ from collector_service.spec import (
     sides,
 )
 
-_V3_LIST_SINCE: Final = datetime(2023, 1, 1, tzinfo=UTC)
+_V3_LIST_SINCE: Final = datetime(2024, 1, 1, tzinfo=UTC)
+_CHANNELS: Final = ("heartbeat", "trades", "l2", "l3", "ticker", "prices", "symbols")
 _BOOK: Final[dict[str, Any]] = {
     "symbol": "symbol",
     "levels": sides("bids", "asks", price="px", size="qty"),
@@ -76,16 +77,13 @@ _GATEWAY: Final = Dialect(
     # Books are those of level 2: level 3 tells the same, order by order. The ticker tells the last trade, not the best prices.
     silent=frozenset(
         {
-            *(
-                f"{channel}:subscribed"
-                for channel in ("heartbeat", "trades", "l2", "l3", "ticker", "prices", "symbols")
-            ),
+            *(f"{channel}:subscribed" for channel in _CHANNELS),
             *(f"{channel}:updated" for channel in ("heartbeat", "l3", "ticker", "prices", "symbols")),
             *(f"{channel}:snapshot" for channel in ("l3", "ticker", "symbols")),
-            *(f"{channel}:unsubscribed" for channel in ("trades", "l2")),
+            *(f"{channel}:unsubscribed" for channel in _CHANNELS),
         }
     ),
-    errors=frozenset(f"{channel}:rejected" for channel in ("heartbeat", "trades", "l2")),
+    errors=frozenset(f"{channel}:rejected" for channel in _CHANNELS),
     subscribe=Subscribe(
         message={"action": "subscribe", "channel": CHANNEL, "symbol": SYMBOL},
         channels={Channel.TRADES: "trades", Channel.BOOKS: "l2"},

@@ -42,7 +42,7 @@ from collector_service.spec import (
 
 _DEPTH: Final = 50
 """Levels a side that are asked for."""
-_V1_SINCE: Final = datetime(2023, 1, 1, tzinfo=UTC)
+_V1_SINCE: Final = datetime(2024, 1, 1, tzinfo=UTC)
 _ROUTES: Final[dict[str, Record]] = {
     "trade": Trade(
         symbol="^result.instrument_name",
@@ -202,7 +202,7 @@ SPEC: Final = SourceSpec(
     venue="CRYPTO_COM",
     notes=(
         "Sizes of derivatives are of the base currency; contract_size says of how much a contract is.",
-        "The day on which version 2 ended is not documented: version 1 of the exchange took its place after 2022.",
+        "The day on which version 2 ended is not documented: version 1 of the exchange was there beside it since 2022, and was alone after 2023.",
         "An update without levels is sent where nothing changes: it keeps the chain of numbers.",
     ),
 )

@@ -43,7 +43,8 @@ from collector_service.spec import (
     sides,
 )
 
-_V3_SINCE: Final = datetime(2023, 1, 1, tzinfo=UTC)
+_V3_SINCE: Final = datetime(2023, 8, 1, tzinfo=UTC)
+"""The day that was announced for the end of version 2."""
 _V2_TRADE: Final = Trade(
     symbol="^params.symbol",
     price="price",
@@ -195,7 +196,7 @@ SPEC: Final = SourceSpec(
     notes=(
         "Sizes of futures are of the base currency.",
         "Version 2 counts trades that are told at a subscription; version 3 tells none unless it is asked.",
-        "The day on which version 2 ended is not documented: it was spoken in 2022, and version 3 beside it since 2021.",
+        "Version 2 was announced to end on 2023-08-01; version 3 was there beside it since 2021.",
     ),
 )
 HITBTC: Final = compile_source(SPEC)

@@ -1,5 +1,5 @@
 """HTX's perpetuals, once Huobi's: of coins (`BTC-USD`, contracts of US dollars) and of USDT (`BTC-USDT`, contracts of the coin), on a socket
-each. Since 2023 a book is a snapshot and numbered updates; before, it came whole.
+each. A book is a snapshot and numbered updates; in recordings of before 2025 it comes whole, as it does on its older channel to this day.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from collector_service.spec import (
     sides,
 )
 
-_NUMBERED_SINCE: Final = datetime(2023, 1, 1, tzinfo=UTC)
+_NUMBERED_SINCE: Final = datetime(2025, 1, 1, tzinfo=UTC)
 _SYMBOL: Final = Text("ch", split=(".", 1))
 _ROUTES: Final[dict[str, Any]] = {
     "trade": Trade(

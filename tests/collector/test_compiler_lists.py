@@ -21,6 +21,7 @@ from collector_service.spec import (
     Join,
     Line,
     Lookup,
+    Seconds,
     Text,
 )
 from collector_service.transport.base import Arrival, ArrivalKind
@@ -35,8 +36,10 @@ def listed(instruments: Instruments, body: Any) -> list[VenueSymbol]:
 
 def test_a_kind_is_told_by_a_part_of_a_text() -> None:
     kind = Choice(Text("id", split=("-", -1)), {"PERPETUAL": AssetClass.PERPETUAL}, default=AssetClass.FUTURE)
-    line = Line(symbol="id", base="id", quote=Const("USD"), contract=Contract(kind=kind, settle=Const("USD")))
-    entries = listed(Instruments(path="/", lines=(line,)), [{"id": "BTC-PERPETUAL"}, {"id": "BTC-24DEC21"}])
+    contract = Contract(kind=kind, settle=Const("USD"), expiry=Seconds("ends"))
+    line = Line(symbol="id", base="id", quote=Const("USD"), contract=contract)
+    told = [{"id": "BTC-PERPETUAL"}, {"id": "BTC-24DEC21", "ends": 1640332800}]
+    entries = listed(Instruments(path="/", lines=(line,)), told)
     kinds = [entry.contract.kind for entry in entries if entry.contract is not None]
     assert kinds == [AssetClass.PERPETUAL, AssetClass.FUTURE]
 

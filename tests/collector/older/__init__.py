@@ -37,5 +37,7 @@ class Recording:
     """Bids and asks at the end."""
     replies: tuple[str, ...] = ()
     """What the venue wants to hear back."""
+    unlisted: tuple[str, ...] = ()
+    """Lines of the lists that name no one instrument, and are refused alone: what each is refused for."""
     ticks: dict[str, str] = field(default_factory=dict)
     lots: dict[str, str] = field(default_factory=dict)

@@ -112,6 +112,7 @@ RECORDING: Final = Recording(
             ),
             _said("BTCUSD_210924", "forceOrder", e="forceOrder", E=1626992741300, o={"s": "BTCUSD_210924"}),
             _said("BTCUSD_PERP", "markPrice", e="markPriceUpdate", E=1626992742000, p="32000.15", r="0.0001", T=0),
+            _said("BTCUSD", "indexPrice@1s", e="indexPriceUpdate", E=1626992742000, i="BTCUSD", p="32000.11"),
             _said("BTCUSD_PERP", "kline_1m", e="kline", E=1626992742000, k={"s": "BTCUSD_PERP"}),
         ]
     },

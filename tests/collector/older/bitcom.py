@@ -1,4 +1,4 @@
-"""Bit.com: spot and derivatives over two connections, the list of each currency asked for by itself."""
+"""Bit.com: spot and derivatives over two connections, the list of each currency asked for by itself, and that of what settles in dollars."""
 
 from __future__ import annotations
 
@@ -28,6 +28,17 @@ def derivative(symbol: str, category: str, **more: Any) -> dict[str, Any]:
         "status": "online",
     }
     return {**told, **more}
+
+
+IN_DOLLARS: Final[dict[str, Any]] = {
+    "quote_currency": "USDT",
+    "expiration_at": 4102444800000,
+    "price_step": "0.01000000",
+    "size_step": "0.00010000",
+    "min_size": "0.00010000",
+    "contract_size": "",
+    "contract_size_currency": "BTC",
+}
 
 
 def said(channel: str, data: Any) -> dict[str, Any]:
@@ -75,6 +86,18 @@ RECORDING: Final = Recording(
             "message": "",
             "data": [derivative("BCH-PERPETUAL", "future", base_currency="BCH")],
         },
+        "https://api.bit.com/linear/v1/instruments?currency=USDT&active=true": {
+            "code": 0,
+            "message": "",
+            "data": [
+                derivative("BTC-USDT-PERPETUAL", "future", **IN_DOLLARS),
+                derivative(
+                    "BTC-USDT-24DEC21-40000-C",
+                    "option",
+                    **{**IN_DOLLARS, "expiration_at": 1640332800000, "strike_price": "40000", "option_type": "call"},
+                ),
+            ],
+        },
     },
     listed={
         "BTC-USDT": "BTC/USDT",
@@ -82,9 +105,11 @@ RECORDING: Final = Recording(
         "BTC-24DEC21": "BTC/USD 2021-12-24",
         "BTC-24DEC21-40000-P": "BTC/USD 2021-12-24 40000 put",
         "BCH-PERPETUAL": "BCH/USD perpetual",
+        "BTC-USDT-PERPETUAL": "BTC/USDT perpetual",
+        "BTC-USDT-24DEC21-40000-C": "BTC/USDT 2021-12-24 40000 call",
     },
     ticks={"BTC-USDT": "0.01", "BTC-24DEC21-40000-P": "0.0005"},
-    lots={"BTC-USDT": "0.0001", "BTC-PERPETUAL": "10"},
+    lots={"BTC-USDT": "0.0001", "BTC-PERPETUAL": "10", "BTC-USDT-PERPETUAL": "0.0001"},
     connections={
         "wss://spot-ws.bit.com": [
             said("subscription", {"code": 0, "subscription": ["depth"]}),
@@ -149,6 +174,19 @@ RECORDING: Final = Recording(
                 ],
             ),
             said(
+                "trade",
+                [
+                    {
+                        "trade_id": "23",
+                        "instrument_id": "BTC-USDT-PERPETUAL",
+                        "price": "47490.50000000",
+                        "qty": "0.00250000",
+                        "side": "buy",
+                        "created_at": 1639080717196,
+                    }
+                ],
+            ),
+            said(
                 "ticker",
                 {
                     "time": 1639083660346,
@@ -174,6 +212,7 @@ RECORDING: Final = Recording(
     trades=(
         ("BTC-USDT", "47768.00", "0.1", "buy", 11, "2021-12-09T21:01:00.345Z"),
         ("BTC-PERPETUAL", "47482.50000000", "6000.00000000", "sell", 7016884324, "2021-12-09T20:11:57.195Z"),
+        ("BTC-USDT-PERPETUAL", "47490.50000000", "0.00250000", "buy", 23, "2021-12-09T20:11:57.196Z"),
     ),
     quotes=(("BTC-PERPETUAL", "4155.85", "2000", "4155.9", "3000", "2021-12-09T21:01:00.346Z"),),
     updates=3,

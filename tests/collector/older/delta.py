@@ -1,4 +1,4 @@
-"""Delta Exchange: whole books, and trades of before at a subscription."""
+"""Delta Exchange: whole books, trades of before at a subscription, and in the list a future without a day and an option without a strike."""
 
 from __future__ import annotations
 
@@ -73,6 +73,8 @@ RECORDING: Final = Recording(
                     settlement_time="2021-11-29T12:00:00Z",
                     strike_price="54500",
                 ),
+                product("BTCUSDT_SOON", "futures", "0.5"),
+                product("C-BTC-SOON", "call_options", "0.5", settlement_time="2021-12-31T12:00:00Z"),
                 product("IRS-BN-BTCUSDT", "interest_rate_swaps", "0.0001"),
                 product("BTC-SPREAD", "spreads", "0.5"),
             ],
@@ -87,6 +89,7 @@ RECORDING: Final = Recording(
         "P-BTC-50000-311221": "BTC/USDT 2021-12-31 50000 put",
         "MV-BTC-54500-291121": "BTC-MOVE/USDT 2021-11-29",
     },
+    unlisted=("contract.expiry", "contract.strike"),
     ticks={"BTCUSDT": "0.5"},
     lots={"BTC_USDT": "0.000001"},
     connections={
