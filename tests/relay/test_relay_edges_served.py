@@ -141,7 +141,8 @@ async def test_a_strategy_at_an_edge_that_is_killed_goes_on_at_another(
     ]
     assert [one.number for one in events] == list(range(1, len(events) + 1))
     assert [one for one in found if isinstance(one, Gap)] == []
-    assert (stats.duplicates, stats.undeclared_gaps, stats.reconnects) == (0, 0, 1)
+    assert (stats.duplicates, stats.undeclared_gaps) == (0, 0)
+    assert stats.reconnects >= 1  # on a busy machine an edge may be silent for too long, and be left once more
     assert len(lives) == len(set(lives)) == 2
 
 
