@@ -104,13 +104,13 @@ class Emitter(BookKeeper):
         cost, amount = fitted(price), fitted(size)
         if cost is None or amount is None:
             if trade_id:
-                self._widely(key, time_ns, flags, trade_id, ((_SIZE, size, amount), (_PRICE, price, cost)))
+                self._wide_amounts(key, time_ns, flags, trade_id, ((_SIZE, size, amount), (_PRICE, price, cost)))
             flags |= RecordFlag.OVERSIZE
         cost, amount = cost or (0, 0), amount or (0, 0)
         self.last_trades[symbol] = max(trade_id or time_ns, self.last_trades.get(symbol, 0))
         self.sink.trade(key, time_ns, flags, cost[0], amount[0], trade_id, cost[1], amount[1], aggressor)
 
-    def _widely(
+    def _wide_amounts(
         self, key: int, time_ns: int, flags: int, trade_id: int, amounts: Iterable[tuple[int, Amount, Amount | None]]
     ) -> None:
         """The amounts of a trade that its row cannot hold: before it, so that a reader has them when it comes."""

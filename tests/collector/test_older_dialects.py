@@ -141,7 +141,7 @@ def test_the_venue_hears_what_it_wants_to(name: str, told: Recording, files: lis
 
 def test_it_was_spoken_in_2023_still(name: str, told: Recording, tmp_path_factory: pytest.TempPathFactory) -> None:
     if name in ENDED:
-        return
+        pytest.skip("its format was another one by then")
     folder = tmp_path_factory.mktemp(f"{name.lower()}_later")
     _write(folder, name, replace(told, at=LATER))
     found = recording_files(folder, name)
