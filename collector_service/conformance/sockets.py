@@ -34,8 +34,17 @@ _STALE_SECONDS: Final = (0.25, 2.5)
 class _Live:
     """A source that runs against a served mock."""
 
-    def __init__(self, server: MockServer, source: Source, *, stale_s: float = 5.0, lifetime_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        server: MockServer,
+        source: Source,
+        *,
+        stale_s: float = 5.0,
+        lifetime_s: float = 0.0,
+        patience_s: float = _PATIENCE_SECONDS,
+    ) -> None:
         self.server = server
+        self._patience_s = patience_s
         self.waits: list[float] = []
         """Seconds that the transport was told to wait before it came again."""
         self._skipped = 0.0
@@ -86,7 +95,7 @@ class _Live:
     async def until(self, condition: Callable[[], bool], what: str) -> None:
         """Lets the market go on until something holds."""
         try:
-            async with asyncio.timeout(_PATIENCE_SECONDS):
+            async with asyncio.timeout(self._patience_s):
                 while not condition():
                     self.server.advance()
                     await asyncio.sleep(_PACE_SECONDS)
@@ -96,7 +105,7 @@ class _Live:
     async def quiet(self, condition: Callable[[], bool], what: str) -> None:
         """The same while the market stands still."""
         try:
-            async with asyncio.timeout(_PATIENCE_SECONDS):
+            async with asyncio.timeout(self._patience_s):
                 while not condition():  # noqa: ASYNC110 - the other side of a socket has no event to wait for
                     await asyncio.sleep(_PACE_SECONDS)
         except TimeoutError as error:
@@ -242,7 +251,8 @@ async def silence(source: Source) -> list[str]:
 async def _silence(source: Source, seconds: float) -> None:
     async with MockServer(_streaming(source)) as server:
         server.is_silent = True
-        live = _Live(server, source, stale_s=seconds)
+        # Who needs the longer time on a busy machine needs it for everything else as well.
+        live = _Live(server, source, stale_s=seconds, patience_s=max(_PATIENCE_SECONDS, 12 * seconds))
         task = asyncio.create_task(live.runner.run())
         try:
             await live.quiet(lambda: live.reconnected() >= 1, "the end of a silent connection")
